@@ -1,0 +1,1 @@
+//! Writes audio files: WAV, RF64 and FLAC, atomically.

@@ -1,0 +1,152 @@
+//! Sound in memory: [`Audio`], a block of samples with its sample rate and channel layout.
+//! This file does no I/O; [`decode`] reads files and [`encode`] writes them.
+
+use ndarray::{Array2, ArrayView1, ArrayView2, s};
+
+use crate::{Error, Result};
+
+pub mod decode;
+pub mod encode;
+
+/// A recording, or a part of one: `n_channels` x `n_samples`, every sample finite.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Audio {
+    samples: Array2<f32>,
+    sample_rate: u32,
+    channel_mask: Option<u32>,
+}
+
+impl Audio {
+    /// Takes samples as they are, after checking that they can be worked with.
+    ///
+    /// # Shapes and units
+    /// | name | shape | unit |
+    /// |---|---|---|
+    /// | `samples` | `n_channels` x `n_samples` | full scale is -1 to 1; larger values are kept |
+    /// | `sample_rate` | | Hz |
+    ///
+    /// # Errors
+    /// [`Error::Setting`] without a channel or with a sample rate of 0; [`Error::NonFiniteSample`] on NaN or infinity.
+    ///
+    /// # Examples
+    /// ```
+    /// let silence = partita::Audio::new(ndarray::Array2::zeros((2, 44_100)), 44_100)?;
+    /// assert_eq!((silence.n_channels(), silence.duration_s()), (2, 1.0));
+    /// # Ok::<(), partita::Error>(())
+    /// ```
+    pub fn new(samples: Array2<f32>, sample_rate: u32) -> Result<Self> {
+        if samples.nrows() == 0 {
+            return Err(Error::Setting {
+                name: "n_channels",
+                got: "0".into(),
+                expected: "at least 1".into(),
+                hint: None,
+            });
+        }
+        if sample_rate == 0 {
+            return Err(Error::Setting {
+                name: "sample_rate",
+                got: "0".into(),
+                expected: "at least 1 Hz".into(),
+                hint: None,
+            });
+        }
+        check_finite(samples.view(), 0, sample_rate)?;
+        Ok(Self { samples, sample_rate, channel_mask: None })
+    }
+
+    /// Names the speaker of each channel, as the bits of `dwChannelMask` in a WAV file do (1: front left, 2: front
+    /// right, 4: front center, 8: low frequency, ...). `None`: not known, or simply mono or stereo.
+    #[must_use]
+    pub fn with_channel_mask(self, channel_mask: Option<u32>) -> Self {
+        Self { channel_mask, ..self }
+    }
+
+    /// All samples, `n_channels` x `n_samples`.
+    pub fn samples(&self) -> ArrayView2<'_, f32> {
+        self.samples.view()
+    }
+
+    /// The samples of one channel, counted from 0.
+    ///
+    /// # Panics
+    /// If `channel_idx >= n_channels()`.
+    pub fn channel(&self, channel_idx: usize) -> ArrayView1<'_, f32> {
+        self.samples.row(channel_idx)
+    }
+
+    /// Number of channels, at least 1.
+    pub fn n_channels(&self) -> usize {
+        self.samples.nrows()
+    }
+
+    /// Number of samples per channel.
+    pub fn n_samples(&self) -> usize {
+        self.samples.ncols()
+    }
+
+    /// Samples per second and channel, in Hz.
+    pub fn sample_rate(&self) -> u32 {
+        self.sample_rate
+    }
+
+    /// Speaker positions as in a WAV file's `dwChannelMask`, where they are known.
+    pub fn channel_mask(&self) -> Option<u32> {
+        self.channel_mask
+    }
+
+    /// Length in seconds.
+    pub fn duration_s(&self) -> f64 {
+        self.n_samples() as f64 / f64::from(self.sample_rate)
+    }
+
+    /// Largest absolute sample; 0 for no samples.
+    pub fn peak(&self) -> f32 {
+        self.samples.iter().fold(0.0, |peak, x| x.abs().max(peak))
+    }
+
+    /// The samples from `start` on, `n_samples` of them or as many as there are.
+    #[must_use]
+    pub fn excerpt(&self, start: usize, n_samples: usize) -> Self {
+        let start = start.min(self.n_samples());
+        let end = start.saturating_add(n_samples).min(self.n_samples());
+        Self { samples: self.samples.slice(s![.., start..end]).to_owned(), ..*self }
+    }
+}
+
+/// Refuses the first NaN or infinity of a block that starts `first_sample` samples into the recording.
+pub(crate) fn check_finite(samples: ArrayView2<'_, f32>, first_sample: usize, sample_rate: u32) -> Result<()> {
+    for (channel_idx, channel) in samples.outer_iter().enumerate() {
+        if let Some((i, &value)) = channel.iter().enumerate().find(|(_, x)| !x.is_finite()) {
+            let time_s = (first_sample + i) as f64 / f64::from(sample_rate);
+            return Err(Error::NonFiniteSample { channel: channel_idx + 1, time_s, value });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nan_is_refused_with_its_place() {
+        let mut samples = Array2::zeros((2, 100));
+        samples[[1, 50]] = f32::NAN;
+        let error = Audio::new(samples, 100).expect_err("NaN");
+        assert_eq!(error.to_string(), "channel 2 has a sample that is NaN, at 0.500 s");
+    }
+
+    #[test]
+    fn no_channels_and_no_rate_are_refused() {
+        assert!(Audio::new(Array2::zeros((0, 5)), 44_100).is_err());
+        assert!(Audio::new(Array2::zeros((1, 5)), 0).is_err());
+    }
+
+    #[test]
+    fn an_excerpt_past_the_end_is_cut_there() {
+        let audio = Audio::new(Array2::zeros((1, 10)), 10).expect("audio");
+        assert_eq!(audio.excerpt(8, 5).n_samples(), 2);
+        assert_eq!(audio.excerpt(20, 5).n_samples(), 0);
+    }
+}

@@ -1,0 +1,1 @@
+//! Components into sources, by likeness.

@@ -1,0 +1,26 @@
+//! Takes the parts out of a recording, by non-negative matrix factorization.
+//!
+//! ```text
+//! file -> audio -> stft -> nmf (+ knowledge) -> mask -> stft inverse -> audio -> file
+//! ```
+//!
+//! The modules below stand in the order in which a sound passes through them, and each uses only the ones above it
+//! (`tests/architecture.rs` holds them to it). Only `audio::decode`, `audio::encode` and `plot` touch files;
+//! nothing here prints.
+
+pub mod error;
+pub mod audio;
+pub mod window;
+pub mod stft;
+pub mod spectrogram;
+pub mod nmf;
+pub mod group;
+pub mod mask;
+pub mod separate;
+#[cfg(feature = "plot")]
+pub mod plot;
+
+pub use audio::Audio;
+pub use error::{Error, Result};
+pub use spectrogram::Spectrogram;
+pub use stft::{Stft, StftConfig};

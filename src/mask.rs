@@ -1,0 +1,1 @@
+//! Soft masks: the share of each source in each bin of each frame.

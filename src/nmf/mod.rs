@@ -1,0 +1,74 @@
+//! Non-negative matrix factorization: V ~ W H, with every entry at least 0.
+//! Knows matrices only: no sound, no files, and nothing is printed.
+//!
+//! The caller speaks of a *dictionary* (W, one template per column) and *activations* (H, one row per template);
+//! the single letters live in the kernels.
+
+mod config;
+mod divergence;
+mod init;
+mod multiplicative;
+
+use std::ops::ControlFlow;
+
+use ndarray::{Array2, ArrayView2};
+
+pub use config::{Divergence, Factor, Factorization, Init, NmfConfig, Part, Progress, Solver, StopReason};
+pub use divergence::divergence;
+
+use crate::{Error, Result};
+
+/// Factorizes a non-negative matrix, and returns the dictionary, the activations and how the fit went.
+///
+/// The divergence never rises from one check to the next (up to rounding), the factors are finite and non-negative
+/// whatever the input, and the same seed gives the same bits for any number of threads.
+///
+/// # Shapes and units
+/// | name | shape | unit |
+/// |---|---|---|
+/// | `v` | `n_rows` x `n_columns` (bins x frames) | any; the factors' product has the same |
+/// | `dictionary` | `n_rows` x `n_components` | |
+/// | `activations` | `n_components` x `n_columns` | |
+///
+/// # Errors
+/// [`Error::MatrixEntry`] for a negative, NaN or infinite entry, [`Error::MatrixShape`] for a given factor that does
+/// not fit, [`Error::Setting`] for a setting out of range.
+///
+/// # References
+/// D. D. Lee and H. S. Seung, "Algorithms for non-negative matrix factorization", NIPS 2001, theorem 2 (KL).
+///
+/// # Examples
+/// ```
+/// use partita::nmf::{NmfConfig, fit};
+/// let v = ndarray::array![[1.0, 2.0, 3.0], [2.0, 4.0, 6.0]];
+/// let parts = fit(v.view(), &NmfConfig { n_components: 1, ..NmfConfig::default() })?;
+/// let gap = (&parts.product() - &v).iter().fold(0.0, |worst: f32, x| worst.max(x.abs()));
+/// assert!(gap < 1e-3, "a matrix of rank one is found: {gap}");
+/// # Ok::<(), partita::Error>(())
+/// ```
+pub fn fit(v: ArrayView2<'_, f32>, config: &NmfConfig) -> Result<Factorization> {
+    fit_with(v, config, &mut |_| ControlFlow::Continue(()))
+}
+
+/// [`fit`], telling `progress` of every iteration; where it answers `Break`, the fit ends with the factors it has and
+/// [`StopReason::Cancelled`].
+///
+/// # Errors
+/// Those of [`fit`].
+pub fn fit_with(
+    v: ArrayView2<'_, f32>,
+    config: &NmfConfig,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Factorization> {
+    config.check(v)?;
+    multiplicative::fit(v, config, progress)
+}
+
+/// Finds the activations of new data under a dictionary that stays as it is.
+///
+/// # Errors
+/// Those of [`fit`].
+pub fn transform(v: ArrayView2<'_, f32>, dictionary: Array2<f32>, config: &NmfConfig) -> Result<Factorization> {
+    let n_components = dictionary.ncols();
+    fit(v, &NmfConfig { n_components, dictionary: Factor::Fixed(dictionary), ..config.clone() })
+}

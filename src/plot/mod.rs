@@ -1,0 +1,1 @@
+//! Pictures. The only files that know plotters.

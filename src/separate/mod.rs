@@ -1,0 +1,1 @@
+//! A recording in, its parts out. One file per kind of knowledge, all shaped alike.

@@ -1,0 +1,534 @@
+//! Short-time Fourier transform and its inverse, for whole signals and for streams, with the same bits.
+//! The only file that knows realfft. One channel at a time; nothing here knows about files or parts.
+
+use std::sync::Arc;
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use rayon::prelude::*;
+use realfft::num_complex::Complex32;
+use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
+
+use crate::window::Window;
+use crate::{Error, Result};
+
+/// Sizes and window of a transform, in samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StftConfig {
+    /// Length of the transform, 2 to 2^22; gives `n_fft / 2 + 1` bins.
+    pub n_fft: usize,
+    /// Length of the window, at most `n_fft`; padded with zeros on both sides to `n_fft`.
+    pub win_length: usize,
+    /// Samples from one frame to the next.
+    pub hop_length: usize,
+    /// Shape of the window.
+    pub window: Window,
+}
+
+/// Longest transform accepted: 95 s at 44.1 kHz, beyond any use for sound, and 32 MB per frame.
+const MAX_N_FFT: usize = 1 << 22;
+
+/// The weakest overlap-add accepted, relative to the strongest: below it the inverse would raise rounding errors by
+/// more than 30 dB where windows barely overlap.
+const MIN_OVERLAP: f32 = 1e-3;
+
+impl StftConfig {
+    /// A Hann window over the whole of `n_fft`, and a hop of a quarter of it.
+    pub fn new(n_fft: usize) -> Self {
+        Self { n_fft, win_length: n_fft, hop_length: (n_fft / 4).max(1), window: Window::Hann }
+    }
+
+    /// [`StftConfig::new`] with the power of two that is nearest (in log2) to a duration: 0.093 s suits sustained
+    /// music, 0.046 s drums, 0.064 s speech.
+    pub fn nearest(sample_rate: u32, window_s: f64) -> Self {
+        let exponent = (f64::from(sample_rate) * window_s).log2().round().clamp(4.0, 20.0);
+        Self::new(1 << exponent as u32)
+    }
+
+    /// Frequency bins, `n_fft / 2 + 1`.
+    pub fn n_bins(&self) -> usize {
+        self.n_fft / 2 + 1
+    }
+
+    /// Frames of a signal. They are centered on the samples 0, `hop_length`, 2 `hop_length`, ..., and the last lies at
+    /// or after the end, so that every sample is well inside a window.
+    pub fn n_frames(&self, n_samples: usize) -> usize {
+        1 + n_samples.div_ceil(self.hop_length)
+    }
+
+    /// Time of the center of a frame, in seconds.
+    pub fn frame_s(&self, frame_idx: usize, sample_rate: u32) -> f64 {
+        (frame_idx * self.hop_length) as f64 / f64::from(sample_rate)
+    }
+
+    /// Center frequency of a bin, in Hz.
+    pub fn bin_hz(&self, bin_idx: usize, sample_rate: u32) -> f64 {
+        bin_idx as f64 * f64::from(sample_rate) / self.n_fft as f64
+    }
+
+    /// Refuses sizes that do not fit together, and overlap-adds that cannot be inverted.
+    ///
+    /// # Errors
+    /// [`Error::Setting`], naming `n_fft`, `win_length` or `hop_length`.
+    pub fn check(&self) -> Result<()> {
+        let setting = |name, got: usize, expected: String, hint| {
+            Err(Error::Setting { name, got: got.to_string(), expected, hint })
+        };
+        if !(2..=MAX_N_FFT).contains(&self.n_fft) {
+            let hint = Some("use `n_fft 2048`, 46 ms at 44.1 kHz".into());
+            return setting("n_fft", self.n_fft, format!("2 to {MAX_N_FFT}"), hint);
+        }
+        if !(2..=self.n_fft).contains(&self.win_length) {
+            return setting("win_length", self.win_length, format!("2 to {} (n_fft)", self.n_fft), None);
+        }
+        if self.is_invertible(self.hop_length) {
+            return Ok(());
+        }
+        // The longer the hop, the weaker the overlap: the first that fails is found by bisection.
+        let (mut good, mut bad) = (0, self.win_length + 1);
+        while bad - good > 1 {
+            let middle = good.midpoint(bad);
+            if self.is_invertible(middle) { good = middle } else { bad = middle }
+        }
+        let expected = format!("1 to {good} (a {} window of {})", self.window.name(), self.win_length);
+        let hint = format!("use `hop_length {}`, a quarter of the window", (self.win_length / 4).max(1));
+        setting("hop_length", self.hop_length, expected, Some(hint))
+    }
+
+    /// Whether every sample of every signal is covered by windows of enough weight: at the start, where frames before
+    /// the first are missing, and so, by symmetry, at the end and in between.
+    fn is_invertible(&self, hop_length: usize) -> bool {
+        if hop_length == 0 || hop_length > self.win_length {
+            return false;
+        }
+        let window = self.window.values(self.win_length);
+        let center = self.win_length / 2;
+        let weight = |sample: usize| -> f32 {
+            // Frame m covers the sample at window index `sample + center - m * hop_length`.
+            let last = (sample + center) / hop_length;
+            let at = |m: usize| window.get(sample + center - m * hop_length).map_or(0.0, |w| w * w);
+            (0..=last).rev().take(self.win_length.div_ceil(hop_length)).map(at).sum()
+        };
+        let (low, high) = (0..hop_length)
+            .chain(self.win_length..self.win_length + hop_length)
+            .map(weight)
+            .fold((f32::INFINITY, 0.0f32), |(low, high), w| (low.min(w), high.max(w)));
+        low >= MIN_OVERLAP * high
+    }
+}
+
+/// A planned transform: build once, use for any number of signals, from any number of threads.
+#[derive(Clone)]
+pub struct Stft {
+    config: StftConfig,
+    /// The window, padded to `n_fft`.
+    window: Vec<f32>,
+    forward: Arc<dyn RealToComplex<f32>>,
+    inverse: Arc<dyn ComplexToReal<f32>>,
+}
+
+impl std::fmt::Debug for Stft {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stft").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Stft {
+    /// Plans the transform.
+    ///
+    /// # Errors
+    /// Those of [`StftConfig::check`].
+    ///
+    /// # Examples
+    /// ```
+    /// use partita::{Stft, StftConfig};
+    /// let stft = Stft::new(StftConfig::new(512))?;
+    /// let signal = ndarray::Array1::from_shape_fn(5000, |i| (0.1 * i as f32).sin());
+    /// let spectrum = stft.forward(signal.view());
+    /// let back = stft.inverse(spectrum.view(), signal.len());
+    /// assert!((&back - &signal).iter().all(|gap| gap.abs() < 1e-6), "the inverse gives the signal back");
+    /// # Ok::<(), partita::Error>(())
+    /// ```
+    pub fn new(config: StftConfig) -> Result<Self> {
+        config.check()?;
+        let mut planner = RealFftPlanner::new();
+        let mut window = vec![0.0; config.n_fft];
+        // Centered on `n_fft / 2`, as the frame is.
+        let start = config.n_fft / 2 - config.win_length / 2;
+        window[start..start + config.win_length].copy_from_slice(&config.window.values(config.win_length));
+        let (forward, inverse) = (planner.plan_fft_forward(config.n_fft), planner.plan_fft_inverse(config.n_fft));
+        Ok(Self { config, window, forward, inverse })
+    }
+
+    /// The sizes and the window.
+    pub fn config(&self) -> &StftConfig {
+        &self.config
+    }
+
+    /// Transforms a whole signal, frames in parallel.
+    ///
+    /// # Shapes and units
+    /// | name | shape |
+    /// |---|---|
+    /// | `signal` | `n_samples` |
+    /// | result | `n_frames(n_samples)` x `n_bins`, unnormalized as in librosa |
+    ///
+    /// # Cost
+    /// O(`n_frames` `n_fft` log `n_fft`); allocates the result and one frame per thread.
+    pub fn forward(&self, signal: ArrayView1<'_, f32>) -> Array2<Complex32> {
+        let mut spectrum = Array2::zeros((self.config.n_frames(signal.len()), self.config.n_bins()));
+        self.forward_frames(signal, 0, &mut spectrum);
+        spectrum
+    }
+
+    /// Transforms the frames from `first_frame` on, one for each row of `spectrum`.
+    pub fn forward_frames(&self, signal: ArrayView1<'_, f32>, first_frame: usize, spectrum: &mut Array2<Complex32>) {
+        spectrum.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each_init(
+            || {
+                (
+                    vec![0.0; self.config.n_fft],
+                    self.forward.make_scratch_vec(),
+                    vec![Complex32::ZERO; self.config.n_bins()],
+                )
+            },
+            |(buffer, scratch, bins), (i, mut row)| {
+                self.cut(signal, first_frame + i, buffer);
+                self.transform(buffer, bins, scratch);
+                row.assign(&ArrayView1::from(&bins[..]));
+            },
+        );
+    }
+
+    /// Magnitudes over several channels of one recording: the root of the channel-summed power, `n_frames` x `n_bins`.
+    pub fn magnitude(&self, channels: ArrayView2<'_, f32>) -> Array2<f32> {
+        let mut magnitude = Array2::zeros((self.config.n_frames(channels.ncols()), self.config.n_bins()));
+        magnitude.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each_init(
+            || {
+                (
+                    vec![0.0; self.config.n_fft],
+                    self.forward.make_scratch_vec(),
+                    vec![Complex32::ZERO; self.config.n_bins()],
+                )
+            },
+            |(buffer, scratch, bins), (frame_idx, mut row)| {
+                for channel in channels.outer_iter() {
+                    self.cut(channel, frame_idx, buffer);
+                    self.transform(buffer, bins, scratch);
+                    row.zip_mut_with(&ArrayView1::from(&bins[..]), |power, x| *power += x.norm_sqr());
+                }
+                row.mapv_inplace(f32::sqrt);
+            },
+        );
+        magnitude
+    }
+
+    /// Turns frames back into a signal of exactly `n_samples`, the least-squares inverse of [`Stft::forward`].
+    ///
+    /// # References
+    /// D. W. Griffin and J. S. Lim, "Signal estimation from modified short-time Fourier transform", IEEE Trans. ASSP
+    /// 32(2), 1984, equation (6).
+    ///
+    /// # Panics
+    /// If `spectrum` has not `n_frames(n_samples)` rows and `n_bins` columns.
+    pub fn inverse(&self, spectrum: ArrayView2<'_, Complex32>, n_samples: usize) -> Array1<f32> {
+        assert_eq!(spectrum.dim(), (self.config.n_frames(n_samples), self.config.n_bins()), "frames and bins");
+        let mut signal = Vec::with_capacity(n_samples);
+        let mut synthesizer = self.synthesizer();
+        let mut bins = vec![Complex32::ZERO; self.config.n_bins()];
+        for frame in spectrum.outer_iter() {
+            bins.iter_mut().zip(frame).for_each(|(bin, x)| *bin = *x);
+            synthesizer.push(&mut bins, &mut signal);
+        }
+        synthesizer.finish(n_samples, &mut signal);
+        Array1::from_vec(signal)
+    }
+
+    /// A forward transform fed block by block.
+    pub fn analyzer(&self) -> Analyzer<'_> {
+        Analyzer {
+            stft: self,
+            // Frame 0 is centered on sample 0: zeros stand before it.
+            pending: vec![0.0; self.config.n_fft / 2],
+            n_samples: 0,
+            next_frame: 0,
+            buffer: vec![0.0; self.config.n_fft],
+            scratch: self.forward.make_scratch_vec(),
+            bins: vec![Complex32::ZERO; self.config.n_bins()],
+        }
+    }
+
+    /// An inverse transform fed frame by frame.
+    pub fn synthesizer(&self) -> Synthesizer<'_> {
+        Synthesizer {
+            stft: self,
+            sum: vec![0.0; self.config.n_fft],
+            weight: vec![0.0; self.config.n_fft],
+            n_frames: 0,
+            n_samples: 0,
+            buffer: vec![0.0; self.config.n_fft],
+            scratch: self.inverse.make_scratch_vec(),
+        }
+    }
+
+    /// Copies the samples under a frame, zeros outside the signal.
+    fn cut(&self, signal: ArrayView1<'_, f32>, frame_idx: usize, buffer: &mut [f32]) {
+        let before = self.config.n_fft / 2;
+        let start = frame_idx * self.config.hop_length;
+        for (i, x) in buffer.iter_mut().enumerate() {
+            *x = (start + i).checked_sub(before).and_then(|at| signal.get(at)).copied().unwrap_or(0.0);
+        }
+    }
+
+    /// Windows and transforms `buffer`, which is used up.
+    fn transform(&self, buffer: &mut [f32], bins: &mut [Complex32], scratch: &mut [Complex32]) {
+        buffer.iter_mut().zip(&self.window).for_each(|(x, w)| *x *= w);
+        self.forward.process_with_scratch(buffer, bins, scratch).expect("buffers have the planned lengths");
+    }
+}
+
+/// A forward transform fed block by block; see [`Stft::analyzer`].
+pub struct Analyzer<'a> {
+    stft: &'a Stft,
+    /// Samples from the start of the next frame on.
+    pending: Vec<f32>,
+    n_samples: usize,
+    next_frame: usize,
+    buffer: Vec<f32>,
+    scratch: Vec<Complex32>,
+    bins: Vec<Complex32>,
+}
+
+impl std::fmt::Debug for Analyzer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Analyzer").field("next_frame", &self.next_frame).finish_non_exhaustive()
+    }
+}
+
+impl Analyzer<'_> {
+    /// Takes samples, and hands each frame that they complete to `frame`.
+    pub fn push(&mut self, samples: &[f32], frame: &mut impl FnMut(&[Complex32])) {
+        self.n_samples += samples.len();
+        self.pending.extend_from_slice(samples);
+        let (n_fft, hop_length) = (self.stft.config.n_fft, self.stft.config.hop_length);
+        let mut start = 0;
+        while self.pending.len() - start >= n_fft {
+            self.buffer.copy_from_slice(&self.pending[start..start + n_fft]);
+            self.stft.transform(&mut self.buffer, &mut self.bins, &mut self.scratch);
+            frame(&self.bins);
+            self.next_frame += 1;
+            start += hop_length;
+        }
+        self.pending.drain(..start);
+    }
+
+    /// Ends the signal, and hands over the frames that reach past its end.
+    pub fn finish(mut self, frame: &mut impl FnMut(&[Complex32])) {
+        let n_samples = self.n_samples;
+        let n_frames = self.stft.config.n_frames(n_samples);
+        let missing = (n_frames - self.next_frame) * self.stft.config.hop_length + self.stft.config.n_fft;
+        let mut left = n_frames - self.next_frame;
+        self.push(&vec![0.0; missing], &mut |bins| {
+            if left > 0 {
+                frame(bins);
+                left -= 1;
+            }
+        });
+    }
+}
+
+/// An inverse transform fed frame by frame; see [`Stft::synthesizer`].
+pub struct Synthesizer<'a> {
+    stft: &'a Stft,
+    /// Windowed sum and sum of squared windows from the start of the next frame on, `n_fft` of each.
+    sum: Vec<f32>,
+    weight: Vec<f32>,
+    n_frames: usize,
+    n_samples: usize,
+    buffer: Vec<f32>,
+    scratch: Vec<Complex32>,
+}
+
+impl std::fmt::Debug for Synthesizer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Synthesizer").field("n_frames", &self.n_frames).finish_non_exhaustive()
+    }
+}
+
+impl Synthesizer<'_> {
+    /// Takes one frame, and appends the samples that no later frame will change.
+    ///
+    /// `frame` is used up: the transform works in place.
+    ///
+    /// # Panics
+    /// If `frame` has not `n_bins` values.
+    pub fn push(&mut self, frame: &mut [Complex32], signal: &mut Vec<f32>) {
+        let config = &self.stft.config;
+        // A real signal has real values at 0 Hz and, for an even length, at the Nyquist frequency.
+        frame[0].im = 0.0;
+        if config.n_fft % 2 == 0 {
+            frame[config.n_fft / 2].im = 0.0;
+        }
+        self.stft
+            .inverse
+            .process_with_scratch(frame, &mut self.buffer, &mut self.scratch)
+            .expect("buffers have the planned lengths");
+        let scale = 1.0 / config.n_fft as f32;
+        let sums = self.sum.iter_mut().zip(&mut self.weight);
+        for ((sum, weight), (x, w)) in sums.zip(self.buffer.iter().zip(&self.stft.window)) {
+            *sum += w * x * scale;
+            *weight += w * w;
+        }
+        self.n_frames += 1;
+        self.emit(config.hop_length, usize::MAX, signal);
+        let hop_length = config.hop_length;
+        self.sum.copy_within(hop_length.., 0);
+        self.weight.copy_within(hop_length.., 0);
+        let kept = config.n_fft - hop_length;
+        self.sum[kept..].fill(0.0);
+        self.weight[kept..].fill(0.0);
+    }
+
+    /// Ends the signal: appends what is left, or cuts off what is too much, so that `n_samples` were written in all.
+    pub fn finish(mut self, n_samples: usize, signal: &mut Vec<f32>) {
+        if self.n_samples > n_samples {
+            signal.truncate(signal.len() - (self.n_samples - n_samples));
+        } else {
+            self.n_frames += 1;
+            self.emit(self.stft.config.n_fft, n_samples, signal);
+        }
+    }
+
+    /// Appends the first `count` sums, without those before sample 0 and from `end` on.
+    fn emit(&mut self, count: usize, end: usize, signal: &mut Vec<f32>) {
+        let start = (self.n_frames - 1) * self.stft.config.hop_length;
+        let first = (self.stft.config.n_fft / 2).saturating_sub(start).min(count);
+        let count = count.min(first.saturating_add(end.saturating_sub(self.n_samples)));
+        let sums = self.sum[first..count].iter().zip(&self.weight[first..count]);
+        signal.extend(sums.map(|(&sum, &weight)| if weight > 0.0 { sum / weight } else { 0.0 }));
+        self.n_samples += count - first;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn noise(n_samples: usize) -> Array1<f32> {
+        let mut state = 1u32;
+        Array1::from_shape_simple_fn(n_samples, || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+        })
+    }
+
+    fn streamed(stft: &Stft, signal: &Array1<f32>, block: usize) -> (Array2<Complex32>, Vec<f32>) {
+        let mut rows = Vec::new();
+        let mut analyzer = stft.analyzer();
+        for part in signal.as_slice().expect("contiguous").chunks(block) {
+            analyzer.push(part, &mut |frame| rows.extend_from_slice(frame));
+        }
+        analyzer.finish(&mut |frame| rows.extend_from_slice(frame));
+        let n_frames = rows.len() / stft.config().n_bins();
+        let spectrum = Array2::from_shape_vec((n_frames, stft.config().n_bins()), rows).expect("whole frames");
+        let (mut back, mut synthesizer) = (Vec::new(), stft.synthesizer());
+        for frame in spectrum.outer_iter() {
+            synthesizer.push(&mut frame.to_vec(), &mut back);
+        }
+        synthesizer.finish(signal.len(), &mut back);
+        (spectrum, back)
+    }
+
+    fn relative_error(a: &[f32], b: &[f32]) -> f64 {
+        assert_eq!(a.len(), b.len());
+        let sum = |values: &mut dyn Iterator<Item = f32>| values.map(|x| f64::from(x).powi(2)).sum::<f64>();
+        let gap = sum(&mut a.iter().zip(b).map(|(x, y)| x - y));
+        (gap / sum(&mut a.iter().copied()).max(1e-30)).sqrt()
+    }
+
+    #[test]
+    fn the_inverse_gives_back_every_length_from_0_to_5000() {
+        let stft = Stft::new(StftConfig::new(256)).expect("config");
+        let signal = noise(5000);
+        for n_samples in 0..=5000 {
+            let part = signal.slice(ndarray::s![..n_samples]);
+            let back = stft.inverse(stft.forward(part).view(), n_samples);
+            // Two transforms in f32, each within a few units of 6e-8.
+            let error = relative_error(&part.to_vec(), &back.to_vec());
+            assert!(error < 1e-6, "{n_samples} samples: relative error {error:e}");
+        }
+    }
+
+    #[test]
+    fn the_inverse_gives_back_noise_clicks_and_a_single_sample_for_every_window_and_overlap() {
+        let mut click = Array1::zeros(3000);
+        click[1234] = 1.0;
+        for signal in [noise(3000), click, Array1::from_elem(1, 0.7)] {
+            for window in Window::ALL {
+                for (n_fft, win_length, hop_length) in [
+                    (512, 512, 256),
+                    (512, 512, 100),
+                    (1024, 400, 200),
+                    (255, 255, 64),
+                    (300, 255, 64),
+                    (4096, 4096, 1024),
+                ] {
+                    let stft = Stft::new(StftConfig { n_fft, win_length, hop_length, window }).expect("config");
+                    let back = stft.inverse(stft.forward(signal.view()).view(), signal.len());
+                    let error = relative_error(&signal.to_vec(), &back.to_vec());
+                    let name = window.name();
+                    assert!(error < 1e-6, "{name} {n_fft} {win_length} {hop_length}: relative error {error:e}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_hop_that_leaves_gaps_is_refused_with_the_longest_that_would_do() {
+        let config = StftConfig { hop_length: 4096, ..StftConfig::new(2048) };
+        let error = config.check().expect_err("gaps");
+        assert!(error.to_string().starts_with("`hop_length` is 4096, expected 1 to "), "{error}");
+        assert_eq!(error.hint().as_deref(), Some("use `hop_length 512`, a quarter of the window"));
+        assert!(StftConfig { hop_length: 0, ..config }.check().is_err());
+        assert!(StftConfig { hop_length: 2048, window: Window::Boxcar, ..config }.check().is_ok());
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_are_refused() {
+        assert!(StftConfig::new(1).check().is_err());
+        assert!(StftConfig::new(MAX_N_FFT * 2).check().is_err());
+        assert!(StftConfig { win_length: 4096, ..StftConfig::new(2048) }.check().is_err());
+    }
+
+    #[test]
+    fn default_sizes_are_the_powers_of_two_nearest_to_the_duration() {
+        let music = [
+            (8_000, 1024),
+            (16_000, 2048),
+            (22_050, 2048),
+            (32_000, 4096),
+            (44_100, 4096),
+            (48_000, 4096),
+            (96_000, 8192),
+        ];
+        for (sample_rate, n_fft) in music {
+            assert_eq!(StftConfig::nearest(sample_rate, 0.093).n_fft, n_fft, "{sample_rate} Hz");
+        }
+        assert_eq!(StftConfig::nearest(44_100, 0.046).n_fft, 2048);
+        assert_eq!(StftConfig::nearest(16_000, 0.064).n_fft, 1024);
+    }
+
+    proptest! {
+        #[test]
+        fn streams_give_the_bits_of_the_whole(
+            n_samples in 0usize..4000, block in 1usize..700, log_n_fft in 3u32..10, quarter in 1usize..5,
+        ) {
+            let n_fft = 1 << log_n_fft;
+            let stft = Stft::new(StftConfig { hop_length: (n_fft * quarter / 8).max(1), ..StftConfig::new(n_fft) }).expect("config");
+            let signal = noise(n_samples);
+            let (spectrum, back) = streamed(&stft, &signal, block);
+            prop_assert_eq!(&spectrum, &stft.forward(signal.view()));
+            prop_assert_eq!(back, stft.inverse(spectrum.view(), n_samples).to_vec());
+        }
+    }
+}

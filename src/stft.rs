@@ -364,7 +364,7 @@ impl Synthesizer<'_> {
         let config = &self.stft.config;
         // A real signal has real values at 0 Hz and, for an even length, at the Nyquist frequency.
         frame[0].im = 0.0;
-        if config.n_fft % 2 == 0 {
+        if config.n_fft.is_multiple_of(2) {
             frame[config.n_fft / 2].im = 0.0;
         }
         self.stft

@@ -90,6 +90,17 @@ pub enum Factor {
     PerComponent(Vec<Part>),
 }
 
+impl Factor {
+    /// Which components may change.
+    pub(super) fn is_free(&self, n_components: usize) -> Vec<bool> {
+        match self {
+            Self::Free | Self::Seed(_) => vec![true; n_components],
+            Self::Fixed(_) => vec![false; n_components],
+            Self::PerComponent(parts) => parts.iter().map(|part| !matches!(part, Part::Fixed(_))).collect(),
+        }
+    }
+}
+
 /// How one component of a factor (a column of W, a row of H) is treated.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Part {
@@ -163,7 +174,7 @@ impl NmfConfig {
         if self.n_components == 0 {
             return setting("n_components", "0".into(), "at least 1");
         }
-        if !(self.tol >= 0.0) {
+        if self.tol.is_nan() || self.tol < 0.0 {
             return setting("tol", self.tol.to_string(), "at least 0");
         }
         if let Some(((row, column), &value)) = v.indexed_iter().find(|(_, x)| !(x.is_finite() && **x >= 0.0)) {

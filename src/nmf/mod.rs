@@ -6,6 +6,7 @@
 
 mod config;
 mod divergence;
+mod driver;
 mod init;
 mod multiplicative;
 
@@ -61,7 +62,19 @@ pub fn fit_with(
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Factorization> {
     config.check(v)?;
-    multiplicative::fit(v, config, progress)
+    let (w, h) = init::factors(v, v.mean().unwrap_or(0.0), config);
+    let k = config.n_components;
+    let (free_w, free_h) = (config.dictionary.is_free(k), config.activations.is_free(k));
+    let mut solve = multiplicative::Multiplicative { v, w, h, free_w, free_h };
+    let run = driver::run(&mut solve, config, progress);
+    Ok(Factorization {
+        dictionary: solve.w,
+        activations: solve.h,
+        n_iter: run.n_iter,
+        divergence: run.curve[run.curve.len() - 1].1,
+        divergence_curve: run.curve,
+        stop_reason: run.stop_reason,
+    })
 }
 
 /// Finds the activations of new data under a dictionary that stays as it is.

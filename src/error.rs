@@ -79,6 +79,24 @@ pub enum Error {
 
     // ---- pictures ------------------------------------------------------------------------------------------------
 
+    // ---- parts ---------------------------------------------------------------------------------------------------
+    /// No source has this name.
+    #[error("there is no stem `{name}`, expected one of {}", list(names))]
+    UnknownStem {
+        /// The name that was asked for.
+        name: String,
+        /// The names that there are.
+        names: Vec<String>,
+    },
+    /// A recording is not the one that was taken apart.
+    #[error("the recording has {got} samples, expected about {expected}, as the one that was separated")]
+    Length {
+        /// Samples per channel that were given.
+        got: usize,
+        /// Samples per channel of the recording that was separated, to within one hop.
+        expected: usize,
+    },
+
     // ---- work ----------------------------------------------------------------------------------------------------
     /// A progress callback asked to stop.
     #[error("stopped before the end")]
@@ -102,7 +120,13 @@ impl Error {
             Self::MatrixEntry { .. } => {
                 Some("clip negative entries to 0, and mark missing ones by a weight of 0".into())
             }
-            Self::MatrixShape { .. } | Self::Cancelled => None,
+            Self::UnknownStem { names, .. } => names.first().map(|name| format!("use `stem {name}`")),
+            Self::MatrixShape { .. } | Self::Length { .. } | Self::Cancelled => None,
         }
     }
+}
+
+/// Names as a message lists them: `kick`, `snare`.
+fn list(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }

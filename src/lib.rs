@@ -22,5 +22,6 @@ pub mod plot;
 
 pub use audio::Audio;
 pub use error::{Error, Result};
+pub use separate::{SeparateConfig, Separation, separate};
 pub use spectrogram::Spectrogram;
-pub use stft::{Stft, StftConfig};
+pub use stft::{Stft, StftConfig, StftOptions};

@@ -24,6 +24,26 @@ pub struct StftConfig {
     pub window: Window,
 }
 
+/// What a caller may leave open: the sizes that suit the sample rate and the task are filled in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StftOptions {
+    /// Length of the transform and of the window. Default: the power of two nearest to a duration that suits the task.
+    pub n_fft: Option<usize>,
+    /// Samples from one frame to the next. Default: a quarter of `n_fft`.
+    pub hop_length: Option<usize>,
+    /// Shape of the window. Default Hann.
+    pub window: Window,
+}
+
+impl StftOptions {
+    /// Fills in what was left open, for a window of about `window_s` seconds.
+    pub fn resolve(&self, sample_rate: u32, window_s: f64) -> StftConfig {
+        let config = self.n_fft.map_or_else(|| StftConfig::nearest(sample_rate, window_s), StftConfig::new);
+        let hop_length = self.hop_length.unwrap_or(config.hop_length);
+        StftConfig { hop_length, window: self.window, ..config }
+    }
+}
+
 /// Longest transform accepted: 95 s at 44.1 kHz, beyond any use for sound, and 32 MB per frame.
 const MAX_N_FFT: usize = 1 << 22;
 

@@ -61,6 +61,26 @@ pub enum Divergence {
     Beta(f32),
 }
 
+impl std::str::FromStr for Divergence {
+    type Err = Error;
+
+    /// `kl`, `is`, `euclidean`, or a number for any beta.
+    fn from_str(text: &str) -> Result<Self> {
+        let beta = |text: &str| text.parse().ok().filter(|beta: &f32| beta.is_finite());
+        match text {
+            "kl" => Ok(Self::KullbackLeibler),
+            "is" => Ok(Self::ItakuraSaito),
+            "euclidean" => Ok(Self::Euclidean),
+            _ => beta(text).map(Self::Beta).ok_or_else(|| Error::Setting {
+                name: "divergence",
+                got: text.into(),
+                expected: "kl, is, euclidean or a number".into(),
+                hint: Some("use `divergence kl`".into()),
+            }),
+        }
+    }
+}
+
 /// How the factors are improved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Solver {

@@ -1,0 +1,305 @@
+//! The command line as it is typed. Fields are named as the library names its settings, so that a message about
+//! `hop_length` can be shown as one about `--hop-length`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use partita::audio::encode::{ClipMode, FileFormat};
+use partita::nmf::Divergence;
+use partita::plot::ColorMap;
+use partita::window::Window;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Takes the parts out of a recording.
+#[derive(Debug, Parser)]
+#[command(name = "partita", version, styles = STYLES, max_term_width = 100, infer_subcommands = false)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+    #[command(flatten)]
+    pub(super) global: Global,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Separates recordings into sources, each written as a file of its own
+    Separate(Box<Separate>),
+    /// Draws the spectrogram of a recording
+    Spectrogram(Box<Spectrogram>),
+    /// Prints a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Prints a manual page
+    Man {
+        /// The command it is about; without one, the program as a whole
+        command: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(super) struct Global {
+    /// Print errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+    /// Say more about what is done
+    #[arg(short, long, global = true)]
+    pub(super) verbose: bool,
+    /// When to use color; `NO_COLOR` is respected
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub(super) color: Color,
+    /// Print one JSON object per line on standard output
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Worker threads in all; 0: one per core. The result does not depend on it
+    #[arg(short, long, global = true, default_value_t = 0, value_name = "N")]
+    pub(super) jobs: usize,
+    /// Seed of every random number; the same seed gives the same bytes
+    #[arg(long, global = true, default_value_t = 0, value_name = "N")]
+    pub(super) seed: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    pub(super) fn write_global(self) {
+        match self {
+            Self::Auto => anstream::ColorChoice::Auto,
+            Self::Always => anstream::ColorChoice::Always,
+            Self::Never => anstream::ColorChoice::Never,
+        }
+        .write_global();
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Separate {
+    /// Recordings, folders of recordings (walked recursively), or `-` for standard input
+    #[arg(required = true, value_name = "INPUT", value_hint = ValueHint::AnyPath)]
+    pub(super) inputs: Vec<PathBuf>,
+
+    /// Number of sources [default: suggested by the components]
+    #[arg(short, long = "sources", value_name = "N")]
+    pub(super) n_sources: Option<usize>,
+    /// Number of components, which are grouped into the sources
+    #[arg(short = 'k', long = "components", value_name = "K", default_value_t = partita::SeparateConfig::default().nmf.n_components)]
+    pub(super) n_components: usize,
+
+    #[command(flatten)]
+    pub(super) output: Output,
+    #[command(flatten)]
+    pub(super) excerpt: Excerpt,
+    #[command(flatten)]
+    pub(super) method: Method,
+}
+
+/// Where stems go and in what form; shared by the separating commands.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct Output {
+    /// Folder to write to
+    #[arg(short, long, default_value = "separated", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(super) out: PathBuf,
+    /// File name of each stem, below the folder
+    #[arg(long, default_value = "{track}/{stem}.{ext}", value_name = "TEMPLATE")]
+    pub(super) filename: String,
+    /// File format
+    #[arg(long, default_value = "wav", value_parser = named(FileFormat::ALL, FileFormat::name))]
+    pub(super) format: FileFormat,
+    /// 16-bit samples, with dither
+    #[arg(long, group = "sample_format")]
+    pub(super) int16: bool,
+    /// 24-bit samples (the default for FLAC)
+    #[arg(long, group = "sample_format")]
+    pub(super) int24: bool,
+    /// Floating-point samples: nothing clips, and stems sum to the mixture (the default for WAV)
+    #[arg(long, group = "sample_format")]
+    pub(super) float32: bool,
+    /// What to do where a stem exceeds full scale: one lower gain for all stems, cut the samples off, or nothing
+    /// [default: none for --float32, else rescale]
+    #[arg(long, value_parser = named(ClipMode::ALL, ClipMode::name))]
+    pub(super) clip_mode: Option<ClipMode>,
+    /// Write only this stem (repeatable)
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["two_stems", "components_out"])]
+    pub(super) stem: Vec<String>,
+    /// Write two stems: NAME, and everything else as no_NAME
+    #[arg(long, value_name = "NAME", conflicts_with = "components_out")]
+    pub(super) two_stems: Option<String>,
+    /// Also write each component as a file, in a folder `components` beside the stems
+    #[arg(long)]
+    pub(super) components_out: bool,
+    /// Also draw pictures beside the stems: spectrograms, masks, dictionary, activations, divergence
+    #[arg(long)]
+    pub(super) plot: bool,
+    /// Overwrite files that exist
+    #[arg(short, long, conflicts_with = "skip_existing")]
+    pub(super) force: bool,
+    /// Skip inputs whose stems exist [default: refuse to start]
+    #[arg(long)]
+    pub(super) skip_existing: bool,
+    /// Print what would be done, and do nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+}
+
+/// Which part of the input is used.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Input")]
+pub(super) struct Excerpt {
+    /// Start here, in seconds or as [h:]m:s
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(super) start: Option<Duration>,
+    /// Use this much, in seconds or as [h:]m:s
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(super) duration: Option<Duration>,
+}
+
+/// How the parts are found.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Method")]
+pub(super) struct Method {
+    /// Iterations of the factorization at the most
+    #[arg(long, value_name = "N", default_value_t = partita::SeparateConfig::default().nmf.max_iter)]
+    pub(super) max_iter: usize,
+    /// Stop when 10 iterations lower the divergence by less than this share of its first value; 0: never
+    #[arg(long, value_name = "T", default_value_t = partita::SeparateConfig::default().nmf.tol)]
+    pub(super) tol: f64,
+    /// Length of the transform in samples [default: the power of two nearest to 93 ms]
+    #[arg(long, value_name = "N")]
+    pub(super) n_fft: Option<usize>,
+    /// Samples from one frame to the next [default: a quarter of the transform]
+    #[arg(long, value_name = "N")]
+    pub(super) hop_length: Option<usize>,
+    /// Shape of the window
+    #[arg(long, default_value = Window::default().name(), value_parser = named(Window::ALL, Window::name))]
+    pub(super) window: Window,
+    /// Exponent of the masks: 1 is softest, 2 the Wiener filter's
+    #[arg(long, value_name = "A", default_value_t = partita::SeparateConfig::default().mask_exponent)]
+    pub(super) mask_exponent: f32,
+    /// What the factorization makes small: kl, is, euclidean, or a number for any beta
+    #[arg(long, value_name = "D", default_value = "kl")]
+    pub(super) divergence: Divergence,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Spectrogram {
+    /// A recording, or `-` for standard input
+    #[arg(value_name = "INPUT", value_hint = ValueHint::FilePath)]
+    pub(super) input: PathBuf,
+    /// The picture to write, .png or .svg
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) out: PathBuf,
+    /// Overwrite the picture if it exists
+    #[arg(short, long)]
+    pub(super) force: bool,
+
+    /// Linear frequency axis
+    #[arg(long, group = "frequency_scale", help_heading = "Picture")]
+    pub(super) linear: bool,
+    /// Logarithmic frequency axis (the default)
+    #[arg(long, group = "frequency_scale", help_heading = "Picture")]
+    pub(super) log: bool,
+    /// Mel frequency axis
+    #[arg(long, group = "frequency_scale", help_heading = "Picture")]
+    pub(super) mel: bool,
+    /// Levels shown, in dB below the peak
+    #[arg(long, value_name = "DB", default_value_t = 80.0, help_heading = "Picture")]
+    pub(super) range_db: f32,
+    /// Colors
+    #[arg(long, default_value = ColorMap::default().name(), value_parser = named(ColorMap::ALL, ColorMap::name), help_heading = "Picture")]
+    pub(super) colormap: ColorMap,
+    /// Size of the picture in pixels
+    #[arg(long, value_name = "WxH", default_value = "1600x900", value_parser = parse_size, help_heading = "Picture")]
+    pub(super) size: (u32, u32),
+
+    #[command(flatten)]
+    pub(super) excerpt: Excerpt,
+
+    /// Length of the transform in samples [default: the power of two nearest to 46 ms]
+    #[arg(long, value_name = "N", help_heading = "Method")]
+    pub(super) n_fft: Option<usize>,
+    /// Samples from one frame to the next [default: a quarter of the transform]
+    #[arg(long, value_name = "N", help_heading = "Method")]
+    pub(super) hop_length: Option<usize>,
+    /// Shape of the window
+    #[arg(long, default_value = Window::default().name(), value_parser = named(Window::ALL, Window::name), help_heading = "Method")]
+    pub(super) window: Window,
+}
+
+/// A parser of one of `all`, by name.
+fn named<T, const N: usize>(
+    all: [T; N],
+    name: fn(T) -> &'static str,
+) -> impl clap::builder::TypedValueParser<Value = T>
+where
+    T: Copy + Send + Sync + 'static,
+{
+    use clap::builder::TypedValueParser;
+    clap::builder::PossibleValuesParser::new(all.map(name)).map(move |given| {
+        all.into_iter().find(|x| name(*x) == given).unwrap_or(all[0])
+    })
+}
+
+/// `12.5`, `1:02.5` or `1:00:02.5`.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    const EXPECTED: &str = "expected seconds (12.5) or [h:]m:s (1:02.5)";
+    let mut seconds = 0.0;
+    let parts: Vec<_> = text.split(':').collect();
+    if parts.len() > 3 {
+        return Err(EXPECTED.into());
+    }
+    for (i, part) in parts.iter().enumerate() {
+        let is_last = i + 1 == parts.len();
+        let value: f64 = part.parse().map_err(|_| EXPECTED)?;
+        let is_plain = part.bytes().all(|b| b.is_ascii_digit() || (is_last && b == b'.'));
+        if !is_plain || (i > 0 && value >= 60.0) {
+            return Err(EXPECTED.into());
+        }
+        seconds = 60.0 * seconds + value;
+    }
+    Duration::try_from_secs_f64(seconds).map_err(|_| EXPECTED.into())
+}
+
+/// `1600x900`.
+fn parse_size(text: &str) -> Result<(u32, u32), String> {
+    let size = text.split_once('x').and_then(|(w, h)| Some((w.parse().ok()?, h.parse().ok()?)));
+    size.ok_or_else(|| "expected width and height, as in 1600x900".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_are_seconds_or_minutes_and_seconds() {
+        let parse = |text| parse_time(text).map(|t| t.as_secs_f64());
+        assert_eq!(parse("12.5"), Ok(12.5));
+        assert_eq!(parse("1:02.5"), Ok(62.5));
+        assert_eq!(parse("1:00:02"), Ok(3602.0));
+        for text in ["", "abc", "-1", "1:60", "1:2:3:4", "1.5:00", "nan", "inf", "1e3", "1:"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

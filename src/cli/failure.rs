@@ -1,0 +1,106 @@
+//! What the command line itself can find wrong, beside the library's errors, and the exit code of each.
+
+use std::error::Error;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Everything went well.
+pub(super) const DONE: u8 = 0;
+/// Some input failed.
+const FAILED: u8 = 1;
+/// The command line asks for something that cannot be done.
+const USAGE: u8 = 2;
+/// Ctrl-C, as shells report it: 128 + SIGINT.
+const INTERRUPTED: u8 = 130;
+
+/// Why a command, or its work on one input, ended without a result.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// From the library; `thing` is the input at hand.
+    Library { thing: Option<String>, error: partita::Error },
+    /// The command line asks for something that cannot be done.
+    Usage { message: String, hint: Option<String> },
+    /// The system refuses something that the whole program needs.
+    System { message: &'static str, cause: Box<dyn Error + Send + Sync> },
+    /// A folder could not be walked.
+    Walk { path: PathBuf, error: ignore::Error },
+    /// Writing to standard output failed.
+    Stdout(std::io::Error),
+    /// Some inputs of several failed; each was reported when it did.
+    Some { n_failed: usize, n_inputs: usize, done: &'static str },
+}
+
+impl Failure {
+    pub(super) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage { message: message.into(), hint: Some(hint.into()) }
+    }
+
+    /// A library error while working on `thing`.
+    pub(super) fn at(thing: impl fmt::Display) -> impl FnOnce(partita::Error) -> Self {
+        move |error| Self::Library { thing: Some(thing.to_string()), error }
+    }
+
+    pub(super) fn signal(cause: ctrlc::Error) -> Self {
+        Self::System { message: "cannot listen for Ctrl-C", cause: cause.into() }
+    }
+
+    pub(super) fn threads(cause: rayon::ThreadPoolBuildError) -> Self {
+        Self::System { message: "cannot start worker threads", cause: cause.into() }
+    }
+
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Library { error: partita::Error::Cancelled, .. } => INTERRUPTED,
+            // A setting that no input could be processed with is wrong usage, whichever input found it out.
+            Self::Library { error: partita::Error::Setting { .. } | partita::Error::UnknownStem { .. }, .. }
+            | Self::Usage { .. } => USAGE,
+            _ => FAILED,
+        }
+    }
+
+    /// What to do, where there is something to do.
+    pub(super) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Library { error, .. } => error.hint(),
+            Self::Usage { hint, .. } => hint.clone(),
+            _ => None,
+        }
+    }
+}
+
+impl From<partita::Error> for Failure {
+    fn from(error: partita::Error) -> Self {
+        Self::Library { thing: None, error }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Library { error: partita::Error::Cancelled, .. } => write!(f, "interrupted"),
+            Self::Library { thing: Some(thing), error } => {
+                let (message, place) = (error.to_string(), format!("`{thing}`"));
+                // The library names files itself; other errors say only what is wrong with their content.
+                if message.contains(&place) { write!(f, "{message}") } else { write!(f, "{place}: {message}") }
+            }
+            Self::Library { thing: None, error } => write!(f, "{error}"),
+            Self::Usage { message, .. } => write!(f, "{message}"),
+            Self::System { message, .. } => write!(f, "{message}"),
+            Self::Walk { path, .. } => write!(f, "cannot walk the folder `{}`", path.display()),
+            Self::Stdout(_) => write!(f, "cannot write to standard output"),
+            Self::Some { n_failed, n_inputs, done } => write!(f, "{} of {n_inputs} {done}", n_inputs - n_failed),
+        }
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Library { error, .. } => error.source(),
+            Self::System { cause, .. } => Some(&**cause),
+            Self::Walk { error, .. } => Some(error),
+            Self::Stdout(error) => Some(error),
+            Self::Usage { .. } | Self::Some { .. } => None,
+        }
+    }
+}

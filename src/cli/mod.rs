@@ -1,0 +1,52 @@
+//! One file per subcommand; what they share beside them. Only `terminal` prints.
+
+mod args;
+mod completions;
+mod failure;
+mod inputs;
+mod outputs;
+mod separate;
+mod spectrogram;
+mod terminal;
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{CommandFactory, Parser};
+
+use args::{Cli, Command};
+use failure::Failure;
+use terminal::Terminal;
+
+/// Set by Ctrl-C; all long work looks at it.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the user asked to stop.
+fn is_interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    cli.global.color.write_global();
+    let terminal = Terminal::new(&cli.global);
+    let exit_code = match run(cli, &terminal) {
+        Ok(exit_code) => exit_code,
+        Err(failure) => {
+            terminal.failure(&failure);
+            failure.exit_code()
+        }
+    };
+    ExitCode::from(exit_code)
+}
+
+fn run(cli: Cli, terminal: &Terminal) -> Result<u8, Failure> {
+    ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).map_err(Failure::signal)?;
+    rayon::ThreadPoolBuilder::new().num_threads(cli.global.jobs).build_global().map_err(Failure::threads)?;
+    match cli.command {
+        Command::Separate(args) => separate::run(&args, cli.global.seed, terminal),
+        Command::Spectrogram(args) => spectrogram::run(&args, terminal),
+        Command::Completions { shell } => completions::completions(shell, Cli::command()),
+        Command::Man { command } => completions::man(command.as_deref(), Cli::command()),
+    }
+}

@@ -1,0 +1,57 @@
+//! Where each stem goes: the file name template, and what is done about files that exist.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::args::Output;
+use super::failure::Failure;
+use super::inputs::Input;
+
+/// The checked `--out` and `--filename`.
+#[derive(Debug)]
+pub(super) struct Template<'a> {
+    folder: &'a Path,
+    filename: &'a str,
+}
+
+impl<'a> Template<'a> {
+    /// Refuses a template that would lose stems or leave the output folder.
+    pub(super) fn new(output: &'a Output) -> Result<Self, Failure> {
+        let filename = &output.filename;
+        let refuse = |message: String| Err(Failure::usage(message, "use `--filename \"{track}/{stem}.{ext}\"`"));
+        if !filename.contains("{stem}") {
+            return refuse(format!("`--filename` is `{filename}`, expected a name with `{{stem}}` in it"));
+        }
+        if let Some(unknown) = placeholders(filename).find(|name| !["track", "stem", "ext"].contains(name)) {
+            return refuse(format!("`--filename` has `{{{unknown}}}`, expected `{{track}}`, `{{stem}}` or `{{ext}}`"));
+        }
+        if Path::new(filename).components().any(|part| !matches!(part, Component::Normal(_))) {
+            return refuse(format!("`--filename` is `{filename}`, expected a path below the output folder"));
+        }
+        Ok(Self { folder: &output.out, filename })
+    }
+
+    /// The file of one stem of one input.
+    pub(super) fn path(&self, input: &Input, stem: &str, extension: &str) -> PathBuf {
+        let mut path = self.folder.to_path_buf();
+        for part in self.filename.split('/') {
+            if part == "{track}" {
+                // A track may bring folders of its own, and need not be UTF-8.
+                path.push(&input.track);
+            } else {
+                let track = input.track.to_string_lossy();
+                path.push(part.replace("{track}", &track).replace("{stem}", stem).replace("{ext}", extension));
+            }
+        }
+        path
+    }
+}
+
+/// The first of these files that exists.
+pub(super) fn existing(paths: &[PathBuf]) -> Option<&PathBuf> {
+    paths.iter().find(|path| path.symlink_metadata().is_ok())
+}
+
+/// The names between braces.
+fn placeholders(template: &str) -> impl Iterator<Item = &str> {
+    template.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0))
+}

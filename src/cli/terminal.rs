@@ -1,0 +1,159 @@
+//! The one file of the command line that prints: errors, hints, warnings and progress to standard error, data to
+//! standard output.
+
+use std::error::Error;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use anstream::{eprintln, stdout};
+use clap::CommandFactory;
+use clap::builder::styling::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::args::{Cli, Global};
+use super::failure::Failure;
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default().bold();
+
+/// How to talk to the user.
+#[derive(Debug)]
+pub(super) struct Terminal {
+    quiet: bool,
+    verbose: bool,
+    json: bool,
+    /// Somebody is looking at standard error.
+    interactive: bool,
+}
+
+impl Terminal {
+    pub(super) fn new(global: &Global) -> Self {
+        let interactive = std::io::stderr().is_terminal() && !global.quiet;
+        Self { quiet: global.quiet, verbose: global.verbose, json: global.json, interactive }
+    }
+
+    /// An error with its causes and its hint; with `--json` also as an event.
+    pub(super) fn failure(&self, failure: &Failure) {
+        let message = flags(&chain(failure));
+        eprintln!("{ERROR}error{ERROR:#}: {message}");
+        let hint = failure.hint().map(|hint| flags(&hint));
+        if let Some(hint) = &hint {
+            eprintln!("\n{HINT}hint{HINT:#}: {hint}");
+        }
+        self.event(json!({ "event": "error", "message": message, "hint": hint }));
+    }
+
+    /// Something that the user should know although the work goes on.
+    pub(super) fn warning(&self, message: &str) {
+        if !self.quiet {
+            eprintln!("{WARNING}warning{WARNING:#}: {}", flags(message));
+        }
+    }
+
+    /// A line for the person at the terminal.
+    pub(super) fn say(&self, line: &str) {
+        if !self.quiet {
+            eprintln!("{line}");
+        }
+    }
+
+    /// A line for whoever asked for more.
+    pub(super) fn detail(&self, line: &str) {
+        if self.verbose {
+            eprintln!("{line}");
+        }
+    }
+
+    /// One JSON object on standard output, where `--json` asks for it.
+    pub(super) fn event(&self, event: Value) {
+        if self.json {
+            // A reader that went away is not worth ending the work for.
+            let mut stdout = stdout().lock();
+            let _ = writeln!(stdout, "{event}").and_then(|()| stdout.flush());
+        }
+    }
+
+    /// A progress bar, on a terminal only; it vanishes when dropped.
+    pub(super) fn bar(&self, length: u64, label: &str) -> Bar {
+        if !self.interactive {
+            return Bar(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::new(length);
+        let style = ProgressStyle::with_template("{prefix:12} {wide_bar:.cyan/blue} {percent:>3} %  {elapsed} {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
+        bar.set_prefix(label.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Bar(bar)
+    }
+}
+
+/// A progress bar that leaves no trace.
+#[derive(Debug)]
+pub(super) struct Bar(ProgressBar);
+
+impl Bar {
+    pub(super) fn set(&self, position: u64) {
+        self.0.set_position(position);
+    }
+
+    pub(super) fn message(&self, message: String) {
+        self.0.set_message(message);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// A message with its causes, each after a colon.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let part = error.to_string();
+        if !text.contains(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Spells the library's settings as flags: `` `hop_length 512` `` becomes `` `--hop-length 512` ``.
+fn flags(message: &str) -> String {
+    let command = Cli::command();
+    let arguments: Vec<_> = command
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments)
+        .filter_map(|argument| Some((argument.get_id().as_str(), argument.get_long()?)))
+        .collect();
+    message
+        .split('`')
+        .enumerate()
+        .map(|(i, part)| {
+            let (name, value) = part.split_once(' ').unwrap_or((part, ""));
+            match arguments.iter().find(|(id, _)| *id == name) {
+                // Every second part stands between backticks.
+                Some((_, long)) if i % 2 == 1 => format!("--{long} {value}").trim_end().to_owned(),
+                _ => part.to_owned(),
+            }
+        })
+        .collect::<Vec<_>>()
+        .join("`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_shown_as_the_flags_that_set_them() {
+        assert_eq!(flags("`hop_length` is 0, `n_sources 3`"), "`--hop-length` is 0, `--sources 3`");
+        assert_eq!(flags("hop_length and `my file`"), "hop_length and `my file`");
+    }
+}

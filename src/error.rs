@@ -2,8 +2,8 @@
 //!
 //! `Display` says what failed and on which thing, `source()` the cause, [`Error::hint`] the advice.
 
-#[expect(unused_imports, reason = "the file variants come next")]
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// The crate's result type.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -74,6 +74,92 @@ pub enum Error {
     },
 
     // ---- audio files, in -----------------------------------------------------------------------------------------
+    /// A recording cannot be opened.
+    #[error("cannot open `{}`", path.display())]
+    OpenAudio {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The system could not read a file to its end.
+    #[error("cannot read `{}` on from {time_s:.1} s", path.display())]
+    ReadAudio {
+        /// The file.
+        path: PathBuf,
+        /// Seconds from the start that were read.
+        time_s: f64,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file has no bytes.
+    #[error("`{}` is empty", path.display())]
+    EmptyAudioFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file is something else than its name or the caller says.
+    #[error("`{}` is not a recording: it holds {found}", path.display())]
+    NotAudio {
+        /// The file.
+        path: PathBuf,
+        /// What it is: "text", "a PNG image".
+        found: String,
+    },
+    /// A file holds pictures only.
+    #[error("`{}` has no audio track", path.display())]
+    NoAudioTrack {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file is audio of a kind that is not read here.
+    #[error("cannot decode `{}`: {codec} is not supported", path.display())]
+    UnsupportedAudio {
+        /// The file.
+        path: PathBuf,
+        /// Codec or format: "HE-AAC", "WMA".
+        codec: String,
+    },
+    /// The headers of a file contradict themselves.
+    #[error("cannot decode `{}`: {reason}", path.display())]
+    MalformedAudio {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it: "it declares 65535 channels".
+        reason: String,
+    },
+    /// The data of a recording are damaged in one place.
+    #[error("`{}` is damaged at {time_s:.1} s: {reason}", path.display())]
+    CorruptAudio {
+        /// The file.
+        path: PathBuf,
+        /// Seconds from the start up to which it is whole.
+        time_s: f64,
+        /// What cannot be decoded there.
+        reason: String,
+    },
+    /// A file ends before the recording in it does.
+    #[error("`{}` is cut off: it ends after {}", path.display(), lengths(*time_s, *declared_s))]
+    AudioCutOff {
+        /// The file.
+        path: PathBuf,
+        /// Seconds that can be read.
+        time_s: f64,
+        /// Seconds that its headers promise, where they do.
+        declared_s: Option<f64>,
+    },
+    /// Sample rate or channel count change within a recording.
+    #[error("`{}` changes at {time_s:.1} s from {} Hz, {} to {} Hz, {}", path.display(), from.0, channels(from.1), to.0, channels(to.1))]
+    AudioChanges {
+        /// The file.
+        path: PathBuf,
+        /// Seconds from the start.
+        time_s: f64,
+        /// Hz and channels before.
+        from: (u32, usize),
+        /// Hz and channels after.
+        to: (u32, usize),
+    },
 
     // ---- audio files, out ----------------------------------------------------------------------------------------
 
@@ -121,6 +207,29 @@ impl Error {
                 Some("clip negative entries to 0, and mark missing ones by a weight of 0".into())
             }
             Self::UnknownStem { names, .. } => names.first().map(|name| format!("use `stem {name}`")),
+            // Audio files, in.
+            Self::OpenAudio { path, source } => open_hint(path, source),
+            Self::ReadAudio { .. } => Some("copy the file to another disk and try again".into()),
+            Self::EmptyAudioFile { .. } => Some("export or download the recording again".into()),
+            Self::NotAudio { .. } => Some("give a recording, such as a WAV, FLAC, MP3, M4A or Ogg file".into()),
+            Self::NoAudioTrack { .. } => Some("give the file that the sound is in".into()),
+            Self::UnsupportedAudio { path, .. } => Some(format!("convert it with {}", ffmpeg_command(path, ""))),
+            Self::MalformedAudio { path, .. } => {
+                Some(format!("export it again, or try to repair it with {}", ffmpeg_command(path, "")))
+            }
+            Self::AudioChanges { path, from: (rate, n_channels), .. } => {
+                Some(format!("make it uniform with {}", ffmpeg_command(path, &format!(" -ar {rate} -ac {n_channels}"))))
+            }
+            Self::CorruptAudio { path, time_s, .. } | Self::AudioCutOff { path, time_s, .. } => {
+                let salvage = format!("save what can be read with {}", ffmpeg_command(path, ""));
+                // To the whole millisecond below, so that the damage is not reached.
+                let whole_s = (time_s * 1e3).floor() / 1e3;
+                Some(if whole_s > 0.0 {
+                    format!("{salvage}, or take the whole part with `--duration {whole_s}`")
+                } else {
+                    salvage
+                })
+            }
             Self::MatrixShape { .. } | Self::Length { .. } | Self::Cancelled => None,
         }
     }
@@ -129,4 +238,49 @@ impl Error {
 /// Names as a message lists them: `kick`, `snare`.
 fn list(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+// ---- audio files, in: helpers ------------------------------------------------------------------------------------
+
+fn open_hint(path: &Path, error: &io::Error) -> Option<String> {
+    let hint = match error.kind() {
+        io::ErrorKind::NotFound => "check the spelling and the folder you are in".into(),
+        io::ErrorKind::PermissionDenied => format!("allow reading it with `chmod +r {}`", shell_word(path)),
+        io::ErrorKind::IsADirectory => "give the recordings in it".into(),
+        _ => return None,
+    };
+    Some(hint)
+}
+
+/// The command that converts a recording to WAV.
+fn ffmpeg_command(path: &Path, options: &str) -> String {
+    if path.as_os_str() == "-" {
+        return format!("`ffmpeg -i pipe:{options} -f wav pipe:`");
+    }
+    // A WAV file cannot be converted onto itself.
+    let is_wav = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wav"));
+    let output = path.with_extension(if is_wav { "fixed.wav" } else { "wav" });
+    format!("`ffmpeg -i {}{options} {}`", shell_word(path), shell_word(&output))
+}
+
+/// A path as one word of a shell command.
+fn shell_word(path: &Path) -> String {
+    let mut word = path.display().to_string();
+    // Not to be taken for an option.
+    if word.starts_with('-') {
+        word.insert_str(0, "./");
+    }
+    let is_plain = word.chars().all(|c| c.is_alphanumeric() || "/._-+,:@%".contains(c));
+    if is_plain { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+fn lengths(time_s: f64, declared_s: Option<f64>) -> String {
+    match declared_s {
+        Some(declared_s) => format!("{time_s:.1} of {declared_s:.1} s"),
+        None => format!("{time_s:.1} s"),
+    }
+}
+
+fn channels(n: usize) -> String {
+    if n == 1 { "1 channel".into() } else { format!("{n} channels") }
 }

@@ -1,1 +1,362 @@
 //! Reads audio files of every common format into blocks of samples. The only file that knows symphonia.
+//! Nothing is shortened in silence: a file that is cut off or damaged ends in an error that says where.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ndarray::Array2;
+
+use self::coded::Coded;
+use self::kind::Kind;
+use self::wav::Wav;
+use super::{Audio, check_finite};
+use crate::{Error, Result};
+
+mod aac;
+mod coded;
+mod kind;
+mod mp4;
+mod ogg;
+mod opus;
+mod wav;
+
+/// A recording that is read block by block, from its start.
+///
+/// Channels come in the order of WAV files (the bits of `dwChannelMask`), whatever the order in the file. Samples that
+/// encoders add at both ends (priming, padding) are left out.
+///
+/// # Examples
+/// ```no_run
+/// let mut reader = partita::audio::decode::Reader::open("song.flac".as_ref())?;
+/// let mut n_samples = 0;
+/// loop {
+///     let block = reader.read(65_536)?; // n_channels x n
+///     if block.is_empty() {
+///         break;
+///     }
+///     n_samples += block.ncols();
+/// }
+/// # Ok::<(), partita::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Reader {
+    path: PathBuf,
+    format: Format,
+    source: Source,
+    /// Samples per channel that were handed out or skipped.
+    position: u64,
+    /// Decoded and not yet handed out, interleaved.
+    pending: Vec<f32>,
+    /// What is wrong with the samples after the pending ones.
+    fault: Option<Fault>,
+}
+
+/// What a file holds, as its headers say.
+#[derive(Debug, Clone)]
+struct Format {
+    container: &'static str,
+    codec: String,
+    sample_rate: u32,
+    n_channels: usize,
+    channel_mask: Option<u32>,
+    n_samples: Option<u64>,
+}
+
+/// Where the samples come from.
+#[derive(Debug)]
+enum Source {
+    Wav(Wav),
+    Coded(Box<Coded>),
+    /// All was read, or an error was reported.
+    Ended,
+}
+
+/// What is wrong with a file, before its name and the time are known.
+#[derive(Debug)]
+enum Fault {
+    Io(io::Error),
+    Empty,
+    NotAudio {
+        found: String,
+    },
+    NoAudioTrack,
+    Unsupported {
+        codec: String,
+    },
+    Malformed(String),
+    Corrupt(String),
+    /// `n_samples`: the length per channel that was promised.
+    CutOff {
+        n_samples: Option<u64>,
+    },
+    /// Sample rate and channel count, before and after.
+    Changed {
+        from: (u32, usize),
+        to: (u32, usize),
+    },
+}
+
+/// More channels than any recording has; a header that says more is wrong.
+const MAX_CHANNELS: usize = 1024;
+
+/// Higher than any sample rate of PCM audio (32 times 48 kHz), in Hz; a header that says more is wrong.
+const MAX_SAMPLE_RATE: u32 = 1_536_000;
+
+/// Extensions of the files that can be read.
+const EXTENSIONS: &[&str] = &[
+    "aac", "aif", "aifc", "aiff", "alac", "bw64", "caf", "flac", "m4a", "m4b", "mka", "mkv", "mov", "mp1", "mp2",
+    "mp3", "mp4", "oga", "ogg", "opus", "rf64", "wav", "wave", "weba", "webm",
+];
+
+impl Reader {
+    /// Opens a file and reads its headers.
+    ///
+    /// # Errors
+    /// [`Error::OpenAudio`] if the file cannot be opened; [`Error::NotAudio`], [`Error::EmptyAudioFile`] or
+    /// [`Error::NoAudioTrack`] if it holds no audio; [`Error::UnsupportedAudio`] if its codec is not read here;
+    /// [`Error::MalformedAudio`] or [`Error::AudioCutOff`] if its headers are wrong or incomplete.
+    pub fn open(path: &Path) -> Result<Self> {
+        let opened = File::open(path).and_then(|file| match file.metadata()?.is_dir() {
+            // Reading one fails with a message that depends on the system.
+            true => Err(io::ErrorKind::IsADirectory.into()),
+            false => Ok(file),
+        });
+        let file = opened.map_err(|source| Error::OpenAudio { path: path.into(), source })?;
+        // A pipe that has a name, as in `<(...)` of a shell.
+        if file.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+            return Self::spool(path, file);
+        }
+        Self::from_file(path, file)
+    }
+
+    /// Reads a recording from standard input or another stream; `name` stands for it in messages.
+    ///
+    /// # Errors
+    /// As [`Reader::open`]; [`Error::OpenAudio`] if the stream cannot be read.
+    ///
+    /// # Cost
+    /// The stream is copied into an unnamed temporary file first, because most formats cannot be read in order.
+    pub fn from_stream(name: &str, stream: impl io::Read) -> Result<Self> {
+        Self::spool(Path::new(name), stream)
+    }
+
+    /// Samples per second and channel, in Hz.
+    pub fn sample_rate(&self) -> u32 {
+        self.format.sample_rate
+    }
+
+    /// Number of channels, at least 1.
+    pub fn n_channels(&self) -> usize {
+        self.format.n_channels
+    }
+
+    /// Speaker positions as in a WAV file's `dwChannelMask`, where they are known and not simply mono or stereo.
+    pub fn channel_mask(&self) -> Option<u32> {
+        self.format.channel_mask
+    }
+
+    /// The file format in words: "WAV", "MP4", "Ogg".
+    pub fn container(&self) -> &str {
+        self.format.container
+    }
+
+    /// The encoding in words: "16-bit PCM", "AAC", "Vorbis".
+    pub fn codec(&self) -> &str {
+        &self.format.codec
+    }
+
+    /// Samples per channel as the headers say, where they say so. They may be wrong: good for a progress bar, not for
+    /// an allocation.
+    pub fn n_samples_hint(&self) -> Option<u64> {
+        self.format.n_samples
+    }
+
+    /// The next samples, `n_channels` x at most `max_samples`. Fewer come only at the end of the recording or before
+    /// an error; none: the recording has ended.
+    ///
+    /// # Errors
+    /// [`Error::AudioCutOff`] where the file ends before the recording does; [`Error::CorruptAudio`] at data that
+    /// cannot be decoded; [`Error::AudioChanges`] where the sample rate or channel count does;
+    /// [`Error::NonFiniteSample`] on NaN or infinity. All samples before that place are handed out first. After an
+    /// error the recording counts as ended.
+    ///
+    /// # Cost
+    /// One allocation of the block; the decoder is at most one packet ahead.
+    pub fn read(&mut self, max_samples: usize) -> Result<Array2<f32>> {
+        let n_channels = self.format.n_channels;
+        let n_samples = self.fill(max_samples)?.min(max_samples);
+        let mut block = Array2::zeros((n_channels, n_samples));
+        for (i, row) in self.pending.chunks_exact(n_channels).take(n_samples).enumerate() {
+            block.column_mut(i).iter_mut().zip(row).for_each(|(out, &sample)| *out = sample);
+        }
+        // Positions in memory fit.
+        if let Err(error) = check_finite(block.view(), self.position as usize, self.format.sample_rate) {
+            self.source = Source::Ended;
+            self.pending.clear();
+            return Err(error);
+        }
+        self.drop_pending(n_samples);
+        Ok(block)
+    }
+
+    /// Drops the next `n_samples` samples per channel and returns how many there were; fewer if the recording ends.
+    /// Exact in every format, because what is dropped is decoded.
+    ///
+    /// # Errors
+    /// As [`Reader::read`], but for samples that are not finite.
+    pub fn skip(&mut self, n_samples: u64) -> Result<u64> {
+        let mut n_left = n_samples;
+        while n_left > 0 {
+            let n_available = self.fill(1)?;
+            if n_available == 0 {
+                break;
+            }
+            let n_dropped = usize::try_from(n_left).unwrap_or(usize::MAX).min(n_available);
+            self.drop_pending(n_dropped);
+            n_left -= n_dropped as u64;
+        }
+        Ok(n_samples - n_left)
+    }
+
+    fn from_file(path: &Path, mut file: File) -> Result<Self> {
+        let (source, format) = open_source(&mut file).map_err(|fault| fault.at(path, 0, 1))?;
+        if format.sample_rate == 0 || format.sample_rate > MAX_SAMPLE_RATE {
+            let reason = format!("it declares a sample rate of {} Hz", format.sample_rate);
+            return Err(Error::MalformedAudio { path: path.into(), reason });
+        }
+        Ok(Self { path: path.into(), format, source, position: 0, pending: Vec::new(), fault: None })
+    }
+
+    fn spool(path: &Path, mut stream: impl io::Read) -> Result<Self> {
+        let spooled = tempfile::tempfile().and_then(|mut file| io::copy(&mut stream, &mut file).map(|_| file));
+        let file = spooled.map_err(|source| Error::OpenAudio { path: path.into(), source })?;
+        Self::from_file(path, file)
+    }
+
+    /// Decodes until `n_samples` samples per channel are pending or no more come. Returns how many are pending.
+    fn fill(&mut self, n_samples: usize) -> Result<usize> {
+        let n_channels = self.format.n_channels;
+        while self.fault.is_none() && self.pending.len() / n_channels < n_samples {
+            let more = match &mut self.source {
+                Source::Wav(wav) => wav.next(&mut self.pending, n_channels),
+                Source::Coded(coded) => coded.next(&mut self.pending),
+                Source::Ended => break,
+            };
+            match more {
+                Ok(true) => {}
+                Ok(false) => self.source = Source::Ended,
+                Err(fault) => {
+                    self.source = Source::Ended;
+                    self.fault = Some(fault);
+                }
+            }
+        }
+        let n_pending = self.pending.len() / n_channels;
+        match self.fault.take_if(|_| n_pending == 0 && n_samples > 0) {
+            Some(fault) => Err(fault.at(&self.path, self.position, self.format.sample_rate)),
+            None => Ok(n_pending),
+        }
+    }
+
+    fn drop_pending(&mut self, n_samples: usize) {
+        self.pending.drain(..n_samples * self.format.n_channels);
+        self.position += n_samples as u64;
+    }
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// As [`Reader::open`] and [`Reader::read`].
+///
+/// # Cost
+/// Memory of one and a half times the samples, for stereo.
+pub fn read(path: &Path) -> Result<Audio> {
+    read_rest(&mut Reader::open(path)?, None)
+}
+
+/// Reads the next `n_samples` samples per channel, or fewer if the recording ends; `None`: all that is left.
+/// An excerpt that starts later is [`Reader::skip`]ped to first.
+///
+/// # Errors
+/// As [`Reader::read`].
+pub fn read_rest(reader: &mut Reader, n_samples: Option<u64>) -> Result<Audio> {
+    /// Samples per channel at a time.
+    const BLOCK: u64 = 65_536;
+    let mut channels = vec![Vec::new(); reader.n_channels()];
+    let mut n_left = n_samples.unwrap_or(u64::MAX);
+    while n_left > 0 {
+        let block = reader.read(n_left.min(BLOCK) as usize)?;
+        if block.is_empty() {
+            break;
+        }
+        for (channel, samples) in channels.iter_mut().zip(block.outer_iter()) {
+            channel.extend(samples);
+        }
+        n_left -= block.ncols() as u64;
+    }
+    // Channel by channel, so that only one of them is there twice.
+    let shape = (channels.len(), channels.first().map_or(0, Vec::len));
+    let mut channels = channels.into_iter();
+    let mut all: Vec<f32> = channels.next().unwrap_or_default();
+    all.reserve_exact(shape.0.saturating_sub(1) * shape.1);
+    for channel in channels {
+        all.extend(channel);
+    }
+    let samples = Array2::from_shape_vec(shape, all).expect("channels of one length");
+    Ok(Audio::new(samples, reader.sample_rate())?.with_channel_mask(reader.channel_mask()))
+}
+
+/// Whether a file has the extension of a format that can be read; for the walk through a folder.
+pub fn is_audio_path(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)))
+}
+
+fn open_source(file: &mut File) -> std::result::Result<(Source, Format), Fault> {
+    let kind = Kind::recognize(file)?;
+    let mut is_cut_off = false;
+    if kind == Kind::Wav {
+        match Wav::open(file.try_clone()?)? {
+            wav::Opened::Plain(wav, format) => return Ok((Source::Wav(wav), format)),
+            wav::Opened::Compressed { cut_off } => is_cut_off = cut_off,
+        }
+    }
+    let (coded, format) = Coded::open(kind, file.try_clone()?, is_cut_off)?;
+    Ok((Source::Coded(Box::new(coded)), format))
+}
+
+impl Fault {
+    fn channels(n_channels: usize) -> Self {
+        Self::Malformed(format!("it declares {n_channels} channels"))
+    }
+
+    /// The error, `n_samples` samples per channel into the file.
+    fn at(self, path: &Path, n_samples: u64, sample_rate: u32) -> Error {
+        let path = path.to_path_buf();
+        let seconds = |n_samples: u64| n_samples as f64 / f64::from(sample_rate);
+        let time_s = seconds(n_samples);
+        match self {
+            Self::Io(source) => Error::ReadAudio { path, time_s, source },
+            Self::Empty => Error::EmptyAudioFile { path },
+            Self::NotAudio { found } => Error::NotAudio { path, found },
+            Self::NoAudioTrack => Error::NoAudioTrack { path },
+            Self::Unsupported { codec } => Error::UnsupportedAudio { path, codec },
+            Self::Malformed(reason) => Error::MalformedAudio { path, reason },
+            Self::Corrupt(reason) => Error::CorruptAudio { path, time_s, reason },
+            Self::CutOff { n_samples } => Error::AudioCutOff { path, time_s, declared_s: n_samples.map(seconds) },
+            Self::Changed { from, to } => Error::AudioChanges { path, time_s, from, to },
+        }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            // Headers are all that is read before there is a position to speak of.
+            io::ErrorKind::UnexpectedEof => Self::CutOff { n_samples: None },
+            _ => Self::Io(error),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Reads what symphonia leaves out of an MP4 file: the edit list, iTunes' gapless note, encryption, and whether the
+//! file is all there. Decodes nothing.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+
+use super::Fault;
+
+/// Which part of the decoded samples of the audio track is to be heard.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Edit {
+    /// Start and length, each with the unit it was given in.
+    start: Option<Time>,
+    length: Option<Time>,
+}
+
+/// A time in ticks of `1 / timescale` seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Time {
+    ticks: u64,
+    timescale: u32,
+}
+
+/// What is gathered from the boxes of the first audio track.
+#[derive(Debug, Default)]
+struct Track {
+    is_audio: bool,
+    media_timescale: u32,
+    /// `(duration in movie ticks, start in media ticks)`; a start of -1 is a gap.
+    edits: Vec<(u64, i64)>,
+}
+
+/// The movie box holds tables of a few bytes a packet; a longer one than this is not of a recording.
+const MAX_MOVIE_LEN: u64 = 1 << 30;
+
+impl Edit {
+    /// Samples to drop at the start.
+    pub(super) fn start(&self, sample_rate: u32) -> u64 {
+        self.start.map_or(0, |time| time.samples(sample_rate))
+    }
+
+    /// Samples to keep after that.
+    pub(super) fn n_samples(&self, sample_rate: u32) -> Option<u64> {
+        self.length.map(|time| time.samples(sample_rate))
+    }
+}
+
+impl Time {
+    fn samples(self, sample_rate: u32) -> u64 {
+        let scale = u128::from(self.timescale.max(1));
+        let samples = (u128::from(self.ticks) * u128::from(sample_rate) + scale / 2) / scale;
+        u64::try_from(samples).unwrap_or(u64::MAX)
+    }
+}
+
+/// Walks the boxes of a file.
+pub(super) fn scan(file: &mut File) -> Result<Edit, Fault> {
+    let file_len = file.seek(SeekFrom::End(0))?;
+    let mut position = 0;
+    let mut movie = None;
+    let mut is_cut_off = false;
+    while position < file_len {
+        file.seek(SeekFrom::Start(position))?;
+        let Some((name, header_len, len)) = read_box_header(file)? else { break };
+        // A length of 0 means up to the end of the file.
+        let len = if len == 0 { file_len - position } else { len };
+        if len < header_len {
+            return Err(Fault::Malformed("a box is shorter than its header".into()));
+        }
+        is_cut_off |= position.saturating_add(len) > file_len;
+        if &name == b"moov" && !is_cut_off {
+            if len > MAX_MOVIE_LEN {
+                return Err(Fault::Malformed("its movie box is too long".into()));
+            }
+            let mut body = Vec::new();
+            file.take(len - header_len).read_to_end(&mut body)?;
+            movie = Some(body);
+        }
+        position = position.saturating_add(len);
+    }
+    match movie {
+        Some(movie) => edit_of(&movie),
+        // Most programs write the movie box last, and without it nothing can be found.
+        None if is_cut_off => Err(Fault::CutOff { n_samples: None }),
+        None => Err(Fault::Malformed("it has no movie box".into())),
+    }
+}
+
+fn edit_of(movie: &[u8]) -> Result<Edit, Fault> {
+    let mut movie_timescale = 0;
+    let mut audio: Option<Track> = None;
+    let mut gapless = None;
+    for (name, body) in boxes(movie) {
+        match name {
+            b"mvhd" => movie_timescale = timescale(body).unwrap_or(0),
+            b"trak" if audio.is_none() => audio = Some(read_track(body)?).filter(|track| track.is_audio),
+            b"udta" => gapless = itunes_gapless(body),
+            _ => {}
+        }
+    }
+    let Some(track) = audio else { return Ok(Edit::default()) };
+    let media = |ticks| Time { ticks, timescale: track.media_timescale };
+
+    // Leading gaps delay the track against a picture and are no part of the sound.
+    let mut edits = track.edits.iter().filter_map(|&(len, start)| Some((len, u64::try_from(start).ok()?)));
+    match (edits.next(), edits.next()) {
+        (Some(_), Some(_)) => Err(Fault::Unsupported { codec: "MP4 cut together from several edits".into() }),
+        (Some((len, start)), None) => Ok(Edit {
+            start: Some(media(start)),
+            // Fragmented files do not know their length when the list is written.
+            length: (len > 0 && movie_timescale > 0).then_some(Time { ticks: len, timescale: movie_timescale }),
+        }),
+        (None, _) => Ok(gapless.map_or_else(Edit::default, |(priming, len)| Edit {
+            start: Some(media(priming)),
+            length: (len > 0).then_some(media(len)),
+        })),
+    }
+}
+
+fn read_track(body: &[u8]) -> Result<Track, Fault> {
+    let mut track = Track::default();
+    let mut is_encrypted = false;
+    for (name, body) in boxes(body) {
+        match name {
+            b"edts" => track.edits = boxes(body).find(|(name, _)| *name == b"elst").map_or(vec![], |(_, b)| edits(b)),
+            b"mdia" => {
+                for (name, body) in boxes(body) {
+                    match name {
+                        b"mdhd" => track.media_timescale = timescale(body).unwrap_or(0),
+                        b"hdlr" => track.is_audio = body.get(8..12) == Some(b"soun"),
+                        b"minf" => is_encrypted = has_encrypted_entry(body),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    if track.is_audio && is_encrypted {
+        return Err(Fault::Unsupported { codec: "MP4 with copy protection (DRM)".into() });
+    }
+    Ok(track)
+}
+
+/// The boxes inside another, up to the first that does not fit.
+fn boxes(mut bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
+    std::iter::from_fn(move || {
+        let len = u32_at(bytes, 0)? as usize;
+        let name = bytes.get(4..)?.first_chunk()?;
+        let len = if len == 0 { bytes.len() } else { len };
+        let body = bytes.get(8..len)?;
+        bytes = bytes.get(len..)?;
+        Some((name, body))
+    })
+}
+
+/// Ticks per second of an `mvhd` or `mdhd` box.
+fn timescale(body: &[u8]) -> Option<u32> {
+    let at = if body.first() == Some(&1) { 20 } else { 12 };
+    u32_at(body, at).filter(|&scale| scale > 0)
+}
+
+/// The entries of an `elst` box.
+fn edits(body: &[u8]) -> Vec<(u64, i64)> {
+    let is_long = body.first() == Some(&1);
+    let Some(entries) = body.get(8..) else { return Vec::new() };
+    entries
+        .chunks_exact(if is_long { 20 } else { 12 })
+        .filter_map(|entry| {
+            if is_long {
+                Some((u64_at(entry, 0)?, u64_at(entry, 8)?.cast_signed()))
+            } else {
+                Some((u64::from(u32_at(entry, 0)?), i64::from(u32_at(entry, 4)?.cast_signed())))
+            }
+        })
+        .collect()
+}
+
+/// Whether a sample description is that of an encrypted stream.
+fn has_encrypted_entry(minf: &[u8]) -> bool {
+    let child = |body, wanted: &[u8; 4]| boxes(body).find(|(name, _)| *name == wanted).map(|(_, body)| body);
+    let entries = child(minf, b"stbl").and_then(|stbl| child(stbl, b"stsd")).and_then(|stsd| stsd.get(8..));
+    entries.is_some_and(|entries| boxes(entries).any(|(name, _)| matches!(name, b"enca" | b"drms")))
+}
+
+/// Priming and length in samples, from the `iTunSMPB` note: hexadecimal words, of which the second is the priming and
+/// the fourth the length.
+fn itunes_gapless(user_data: &[u8]) -> Option<(u64, u64)> {
+    let at = user_data.windows(8).position(|window| window == b"iTunSMPB")?;
+    let note = user_data.get(at..)?;
+    let data = note.windows(4).position(|window| window == b"data")?;
+    // Version, flags and locale come between.
+    let text = note.get(data + 12..)?;
+    let text: String = text.iter().take(64).map(|&b| char::from(b)).take_while(|c| c.is_ascii()).collect();
+    let words: Vec<u64> =
+        text.split_whitespace().take(4).map_while(|word| u64::from_str_radix(word, 16).ok()).collect();
+    Some((*words.get(1)?, *words.get(3)?))
+}
+
+/// Name, length of the header and of the whole box; `None` where no whole header is left.
+fn read_box_header(file: &mut File) -> io::Result<Option<([u8; 4], u64, u64)>> {
+    let mut header = Vec::new();
+    file.take(16).read_to_end(&mut header)?;
+    let (Some(len), Some(name)) = (u32_at(&header, 0), header.get(4..8).and_then(|b| b.first_chunk())) else {
+        return Ok(None);
+    };
+    // A length of 1 is followed by a long one.
+    let (header_len, len) = match len {
+        1 => (16, u64_at(&header, 8).unwrap_or(u64::MAX)),
+        len => (8, u64::from(len)),
+    };
+    file.seek_relative(header_len - header.len() as i64)?;
+    Ok(Some((*name, header_len.unsigned_abs(), len)))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|&b| u32::from_be_bytes(b))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..)?.first_chunk().map(|&b| u64::from_be_bytes(b))
+}

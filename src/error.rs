@@ -162,6 +162,56 @@ pub enum Error {
     },
 
     // ---- audio files, out ----------------------------------------------------------------------------------------
+    /// A file of that name exists and may not be replaced.
+    #[error("`{}` exists already", path.display())]
+    FileExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A folder, a device or the like is where a file is to be.
+    #[error("cannot write `{}`: something that is not a file is there", path.display())]
+    NotAFile {
+        /// The name that was given.
+        path: PathBuf,
+    },
+    /// The folder for a file could not be made.
+    #[error("cannot create the folder `{}`", path.display())]
+    CreateFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system did not take a file, or not all of it.
+    #[error("cannot write `{}`", path.display())]
+    WriteFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A sample lies beyond full scale, which integers cannot hold.
+    #[error("cannot write `{}`: channel {channel} reaches {value} at {time_s:.3} s, expected -1 to 1", path.display())]
+    BeyondFullScale {
+        /// The file.
+        path: PathBuf,
+        /// Channel, counted from 1.
+        channel: usize,
+        /// Seconds from the start.
+        time_s: f64,
+        /// The sample, after the gain.
+        value: f32,
+    },
+    /// More or fewer samples came than had been announced.
+    #[error("cannot write `{}`: got {got} samples per channel, expected {expected}", path.display())]
+    SampleCount {
+        /// The file.
+        path: PathBuf,
+        /// Samples per channel that were announced.
+        expected: u64,
+        /// Samples per channel that came, as far as is known.
+        got: u64,
+    },
 
     // ---- pictures ------------------------------------------------------------------------------------------------
 
@@ -230,7 +280,14 @@ impl Error {
                     salvage
                 })
             }
-            Self::MatrixShape { .. } | Self::Length { .. } | Self::Cancelled => None,
+            // Audio files, out.
+            Self::FileExists { .. } => Some("use `--force` to replace it, or `--skip-existing` to keep it".into()),
+            Self::NotAFile { path } => Some(format!("name a file, as in `{}`", path.join("out.wav").display())),
+            Self::CreateFolder { source, .. } | Self::WriteFile { source, .. } => disk_hint(source.kind()),
+            Self::BeyondFullScale { .. } => {
+                Some("use `--clip-mode rescale` or `--clip-mode clamp`, or `--float32`, which holds any level".into())
+            }
+            Self::MatrixShape { .. } | Self::Length { .. } | Self::SampleCount { .. } | Self::Cancelled => None,
         }
     }
 }
@@ -283,4 +340,19 @@ fn lengths(time_s: f64, declared_s: Option<f64>) -> String {
 
 fn channels(n: usize) -> String {
     if n == 1 { "1 channel".into() } else { format!("{n} channels") }
+/// What to do about a file or folder that could not be written.
+fn disk_hint(kind: io::ErrorKind) -> Option<String> {
+    use io::ErrorKind::{
+        InvalidFilename, NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+    };
+    let hint = match kind {
+        PermissionDenied | ReadOnlyFilesystem => "choose a folder that you may write to: `--out FOLDER`",
+        StorageFull | QuotaExceeded => "free some space, or write to another disk: `--out FOLDER`",
+        NotADirectory | io::ErrorKind::AlreadyExists => {
+            "a file is where a folder is needed; choose another: `--out FOLDER`"
+        }
+        InvalidFilename => "shorten the name: `--filename \"{stem}.{ext}\"`",
+        _ => return None,
+    };
+    Some(hint.into())
 }

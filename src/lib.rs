@@ -5,10 +5,11 @@
 //! ```
 //!
 //! The modules below stand in the order in which a sound passes through them, and each uses only the ones above it
-//! (`tests/architecture.rs` holds them to it). Only `audio::decode`, `audio::encode` and `plot` touch files;
+//! (`tests/architecture.rs` holds them to it). Only `atomic`, `audio::decode`, `audio::encode` and `plot` touch files;
 //! nothing here prints.
 
 pub mod error;
+pub mod atomic;
 pub mod audio;
 pub mod window;
 pub mod stft;

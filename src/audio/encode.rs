@@ -1,1 +1,438 @@
-//! Writes audio files: WAV, RF64 and FLAC, atomically.
+//! Writes audio files: WAV, RF64 and FLAC, block by block, each complete or not at all.
+//! Nothing here changes a sample but the gain, the clip mode and the rounding that were asked for.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use ndarray::{ArrayView2, Axis};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use self::{flac::Flac, wav::Wav};
+use super::{Audio, check_finite};
+use crate::{
+    Error, Result,
+    atomic::{AtomicFile, Existing},
+};
+
+mod flac;
+mod wav;
+
+/// What to write, apart from the sound itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EncodeConfig {
+    /// Kind of file. Default WAV.
+    pub file_format: FileFormat,
+    /// How a sample is stored. Default float32; FLAC needs an integer format ([`FileFormat::default_sample_format`]).
+    pub sample_format: SampleFormat,
+    /// What becomes of samples beyond full scale. Default [`ClipMode::None`], which suits float32
+    /// ([`SampleFormat::default_clip_mode`]).
+    pub clip_mode: ClipMode,
+    /// Whether a file that is there may be replaced. Default: it may not.
+    pub existing: Existing,
+    /// The dither of int16 comes from it. Default 0. Files that will be mixed again should have different seeds:
+    /// equal noises add up by 6 dB for two files, different ones by 3 dB.
+    pub seed: u64,
+}
+
+impl EncodeConfig {
+    /// Refuses what the file format cannot hold.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] on float32 in FLAC, on more than 8 channels or 96 kHz in FLAC, on channels that do not fit
+    /// into a WAV header, without a channel, and with a sample rate of 0.
+    pub fn check(&self, spec: &Spec) -> Result<()> {
+        let refused = |name, got: String, expected: String, hint: Option<&str>| {
+            Err(Error::Setting { name, got, expected, hint: hint.map(Into::into) })
+        };
+        let (max_channels, max_rate) = match self.file_format {
+            FileFormat::Wav => (wav::MAX_BLOCK_BYTES / self.sample_format.n_bytes(), u32::MAX),
+            FileFormat::Flac => (flac::MAX_CHANNELS, flac::MAX_SAMPLE_RATE),
+        };
+        let name = self.file_format.name();
+        let wav_hint = (self.file_format == FileFormat::Flac).then_some("use `--format wav`, which has no such limit");
+        if self.file_format == FileFormat::Flac && self.sample_format == SampleFormat::Float32 {
+            let hint = "use `--int24`, or `--format wav`, which holds floating-point samples";
+            return refused("sample_format", "float32".into(), "int16 or int24 in a FLAC file".into(), Some(hint));
+        }
+        if !(1..=max_channels).contains(&spec.n_channels) {
+            let expected = format!("1 to {max_channels} in a {name} file of {} samples", self.sample_format.name());
+            return refused("n_channels", spec.n_channels.to_string(), expected, wav_hint);
+        }
+        if !(1..=max_rate).contains(&spec.sample_rate) {
+            let expected = format!("1 to {max_rate} Hz in a {name} file");
+            return refused("sample_rate", spec.sample_rate.to_string(), expected, wav_hint);
+        }
+        Ok(())
+    }
+}
+
+/// A kind of audio file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FileFormat {
+    /// RIFF/WAVE, and RF64 (EBU Tech 3306) where 4 GiB do not suffice.
+    #[default]
+    Wav,
+    /// FLAC (RFC 9639).
+    Flac,
+}
+
+impl FileFormat {
+    /// Every format, in the order in which help texts list them.
+    pub const ALL: [Self; 2] = [Self::Wav, Self::Flac];
+
+    /// Name for messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wav => "WAV",
+            Self::Flac => "FLAC",
+        }
+    }
+
+    /// Ending of a file's name, without the dot; also the word on the command line.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Wav => "wav",
+            Self::Flac => "flac",
+        }
+    }
+
+    /// The best that the format can hold: float32 in WAV, int24 in FLAC.
+    pub fn default_sample_format(self) -> SampleFormat {
+        match self {
+            Self::Wav => SampleFormat::Float32,
+            Self::Flac => SampleFormat::Int24,
+        }
+    }
+}
+
+/// How a sample is stored. Full scale, -1 to 1, is -2^15 to 2^15 in int16 and -2^23 to 2^23 in int24, where the one
+/// value that integers lack, +1 itself, becomes the largest there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SampleFormat {
+    /// 16 bits, with triangular dither of one step either way (TPDF): the error is a noise of constant power and
+    /// unrelated to the sound, instead of a distortion of it. A sample that is exactly 0 stays 0, so that digital
+    /// silence stays silent.
+    ///
+    /// # References
+    /// S. P. Lipshitz, R. A. Wannamaker, J. Vanderkooy, "Quantization and dither: a theoretical survey", J. Audio
+    /// Eng. Soc. 40(5), 1992.
+    Int16,
+    /// 24 bits, rounded to the nearest: the error lies 144 dB below full scale, under the noise of any converter.
+    Int24,
+    /// 32 bits, floating point: every sample as it is, at any level.
+    #[default]
+    Float32,
+}
+
+impl SampleFormat {
+    /// Every format, in the order in which help texts list them.
+    pub const ALL: [Self; 3] = [Self::Int16, Self::Int24, Self::Float32];
+
+    /// Name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Int16 => "int16",
+            Self::Int24 => "int24",
+            Self::Float32 => "float32",
+        }
+    }
+
+    /// What loses least: integers are rescaled, floating point needs nothing.
+    pub fn default_clip_mode(self) -> ClipMode {
+        match self {
+            Self::Int16 | Self::Int24 => ClipMode::Rescale,
+            Self::Float32 => ClipMode::None,
+        }
+    }
+
+    /// Bytes of one sample.
+    fn n_bytes(self) -> usize {
+        match self {
+            Self::Int16 => 2,
+            Self::Int24 => 3,
+            Self::Float32 => 4,
+        }
+    }
+
+    /// Largest sample that comes through dither and rounding without being cut: the largest integer, for int16 less
+    /// the step that dither may add.
+    fn largest(self) -> f32 {
+        match self {
+            Self::Int16 => 32_766.0 / 32_768.0,
+            Self::Int24 => 8_388_607.0 / 8_388_608.0,
+            Self::Float32 => 1.0,
+        }
+    }
+}
+
+/// What becomes of samples beyond full scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClipMode {
+    /// Everything is made quieter by one gain, so that nothing is beyond. Stems share one gain, the
+    /// [`rescale_gain`] of their common peak, which goes to [`Writer::create`].
+    Rescale,
+    /// They are set to full scale, and counted.
+    Clamp,
+    /// They are kept in float32, and refused in the integer formats.
+    #[default]
+    None,
+}
+
+impl ClipMode {
+    /// Every mode, in the order in which help texts list them.
+    pub const ALL: [Self; 3] = [Self::Rescale, Self::Clamp, Self::None];
+
+    /// Name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rescale => "rescale",
+            Self::Clamp => "clamp",
+            Self::None => "none",
+        }
+    }
+}
+
+/// What is known of a file before its first sample.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// Hz.
+    pub sample_rate: u32,
+    /// Number of channels.
+    pub n_channels: usize,
+    /// Speaker of each channel, as in [`Audio::with_channel_mask`]. `None`: mono and stereo as usual; with more
+    /// channels, written as 0, "no speaker".
+    pub channel_mask: Option<u32>,
+    /// Samples per channel that will come, where that is known. If it is, another number of them is an error.
+    pub n_samples: Option<u64>,
+}
+
+impl From<&Audio> for Spec {
+    fn from(audio: &Audio) -> Self {
+        Self {
+            sample_rate: audio.sample_rate(),
+            n_channels: audio.n_channels(),
+            channel_mask: audio.channel_mask(),
+            n_samples: Some(audio.n_samples() as u64),
+        }
+    }
+}
+
+/// What has been written.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Written {
+    /// Samples per channel.
+    pub n_samples: u64,
+    /// Samples that [`ClipMode::Clamp`] set to full scale, over all channels.
+    pub n_clamped: u64,
+    /// The gain that every sample was multiplied by; 1 but for [`ClipMode::Rescale`].
+    pub gain: f32,
+}
+
+/// Writes a recording to a file.
+///
+/// # Errors
+/// As [`Writer::create`], [`Writer::write`] and [`Writer::finish`].
+///
+/// # Examples
+/// ```
+/// use partita::audio::{Audio, encode::{self, EncodeConfig}};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("silence.wav");
+/// let silence = Audio::new(ndarray::Array2::zeros((2, 44_100)), 44_100)?;
+/// let written = encode::write(&path, &silence, &EncodeConfig::default())?;
+/// assert_eq!((written.n_samples, written.gain), (44_100, 1.0));
+/// assert!(path.exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn write(path: &Path, audio: &Audio, config: &EncodeConfig) -> Result<Written> {
+    let gain = match config.clip_mode {
+        ClipMode::Rescale => rescale_gain(audio.peak(), config.sample_format),
+        ClipMode::Clamp | ClipMode::None => 1.0,
+    };
+    let mut writer = Writer::create(path, audio.into(), gain, config)?;
+    writer.write(audio.samples())?;
+    writer.finish()
+}
+
+/// The gain for [`ClipMode::Rescale`]: exactly 1 where `peak`, the largest absolute sample of all files that belong
+/// together, is within full scale; else what brings it there, so that no sample is cut.
+pub fn rescale_gain(peak: f32, sample_format: SampleFormat) -> f32 {
+    if !(peak > 1.0) {
+        return 1.0;
+    }
+    let largest = sample_format.largest();
+    let gain = largest / peak;
+    // The quotient may have been rounded up, and then the peak would come out one unit too large.
+    if gain * peak > largest { gain.next_down() } else { gain }
+}
+
+/// A file that takes its samples block by block, in any partition, with the same bytes as a result. It is complete,
+/// and seen under its name, after [`finish`](Self::finish); dropped before, it leaves nothing behind, so after an
+/// error there is nothing to clean up.
+///
+/// # Cost
+/// Memory for one block of 4096 samples per channel, however long the file becomes.
+#[derive(Debug)]
+pub struct Writer {
+    sink: Sink,
+    path: PathBuf,
+    spec: Spec,
+    config: EncodeConfig,
+    gain: f32,
+    dither: ChaCha8Rng,
+    /// The current block as the file holds it: interleaved, little-endian.
+    bytes: Vec<u8>,
+    n_samples: u64,
+    n_clamped: u64,
+}
+
+impl Writer {
+    /// Opens a file, and the folders on the way to it. Every sample will be multiplied by `gain`, 1 or the
+    /// [`rescale_gain`].
+    ///
+    /// # Errors
+    /// As [`EncodeConfig::check`] and [`AtomicFile::create`]; [`Error::Setting`] unless 0 < `gain` <= 1.
+    pub fn create(path: &Path, spec: Spec, gain: f32, config: &EncodeConfig) -> Result<Self> {
+        config.check(&spec)?;
+        if !(gain > 0.0 && gain <= 1.0) {
+            let expected = "above 0, and 1 at the most".into();
+            return Err(Error::Setting { name: "gain", got: gain.to_string(), expected, hint: None });
+        }
+        let file = AtomicFile::create(path, config.existing)?;
+        let sink = match config.file_format {
+            FileFormat::Wav => Wav::new(file, &spec, config.sample_format).map(Sink::Wav),
+            FileFormat::Flac => Flac::new(file, &spec, config.sample_format).map(|flac| Sink::Flac(Box::new(flac))),
+        };
+        Ok(Self {
+            sink: sink.map_err(|source| Error::WriteFile { path: path.into(), source })?,
+            path: path.into(),
+            spec,
+            config: config.clone(),
+            gain,
+            dither: ChaCha8Rng::seed_from_u64(config.seed),
+            bytes: Vec::new(),
+            n_samples: 0,
+            n_clamped: 0,
+        })
+    }
+
+    /// Appends a block, `n_channels` x any number of samples.
+    ///
+    /// # Errors
+    /// [`Error::MatrixShape`] on another number of channels, [`Error::SampleCount`] on more samples than were
+    /// announced, [`Error::NonFiniteSample`] on NaN and infinity, [`Error::BeyondFullScale`] on a sample beyond -1
+    /// to 1 in an integer format that is not to be clamped, [`Error::WriteFile`] if the system says no.
+    pub fn write(&mut self, block: ArrayView2<'_, f32>) -> Result<()> {
+        self.check_block(block)?;
+        for chunk in block.axis_chunks_iter(Axis(1), CHUNK_SAMPLES) {
+            self.bytes.clear();
+            for &x in chunk.t() {
+                self.push(x);
+            }
+            let put = self.sink.write(&self.bytes);
+            put.map_err(|source| Error::WriteFile { path: self.path.clone(), source })?;
+            self.n_samples += chunk.ncols() as u64;
+        }
+        Ok(())
+    }
+
+    /// Completes the file and gives it its name.
+    ///
+    /// # Errors
+    /// [`Error::SampleCount`] on fewer samples than were announced; else as [`AtomicFile::commit`].
+    pub fn finish(self) -> Result<Written> {
+        let Self { sink, path, spec, gain, n_samples, n_clamped, .. } = self;
+        if let Some(expected) = spec.n_samples.filter(|&expected| expected != n_samples) {
+            return Err(Error::SampleCount { path, expected, got: n_samples });
+        }
+        sink.finish().map_err(|source| Error::WriteFile { path, source })?.commit()?;
+        Ok(Written { n_samples, n_clamped, gain })
+    }
+
+    fn check_block(&self, block: ArrayView2<'_, f32>) -> Result<()> {
+        if block.nrows() != self.spec.n_channels {
+            let expected = (self.spec.n_channels, block.ncols());
+            return Err(Error::MatrixShape { what: "the block of samples", got: block.dim(), expected });
+        }
+        let got = self.n_samples + block.ncols() as u64;
+        if let Some(expected) = self.spec.n_samples.filter(|&expected| got > expected) {
+            return Err(Error::SampleCount { path: self.path.clone(), expected, got });
+        }
+        check_finite(block, self.n_samples as usize, self.spec.sample_rate)?;
+        if self.config.sample_format == SampleFormat::Float32 || self.config.clip_mode == ClipMode::Clamp {
+            return Ok(());
+        }
+        let beyond = |&((_, _), x): &((usize, usize), &f32)| (self.gain * x).abs() > 1.0;
+        match block.t().indexed_iter().find(beyond) {
+            None => Ok(()),
+            Some(((i, channel_idx), x)) => Err(Error::BeyondFullScale {
+                path: self.path.clone(),
+                channel: channel_idx + 1,
+                time_s: (self.n_samples + i as u64) as f64 / f64::from(self.spec.sample_rate),
+                value: self.gain * x,
+            }),
+        }
+    }
+
+    /// Appends one sample to `bytes`.
+    fn push(&mut self, x: f32) {
+        let mut x = self.gain * x;
+        if self.config.clip_mode == ClipMode::Clamp && x.abs() > 1.0 {
+            x = x.signum();
+            self.n_clamped += 1;
+        }
+        match self.config.sample_format {
+            SampleFormat::Int16 => {
+                // Drawn for zeros too, so that the noise of a sample depends on nothing but its place.
+                let dither = triangular(&mut self.dither);
+                let dither = if x == 0.0 { 0.0 } else { dither };
+                self.bytes.extend_from_slice(&quantize::<16>(x, dither).to_le_bytes()[..2]);
+            }
+            SampleFormat::Int24 => self.bytes.extend_from_slice(&quantize::<24>(x, 0.0).to_le_bytes()[..3]),
+            SampleFormat::Float32 => self.bytes.extend_from_slice(&x.to_le_bytes()),
+        }
+    }
+}
+
+/// Samples per channel that are converted and handed on at a time.
+const CHUNK_SAMPLES: usize = 4096;
+
+/// The formats, behind one face: both take interleaved little-endian bytes.
+#[derive(Debug)]
+enum Sink {
+    Wav(Wav<AtomicFile>),
+    Flac(Box<Flac<AtomicFile>>),
+}
+
+impl Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Wav(wav) => wav.write(bytes),
+            Self::Flac(flac) => flac.write(bytes),
+        }
+    }
+
+    fn finish(self) -> io::Result<AtomicFile> {
+        match self {
+            Self::Wav(wav) => wav.finish(),
+            Self::Flac(flac) => flac.finish(),
+        }
+    }
+}
+
+/// The nearest integer of so many bits to a sample with noise (in steps) added. Computed in f64, because near full
+/// scale f32 has only 9 bits left for the noise.
+fn quantize<const BITS: u32>(x: f32, noise: f64) -> i32 {
+    let full_scale = f64::from(1 << (BITS - 1));
+    (f64::from(x) * full_scale + noise).round().clamp(-full_scale, full_scale - 1.0) as i32
+}
+
+/// A random number of triangular distribution between -1 and 1: the difference of two uniform ones of 16 bits each.
+fn triangular(rng: &mut ChaCha8Rng) -> f64 {
+    let bits = rng.next_u32();
+    (f64::from(bits >> 16) - f64::from(bits & 0xFFFF)) / 65_536.0
+}

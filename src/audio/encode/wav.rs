@@ -1,0 +1,163 @@
+//! The frame around the samples of a WAV file, and of an RF64 file where 32 bits do not hold its size.
+//!
+//! # References
+//! "Multimedia Programming Interface and Data Specifications 1.0", IBM and Microsoft, 1991 (RIFF, `fmt `, `fact`);
+//! Microsoft's `WAVEFORMATEXTENSIBLE`; EBU Tech 3306, "RF64: an extended file format for audio", 2009.
+
+use std::io::{self, Seek, SeekFrom, Write};
+
+use super::{SampleFormat, Spec};
+
+/// Bytes of one sample of all channels that the header can express (`nBlockAlign` has 16 bits).
+pub(super) const MAX_BLOCK_BYTES: usize = 65_535;
+
+/// A WAV file on its way to `W`.
+#[derive(Debug)]
+pub(super) struct Wav<W> {
+    file: W,
+    frame: Frame,
+    data_bytes: u64,
+}
+
+impl<W: Write + Seek> Wav<W> {
+    /// Writes the header. Room for the sizes of RF64 is kept where they are needed, or not known not to be.
+    pub(super) fn new(file: W, spec: &Spec, sample_format: SampleFormat) -> io::Result<Self> {
+        Self::with_limit(file, spec, sample_format, MAX_RIFF_BYTES)
+    }
+
+    fn with_limit(mut file: W, spec: &Spec, sample_format: SampleFormat, max_riff_bytes: u64) -> io::Result<Self> {
+        let mut frame = Frame {
+            sample_rate: spec.sample_rate,
+            n_channels: spec.n_channels,
+            channel_mask: spec.channel_mask,
+            sample_format,
+            max_riff_bytes,
+            has_ds64: false,
+        };
+        let data_bytes = spec.n_samples.map(|n_samples| n_samples.saturating_mul(frame.block_bytes()));
+        frame.has_ds64 = data_bytes.is_none_or(|data_bytes| frame.riff_bytes(data_bytes) > max_riff_bytes);
+        file.write_all(&frame.header(data_bytes.unwrap_or(0)))?;
+        Ok(Self { file, frame, data_bytes: 0 })
+    }
+
+    /// Appends interleaved little-endian samples.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.data_bytes += bytes.len() as u64;
+        self.file.write_all(bytes)
+    }
+
+    /// Writes the header again, now that the sizes are known.
+    pub(super) fn finish(mut self) -> io::Result<W> {
+        if self.data_bytes % 2 == 1 {
+            self.file.write_all(&[0])?;
+        }
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(&self.frame.header(self.data_bytes))?;
+        Ok(self.file)
+    }
+}
+
+/// Largest size that a RIFF file may state; one more, all bits set, is what RF64 states instead of a size.
+const MAX_RIFF_BYTES: u64 = 0xFFFF_FFFE;
+
+/// Sizes of chunks, in bytes, with their name and length.
+const CHUNK_HEADER_BYTES: u64 = 8;
+const DS64_BYTES: u64 = CHUNK_HEADER_BYTES + 28;
+
+/// `wFormatTag`, and the first bytes of the `SubFormat` of an extensible format.
+const PCM: u16 = 1;
+const IEEE_FLOAT: u16 = 3;
+const EXTENSIBLE: u16 = 0xFFFE;
+
+/// The other bytes of `KSDATAFORMAT_SUBTYPE_PCM` and `_IEEE_FLOAT`.
+const SUBTYPE: [u8; 14] = [0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71];
+
+/// All that the header depends on, except the number of samples.
+#[derive(Debug)]
+struct Frame {
+    sample_rate: u32,
+    n_channels: usize,
+    channel_mask: Option<u32>,
+    sample_format: SampleFormat,
+    max_riff_bytes: u64,
+    /// Whether there is a chunk for 64-bit sizes: `ds64` in an RF64 file, `JUNK` of the same length else.
+    has_ds64: bool,
+}
+
+impl Frame {
+    /// Everything up to the first sample; of the same length for any number of samples.
+    fn header(&self, data_bytes: u64) -> Vec<u8> {
+        let riff_bytes = self.riff_bytes(data_bytes);
+        let n_samples = data_bytes / self.block_bytes();
+        let is_rf64 = riff_bytes > self.max_riff_bytes;
+        debug_assert!(self.has_ds64 || !is_rf64);
+        let size_32 = |size: u64| if is_rf64 { u32::MAX } else { size as u32 };
+
+        let mut header = Vec::new();
+        header.extend_from_slice(if is_rf64 { b"RF64" } else { b"RIFF" });
+        header.extend_from_slice(&size_32(riff_bytes).to_le_bytes());
+        header.extend_from_slice(b"WAVE");
+        if is_rf64 {
+            let sizes = [riff_bytes, data_bytes, n_samples].map(u64::to_le_bytes).concat();
+            let no_table = [0; 4];
+            push_chunk(&mut header, b"ds64", &[&sizes[..], &no_table].concat());
+        } else if self.has_ds64 {
+            push_chunk(&mut header, b"JUNK", &[0; 28]);
+        }
+        push_chunk(&mut header, b"fmt ", &self.fmt());
+        if self.sample_format == SampleFormat::Float32 {
+            push_chunk(&mut header, b"fact", &size_32(n_samples).to_le_bytes());
+        }
+        header.extend_from_slice(b"data");
+        header.extend_from_slice(&size_32(data_bytes).to_le_bytes());
+        header
+    }
+
+    /// The `fmt ` chunk: the old short form where that says it all, which every reader knows; else the extensible one.
+    fn fmt(&self) -> Vec<u8> {
+        let format_tag = if self.sample_format == SampleFormat::Float32 { IEEE_FLOAT } else { PCM };
+        let is_plain = matches!((self.n_channels, self.channel_mask), (1, None | Some(0x4)) | (2, None | Some(0x3)));
+        let block_bytes = self.block_bytes() as u32;
+        let n_bits = 8 * self.sample_format.n_bytes() as u16;
+
+        let mut fmt = Vec::new();
+        fmt.extend_from_slice(&if is_plain { format_tag } else { EXTENSIBLE }.to_le_bytes());
+        fmt.extend_from_slice(&(self.n_channels as u16).to_le_bytes());
+        fmt.extend_from_slice(&self.sample_rate.to_le_bytes());
+        fmt.extend_from_slice(&self.sample_rate.saturating_mul(block_bytes).to_le_bytes());
+        fmt.extend_from_slice(&(block_bytes as u16).to_le_bytes());
+        fmt.extend_from_slice(&n_bits.to_le_bytes());
+        if !is_plain {
+            fmt.extend_from_slice(&22_u16.to_le_bytes()); // bytes to come
+            fmt.extend_from_slice(&n_bits.to_le_bytes()); // of them valid: all
+            fmt.extend_from_slice(&self.channel_mask.unwrap_or(0).to_le_bytes());
+            fmt.extend_from_slice(&format_tag.to_le_bytes());
+            fmt.extend_from_slice(&SUBTYPE);
+        } else if format_tag != PCM {
+            fmt.extend_from_slice(&0_u16.to_le_bytes()); // bytes to come
+        }
+        fmt
+    }
+
+    /// Bytes of one sample of all channels.
+    fn block_bytes(&self) -> u64 {
+        (self.n_channels * self.sample_format.n_bytes()) as u64
+    }
+
+    /// What the file states as its size: all of it, padded to an even number, but the first 8 bytes.
+    fn riff_bytes(&self, data_bytes: u64) -> u64 {
+        let fact_bytes = if self.sample_format == SampleFormat::Float32 { CHUNK_HEADER_BYTES + 4 } else { 0 };
+        let ds64_bytes = if self.has_ds64 { DS64_BYTES } else { 0 };
+        let fmt_bytes = CHUNK_HEADER_BYTES + self.fmt().len() as u64;
+        let form_bytes = 4;
+        (form_bytes + ds64_bytes + fmt_bytes + fact_bytes + CHUNK_HEADER_BYTES)
+            .saturating_add(data_bytes)
+            .saturating_add(data_bytes % 2)
+    }
+}
+
+fn push_chunk(header: &mut Vec<u8>, name: &[u8; 4], content: &[u8]) {
+    header.extend_from_slice(name);
+    header.extend_from_slice(&(content.len() as u32).to_le_bytes());
+    header.extend_from_slice(content);
+}

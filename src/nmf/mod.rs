@@ -8,6 +8,7 @@ mod config;
 mod divergence;
 mod driver;
 mod init;
+mod kernel;
 mod multiplicative;
 
 use std::ops::ControlFlow;
@@ -62,14 +63,17 @@ pub fn fit_with(
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Factorization> {
     config.check(v)?;
-    let (w, h) = init::factors(v, v.mean().unwrap_or(0.0), config);
+    let mean = v.iter().map(|&x| f64::from(x)).sum::<f64>() / (v.len().max(1) as f64);
+    let factors = init::factors(v, mean as f32, config);
     let k = config.n_components;
-    let (free_w, free_h) = (config.dictionary.is_free(k), config.activations.is_free(k));
-    let mut solve = multiplicative::Multiplicative { v, w, h, free_w, free_h };
+    let free = (config.dictionary.is_free(k), config.activations.is_free(k));
+    let extrapolate = config.solver == Solver::MuExtrapolated;
+    let mut solve = multiplicative::Multiplicative::new(kernel::Kernel::detect(), v, mean, factors, free, extrapolate);
     let run = driver::run(&mut solve, config, progress);
+    let (dictionary, activations) = solve.into_factors();
     Ok(Factorization {
-        dictionary: solve.w,
-        activations: solve.h,
+        dictionary,
+        activations,
         n_iter: run.n_iter,
         divergence: run.curve[run.curve.len() - 1].1,
         divergence_curve: run.curve,

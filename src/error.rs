@@ -340,6 +340,8 @@ fn lengths(time_s: f64, declared_s: Option<f64>) -> String {
 
 fn channels(n: usize) -> String {
     if n == 1 { "1 channel".into() } else { format!("{n} channels") }
+}
+
 /// What to do about a file or folder that could not be written.
 fn disk_hint(kind: io::ErrorKind) -> Option<String> {
     use io::ErrorKind::{

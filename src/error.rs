@@ -2,7 +2,6 @@
 //!
 //! `Display` says what failed and on which thing, `source()` the cause, [`Error::hint`] the advice.
 
-#[expect(unused_imports, reason = "the file variants come next")]
 use std::path::PathBuf;
 
 /// The crate's result type.
@@ -78,6 +77,20 @@ pub enum Error {
     // ---- audio files, out ----------------------------------------------------------------------------------------
 
     // ---- pictures ------------------------------------------------------------------------------------------------
+    /// A picture was asked for in a format that is not written.
+    #[error("cannot draw `{}`: expected a name that ends in `.png` or `.svg`", path.display())]
+    PictureFormat {
+        /// Where it should have gone.
+        path: PathBuf,
+    },
+    /// A picture could not be written.
+    #[error("cannot write `{}`", path.display())]
+    PictureWrite {
+        /// Where it should have gone.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
 
     // ---- work ----------------------------------------------------------------------------------------------------
     /// A progress callback asked to stop.
@@ -102,6 +115,8 @@ impl Error {
             Self::MatrixEntry { .. } => {
                 Some("clip negative entries to 0, and mark missing ones by a weight of 0".into())
             }
+            Self::PictureFormat { path } => Some(format!("use `{}`", path.with_extension("png").display())),
+            Self::PictureWrite { .. } => Some("check that the folder exists and can be written to".into()),
             Self::MatrixShape { .. } | Self::Cancelled => None,
         }
     }

@@ -589,3 +589,178 @@ impl PowerSum<'_> {
         self.at = end;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Power of `n_frames` frames, each bin of each frame another number.
+    fn frames(n_frames: usize, n_bins: usize) -> Array2<f32> {
+        Array2::from_shape_fn((n_frames, n_bins), |(frame, bin)| ((frame * 31 + bin * 17) % 101) as f32)
+    }
+
+    fn overview_of(frames: &Array2<f32>, config: &StftConfig, max_columns: usize) -> Overview {
+        let mut builder = OverviewBuilder::new(config, 8000, max_columns);
+        frames.outer_iter().for_each(|frame| builder.push(frame.iter().copied()));
+        builder.finish(frames.nrows() * config.hop_length)
+    }
+
+    #[test]
+    fn the_mel_scale_is_that_of_librosa() {
+        // librosa.hz_to_mel, librosa 0.11.0, printed by tests/golden/make_mel.py.
+        let golden = [
+            (0.0, 0.0),
+            (60.0, 0.9),
+            (440.0, 6.6),
+            (999.0, 14.985),
+            (1000.0, 15.0),
+            (3000.0, 30.979401986098402),
+            (11_025.0, 49.91059448015905),
+            (96_000.0, 81.38880277264),
+        ];
+        for (hz, mel) in golden {
+            // Both sides compute in f64, with logarithms that differ in the last digits.
+            assert!((hz_to_mel(hz) - mel).abs() < 1e-10, "{hz} Hz: {} mel, expected {mel}", hz_to_mel(hz));
+            assert!((mel_to_hz(hz_to_mel(hz)) - hz).abs() < 1e-8 * (1.0 + hz), "{hz} Hz and back");
+        }
+    }
+
+    #[test]
+    fn the_mel_filterbank_is_that_of_librosa() {
+        // Written by tests/golden/make_mel.py, librosa 0.11.0.
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/mel.npy");
+        let golden: Array2<f32> = ndarray_npy::read_npy(path).expect("golden");
+        let bank = mel_filterbank(&StftConfig::new(512), 22_050, 12, (50.0, 10_000.0)).expect("bank");
+        assert_eq!(bank.dim(), golden.dim());
+        let gap = (&bank - &golden).iter().fold(0.0, |worst: f32, x| worst.max(x.abs()));
+        // Both sides are f64 rounded once to f32, whose unit at the largest value, 0.015, is 1e-9.
+        assert!(gap < 2e-9, "{gap}");
+    }
+
+    #[test]
+    fn a_mel_range_that_does_not_rise_is_refused() {
+        for range_hz in [(100.0, 100.0), (-1.0, 100.0), (0.0, f64::NAN), (0.0, f64::INFINITY)] {
+            assert!(mel_filterbank(&StftConfig::new(512), 8000, 4, range_hz).is_err(), "{range_hz:?}");
+        }
+    }
+
+    #[test]
+    fn pooled_frames_are_the_means_of_their_columns() {
+        let config = StftConfig::new(16);
+        for n_frames in [1, 2, 7, 8, 9, 16, 17, 100, 1000, 1025] {
+            let frames = frames(n_frames, config.n_bins());
+            let overview = overview_of(&frames, &config, 8);
+            let per_column = overview.frames_per_column();
+            assert_eq!(overview.n_columns(), n_frames.div_ceil(per_column), "{n_frames} frames");
+            assert!(overview.n_columns() <= 8 && (n_frames <= 8 || overview.n_columns() > 4), "{n_frames} frames");
+            for (column, chunk) in frames.axis_chunks_iter(Axis(0), per_column).enumerate() {
+                let mean = chunk.mean_axis(Axis(0)).expect("frames");
+                for (bin, (x, expected)) in overview.values().row(column).iter().zip(&mean).enumerate() {
+                    // Sums of whole numbers below 2^24 are exact; the division rounds once, in either order.
+                    assert!((x - expected).abs() <= 1e-5 * expected, "column {column}, bin {bin}: {x}, {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn memory_does_not_grow_with_the_recording() {
+        let config = StftConfig::new(64);
+        let mut builder = OverviewBuilder::new(&config, 44_100, 20);
+        let frame = vec![1.0; config.n_bins()];
+        for _ in 0..100_000 {
+            builder.push(frame.iter().copied());
+            assert!(builder.sums.len() <= 20 * config.n_bins());
+        }
+        // `Vec` grows by doubling.
+        assert!(builder.sums.capacity() <= 2 * 20 * config.n_bins(), "{}", builder.sums.capacity());
+        assert!(builder.finish(1).values().iter().all(|x| *x == 1.0), "the level of a steady sound stays");
+    }
+
+    #[test]
+    fn a_stream_gives_the_overview_of_the_whole() {
+        let stft = Stft::new(StftConfig::new(64)).expect("stft");
+        let samples = Array2::from_shape_fn((2, 5000), |(channel, i)| ((i * (channel + 3)) as f32 * 0.1).sin());
+        let audio = Audio::new(samples.clone(), 8000).expect("audio");
+        let whole = Spectrogram::new(&audio, &stft).overview(50);
+        for block in [1, 63, 999, 5000] {
+            let mut stream = OverviewStream::new(&stft, 8000, 2, 50);
+            samples.axis_chunks_iter(Axis(1), block).for_each(|block| stream.push(block));
+            let streamed = stream.finish();
+            assert_eq!(streamed.values().dim(), whole.values().dim(), "blocks of {block}");
+            // The magnitudes of the whole are rooted and squared again, which rounds twice.
+            let gap = (&streamed.values() - &whole.values()).iter().fold(0.0, |worst: f32, x| worst.max(x.abs()));
+            assert!(gap <= 1e-6 * whole.peak(), "blocks of {block}: {gap}");
+            assert_eq!(streamed.duration_s(), whole.duration_s());
+        }
+    }
+
+    #[test]
+    fn an_axis_runs_from_end_to_end_and_back() {
+        let config = StftConfig::new(2048);
+        for scale in FrequencyScale::ALL {
+            let axis = FrequencyAxis::new(scale, &config, 44_100, None, None).expect("axis");
+            let (low, high) = axis.range_hz();
+            assert_eq!(high, 22_050.0);
+            for (hz, at) in [(low, 0.0), (high, 1.0), (axis.hz(0.3), 0.3)] {
+                assert!((axis.fraction(hz) - at).abs() < 1e-9, "{} at {hz} Hz", scale.name());
+            }
+        }
+    }
+
+    #[test]
+    fn an_axis_outside_the_spectrum_is_refused() {
+        let config = StftConfig::new(2048);
+        let axis = |scale, low, high| FrequencyAxis::new(scale, &config, 8000, low, high);
+        assert!(axis(FrequencyScale::Log, Some(0.0), None).is_err(), "a logarithm of 0");
+        assert!(axis(FrequencyScale::Mel, Some(0.0), Some(4001.0)).is_err(), "above half the sample rate");
+        assert!(axis(FrequencyScale::Linear, Some(500.0), Some(400.0)).is_err(), "falling");
+        assert!(axis(FrequencyScale::Linear, Some(f64::NAN), None).is_err(), "NaN");
+    }
+
+    #[test]
+    fn brightness_is_decibels_below_the_peak() {
+        let level = Level::Decibel { peak: 4.0, range_db: 80.0 };
+        for (power, expected) in [(4.0, 1.0), (4e-4, 0.5), (4e-8, 0.0), (0.0, 0.0), (8.0, 1.0), (f32::NAN, 0.0)] {
+            assert!((level.brightness(power) - expected).abs() < 1e-6, "{power}: {}", level.brightness(power));
+        }
+        assert_eq!(Level::Decibel { peak: 0.0, range_db: 80.0 }.brightness(0.0), 0.0, "silence is dark");
+    }
+
+    #[test]
+    fn a_raster_of_any_size_is_between_dark_and_bright() {
+        for n_fft in [2, 4, 16, 64] {
+            let config = StftConfig::new(n_fft);
+            for n_frames in [1, 2, 50] {
+                let overview = overview_of(&frames(n_frames, config.n_bins()), &config, 20);
+                let level = Level::Decibel { peak: overview.peak(), range_db: 60.0 };
+                for (scale, sample_rate) in FrequencyScale::ALL.into_iter().zip([8000, 44_100, 192_000]) {
+                    let axis = FrequencyAxis::new(scale, &config, sample_rate, None, None).expect("axis");
+                    for (n_columns, n_rows) in [(1, 1), (3, 7), (100, 40)] {
+                        let raster = overview.raster(&axis, level, n_columns, n_rows);
+                        assert_eq!(raster.dim(), (n_rows, n_columns));
+                        assert!(raster.iter().all(|b| (0.0..=1.0).contains(b)), "n_fft {n_fft}, {n_frames} frames");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_raster_as_fine_as_the_frames_shows_them_as_they_are() {
+        let config = StftConfig { hop_length: 4, ..StftConfig::new(16) };
+        let overview = overview_of(&frames(12, 9), &config, 12);
+        let axis = FrequencyAxis::new(FrequencyScale::Linear, &config, 8000, Some(250.0), Some(3750.0)).expect("axis");
+        // 12 hops of time in 12 columns: each reaches from the center of one frame to that of the next; 7 rows of 500 Hz.
+        let raster = overview.raster(&axis, Level::Decibel { peak: 100.0, range_db: 1000.0 }, 12, 7);
+        for row in 0..7 {
+            for column in 0..11 {
+                let bin = 7 - row;
+                let mean = 0.5 * (overview.values()[[column, bin]] + overview.values()[[column + 1, bin]]);
+                let expected = Level::Decibel { peak: 100.0, range_db: 1000.0 }.brightness(mean);
+                let got = raster[[row, column]];
+                assert!((got - expected).abs() < 1e-5, "row {row}, column {column}: {got}, expected {expected}");
+            }
+        }
+    }
+}

@@ -134,7 +134,7 @@ pub fn spectrogram(overview: &Overview, config: &PlotConfig, path: &Path) -> Res
     frequency_axis(&mut sheet, area, &axis);
     sheet.left_title(area, "frequency (Hz)");
     time_axis(&mut sheet, area, overview.duration_s());
-    decibel_bar(&mut sheet, area, config, "dB below the peak");
+    decibel_bar(&mut sheet, area, config, "dB, relative to the peak");
     sheet.finish(path)
 }
 
@@ -145,7 +145,7 @@ pub fn spectrogram(overview: &Overview, config: &PlotConfig, path: &Path) -> Res
 /// Those of [`spectrogram`], and [`Error::Setting`] without panels or with panels of different transforms.
 pub fn panels(panels: &[(&str, &Overview)], config: &PlotConfig, path: &Path) -> Result<()> {
     let peak = panels.iter().map(|(_, overview)| overview.peak()).fold(0.0, f32::max);
-    let draw_bar = |sheet: &mut Sheet, area: Area| decibel_bar(sheet, area, config, "dB below the peak");
+    let draw_bar = |sheet: &mut Sheet, area: Area| decibel_bar(sheet, area, config, "dB, relative to the peak");
     draw_panels(panels, config.level(peak)?, draw_bar, config, path)
 }
 
@@ -219,7 +219,7 @@ pub fn dictionary(
     sheet.title(full, &config.title, &count("component", order.len()));
     sheet.heat_map(area, &brightness);
     if decibel {
-        decibel_bar(&mut sheet, area, config, "dB below each peak");
+        decibel_bar(&mut sheet, area, config, "dB, relative to each peak");
     } else {
         let ticks = ticks::unit(sheet.n_labels(area.height, 60.0).min(5));
         sheet.color_bar(area, &ticks, "share of each peak");

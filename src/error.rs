@@ -214,6 +214,20 @@ pub enum Error {
     },
 
     // ---- pictures ------------------------------------------------------------------------------------------------
+    /// A picture was asked for in a format that is not written.
+    #[error("cannot draw `{}`: expected a name that ends in `.png` or `.svg`", path.display())]
+    PictureFormat {
+        /// Where it should have gone.
+        path: PathBuf,
+    },
+    /// A picture could not be written.
+    #[error("cannot write `{}`", path.display())]
+    PictureWrite {
+        /// Where it should have gone.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
 
     // ---- parts ---------------------------------------------------------------------------------------------------
     /// No source has this name.
@@ -287,6 +301,9 @@ impl Error {
             Self::BeyondFullScale { .. } => {
                 Some("use `--clip-mode rescale` or `--clip-mode clamp`, or `--float32`, which holds any level".into())
             }
+            // Pictures.
+            Self::PictureFormat { path } => Some(format!("use `{}`", path.with_extension("png").display())),
+            Self::PictureWrite { .. } => Some("check that the folder exists and can be written to".into()),
             Self::MatrixShape { .. } | Self::Length { .. } | Self::SampleCount { .. } | Self::Cancelled => None,
         }
     }

@@ -1,1 +1,525 @@
-//! Pictures. The only files that know plotters.
+//! Pictures of spectrograms and of factorizations, as PNG or SVG. The only files that know plotters.
+//! What is shown is made by [`crate::spectrogram`]; here it gets colors, axes and a file.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use ndarray::{Array2, ArrayView2};
+
+use crate::spectrogram::{Cell, FrequencyAxis, FrequencyScale, Level, Overview};
+use crate::{Error, Result, StftConfig};
+use sheet::{Area, Sheet};
+use ticks::Ticks;
+
+mod color;
+mod page;
+mod sheet;
+mod text;
+mod ticks;
+
+pub use color::ColorMap;
+
+/// How pictures look.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlotConfig {
+    /// Written above the picture, usually the file's name. Default empty.
+    pub title: String,
+    /// Pixels, 320 to 4096. Default 1600.
+    pub width: u32,
+    /// Pixels, 320 to 4096. Default 900. Letters grow with the picture.
+    pub height: u32,
+    /// Colors of heat maps. Default [`ColorMap::Magma`].
+    pub color_map: ColorMap,
+    /// What frequency axes are spaced by. Default [`FrequencyScale::Log`].
+    pub scale: FrequencyScale,
+    /// Lower end of frequency axes, in Hz. Default that of [`FrequencyAxis::new`].
+    pub min_hz: Option<f64>,
+    /// Upper end of frequency axes, in Hz. Default half the sample rate.
+    pub max_hz: Option<f64>,
+    /// dB from the brightest to the darkest color, above 0. Default 80: below it lies what is not heard beside the
+    /// loudest.
+    pub range_db: f64,
+}
+
+impl Default for PlotConfig {
+    fn default() -> Self {
+        Self {
+            title: String::new(),
+            width: 1600,
+            height: 900,
+            color_map: ColorMap::default(),
+            scale: FrequencyScale::default(),
+            min_hz: None,
+            max_hz: None,
+            range_db: 80.0,
+        }
+    }
+}
+
+impl PlotConfig {
+    /// Columns that an [`Overview`] needs for a sharp picture: two for each pixel, of which at least half are filled.
+    pub fn max_columns(&self) -> usize {
+        2 * self.width as usize
+    }
+
+    fn axis(&self, config: &StftConfig, sample_rate: u32) -> Result<FrequencyAxis> {
+        FrequencyAxis::new(self.scale, config, sample_rate, self.min_hz, self.max_hz)
+    }
+
+    fn level(&self, peak: f32) -> Result<Level> {
+        if self.range_db > 0.0 && self.range_db.is_finite() {
+            return Ok(Level::Decibel { peak, range_db: self.range_db as f32 });
+        }
+        Err(Error::Setting {
+            name: "range_db",
+            got: self.range_db.to_string(),
+            expected: "a number of dB above 0".into(),
+            hint: Some("use `range_db 80`".into()),
+        })
+    }
+}
+
+/// Components that make one source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The source's name.
+    pub name: String,
+    /// Its components, counted from 0.
+    pub components: Vec<usize>,
+}
+
+/// What the rows of a dictionary are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// Bins of a transform; the picture shows dB.
+    Frequency {
+        /// The transform.
+        config: StftConfig,
+        /// Hz.
+        sample_rate: u32,
+    },
+    /// Rows of any matrix, counted from 0 at the top; the picture shows shares of each column's peak.
+    Index,
+}
+
+/// What the columns of activations are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Columns {
+    /// Frames of a transform.
+    Time {
+        /// The transform.
+        config: StftConfig,
+        /// Hz.
+        sample_rate: u32,
+    },
+    /// Columns of any matrix, counted from 0.
+    Index,
+}
+
+/// Draws a spectrogram, in dB below its peak, to a `.png` or `.svg`.
+///
+/// # Errors
+/// [`Error::PictureFormat`] for another extension, [`Error::PictureWrite`] if the file cannot be written,
+/// [`Error::Setting`] for a size, range or frequency that cannot be drawn.
+///
+/// # Cost
+/// Time and memory of the picture's pixels and of the overview, not of the recording.
+pub fn spectrogram(overview: &Overview, config: &PlotConfig, path: &Path) -> Result<()> {
+    let mut sheet = Sheet::new(config, path)?;
+    let axis = config.axis(overview.config(), overview.sample_rate())?;
+    let level = config.level(overview.peak())?;
+    let area = sheet.area(Sheet::COLOR_BAR);
+    sheet.title(area, &config.title, &transform_note(overview));
+    sheet.heat_map(area, &overview.raster(&axis, level, area.width as usize, area.height as usize));
+    frequency_axis(&mut sheet, area, &axis);
+    sheet.left_title(area, "frequency (Hz)");
+    time_axis(&mut sheet, area, overview.duration_s());
+    decibel_bar(&mut sheet, area, config, "dB, relative to the peak");
+    sheet.finish(path)
+}
+
+/// Draws spectrograms of one recording beside each other, the mixture first, then its stems, each with its name.
+/// Axes are shared, and one color means the same level in each: dB below the highest peak of all.
+///
+/// # Errors
+/// Those of [`spectrogram`], and [`Error::Setting`] without panels or with panels of different transforms.
+pub fn panels(panels: &[(&str, &Overview)], config: &PlotConfig, path: &Path) -> Result<()> {
+    let peak = panels.iter().map(|(_, overview)| overview.peak()).fold(0.0, f32::max);
+    let draw_bar = |sheet: &mut Sheet, area: Area| decibel_bar(sheet, area, config, "dB, relative to the peak");
+    draw_panels(panels, config.level(peak)?, draw_bar, config, path)
+}
+
+/// Draws masks beside each other, each with the name of its source: from 0 (dark) to 1 (bright). An overview of a mask
+/// is made by pushing its frames to a [`crate::spectrogram::OverviewBuilder`].
+///
+/// # Errors
+/// Those of [`panels`].
+pub fn masks(masks: &[(&str, &Overview)], config: &PlotConfig, path: &Path) -> Result<()> {
+    let draw_bar = |sheet: &mut Sheet, area: Area| {
+        let ticks = ticks::unit(sheet.n_labels(area.height, 60.0).min(5));
+        sheet.color_bar(area, &ticks, "share of the mixture");
+    };
+    draw_panels(masks, Level::Linear, draw_bar, config, path)
+}
+
+/// Draws the templates of a dictionary (W, rows x components) side by side, each relative to its own peak, sources
+/// together where `groups` says so.
+///
+/// # Errors
+/// Those of [`spectrogram`], [`Error::MatrixShape`] if the rows are not the transform's bins, and [`Error::Setting`] for
+/// a group with a component that does not exist.
+pub fn dictionary(
+    dictionary: ArrayView2<'_, f32>,
+    rows: Rows,
+    groups: &[Group],
+    config: &PlotConfig,
+    path: &Path,
+) -> Result<()> {
+    let mut sheet = Sheet::new(config, path)?;
+    let full = sheet.area(Sheet::COLOR_BAR);
+    let area = if groups.is_empty() { full } else { full.lowered(sheet.px(GROUP_NAMES)) };
+    let order = order(dictionary.ncols(), groups)?;
+    let n_rows = area.height as usize;
+    let (cells, decibel) = match rows {
+        Rows::Frequency { config: transform, sample_rate } => {
+            if dictionary.nrows() != transform.n_bins() {
+                let expected = (transform.n_bins(), dictionary.ncols());
+                return Err(Error::MatrixShape { what: "the dictionary", got: dictionary.dim(), expected });
+            }
+            let axis = config.axis(&transform, sample_rate)?;
+            frequency_axis(&mut sheet, area, &axis);
+            sheet.left_title(area, "frequency (Hz)");
+            (axis.rows(transform.bin_hz(1, sample_rate), n_rows), true)
+        }
+        Rows::Index => {
+            let mut ticks = ticks::items(dictionary.nrows(), 0, sheet.n_labels(area.height, 40.0));
+            // Row 0 is at the top, as in a printed matrix.
+            ticks.iter_mut().for_each(|tick| tick.at = 1.0 - tick.at);
+            sheet.left_ticks(area, &ticks);
+            sheet.left_title(area, "row");
+            (Cell::spread(dictionary.nrows(), n_rows), false)
+        }
+    };
+
+    let mut brightness = Array2::zeros((n_rows, area.width as usize));
+    let slots = slots(&order, area.width, sheet.px(1.0));
+    for (item, (start, end)) in order.iter().zip(&slots) {
+        let template = dictionary.column(item.component);
+        let peak = template.iter().copied().fold(0.0, f32::max);
+        let (values, level): (Vec<f32>, _) = if decibel {
+            (template.iter().map(|x| (x / peak).powi(2)).collect(), config.level(f32::from(peak > 0.0))?)
+        } else {
+            (template.iter().map(|x| x / peak).collect(), Level::Linear)
+        };
+        for (row, cell) in cells.iter().enumerate() {
+            let value = cell.brightness(&values, level);
+            (*start..*end).for_each(|x| brightness[[row, x]] = value);
+        }
+    }
+    sheet.title(full, &config.title, &count("component", order.len()));
+    sheet.heat_map(area, &brightness);
+    if decibel {
+        decibel_bar(&mut sheet, area, config, "dB, relative to each peak");
+    } else {
+        let ticks = ticks::unit(sheet.n_labels(area.height, 60.0).min(5));
+        sheet.color_bar(area, &ticks, "share of each peak");
+    }
+    let labels = component_labels(&order, sheet.n_labels(area.width, 44.0));
+    sheet.bottom_axis(area, &Ticks { ticks: labels, title: "component".into() });
+    for (i, group) in groups.iter().enumerate() {
+        if let Some((start, end)) = span(&order, &slots, i) {
+            let (x, width) = (f64::from(area.x) + start as f64, (end - start) as f64);
+            let y = f64::from(area.y) - sheet.px(10.0);
+            sheet.rect((x, y, width, sheet.px(6.0)), color::source(i));
+            sheet.top_label(&group.name, (x + 0.5 * width, y - sheet.px(6.0)), width, color::source(i));
+        }
+    }
+    sheet.finish(path)
+}
+
+/// Draws activations (H, components x columns) one above the other, each relative to its own peak, sources together and
+/// in one color where `groups` says so. More components than fit are left out, and the picture says so.
+///
+/// # Errors
+/// Those of [`dictionary`].
+pub fn activations(
+    activations: ArrayView2<'_, f32>,
+    columns: Columns,
+    groups: &[Group],
+    config: &PlotConfig,
+    path: &Path,
+) -> Result<()> {
+    let mut sheet = Sheet::new(config, path)?;
+    let area = sheet.area(if groups.is_empty() { PLAIN_RIGHT } else { GROUP_RIGHT });
+    let mut order = order(activations.nrows(), groups)?;
+    let n_components = order.len();
+    order.truncate(area.height as usize / LEAST_HILL);
+    let note = if order.len() < n_components {
+        format!("the first {} of {n_components} components, each to its own peak", order.len())
+    } else {
+        format!("{}, each to its own peak", count("component", n_components))
+    };
+    sheet.title(area, &config.title, &note);
+
+    let bottom = match columns {
+        Columns::Time { config: transform, sample_rate } => {
+            let duration_s = transform.frame_s(activations.ncols().max(1), sample_rate);
+            ticks::time(duration_s, sheet.n_labels(area.width, 110.0))
+        }
+        Columns::Index => {
+            let ticks = ticks::items(activations.ncols(), 0, sheet.n_labels(area.width, 80.0));
+            Ticks { ticks, title: "column".into() }
+        }
+    };
+    sheet.grid_lines(area, &[], &bottom.ticks);
+    sheet.bottom_axis(area, &bottom);
+    sheet.left_title(area, "component");
+    let mut labels = component_labels(&order, sheet.n_labels(area.height, 24.0));
+    labels.iter_mut().for_each(|tick| tick.at = 1.0 - tick.at);
+    sheet.left_ticks(area, &labels);
+
+    let cells = Cell::spread(activations.ncols(), area.width as usize);
+    let slots = slots(&order, area.height, sheet.px(1.0));
+    for (item, (start, end)) in order.iter().zip(&slots) {
+        let values = activations.row(item.component).to_vec();
+        let peak = values.iter().copied().fold(0.0, f32::max);
+        let (base, height) = (f64::from(area.y) + *end as f64, (end - start) as f64);
+        let top = |cell: &Cell| base - height * f64::from(Level::Linear.brightness(cell.largest(&values) / peak));
+        let color = color::source(item.group.unwrap_or(groups.len()));
+        sheet.hill(f64::from(area.x), base, cells.iter().map(top).collect(), color);
+        sheet.rect((f64::from(area.x), base - 0.5, f64::from(area.width), 0.5), color);
+    }
+    for (i, group) in groups.iter().enumerate() {
+        if let Some((start, end)) = span(&order, &slots, i) {
+            let (y, height) = (f64::from(area.y) + start as f64, (end - start) as f64);
+            let x = area.right() + sheet.px(8.0);
+            sheet.rect((x, y, sheet.px(6.0), height), color::source(i));
+            let at = (x + sheet.px(16.0), y + 0.5 * height);
+            sheet.side_label(&group.name, at, GROUP_RIGHT - 24.0, color::source(i));
+        }
+    }
+    sheet.frame(area);
+    sheet.finish(path)
+}
+
+/// Draws how the divergence fell, (iteration, divergence) by (iteration, divergence), on a logarithmic axis. What is
+/// not above 0 has no place on it and is left out.
+///
+/// # Errors
+/// Those of [`spectrogram`].
+pub fn divergence(curve: &[(usize, f64)], config: &PlotConfig, path: &Path) -> Result<()> {
+    let mut sheet = Sheet::new(config, path)?;
+    let area = sheet.area(PLAIN_RIGHT);
+    let shown: Vec<(f64, f64)> = curve
+        .iter()
+        .filter(|(_, divergence)| *divergence > 0.0 && divergence.is_finite())
+        .map(|(iteration, divergence)| (*iteration as f64, *divergence))
+        .collect();
+    let last = shown.iter().map(|(iteration, _)| *iteration).fold(1.0, f64::max);
+    let lowest = shown.iter().map(|(_, divergence)| *divergence).fold(f64::INFINITY, f64::min);
+    let highest = shown.iter().map(|(_, divergence)| *divergence).fold(0.0, f64::max);
+    let (lowest, highest) = if shown.is_empty() { (1.0, 10.0) } else { (lowest, highest) };
+    // Some air above and below the curve, also where it is flat.
+    let air = (highest / lowest).powf(0.05).max(1.02);
+    let (min, max) = (lowest / air, highest * air);
+
+    let note = match shown.last() {
+        Some((iteration, divergence)) => format!("{divergence:.4e} after {}", count("iteration", *iteration as usize)),
+        None => "no divergence above 0".into(),
+    };
+    sheet.title(area, &config.title, &note);
+    let left = ticks::logarithmic(min, max, sheet.n_labels(area.height, 70.0));
+    let bottom = ticks::iterations(last, sheet.n_labels(area.width, 110.0));
+    sheet.grid_lines(area, &left, &bottom);
+    sheet.left_ticks(area, &left);
+    sheet.left_title(area, "divergence");
+    sheet.bottom_axis(area, &Ticks { ticks: bottom, title: "iteration".into() });
+    let place = |(iteration, divergence): (f64, f64)| {
+        (area.across(iteration / last), area.up((divergence / min).ln() / (max / min).ln()))
+    };
+    sheet.curve(shown.into_iter().map(place).collect(), 3.0, color::source(0));
+    sheet.frame(area);
+    sheet.finish(path)
+}
+
+/// Room for the names of groups above a dictionary, in units.
+const GROUP_NAMES: f64 = 30.0;
+/// Room for the names of groups beside activations, in units.
+const GROUP_RIGHT: f64 = 160.0;
+/// Room beside a chart without anything there, in units.
+const PLAIN_RIGHT: f64 = 16.0;
+/// Pixels that one component's activations need at least.
+const LEAST_HILL: usize = 3;
+
+fn draw_panels(
+    panels: &[(&str, &Overview)],
+    level: Level,
+    draw_bar: impl Fn(&mut Sheet, Area),
+    config: &PlotConfig,
+    path: &Path,
+) -> Result<()> {
+    let mut sheet = Sheet::new(config, path)?;
+    let no_panels = |got: &str, expected: &str| {
+        Err(Error::Setting { name: "panels", got: got.into(), expected: expected.into(), hint: None })
+    };
+    let Some((_, first)) = panels.first() else { return no_panels("empty", "at least 1") };
+    let is_alike =
+        |overview: &Overview| (overview.config(), overview.sample_rate()) == (first.config(), first.sample_rate());
+    if !panels.iter().all(|(_, overview)| is_alike(overview)) {
+        return no_panels("a mix of sample rates or transforms", "spectrograms of one recording");
+    }
+    let axis = config.axis(first.config(), first.sample_rate())?;
+
+    let full = sheet.area(Sheet::COLOR_BAR);
+    sheet.title(full, &config.title, &transform_note(first));
+    let area = full.lowered(sheet.px(PANEL_NAME));
+    // Up to three lie under each other, so that times can be compared.
+    let n_columns = match panels.len() {
+        0..=3 => 1,
+        4..=8 => 2,
+        _ => 3,
+    };
+    let n_rows = panels.len().div_ceil(n_columns);
+    let cells = area.grid(n_columns as u32, n_rows as u32, sheet.px(30.0), sheet.px(PANEL_NAME + 10.0));
+    for (i, ((name, overview), cell)) in panels.iter().zip(&cells).enumerate() {
+        sheet.name(*cell, name);
+        sheet.heat_map(*cell, &overview.raster(&axis, level, cell.width as usize, cell.height as usize));
+        if i % n_columns == 0 {
+            frequency_axis(&mut sheet, *cell, &axis);
+        }
+        if i + n_columns >= panels.len() {
+            time_axis(&mut sheet, *cell, overview.duration_s());
+        }
+    }
+    sheet.left_title(area, "frequency (Hz)");
+    draw_bar(&mut sheet, area);
+    sheet.finish(path)
+}
+
+/// Room for the name above a panel, in units.
+const PANEL_NAME: f64 = 26.0;
+
+fn frequency_axis(sheet: &mut Sheet, area: Area, axis: &FrequencyAxis) {
+    sheet.left_ticks(area, &ticks::frequency(axis, f64::from(area.height), sheet.px(30.0)));
+}
+
+fn time_axis(sheet: &mut Sheet, area: Area, duration_s: f64) {
+    sheet.bottom_axis(area, &ticks::time(duration_s, sheet.n_labels(area.width, 110.0)));
+}
+
+fn decibel_bar(sheet: &mut Sheet, area: Area, config: &PlotConfig, title: &str) {
+    let ticks = ticks::decibel(config.range_db, sheet.n_labels(area.height, 50.0));
+    sheet.color_bar(area, &ticks, title);
+}
+
+/// "44.1 kHz, `n_fft` 4096, hop 1024", without the quotes.
+fn transform_note(overview: &Overview) -> String {
+    let transform = overview.config();
+    let khz = f64::from(overview.sample_rate()) / 1000.0;
+    format!("{khz} kHz, n_fft {}, hop {}", transform.n_fft, transform.hop_length)
+}
+
+/// "1 component", "2 components".
+fn count(noun: &str, n: usize) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+/// A component and the group it belongs to.
+struct Item {
+    component: usize,
+    group: Option<usize>,
+}
+
+/// All components, those of each group together, then those of none.
+fn order(n_components: usize, groups: &[Group]) -> Result<Vec<Item>> {
+    let mut is_placed = vec![false; n_components];
+    let mut order = Vec::with_capacity(n_components);
+    for (i, group) in groups.iter().enumerate() {
+        for &component in &group.components {
+            match is_placed.get_mut(component) {
+                Some(placed) if !*placed => *placed = true,
+                _ => {
+                    return Err(Error::Setting {
+                        name: "groups",
+                        got: format!("component {component} in `{}`", group.name),
+                        expected: format!("each of the components 0 to {} once", n_components.saturating_sub(1)),
+                        hint: None,
+                    });
+                }
+            }
+            order.push(Item { component, group: Some(i) });
+        }
+    }
+    let left = (0..n_components).filter(|component| !is_placed[*component]);
+    order.extend(left.map(|component| Item { component, group: None }));
+    Ok(order)
+}
+
+/// The pixels of each item, from start to end: equal shares of `length`, apart where there is room, and further apart
+/// between groups.
+fn slots(order: &[Item], length: u32, unit: f64) -> Vec<(usize, usize)> {
+    let (length, n) = (length as usize, order.len().max(1));
+    let share = length as f64 / n as f64;
+    let gap = |i: usize| match order.get(i + 1) {
+        Some(next) if share >= 4.0 * unit && next.group != order[i].group => (0.3 * share).min(5.0 * unit) as usize,
+        Some(_) if share >= 8.0 * unit => (1.5 * unit).round() as usize,
+        _ => 0,
+    };
+    (0..order.len())
+        .map(|i| (i * length / n, ((i + 1) * length / n)))
+        .enumerate()
+        .map(|(i, (start, end))| (start, end.saturating_sub(gap(i)).max(start)))
+        .collect()
+}
+
+/// The pixels of a group, which lie together.
+fn span(order: &[Item], slots: &[(usize, usize)], group_idx: usize) -> Option<(usize, usize)> {
+    let of_group = |item: &Item| item.group == Some(group_idx);
+    let (first, last) = (order.iter().position(of_group)?, order.iter().rposition(of_group)?);
+    Some((slots.get(first)?.0, slots.get(last)?.1))
+}
+
+/// Numbers of components, counted from 1, in the order that they are drawn in.
+fn component_labels(order: &[Item], max_labels: usize) -> Vec<ticks::Tick> {
+    let labels = ticks::items(order.len(), 0, max_labels);
+    let number = |tick: ticks::Tick| {
+        let place = (tick.at * order.len() as f64) as usize;
+        let label = order.get(place).map_or(String::new(), |item| (item.component + 1).to_string());
+        ticks::Tick { label, ..tick }
+    };
+    labels.into_iter().map(number).collect()
+}
+
+/// What a picture is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Png,
+    Svg,
+}
+
+impl Format {
+    fn of(path: &Path) -> Result<Self> {
+        let extension = path.extension().unwrap_or_default();
+        match extension {
+            _ if extension.eq_ignore_ascii_case("png") => Ok(Self::Png),
+            _ if extension.eq_ignore_ascii_case("svg") => Ok(Self::Svg),
+            _ => Err(Error::PictureFormat { path: path.into() }),
+        }
+    }
+}
+
+/// Writes a file whole or not at all.
+fn save(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // As any new file: the user's umask takes its share.
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
+}

@@ -351,7 +351,26 @@ fn folders_are_made_and_what_is_no_file_is_refused() {
         let error = AtomicFile::create(&long, existing).unwrap_err();
         assert!(matches!(error, Error::WriteFile { .. }) && error.hint().is_some(), "{error:?}");
     }
+    for name in ["", "..", "new/", "new/.."] {
+        let error = AtomicFile::create(Path::new(name), Existing::Refuse).unwrap_err();
+        assert!(matches!(error, Error::NotAFile { .. }), "{error}");
+    }
     assert_eq!(names(&folder), ["a"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_may_not_be_written_to_is_reported_with_its_cause_and_a_hint() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempdir().unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).unwrap();
+    if fs::write(folder.path().join("y"), "").is_ok() {
+        eprintln!("skipped: this user may write everywhere");
+        return;
+    }
+    let error = AtomicFile::create(&folder.path().join("x.wav"), Existing::Refuse).unwrap_err();
+    assert!(matches!(error, Error::WriteFile { .. }) && error.hint().unwrap().contains("--out FOLDER"), "{error:?}");
+    assert!(std::error::Error::source(&error).unwrap().to_string().starts_with("Permission denied"));
 }
 
 #[cfg(unix)]
@@ -383,10 +402,9 @@ fn permissions_are_those_of_an_ordinary_file() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_reported_with_its_cause_and_a_hint() {
-    // Every write to this device fails as on a full disk; the file is only opened, not made, so a folder stands in.
-    let error = fs::write("/dev/full", "x").unwrap_err();
-    let error = Error::WriteFile { path: "x.wav".into(), source: error };
+fn a_full_disk_has_a_hint() {
+    let source = fs::write("/dev/full", "x").unwrap_err(); // fails as on a full disk
+    let error = Error::WriteFile { path: "x.wav".into(), source };
     assert!(error.hint().unwrap().contains("free some space"), "{error:?}");
 }
 
@@ -507,20 +525,22 @@ fn write_integers(path: &Path, samples: &Array2<i32>, n_bits: usize, sample_rate
 
 /// Samples of a FLAC file and its rate, by symphonia.
 fn read_flac(path: &Path, n_bits: usize) -> (Vec<i32>, u32) {
-    use symphonia::core::{formats::TrackType, io::MediaSourceStream};
+    use symphonia::core::{codecs::audio::AudioDecoderOptions, formats::TrackType, io::MediaSourceStream};
     let file = MediaSourceStream::new(Box::new(fs::File::open(path).unwrap()), Default::default());
     let probed =
         symphonia::default::get_probe().probe(&Default::default(), file, Default::default(), Default::default());
     let mut format = probed.unwrap();
     let parameters = format.default_track(TrackType::Audio).unwrap().codec_params.clone().unwrap();
     let parameters = parameters.audio().unwrap();
-    let mut decoder = symphonia::default::get_codecs().make_audio_decoder(parameters, &Default::default()).unwrap();
+    let options = AudioDecoderOptions::default().verify(true);
+    let mut decoder = symphonia::default::get_codecs().make_audio_decoder(parameters, &options).unwrap();
     let mut samples: Vec<i32> = Vec::new();
     while let Some(packet) = format.next_packet().unwrap() {
         let mut block: Vec<i32> = Vec::new();
         decoder.decode(&packet).unwrap().copy_to_vec_interleaved(&mut block);
         samples.extend(block.into_iter().map(|x| x >> (32 - n_bits)));
     }
+    assert_eq!(decoder.finalize().verify_ok, Some(true), "the MD5 sum is another");
     (samples, parameters.sample_rate.unwrap())
 }
 

@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File},
     io::{self, BufWriter, ErrorKind, Seek, SeekFrom, Write},
-    path::{Path, PathBuf},
+    path::{Path, PathBuf, is_separator},
 };
 
 use tempfile::TempPath;
@@ -40,19 +40,22 @@ impl AtomicFile {
     ///
     /// # Errors
     /// [`Error::FileExists`] if a file is there and `existing` refuses; [`Error::NotAFile`] if a folder or a device
-    /// is there; [`Error::CreateFolder`] and [`Error::WriteFile`] if the system says no.
+    /// is there, or `path` ends in `/` or `..`; [`Error::CreateFolder`] and [`Error::WriteFile`] if the system says no.
     pub fn create(path: &Path, existing: Existing) -> Result<Self> {
         let refused = |source| Error::WriteFile { path: path.into(), source };
+        let no_file = |got| Err(Error::NotAFile { path: path.into(), got });
         match fs::metadata(path) {
-            Ok(metadata) if !metadata.is_file() => return Err(Error::NotAFile { path: path.into() }),
+            Ok(metadata) if metadata.is_dir() => return no_file("a folder"),
+            Ok(metadata) if !metadata.is_file() => return no_file("a device"),
             Ok(_) if existing == Existing::Refuse => return Err(Error::FileExists { path: path.into() }),
             Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 return Err(refused(error));
             }
             _ => {}
         }
-        if path.file_name().is_none() {
-            return Err(Error::NotAFile { path: path.into() });
+        let ends_in_separator = path.as_os_str().as_encoded_bytes().last().is_some_and(|&b| is_separator(b.into()));
+        if path.file_name().is_none() || ends_in_separator {
+            return no_file("the name of a folder");
         }
         let target = path.canonicalize().unwrap_or_else(|_| path.into());
         let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

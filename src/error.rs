@@ -168,11 +168,13 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// A folder, a device or the like is where a file is to be.
-    #[error("cannot write `{}`: something that is not a file is there", path.display())]
+    /// A file cannot have this name: there is a folder or a device, or it ends as only a folder's does.
+    #[error("cannot write `{}`: expected the name of a file, got {got}", path.display())]
     NotAFile {
         /// The name that was given.
         path: PathBuf,
+        /// What it is instead: "a folder", "a device".
+        got: &'static str,
     },
     /// The folder for a file could not be made.
     #[error("cannot create the folder `{}`", path.display())]
@@ -296,7 +298,7 @@ impl Error {
             }
             // Audio files, out.
             Self::FileExists { .. } => Some("use `--force` to replace it, or `--skip-existing` to keep it".into()),
-            Self::NotAFile { path } => Some(format!("name a file, as in `{}`", path.join("out.wav").display())),
+            Self::NotAFile { .. } => Some("give the name that the file is to have, with its ending".into()),
             Self::CreateFolder { source, .. } | Self::WriteFile { source, .. } => disk_hint(source.kind()),
             Self::BeyondFullScale { .. } => {
                 Some("use `--clip-mode rescale` or `--clip-mode clamp`, or `--float32`, which holds any level".into())

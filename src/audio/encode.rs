@@ -261,7 +261,7 @@ pub fn write(path: &Path, audio: &Audio, config: &EncodeConfig) -> Result<Writte
 /// The gain for [`ClipMode::Rescale`]: exactly 1 where `peak`, the largest absolute sample of all files that belong
 /// together, is within full scale; else what brings it there, so that no sample is cut.
 pub fn rescale_gain(peak: f32, sample_format: SampleFormat) -> f32 {
-    if !(peak > 1.0) {
+    if peak <= 1.0 {
         return 1.0;
     }
     let largest = sample_format.largest();

@@ -169,3 +169,55 @@ fn channel_mask_comment(spec: &Spec) -> io::Result<Option<MetadataBlockData>> {
 
 /// Type of a metadata block.
 const VORBIS_COMMENT: u8 = 4;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    #[test]
+    fn the_header_states_what_is_known_at_the_end() {
+        for (n_samples, frame_sizes_known) in [(0, false), (1, true), (4_096, true), (10_000, true)] {
+            let file = written(2, Some(0x3), n_samples);
+            assert_eq!(&file[..8], b"fLaC\x80\x00\x00\x22", "one block of metadata, of 34 bytes");
+            let number = |start: usize, end: usize| file[start..end].iter().fold(0_u64, |n, &b| n << 8 | u64::from(b));
+            assert_eq!((number(8, 10), number(10, 12)), (4_096, 4_096), "sizes of blocks");
+            let (min, max) = (number(12, 15), number(15, 18));
+            assert_eq!((min <= max, min > 0), (true, frame_sizes_known), "sizes of frames: {min} to {max}");
+            // 20 bits of sample rate, 3 of channels - 1, 5 of bits - 1, 36 of samples.
+            assert_eq!(number(18, 26), 44_100 << 44 | 1 << 41 | 15 << 36 | n_samples as u64);
+        }
+    }
+
+    #[test]
+    fn speakers_that_flac_does_not_assume_are_named() {
+        let name = b"WAVEFORMATEXTENSIBLE_CHANNEL_MASK=0x";
+        for (n_channels, channel_mask, expected) in [
+            (1, None, None),
+            (2, None, None),
+            (2, Some(0x3), None),
+            (6, Some(0x3F), None),
+            (2, Some(0x30), Some("30")),
+            (6, Some(0x60F), Some("60F")),
+            (4, None, Some("0")),
+        ] {
+            let file = written(n_channels, channel_mask, 100);
+            let found = file.windows(name.len()).position(|window| window == name);
+            let named = found.map(|start| {
+                let digits = file[start + name.len()..].iter().take_while(|b| b.is_ascii_hexdigit()).copied().collect();
+                String::from_utf8(digits).unwrap()
+            });
+            assert_eq!(named.as_deref(), expected, "{channel_mask:x?} of {n_channels}");
+        }
+    }
+
+    /// A 16-bit file of a ramp.
+    fn written(n_channels: usize, channel_mask: Option<u32>, n_samples: usize) -> Vec<u8> {
+        let spec = Spec { sample_rate: 44_100, n_channels, channel_mask, n_samples: None };
+        let mut flac = Flac::new(Cursor::new(Vec::new()), &spec, SampleFormat::Int16).unwrap();
+        let samples: Vec<u8> = (0..n_samples * n_channels).flat_map(|i| (i as i16).to_le_bytes()).collect();
+        flac.write(&samples).unwrap();
+        flac.finish().unwrap().into_inner()
+    }
+}

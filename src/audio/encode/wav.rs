@@ -161,3 +161,118 @@ fn push_chunk(header: &mut Vec<u8>, name: &[u8; 4], content: &[u8]) {
     header.extend_from_slice(&(content.len() as u32).to_le_bytes());
     header.extend_from_slice(content);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Cursor, process::Command};
+
+    use super::*;
+
+    const LIMIT: u64 = 1_000;
+
+    #[test]
+    fn a_file_that_grows_past_the_limit_becomes_rf64() {
+        let spec = Spec { sample_rate: 48_000, n_channels: 2, channel_mask: None, n_samples: None };
+        let file = written(&spec, SampleFormat::Float32, 400);
+        assert_eq!(chunks(&file), ["RF64", "ds64", "fmt ", "fact", "data"]);
+        assert_eq!(u32_at(&file, 4), u32::MAX);
+        let (ds64, fact, data) = (12, 12 + 36 + 26, 12 + 36 + 26 + 12);
+        assert_eq!(u32_at(&file, ds64 + 4), 28);
+        assert_eq!(u64_at(&file, ds64 + 8), file.len() as u64 - 8, "size of the file");
+        assert_eq!(u64_at(&file, ds64 + 16), 400 * 8, "size of the samples");
+        assert_eq!(u64_at(&file, ds64 + 24), 400, "samples per channel");
+        assert_eq!(u32_at(&file, ds64 + 32), 0, "entries of the table");
+        assert_eq!((u32_at(&file, fact + 8), u32_at(&file, data + 4)), (u32::MAX, u32::MAX));
+        assert_eq!(file.len(), data + 8 + 400 * 8);
+    }
+
+    #[test]
+    fn a_file_that_stays_below_the_limit_becomes_riff() {
+        let spec = Spec { sample_rate: 48_000, n_channels: 2, channel_mask: None, n_samples: None };
+        let file = written(&spec, SampleFormat::Int16, 100);
+        assert_eq!(chunks(&file), ["RIFF", "JUNK", "fmt ", "data"]);
+        assert_eq!((u32_at(&file, 4) as usize, u32_at(&file, 12 + 36 + 24 + 4)), (file.len() - 8, 400));
+    }
+
+    #[test]
+    fn room_is_kept_exactly_where_the_known_size_needs_it() {
+        // The plain header of int16 states 36 bytes beside the samples.
+        for (n_samples, expected) in [(482, "fmt "), (483, "ds64")] {
+            let spec = Spec { sample_rate: 48_000, n_channels: 1, channel_mask: None, n_samples: Some(n_samples) };
+            let file = written(&spec, SampleFormat::Int16, n_samples as usize);
+            assert_eq!(chunks(&file)[1], expected, "{n_samples} samples");
+        }
+    }
+
+    #[test]
+    fn an_odd_number_of_bytes_is_padded() {
+        let spec = Spec { sample_rate: 48_000, n_channels: 1, channel_mask: None, n_samples: Some(5) };
+        let file = written(&spec, SampleFormat::Int24, 5);
+        assert_eq!((file.len(), u32_at(&file, 4), u32_at(&file, 40)), (44 + 16, 36 + 16, 15));
+    }
+
+    #[test]
+    fn speakers_and_kind_of_samples_are_named_in_the_extensible_header() {
+        for (channel_mask, expected) in [(None, 0), (Some(0x33), 0x33)] {
+            let spec = Spec { sample_rate: 48_000, n_channels: 4, channel_mask, n_samples: Some(2) };
+            let file = written(&spec, SampleFormat::Float32, 2);
+            assert_eq!((u32_at(&file, 16), u16_at(&file, 20), u16_at(&file, 22)), (40, 0xFFFE, 4));
+            assert_eq!((u32_at(&file, 28), u16_at(&file, 32), u16_at(&file, 34)), (48_000 * 16, 16, 32));
+            assert_eq!((u16_at(&file, 36), u16_at(&file, 38), u32_at(&file, 40)), (22, 32, expected));
+            // 00000003-0000-0010-8000-00AA00389B71
+            let ieee_float = [3, 0, 0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71];
+            assert_eq!(file[44..60], ieee_float);
+        }
+    }
+
+    #[test]
+    fn ffmpeg_reads_rf64() {
+        let spec = Spec { sample_rate: 48_000, n_channels: 3, channel_mask: Some(0x7), n_samples: None };
+        let file = written(&spec, SampleFormat::Int24, 1_001);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.wav");
+        std::fs::write(&path, &file).unwrap();
+        let output = Command::new("ffmpeg").args(["-v", "error", "-i"]).arg(&path).args(["-f", "s24le", "-"]).output();
+        match output {
+            Err(_) => eprintln!("skipped: `ffmpeg` is not installed"),
+            Ok(output) => assert!(output.stdout == samples(9 * 1_001), "{}", String::from_utf8_lossy(&output.stderr)),
+        }
+    }
+
+    /// A file of so many samples per channel, RF64 past `LIMIT`.
+    fn written(spec: &Spec, sample_format: SampleFormat, n_samples: usize) -> Vec<u8> {
+        let mut wav = Wav::with_limit(Cursor::new(Vec::new()), spec, sample_format, LIMIT).unwrap();
+        let samples = samples(n_samples * spec.n_channels * sample_format.n_bytes());
+        let (first, second) = samples.split_at(samples.len() / 3);
+        wav.write(first).unwrap();
+        wav.write(second).unwrap();
+        wav.finish().unwrap().into_inner()
+    }
+
+    fn samples(n_bytes: usize) -> Vec<u8> {
+        (0..n_bytes).map(|i| (i % 251) as u8).collect()
+    }
+
+    /// Names of the file and of its chunks up to `data`.
+    fn chunks(file: &[u8]) -> Vec<&str> {
+        let mut names = vec![str::from_utf8(&file[..4]).unwrap()];
+        let mut start = 12;
+        while names.last() != Some(&"data") {
+            names.push(str::from_utf8(&file[start..start + 4]).unwrap());
+            start += 8 + u32_at(file, start + 4) as usize;
+        }
+        names
+    }
+
+    fn u16_at(file: &[u8], start: usize) -> u16 {
+        u16::from_le_bytes(file[start..start + 2].try_into().unwrap())
+    }
+
+    fn u32_at(file: &[u8], start: usize) -> u32 {
+        u32::from_le_bytes(file[start..start + 4].try_into().unwrap())
+    }
+
+    fn u64_at(file: &[u8], start: usize) -> u64 {
+        u64::from_le_bytes(file[start..start + 8].try_into().unwrap())
+    }
+}

@@ -16,9 +16,11 @@ use crate::{Error, Result};
 mod aac;
 mod coded;
 mod kind;
+mod matroska;
 mod mp4;
 mod ogg;
 mod opus;
+mod vorbis;
 mod wav;
 
 /// A recording that is read block by block, from its start.
@@ -320,7 +322,7 @@ fn open_source(file: &mut File) -> std::result::Result<(Source, Format), Fault> 
     if kind == Kind::Wav {
         match Wav::open(file.try_clone()?)? {
             wav::Opened::Plain(wav, format) => return Ok((Source::Wav(wav), format)),
-            wav::Opened::Compressed { cut_off } => is_cut_off = cut_off,
+            wav::Opened::Packets { cut_off } => is_cut_off = cut_off,
         }
     }
     let (coded, format) = Coded::open(kind, file.try_clone()?, is_cut_off)?;

@@ -11,7 +11,7 @@ use symphonia::core::audio::Channels;
 use symphonia::core::codecs::CodecParameters;
 use symphonia::core::codecs::audio::well_known as codec;
 use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
-use symphonia::core::codecs::registry::CodecRegistry;
+use symphonia::core::codecs::registry::{CodecRegistry, RegisterableAudioDecoder};
 use symphonia::core::common::Limit;
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::{Hint, Probe};
@@ -23,7 +23,8 @@ use symphonia::default::{formats, meta, register_enabled_codecs};
 
 use super::kind::Kind;
 use super::opus::{self, OpusDecoder};
-use super::{Fault, Format, MAX_CHANNELS, aac, mp4, ogg};
+use super::vorbis::VorbisDecoder;
+use super::{Fault, Format, MAX_CHANNELS, aac, matroska, mp4, ogg};
 
 /// A stream of packets and its decoder.
 pub(super) struct Coded {
@@ -35,8 +36,10 @@ pub(super) struct Coded {
     channels: Channels,
     /// Decoded samples per channel that are still to be dropped from the start.
     skip: u64,
-    /// Samples per channel to hand out at most; what follows is padding.
-    limit: Option<u64>,
+    /// Packets from this time on are padding, in ticks of the track.
+    end_pts: Option<i64>,
+    /// Samples per channel that pad the end.
+    n_padding: u64,
     /// Samples per channel that the file promises, where the promise is exact.
     promised: Option<u64>,
     /// Where the file stops being whole, and why.
@@ -44,7 +47,13 @@ pub(super) struct Coded {
     /// Samples per channel handed out.
     n_samples: u64,
     he_aac: aac::SbrWatch,
+    codec: AudioCodecId,
+    /// What came of the first packet, which is decoded on opening.
+    first: Option<Result<(), Fault>>,
+    /// The samples of the last packet, interleaved.
     decoded: Vec<f32>,
+    /// Samples that may turn out to be padding, interleaved.
+    held: Vec<f32>,
 }
 
 /// The decoders of symphonia, and ours.
@@ -59,53 +68,56 @@ impl Coded {
     /// Opens a file of a known kind. `cut_off`: it is already known to end before its headers say.
     pub(super) fn open(kind: Kind, mut file: File, cut_off: bool) -> Result<(Self, Format), Fault> {
         let edit = if kind == Kind::Mp4 { mp4::scan(&mut file)? } else { mp4::Edit::default() };
+        let elements = if kind == Kind::Matroska { matroska::scan(&mut file)? } else { matroska::Scan::default() };
         let damage = match kind {
             Kind::Ogg => ogg::find_damage(&mut file)?,
             // Only at the end is it known where that is.
-            _ => cut_off.then_some((u64::MAX, Fault::CutOff { n_samples: None })),
+            _ => (cut_off || elements.is_cut_off).then_some((u64::MAX, Fault::CutOff { n_samples: None })),
         };
         file.rewind()?;
         let reader = guarded(|| probe(kind, file)).map_err(|error| opening_fault(kind, error))?;
-
         let (track_id, params) = choose_track(reader.as_ref())?;
         let track = reader.tracks().iter().find(|track| track.id == track_id);
         let promised = track.and_then(|track| promised_samples(kind, track));
-        let decoder = make_decoder(&params)?;
+        let decoder = make_decoder(kind, &params)?;
         let params = decoder.codec_params();
 
-        let channels = params.channels.clone().ok_or_else(|| Fault::Malformed("it names no channels".into()))?;
-        let sample_rate = params.sample_rate.ok_or_else(|| Fault::Malformed("it names no sample rate".into()))?;
-        if channels.count() == 0 || channels.count() > MAX_CHANNELS {
-            return Err(Fault::channels(channels.count()));
-        }
-        let skip = match params.codec {
-            codec::CODEC_ID_OPUS => opus::pre_skip(params),
-            _ => edit.start(sample_rate),
-        };
-        let limit = edit.n_samples(sample_rate);
-        let format = Format {
-            container: kind.name(),
-            codec: codec_name(params.codec).into(),
-            sample_rate,
-            n_channels: channels.count(),
-            channel_mask: channel_mask(&channels),
-            n_samples: limit.or(promised),
-        };
-        let he_aac = aac::SbrWatch::new(params.codec == codec::CODEC_ID_AAC);
-        let coded = Self {
+        let mut coded = Self {
             kind,
-            reader,
-            decoder,
             track_id,
-            sample_rate,
-            channels,
-            skip,
-            limit,
+            sample_rate: params.sample_rate.unwrap_or(0),
+            channels: params.channels.clone().unwrap_or_default(),
+            skip: 0,
+            end_pts: edit.end.and_then(|end| i64::try_from(end).ok()),
+            n_padding: 0,
             promised,
             damage,
             n_samples: 0,
-            he_aac,
+            he_aac: aac::SbrWatch::new(params.codec == codec::CODEC_ID_AAC),
+            codec: params.codec,
+            reader,
+            decoder,
+            first: None,
             decoded: Vec::new(),
+            held: Vec::new(),
+        };
+        coded.decode_first();
+        let (sample_rate, n_channels) = (coded.sample_rate, coded.channels.count());
+        if n_channels == 0 || n_channels > MAX_CHANNELS {
+            return Err(Fault::channels(n_channels));
+        }
+        coded.skip = match kind {
+            Kind::Mp4 => edit.start(sample_rate),
+            _ => coded.opus_pre_skip(),
+        };
+        coded.n_padding = elements.padding(track_id, sample_rate);
+        let format = Format {
+            container: kind.name(),
+            codec: codec_name(coded.codec).into(),
+            sample_rate,
+            n_channels,
+            channel_mask: channel_mask(&coded.channels),
+            n_samples: promised,
         };
         Ok((coded, format))
     }
@@ -122,39 +134,66 @@ impl Coded {
 
     /// As [`Coded::next`], but ends in silence where the file is known to be damaged.
     fn next_whole(&mut self, block: &mut Vec<f32>) -> Result<bool, Fault> {
-        let limit = self.limit.unwrap_or(u64::MAX).min(self.damage.as_ref().map_or(u64::MAX, |&(at, _)| at));
-        let n_left = limit.saturating_sub(self.n_samples);
+        let n_left = self.damage.as_ref().map_or(u64::MAX, |&(at, _)| at.saturating_sub(self.n_samples));
         if n_left == 0 {
             return Ok(false);
         }
-        let Some(packet) = self.next_packet()? else {
-            return match self.promised {
-                Some(promised) if self.n_samples < promised => Err(Fault::CutOff { n_samples: Some(promised) }),
-                _ => Ok(false),
-            };
-        };
-        if self.he_aac.finds(&packet.data) {
-            return Err(Fault::Unsupported { codec: "HE-AAC".into() });
+        match self.first.take() {
+            Some(outcome) => outcome?,
+            None => match self.next_packet()? {
+                Some(packet) => self.decode(&packet)?,
+                None => {
+                    return match self.promised {
+                        Some(promised) if self.n_samples < promised => Err(Fault::CutOff { n_samples: Some(promised) }),
+                        _ => Ok(false),
+                    };
+                }
+            },
         }
-        self.decode(&packet)?;
-
         let n_channels = self.channels.count();
         let n_decoded = (self.decoded.len() / n_channels) as u64;
         let n_dropped = n_decoded.min(self.skip);
         self.skip -= n_dropped;
-        let n_kept = (n_decoded - n_dropped).min(n_left);
+        // At most the count of the decoded samples, so it fits.
+        self.held.extend_from_slice(&self.decoded[n_dropped as usize * n_channels..]);
+
+        // The padding is known by its length only, so as much as that is held back until more comes.
+        let n_held = (self.held.len() / n_channels) as u64;
+        let n_kept = n_held.saturating_sub(self.n_padding).min(n_left);
+        block.extend(self.held.drain(..n_kept as usize * n_channels));
         self.n_samples += n_kept;
-        // Both counts are at most that of the decoded samples, so they fit.
-        let start = n_dropped as usize * n_channels;
-        block.extend_from_slice(&self.decoded[start..start + n_kept as usize * n_channels]);
         Ok(true)
+    }
+
+    /// Decodes the first packet, because some headers are wrong about channels and sample rate, or say nothing.
+    fn decode_first(&mut self) {
+        let outcome = match self.next_packet() {
+            Ok(None) => return,
+            Ok(Some(packet)) => {
+                let declared = (std::mem::take(&mut self.sample_rate), std::mem::take(&mut self.channels));
+                let outcome = self.decode(&packet);
+                if self.sample_rate == 0 {
+                    (self.sample_rate, self.channels) = declared;
+                }
+                outcome
+            }
+            Err(fault) => Err(fault),
+        };
+        self.first = Some(outcome);
+    }
+
+    fn opus_pre_skip(&self) -> u64 {
+        if self.codec == codec::CODEC_ID_OPUS { opus::pre_skip(self.decoder.codec_params()) } else { 0 }
     }
 
     /// The next packet of the chosen track; `None` at the end.
     fn next_packet(&mut self) -> Result<Option<Packet>, Fault> {
         loop {
             match guarded(|| self.reader.next_packet()) {
-                Ok(Some(packet)) if packet.track_id == self.track_id => return Ok(Some(packet)),
+                Ok(Some(packet)) if packet.track_id == self.track_id => {
+                    let is_padding = self.end_pts.is_some_and(|end| packet.pts.get() >= end);
+                    return Ok((!is_padding).then_some(packet));
+                }
                 Ok(Some(_)) => {}
                 Ok(None) => return Ok(None),
                 // Ogg files can be strung together; each has a track of its own.
@@ -163,7 +202,7 @@ impl Coded {
                     return match self.kind {
                         // Headers that leave the length open are ended by the end of the file.
                         Kind::Wav | Kind::Caf if self.promised.is_none() => Ok(None),
-                        _ => Err(Fault::CutOff { n_samples: self.limit.or(self.promised) }),
+                        _ => Err(Fault::CutOff { n_samples: self.promised }),
                     };
                 }
                 Err(error) => return Err(reading_fault(error)),
@@ -173,6 +212,9 @@ impl Coded {
 
     /// Decodes a packet into `self.decoded`.
     fn decode(&mut self, packet: &Packet) -> Result<(), Fault> {
+        if self.he_aac.finds(&packet.data) {
+            return Err(Fault::Unsupported { codec: "HE-AAC".into() });
+        }
         let decoder = &mut self.decoder;
         let decoded = &mut self.decoded;
         let spec = guarded(|| {
@@ -181,20 +223,23 @@ impl Coded {
             Ok(buffer.spec().clone())
         })
         .map_err(reading_fault)?;
+        if self.channels.count() == 0 || self.sample_rate == 0 {
+            self.channels = spec.channels().clone();
+            self.sample_rate = spec.rate();
+        }
         self.check_unchanged(spec.rate(), spec.channels().count())
     }
 
     /// Goes on with the next of several concatenated streams.
     fn restart(&mut self) -> Result<(), Fault> {
         let (track_id, params) = choose_track(self.reader.as_ref())?;
-        self.decoder = make_decoder(&params)?;
+        self.decoder = make_decoder(self.kind, &params)?;
         self.track_id = track_id;
-        let params = self.decoder.codec_params();
-        if params.codec == codec::CODEC_ID_OPUS {
-            self.skip = opus::pre_skip(params);
-        }
+        self.codec = params.codec;
+        self.skip = self.opus_pre_skip();
         // The count of the first stream says nothing about the others.
         self.promised = None;
+        let params = self.decoder.codec_params();
         let (rate, n_channels) = (params.sample_rate.unwrap_or(0), params.channels.as_ref().map_or(0, Channels::count));
         self.check_unchanged(rate, n_channels)
     }
@@ -254,11 +299,17 @@ fn choose_track(reader: &dyn FormatReader) -> Result<(u32, AudioCodecParameters)
         })
 }
 
-fn make_decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, Fault> {
-    guarded(|| CODECS.make_audio_decoder(params, &AudioDecoderOptions::default())).map_err(|error| {
-        let n_channels = params.channels.as_ref().map_or(0, Channels::count);
+fn make_decoder(kind: Kind, params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, Fault> {
+    let n_channels = params.channels.as_ref().map_or(0, Channels::count);
+    let options = AudioDecoderOptions::default();
+    guarded(|| match params.codec {
+        codec::CODEC_ID_VORBIS if n_channels > 2 => VorbisDecoder::try_registry_new(params, &options),
+        _ => CODECS.make_audio_decoder(params, &options),
+    })
+    .map_err(|error| {
         let codec = match params.codec {
             codec::CODEC_ID_AAC => aac::name(params.extra_data.as_deref(), n_channels),
+            codec::CODEC_ID_OPUS => format!("Opus in {} of this form", kind.name()),
             id => codec_name(id).into(),
         };
         match error {
@@ -271,11 +322,18 @@ fn make_decoder(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, 
 /// The number of samples that the headers promise, where the format makes it exact.
 fn promised_samples(kind: Kind, track: &Track) -> Option<u64> {
     match kind {
-        Kind::Aiff | Kind::Caf | Kind::Flac => track.num_frames.filter(|&n| n > 0),
+        Kind::Aiff | Kind::Flac => track.num_frames.filter(|&n| n > 0),
+        // A packet table counts whole packets.
+        Kind::Caf if is_pcm(track) => track.num_frames.filter(|&n| n > 0),
         // From a Xing header; without one it is an estimate, and then no delay is known either.
         Kind::Mpeg if track.delay.is_some() => track.num_frames,
         _ => None,
     }
+}
+
+fn is_pcm(track: &Track) -> bool {
+    let Some(CodecParameters::Audio(params)) = &track.codec_params else { return false };
+    CODECS.get_audio_decoder(params.codec).is_some_and(|decoder| decoder.codec.info.short_name.starts_with("pcm"))
 }
 
 /// Speaker positions as in a WAV file, where they are known and not simply mono or stereo.

@@ -6,19 +6,13 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use super::Fault;
 
-/// Which part of the decoded samples of the audio track is to be heard.
+/// Which part of the audio track is to be heard, in ticks of `1 / timescale` seconds.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Edit {
-    /// Start and length, each with the unit it was given in.
-    start: Option<Time>,
-    length: Option<Time>,
-}
-
-/// A time in ticks of `1 / timescale` seconds.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Time {
-    ticks: u64,
+    start: u64,
     timescale: u32,
+    /// Packets from this time on are not heard. Programs round it to milliseconds, so the one before is kept whole.
+    pub(super) end: Option<u64>,
 }
 
 /// What is gathered from the boxes of the first audio track.
@@ -36,19 +30,8 @@ const MAX_MOVIE_LEN: u64 = 1 << 30;
 impl Edit {
     /// Samples to drop at the start.
     pub(super) fn start(&self, sample_rate: u32) -> u64 {
-        self.start.map_or(0, |time| time.samples(sample_rate))
-    }
-
-    /// Samples to keep after that.
-    pub(super) fn n_samples(&self, sample_rate: u32) -> Option<u64> {
-        self.length.map(|time| time.samples(sample_rate))
-    }
-}
-
-impl Time {
-    fn samples(self, sample_rate: u32) -> u64 {
         let scale = u128::from(self.timescale.max(1));
-        let samples = (u128::from(self.ticks) * u128::from(sample_rate) + scale / 2) / scale;
+        let samples = (u128::from(self.start) * u128::from(sample_rate) + scale / 2) / scale;
         u64::try_from(samples).unwrap_or(u64::MAX)
     }
 }
@@ -89,31 +72,30 @@ pub(super) fn scan(file: &mut File) -> Result<Edit, Fault> {
 fn edit_of(movie: &[u8]) -> Result<Edit, Fault> {
     let mut movie_timescale = 0;
     let mut audio: Option<Track> = None;
-    let mut gapless = None;
+    let mut itunes_priming = None;
     for (name, body) in boxes(movie) {
         match name {
             b"mvhd" => movie_timescale = timescale(body).unwrap_or(0),
             b"trak" if audio.is_none() => audio = Some(read_track(body)?).filter(|track| track.is_audio),
-            b"udta" => gapless = itunes_gapless(body),
+            b"udta" => itunes_priming = read_itunes_priming(body),
             _ => {}
         }
     }
     let Some(track) = audio else { return Ok(Edit::default()) };
-    let media = |ticks| Time { ticks, timescale: track.media_timescale };
+    let timescale = track.media_timescale;
 
     // Leading gaps delay the track against a picture and are no part of the sound.
     let mut edits = track.edits.iter().filter_map(|&(len, start)| Some((len, u64::try_from(start).ok()?)));
     match (edits.next(), edits.next()) {
         (Some(_), Some(_)) => Err(Fault::Unsupported { codec: "MP4 cut together from several edits".into() }),
-        (Some((len, start)), None) => Ok(Edit {
-            start: Some(media(start)),
-            // Fragmented files do not know their length when the list is written.
-            length: (len > 0 && movie_timescale > 0).then_some(Time { ticks: len, timescale: movie_timescale }),
-        }),
-        (None, _) => Ok(gapless.map_or_else(Edit::default, |(priming, len)| Edit {
-            start: Some(media(priming)),
-            length: (len > 0).then_some(media(len)),
-        })),
+        (Some((len, start)), None) => {
+            let ticks = u128::from(len) * u128::from(timescale);
+            let len = ticks.checked_div(movie_timescale.into()).and_then(|ticks| u64::try_from(ticks).ok());
+            // Fragmented files do not know their length when the list is written, and leave it 0.
+            let end = len.filter(|&len| len > 0).map(|len| start.saturating_add(len));
+            Ok(Edit { start, timescale, end })
+        }
+        (None, _) => Ok(Edit { start: itunes_priming.unwrap_or(0), timescale, end: None }),
     }
 }
 
@@ -183,18 +165,14 @@ fn has_encrypted_entry(minf: &[u8]) -> bool {
     entries.is_some_and(|entries| boxes(entries).any(|(name, _)| matches!(name, b"enca" | b"drms")))
 }
 
-/// Priming and length in samples, from the `iTunSMPB` note: hexadecimal words, of which the second is the priming and
-/// the fourth the length.
-fn itunes_gapless(user_data: &[u8]) -> Option<(u64, u64)> {
-    let at = user_data.windows(8).position(|window| window == b"iTunSMPB")?;
-    let note = user_data.get(at..)?;
-    let data = note.windows(4).position(|window| window == b"data")?;
-    // Version, flags and locale come between.
-    let text = note.get(data + 12..)?;
-    let text: String = text.iter().take(64).map(|&b| char::from(b)).take_while(|c| c.is_ascii()).collect();
-    let words: Vec<u64> =
-        text.split_whitespace().take(4).map_while(|word| u64::from_str_radix(word, 16).ok()).collect();
-    Some((*words.get(1)?, *words.get(3)?))
+/// Samples to drop at the start, from the `iTunSMPB` note: the second of its hexadecimal words.
+fn read_itunes_priming(user_data: &[u8]) -> Option<u64> {
+    let find = |bytes: &[u8], wanted: &[u8]| bytes.windows(wanted.len()).position(|window| window == wanted);
+    let note = user_data.get(find(user_data, b"iTunSMPB")?..)?;
+    // Version, flags and locale stand between the name of the data box and the text.
+    let text = note.get(find(note, b"data")? + 12..)?;
+    let word = text.split(|&b| b == b' ').filter(|word| !word.is_empty()).nth(1)?;
+    u64::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok()
 }
 
 /// Name, length of the header and of the whole box; `None` where no whole header is left.

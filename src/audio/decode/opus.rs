@@ -179,8 +179,9 @@ impl fmt::Debug for OpusDecoder {
     }
 }
 
-/// Where each channel of a WAV file stands in Vorbis order, and the WAV channel mask (RFC 7845, section 5.1.1.2).
-fn wav_order(n_channels: u8) -> Option<(&'static [usize], u64)> {
+/// Where each channel of a WAV file stands in Vorbis order, which Opus shares, and the WAV channel mask (RFC 7845,
+/// section 5.1.1.2).
+pub(super) fn wav_order(n_channels: u8) -> Option<(&'static [usize], u64)> {
     Some(match n_channels {
         1 => (&[0], 0x4),
         2 => (&[0, 1], 0x3),

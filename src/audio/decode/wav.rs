@@ -1,5 +1,5 @@
 //! Reads WAV, RF64 and BW64 files of PCM, floating-point, A-law or mu-law samples, of any length, rate and channel
-//! count. Knows no encoding in packets: WAV files with ADPCM or MP3 go on to symphonia.
+//! count. Knows no encoding in packets: WAV files with ADPCM go on to symphonia.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -23,8 +23,8 @@ pub(super) struct Wav {
 pub(super) enum Opened {
     /// The samples can be read here.
     Plain(Wav, Format),
-    /// The samples are in packets (ADPCM, MP3). `cut_off`: the file ends before its data chunk does.
-    Compressed { cut_off: bool },
+    /// The samples are in packets (ADPCM). `cut_off`: the file ends before its data chunk does.
+    Packets { cut_off: bool },
 }
 
 /// How one sample is stored. All are little-endian; integers shorter than their bytes are left-justified.
@@ -58,8 +58,10 @@ const FORMAT_CHUNK_LEN: usize = 40;
 
 const TAG_PCM: u16 = 1;
 const TAG_FLOAT: u16 = 3;
+const TAG_ADPCM_MS: u16 = 2;
 const TAG_ALAW: u16 = 6;
 const TAG_MULAW: u16 = 7;
+const TAG_ADPCM_IMA: u16 = 0x11;
 const TAG_EXTENSIBLE: u16 = 0xfffe;
 
 /// The tail shared by the subformat GUIDs of Microsoft's registered formats; the tag stands in the first two bytes.
@@ -244,10 +246,10 @@ fn open_data(
 ) -> Result<Opened, Fault> {
     let cut_off = declared.is_some_and(|declared| declared > available);
     let Some((encoding, bytes_per_sample)) = format.encoding()? else {
-        if id != b"RIFF" {
-            return Err(Fault::Unsupported { codec: format!("RF64 with format tag {:#06x}", format.tag) });
-        }
-        return Ok(Opened::Compressed { cut_off });
+        return match format.tag {
+            TAG_ADPCM_MS | TAG_ADPCM_IMA if id == b"RIFF" => Ok(Opened::Packets { cut_off }),
+            tag => Err(Fault::Unsupported { codec: format!("WAV with {}", tag_name(tag)) }),
+        };
     };
     let n_channels = usize::from(format.n_channels);
     if n_channels == 0 || n_channels > MAX_CHANNELS {
@@ -286,6 +288,24 @@ fn declared_size(size: u32, riff_size: u64, file_len: u64, position: u64, format
         size => size == SOX - SOX % block && position.saturating_add(u64::from(size)) > file_len,
     };
     (!is_open_end).then_some(u64::from(size))
+}
+
+/// What a format tag stands for (registered in Microsoft's mmreg.h).
+fn tag_name(tag: u16) -> String {
+    let name = match tag {
+        TAG_ADPCM_MS | TAG_ADPCM_IMA => "ADPCM",
+        0x31 => "GSM 6.10",
+        0x45 => "G.726",
+        0x50 => "MP2",
+        0x55 => "MP3",
+        0xff | 0x1600..=0x1602 => "AAC",
+        0x160..=0x163 => "WMA",
+        0x2000 => "AC-3",
+        0x2001 => "DTS",
+        TAG_EXTENSIBLE => "an unknown subformat",
+        tag => return format!("format tag {tag:#06x}"),
+    };
+    name.into()
 }
 
 /// Name and declared size of the next chunk; `None` at the end of the file.

@@ -204,6 +204,11 @@ impl Kernel {
         self.run(Diverge { v, w, h })
     }
 
+    /// `n` times twelve independent multiply-adds of whole vectors: what the processor can do at best.
+    pub(super) fn multiply_adds(self, n: usize) -> f32 {
+        self.run(MultiplyAdds { n })
+    }
+
     fn run<J: Job>(self, job: J) -> J::Output {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -340,6 +345,26 @@ impl Job for Diverge<'_> {
             }
         }
         total
+    }
+}
+
+struct MultiplyAdds {
+    n: usize,
+}
+
+impl Job for MultiplyAdds {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> f32 {
+        let mut sums = [s.splat(1.0); 12];
+        let (a, b) = (s.splat(std::hint::black_box(0.5)), s.splat(std::hint::black_box(0.5)));
+        for _ in 0..self.n {
+            for sum in &mut sums {
+                *sum = s.mul_add(*sum, a, b);
+            }
+        }
+        sums.iter().map(|&sum| s.sum(sum)).sum()
     }
 }
 

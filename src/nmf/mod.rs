@@ -17,6 +17,8 @@ use ndarray::{Array2, ArrayView2};
 
 pub use config::{Divergence, Factor, Factorization, Init, NmfConfig, Part, Progress, Solver, StopReason};
 pub use divergence::divergence;
+#[doc(hidden)]
+pub use multiplicative::bench;
 
 use crate::{Error, Result};
 

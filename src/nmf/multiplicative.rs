@@ -333,3 +333,38 @@ fn extrapolate(x: &mut [f32], before: &mut [f32], factor: f32) {
         *before = now;
     }
 }
+
+/// For benches/kernel.rs only.
+pub mod bench {
+    use super::*;
+    use crate::nmf::{NmfConfig, init};
+
+    /// Alternating iterations on one matrix.
+    #[derive(Debug)]
+    pub struct Iterations(Multiplicative);
+
+    impl Iterations {
+        /// With the fastest instructions of this processor, or with those that every processor has.
+        pub fn new(v: ArrayView2<'_, f32>, n_components: usize, is_portable: bool) -> Self {
+            let factors = init::factors(v, 1.0, &NmfConfig { n_components, ..NmfConfig::default() });
+            let free = (vec![true; n_components], vec![true; n_components]);
+            let mut solve = Multiplicative::new(kernel(is_portable), v, 1.0, factors, free, false);
+            solve.check();
+            Self(solve)
+        }
+
+        /// One iteration.
+        pub fn run(&mut self) {
+            self.0.iterate();
+        }
+    }
+
+    /// Does 96 `n` multiply-adds, as fast as it can be done.
+    pub fn multiply_adds(n: usize) -> f32 {
+        Kernel::detect().multiply_adds(n)
+    }
+
+    fn kernel(is_portable: bool) -> Kernel {
+        if is_portable { Kernel::Portable } else { Kernel::detect() }
+    }
+}

@@ -222,14 +222,6 @@ pub enum Error {
         /// Where it should have gone.
         path: PathBuf,
     },
-    /// A picture could not be written.
-    #[error("cannot write `{}`", path.display())]
-    PictureWrite {
-        /// Where it should have gone.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
 
     // ---- parts ---------------------------------------------------------------------------------------------------
     /// No source has this name.
@@ -297,7 +289,7 @@ impl Error {
                 })
             }
             // Audio files, out.
-            Self::FileExists { .. } => Some("use `--force` to replace it, or `--skip-existing` to keep it".into()),
+            Self::FileExists { .. } => Some("add `--force` to replace it, or choose another place with `--out`".into()),
             Self::NotAFile { .. } => Some("give the name that the file is to have, with its ending".into()),
             Self::CreateFolder { source, .. } | Self::WriteFile { source, .. } => disk_hint(source.kind()),
             Self::BeyondFullScale { .. } => {
@@ -305,7 +297,6 @@ impl Error {
             }
             // Pictures.
             Self::PictureFormat { path } => Some(format!("use `{}`", path.with_extension("png").display())),
-            Self::PictureWrite { .. } => Some("check that the folder exists and can be written to".into()),
             Self::MatrixShape { .. } | Self::Length { .. } | Self::SampleCount { .. } | Self::Cancelled => None,
         }
     }

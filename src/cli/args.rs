@@ -119,7 +119,7 @@ pub(super) struct Output {
     #[arg(long, default_value = "{track}/{stem}.{ext}", value_name = "TEMPLATE")]
     pub(super) filename: String,
     /// File format
-    #[arg(long, default_value = "wav", value_parser = named(FileFormat::ALL, FileFormat::name))]
+    #[arg(long, default_value = "wav", value_parser = named(FileFormat::ALL, FileFormat::extension))]
     pub(super) format: FileFormat,
     /// 16-bit samples, with dither
     #[arg(long, group = "sample_format")]
@@ -137,7 +137,7 @@ pub(super) struct Output {
     /// Write only this stem (repeatable)
     #[arg(long, value_name = "NAME", conflicts_with_all = ["two_stems", "components_out"])]
     pub(super) stem: Vec<String>,
-    /// Write two stems: NAME, and everything else as no_NAME
+    /// Write two stems: NAME, and everything else as `no_NAME`
     #[arg(long, value_name = "NAME", conflicts_with = "components_out")]
     pub(super) two_stems: Option<String>,
     /// Also write each component as a file, in a folder `components` beside the stems
@@ -242,17 +242,13 @@ pub(super) struct Spectrogram {
 }
 
 /// A parser of one of `all`, by name.
-fn named<T, const N: usize>(
-    all: [T; N],
-    name: fn(T) -> &'static str,
-) -> impl clap::builder::TypedValueParser<Value = T>
+fn named<T, const N: usize>(all: [T; N], name: fn(T) -> &'static str) -> impl clap::builder::TypedValueParser<Value = T>
 where
     T: Copy + Send + Sync + 'static,
 {
     use clap::builder::TypedValueParser;
-    clap::builder::PossibleValuesParser::new(all.map(name)).map(move |given| {
-        all.into_iter().find(|x| name(*x) == given).unwrap_or(all[0])
-    })
+    clap::builder::PossibleValuesParser::new(all.map(name))
+        .map(move |given| all.into_iter().find(|x| name(*x) == given).unwrap_or(all[0]))
 }
 
 /// `12.5`, `1:02.5` or `1:00:02.5`.

@@ -48,12 +48,16 @@ impl Failure {
         Self::System { message: "cannot start worker threads", cause: cause.into() }
     }
 
+    /// Whether the user asked to stop.
+    pub(super) fn is_interruption(&self) -> bool {
+        matches!(self, Self::Library { error: partita::Error::Cancelled, .. })
+    }
+
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Library { error: partita::Error::Cancelled, .. } => INTERRUPTED,
-            // A setting that no input could be processed with is wrong usage, whichever input found it out.
-            Self::Library { error: partita::Error::Setting { .. } | partita::Error::UnknownStem { .. }, .. }
-            | Self::Usage { .. } => USAGE,
+            _ if self.is_interruption() => INTERRUPTED,
+            Self::Library { error, .. } if is_usage(error) => USAGE,
+            Self::Usage { .. } => USAGE,
             _ => FAILED,
         }
     }
@@ -66,6 +70,12 @@ impl Failure {
             _ => None,
         }
     }
+}
+
+/// Whether the fault lies in what was asked for: it is the same whichever input found it out.
+fn is_usage(error: &partita::Error) -> bool {
+    use partita::Error::{FileExists, PictureFormat, Setting, UnknownStem};
+    matches!(error, Setting { .. } | UnknownStem { .. } | FileExists { .. } | PictureFormat { .. })
 }
 
 impl From<partita::Error> for Failure {

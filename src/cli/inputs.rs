@@ -61,11 +61,8 @@ pub(super) fn list(typed: &[PathBuf]) -> Result<Vec<Input>, Failure> {
 
 /// Every audio file below a folder; nothing is hidden or ignored, links are followed, loops are not.
 fn walk(folder: &Path, inputs: &mut Vec<Input>) -> Result<(), Failure> {
-    let walker = WalkBuilder::new(folder)
-        .standard_filters(false)
-        .follow_links(true)
-        .sort_by_file_name(|a, b| a.cmp(b))
-        .build();
+    let walker =
+        WalkBuilder::new(folder).standard_filters(false).follow_links(true).sort_by_file_name(|a, b| a.cmp(b)).build();
     for entry in walker {
         let entry = entry.map_err(|error| Failure::Walk { path: folder.to_owned(), error })?;
         let path = entry.path();

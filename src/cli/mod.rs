@@ -6,6 +6,7 @@ mod failure;
 mod inputs;
 mod outputs;
 mod separate;
+mod sound;
 mod spectrogram;
 mod terminal;
 

@@ -2,6 +2,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use partita::atomic::Existing;
+
 use super::args::Output;
 use super::failure::Failure;
 use super::inputs::Input;
@@ -49,6 +51,19 @@ impl<'a> Template<'a> {
 /// The first of these files that exists.
 pub(super) fn existing(paths: &[PathBuf]) -> Option<&PathBuf> {
     paths.iter().find(|path| path.symlink_metadata().is_ok())
+}
+
+/// Refuses to start where a file would be lost.
+pub(super) fn refuse_existing(paths: &[PathBuf], force: bool) -> Result<(), Failure> {
+    match existing(paths) {
+        Some(path) if !force => Err(partita::Error::FileExists { path: path.clone() }.into()),
+        _ => Ok(()),
+    }
+}
+
+/// What writing may do about a file that exists.
+pub(super) fn may_replace(force: bool) -> Existing {
+    if force { Existing::Replace } else { Existing::Refuse }
 }
 
 /// The names between braces.

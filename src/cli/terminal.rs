@@ -81,7 +81,7 @@ impl Terminal {
             return Bar(ProgressBar::hidden());
         }
         let bar = ProgressBar::new(length);
-        let style = ProgressStyle::with_template("{prefix:12} {wide_bar:.cyan/blue} {percent:>3} %  {elapsed} {msg}");
+        let style = ProgressStyle::with_template("{prefix:12} {wide_bar:.cyan/blue} {percent:>3} %  {elapsed}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
         bar.set_prefix(label.to_owned());
         bar.enable_steady_tick(Duration::from_millis(100));
@@ -96,10 +96,6 @@ pub(super) struct Bar(ProgressBar);
 impl Bar {
     pub(super) fn set(&self, position: u64) {
         self.0.set_position(position);
-    }
-
-    pub(super) fn message(&self, message: String) {
-        self.0.set_message(message);
     }
 }
 

@@ -156,6 +156,18 @@ pub enum StopReason {
     Cancelled,
 }
 
+impl StopReason {
+    /// The reason in words, for messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Converged => "converged",
+            Self::TargetReached => "target reached",
+            Self::MaxIter => "iteration limit",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// A factorized matrix: V ~ `dictionary` x `activations`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Factorization {

@@ -1,11 +1,11 @@
 //! Pictures of spectrograms and of factorizations, as PNG or SVG. The only files that know plotters.
 //! What is shown is made by [`crate::spectrogram`]; here it gets colors, axes and a file.
 
-use std::io::{self, Write};
 use std::path::Path;
 
 use ndarray::{Array2, ArrayView2};
 
+use crate::atomic::Existing;
 use crate::spectrogram::{Cell, FrequencyAxis, FrequencyScale, Level, Overview};
 use crate::{Error, Result, StftConfig};
 use sheet::{Area, Sheet};
@@ -39,6 +39,8 @@ pub struct PlotConfig {
     /// dB from the brightest to the darkest color, above 0. Default 80: below it lies what is not heard beside the
     /// loudest.
     pub range_db: f64,
+    /// What to do where the picture exists. Default: refuse.
+    pub existing: Existing,
 }
 
 impl Default for PlotConfig {
@@ -52,6 +54,7 @@ impl Default for PlotConfig {
             min_hz: None,
             max_hz: None,
             range_db: 80.0,
+            existing: Existing::default(),
         }
     }
 }
@@ -60,6 +63,16 @@ impl PlotConfig {
     /// Columns that an [`Overview`] needs for a sharp picture: two for each pixel, of which at least half are filled.
     pub fn max_columns(&self) -> usize {
         2 * self.width as usize
+    }
+
+    /// Refuses what cannot be drawn, before any work is done for it.
+    ///
+    /// # Errors
+    /// [`Error::PictureFormat`] for a path that ends in neither `.png` nor `.svg`, [`Error::Setting`] for a size or a
+    /// range.
+    pub fn check(&self, path: &Path) -> Result<()> {
+        Sheet::new(self, path)?;
+        self.level(1.0).map(drop)
     }
 
     fn axis(&self, config: &StftConfig, sample_rate: u32) -> Result<FrequencyAxis> {
@@ -119,7 +132,7 @@ pub enum Columns {
 /// Draws a spectrogram, in dB below its peak, to a `.png` or `.svg`.
 ///
 /// # Errors
-/// [`Error::PictureFormat`] for another extension, [`Error::PictureWrite`] if the file cannot be written,
+/// [`Error::PictureFormat`] for another extension, the errors of [`crate::atomic::write`],
 /// [`Error::Setting`] for a size, range or frequency that cannot be drawn.
 ///
 /// # Cost
@@ -506,20 +519,4 @@ impl Format {
             _ => Err(Error::PictureFormat { path: path.into() }),
         }
     }
-}
-
-/// Writes a file whole or not at all.
-fn save(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // As any new file: the user's umask takes its share.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.persist(path)?;
-    Ok(())
 }

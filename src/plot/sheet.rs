@@ -6,7 +6,8 @@ use ndarray::Array2;
 
 use super::page::{Align, Direction, Mark, Page, Rgb};
 use super::ticks::{Tick, Ticks};
-use super::{ColorMap, Format, PlotConfig, save, text};
+use super::{ColorMap, Format, PlotConfig, text};
+use crate::atomic::{self, Existing};
 use crate::{Error, Result};
 
 /// Font sizes in units.
@@ -88,6 +89,7 @@ pub(super) struct Sheet {
     /// Pixels per unit: 1 on 1600 x 900.
     unit: f64,
     colors: ColorMap,
+    existing: Existing,
 }
 
 impl Sheet {
@@ -103,7 +105,13 @@ impl Sheet {
         }
         let (width, height) = (config.width, config.height);
         let unit = (f64::from(width) * f64::from(height) / (1600.0 * 900.0)).sqrt().max(0.5);
-        Ok(Self { page: Page { width, height, marks: Vec::new() }, format, unit, colors: config.color_map })
+        Ok(Self {
+            page: Page { width, height, marks: Vec::new() },
+            format,
+            unit,
+            colors: config.color_map,
+            existing: config.existing,
+        })
     }
 
     /// Writes the picture, whole or not at all.
@@ -112,7 +120,8 @@ impl Sheet {
             Format::Png => self.page.png(),
             Format::Svg => self.page.svg(),
         };
-        bytes.and_then(|bytes| save(path, &bytes)).map_err(|source| Error::PictureWrite { path: path.into(), source })
+        let bytes = bytes.map_err(|source| Error::WriteFile { path: path.into(), source })?;
+        atomic::write(path, &bytes, self.existing)
     }
 
     /// Pixels of a number of units.

@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use ndarray::{Array2, ArrayView2};
 
 use crate::nmf::{Factorization, NmfConfig, Progress};
+use crate::spectrogram::{Overview, OverviewBuilder, OverviewStream};
 use crate::stft::{Stft, StftOptions};
 use crate::{Audio, Error, Result};
 
@@ -173,7 +174,7 @@ impl Separation {
     pub fn stems(&self, audio: &Audio) -> Result<Vec<Audio>> {
         let mut stems = vec![Array2::zeros(audio.samples().raw_dim()); self.names.len()];
         let mut start = 0;
-        self.render(audio, &Stems::All, &mut |blocks| -> Result<()> {
+        self.render(audio, &Stems::All, &mut |blocks| {
             for (stem, block) in stems.iter_mut().zip(blocks) {
                 stem.slice_mut(ndarray::s![.., start..start + block.ncols()]).assign(block);
             }
@@ -192,7 +193,7 @@ impl Separation {
     /// Those of [`Separation::render`].
     pub fn peak(&self, audio: &Audio, stems: &Stems) -> Result<f32> {
         let mut peak = 0.0f32;
-        self.render(audio, stems, &mut |blocks| -> Result<()> {
+        self.render(audio, stems, &mut |blocks| {
             peak = blocks.iter().flatten().fold(peak, |peak, x| peak.max(x.abs()));
             Ok(())
         })?;
@@ -207,16 +208,16 @@ impl Separation {
     ///
     /// # Cost
     /// One forward transform per channel and one inverse per stem and channel; memory for 64 frames of each.
-    pub fn render<E: From<Error>>(
+    pub fn render(
         &self,
         audio: &Audio,
         stems: &Stems,
-        sink: &mut dyn FnMut(&[Array2<f32>]) -> std::result::Result<(), E>,
-    ) -> std::result::Result<(), E> {
+        sink: &mut dyn FnMut(&[Array2<f32>]) -> Result<()>,
+    ) -> Result<()> {
         let n_frames = self.factorization.activations.ncols();
         if self.stft.config().n_frames(audio.n_samples()) != n_frames {
             let expected = n_frames.saturating_sub(1) * self.stft.config().hop_length;
-            return Err(Error::Length { got: audio.n_samples(), expected }.into());
+            return Err(Error::Length { got: audio.n_samples(), expected });
         }
         let outputs = self.outputs(stems)?;
         let partition = match stems {
@@ -228,10 +229,40 @@ impl Separation {
         render::render(&self.stft, audio, &sources, &masks, sink)
     }
 
-    /// The mask of each source over the whole recording, `n_frames` x `n_bins`: for pictures and for study.
-    pub fn masks(&self) -> Vec<Array2<f32>> {
-        let n_frames = self.factorization.activations.ncols();
-        render::masks(&self.factorization, &self.assignment, self.mask_exponent, 0..n_frames)
+    /// The components of each source.
+    pub fn groups(&self) -> Vec<(&str, Vec<usize>)> {
+        let members = |source| (0..self.assignment.len()).filter(|k| self.assignment[*k] == source).collect();
+        self.names.iter().enumerate().map(|(source, name)| (name.as_str(), members(source))).collect()
+    }
+
+    /// Spectrograms of the mixture and of each source, in at most `max_columns` columns: for pictures.
+    ///
+    /// # Errors
+    /// Those of [`Separation::render`].
+    pub fn overviews(&self, audio: &Audio, max_columns: usize) -> Result<Vec<Overview>> {
+        let new = || OverviewStream::new(&self.stft, audio.sample_rate(), audio.n_channels(), max_columns);
+        let mut mixture = new();
+        mixture.push(audio.samples());
+        let mut stems: Vec<_> = self.names.iter().map(|_| new()).collect();
+        self.render(audio, &Stems::All, &mut |blocks| {
+            stems.iter_mut().zip(blocks).for_each(|(stem, block)| stem.push(block.view()));
+            Ok(())
+        })?;
+        Ok(std::iter::once(mixture).chain(stems).map(OverviewStream::finish).collect())
+    }
+
+    /// The masks of the sources, in at most `max_columns` columns: for pictures.
+    pub fn mask_overviews(&self, audio: &Audio, max_columns: usize) -> Vec<Overview> {
+        let config = self.stft.config();
+        let new = || OverviewBuilder::new(config, audio.sample_rate(), max_columns);
+        let mut overviews: Vec<_> = self.names.iter().map(|_| new()).collect();
+        for frames in render::blocks(self.factorization.activations.ncols()) {
+            let masks = render::masks(&self.factorization, &self.assignment, self.mask_exponent, frames);
+            for (overview, mask) in overviews.iter_mut().zip(&masks) {
+                mask.outer_iter().for_each(|frame| overview.push(frame.iter().copied()));
+            }
+        }
+        overviews.into_iter().map(|overview| overview.finish(audio.n_samples())).collect()
     }
 
     fn outputs(&self, stems: &Stems) -> Result<Vec<Output>> {

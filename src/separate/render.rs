@@ -8,9 +8,9 @@ use rayon::prelude::*;
 
 use crate::nmf::Factorization;
 use crate::stft::{Stft, Synthesizer};
-use crate::{Audio, Error, mask};
+use crate::{Audio, Result, mask};
 
-/// Frames rendered at once: enough to keep all threads busy, and at n_fft 4096 one megabyte per matrix.
+/// Frames rendered at once: enough to keep all threads busy, and at 2049 bins half a megabyte per matrix.
 const BLOCK_FRAMES: usize = 64;
 
 /// The frames of a recording, cut into blocks.
@@ -42,13 +42,13 @@ pub(super) fn masks(
 
 /// Makes one stem for each entry of `outputs`, which lists the sources whose masks it sums, and hands over blocks of
 /// samples, one `n_channels` x n matrix per stem.
-pub(super) fn render<E: From<Error>>(
+pub(super) fn render(
     stft: &Stft,
     audio: &Audio,
     outputs: &[Vec<usize>],
     masks: &dyn Fn(Range<usize>) -> Vec<Array2<f32>>,
-    sink: &mut dyn FnMut(&[Array2<f32>]) -> Result<(), E>,
-) -> Result<(), E> {
+    sink: &mut dyn FnMut(&[Array2<f32>]) -> Result<()>,
+) -> Result<()> {
     let (n_channels, n_samples) = (audio.n_channels(), audio.n_samples());
     let n_frames = stft.config().n_frames(n_samples);
     let mut stems: Vec<Vec<Channel<'_>>> =

@@ -1,0 +1,64 @@
+//! `partita spectrogram`: a recording in, a picture out.
+
+use partita::plot::{self, PlotConfig};
+use partita::spectrogram::{FrequencyScale, OverviewStream};
+use partita::{Stft, StftOptions};
+use serde_json::json;
+
+use super::args::Spectrogram;
+use super::failure::{DONE, Failure};
+use super::inputs::Input;
+use super::terminal::Terminal;
+use super::{is_interrupted, outputs, sound};
+
+/// Between what separates tones and what separates beats.
+const WINDOW_S: f64 = 0.046;
+/// Samples per channel that are read at once.
+const BLOCK: usize = 1 << 16;
+
+pub(super) fn run(args: &Spectrogram, terminal: &Terminal) -> Result<u8, Failure> {
+    let input = Input { path: args.input.clone(), track: args.input.clone() };
+    let name = input.path.display().to_string();
+    outputs::refuse_existing(std::slice::from_ref(&args.out), args.force)?;
+    let scale = match (args.linear, args.mel) {
+        (true, _) => FrequencyScale::Linear,
+        (_, true) => FrequencyScale::Mel,
+        _ => FrequencyScale::Log,
+    };
+    let config = PlotConfig {
+        title: args.input.file_name().unwrap_or(args.input.as_os_str()).to_string_lossy().into_owned(),
+        width: args.size.0,
+        height: args.size.1,
+        color_map: args.colormap,
+        scale,
+        range_db: f64::from(args.range_db),
+        existing: outputs::may_replace(args.force),
+        ..PlotConfig::default()
+    };
+    config.check(&args.out)?;
+    let mut reader = sound::open(&input)?;
+    let n_wanted = sound::Excerpt::new(&args.excerpt).seek(&mut reader)?;
+    let options = StftOptions { n_fft: args.n_fft, hop_length: args.hop_length, window: args.window };
+    let stft = Stft::new(options.resolve(reader.sample_rate(), WINDOW_S))?;
+    let mut stream = OverviewStream::new(&stft, reader.sample_rate(), reader.n_channels(), config.max_columns());
+    let bar = terminal.bar(n_wanted.or(reader.n_samples_hint()).unwrap_or(0), "reading");
+    let mut n_read = 0;
+    loop {
+        if is_interrupted() {
+            return Err(partita::Error::Cancelled.into());
+        }
+        let left = n_wanted.map_or(BLOCK, |wanted| wanted.saturating_sub(n_read).min(BLOCK as u64) as usize);
+        let block = reader.read(left).map_err(Failure::at(&name))?;
+        if block.is_empty() {
+            break;
+        }
+        n_read += block.ncols() as u64;
+        bar.set(n_read);
+        stream.push(block.view());
+    }
+    drop(bar);
+    plot::spectrogram(&stream.finish(), &config, &args.out)?;
+    terminal.say(&format!("{name} -> {}", args.out.display()));
+    terminal.event(json!({ "event": "drawn", "input": name, "path": args.out.to_string_lossy(), "n_samples": n_read }));
+    Ok(DONE)
+}

@@ -1,4 +1,5 @@
 //! What is written comes back, exactly, from readers that are not ours: hound, symphonia, ffmpeg and SoX.
+#![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, but not in their helpers")]
 
 use std::{
     fs,
@@ -169,6 +170,12 @@ fn the_partition_into_blocks_changes_no_bit() {
 }
 
 #[test]
+fn stems_can_be_written_by_several_threads() {
+    fn is_send<T: Send>() {}
+    is_send::<Writer>();
+}
+
+#[test]
 fn a_loud_square_wave_in_24_bit_flac_stays_smaller_than_its_samples() {
     // flacenc alone makes 600 MB of one second of this, see its issue 246.
     let samples = Array2::from_shape_fn((1, 48_000), |(_, i)| if (i / 109) % 2 == 0 { 6_710_886 } else { -6_710_886 });
@@ -200,12 +207,12 @@ fn dither_leaves_an_error_of_constant_power_and_no_trace_of_the_sound() {
     // The error's fourth moment is below 1/4, so its square deviates by less than 0.5 / sqrt(400,000).
     let power = mean_of(&mut errors.iter().map(|e| e * e));
     assert!((power - 0.25).abs() < 0.004, "error power of {power} steps^2");
-    // Neither the error (distortion) nor its power (noise that breathes) follows the sine, nor its third harmonic;
-    // same deviation, times the sine's 0.7.
+    // Neither does the error follow the sine or its third harmonic (distortion), nor its power the sine's power, which
+    // swings at twice the frequency (noise that breathes): same deviation, times the tone's 0.7.
     for harmonic in [1, 3] {
-        let tone = |i: usize| (std::f64::consts::TAU * (harmonic * i) as f64 / 100.0).sin();
-        let distortion = mean_of(&mut errors.iter().enumerate().map(|(i, e)| e * tone(i)));
-        let breathing = mean_of(&mut errors.iter().enumerate().map(|(i, e)| e * e * tone(2 * i)));
+        let phase = |i: usize| std::f64::consts::TAU * (harmonic * i) as f64 / 100.0;
+        let distortion = mean_of(&mut errors.iter().enumerate().map(|(i, e)| e * phase(i).sin()));
+        let breathing = mean_of(&mut errors.iter().enumerate().map(|(i, e)| e * e * (2.0 * phase(i)).cos()));
         assert!(distortion.abs() < 0.003 && breathing.abs() < 0.003, "{distortion}, {breathing} at {harmonic}");
     }
     // White: neighbors know nothing of each other.

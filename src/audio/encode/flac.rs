@@ -82,7 +82,7 @@ impl<W: Write + Seek> Flac<W> {
         if self.n_frames == 0 {
             self.info.set_frame_sizes(0, 0).map_err(refused)?;
         }
-        if self.info.total_samples() >= UNKNOWN_FROM {
+        if self.info.total_samples() as u64 >= UNKNOWN_FROM {
             self.info.set_total_samples(0);
         }
         self.info.set_md5_digest(&self.md5.md5_digest());
@@ -132,7 +132,7 @@ impl<W: fmt::Debug> fmt::Debug for Flac<W> {
 const BLOCK_SAMPLES: usize = 4096;
 
 /// The header has 36 bits for the number of samples; 0 means that it is not known.
-const UNKNOWN_FROM: usize = 1 << 36;
+const UNKNOWN_FROM: u64 = 1 << 36;
 
 /// An error of flacenc, whose types cannot pass between threads. None is expected after `EncodeConfig::check`.
 fn refused(error: impl fmt::Display) -> io::Error {

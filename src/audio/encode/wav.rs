@@ -1,4 +1,6 @@
 //! The frame around the samples of a WAV file, and of an RF64 file where 32 bits do not hold its size.
+//! Not hound's, which the tests read with: hound 3.5 has no RF64 and no choice of speakers, so that mono float32 comes
+//! out as "front left" and any four channels as "3.1", with one of them for the subwoofer.
 //!
 //! # References
 //! "Multimedia Programming Interface and Data Specifications 1.0", IBM and Microsoft, 1991 (RIFF, `fmt `, `fact`);

@@ -325,8 +325,8 @@ impl Overview {
 
     /// Resamples to a picture of exactly `n_columns` x `n_rows` of brightness, 0 to 1, highest frequency first.
     ///
-    /// Where a cell of the picture covers several frames or bins, they are averaged; where it covers a part of one, the
-    /// brightness is interpolated.
+    /// Where a cell of the picture covers several frames, they are averaged; where it covers several bins, the loudest
+    /// counts (for [`Level::Linear`], the mean); where it covers a part of one, the brightness is interpolated.
     ///
     /// # Shapes and units
     /// The result is `n_rows` x `n_columns`, over all of [`Overview::duration_s`] and of `axis`.
@@ -336,8 +336,7 @@ impl Overview {
             f64::from(self.sample_rate) / (self.config.hop_length as f64 * self.frames_per_column as f64);
         // Frame 0 is centered on time 0.
         let before = 0.5 / self.frames_per_column as f64;
-        let edge = |column: usize| column as f64 / n_columns as f64 * self.duration_s() * columns_per_s + before;
-        let columns: Vec<Cell> = (0..n_columns).map(|i| Cell { start: edge(i), end: edge(i + 1) }).collect();
+        let columns = Cell::evenly(before, before + self.duration_s() * columns_per_s, n_columns);
 
         let resample = |bins: &[f32]| -> Vec<f32> { rows.iter().map(|row| row.brightness(bins, level)).collect() };
         // Time-major, `n_columns` x `n_rows`, turned at the end.
@@ -359,15 +358,28 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    /// `n_cells` cells evenly over a list.
-    pub(crate) fn spread(n_values: usize, n_cells: usize) -> Vec<Self> {
-        let edge = |i: usize| i as f64 * n_values as f64 / n_cells as f64;
+    /// `n_cells` cells evenly from one place of a list to another.
+    pub(crate) fn evenly(start: f64, end: f64, n_cells: usize) -> Vec<Self> {
+        let edge = |i: usize| start + (end - start) * i as f64 / n_cells as f64;
         (0..n_cells).map(|i| Self { start: edge(i), end: edge(i + 1) }).collect()
     }
 
-    /// The largest value that it covers, 0 for none.
+    /// Grown to the whole value around its center if it covers less than one, so that nothing is interpolated.
+    pub(crate) fn whole(self) -> Self {
+        let value = (0.5 * (self.start + self.end)).floor();
+        if self.is_wide() { self } else { Self { start: value, end: value + 1.0 } }
+    }
+
+    /// The largest of the values that it covers by half or more, so that each value counts in some cell; where it
+    /// covers less than one, interpolated. 0 for no values.
     pub(crate) fn largest(&self, values: &[f32]) -> f32 {
-        self.covered(values.len()).filter(|(_, share)| *share > 0.0).map(|(i, _)| values[i]).fold(0.0, f32::max)
+        // A little less than half, because cells are rounded.
+        let in_cell = self.covered(values.len()).filter(|(_, share)| *share > 0.499);
+        let largest = in_cell.filter_map(|(i, _)| values.get(i)).copied().reduce(f32::max);
+        match largest {
+            Some(largest) if self.is_wide() => largest,
+            _ => self.interpolated(|i| values.get(i).copied().unwrap_or(0.0), values.len()),
+        }
     }
 
     /// Whether it covers a whole value, so that values are pooled rather than interpolated.
@@ -390,16 +402,27 @@ impl Cell {
         (center as usize, (center as usize + 1).min(last), center.fract() as f32)
     }
 
-    /// The brightness of the cell over a list of values: their mean's, or interpolated.
+    /// The brightness of the cell over a list of values: interpolated, or where it covers several that of the largest
+    /// power, so that a tone among many bins stays as bright as it is, and otherwise that of the mean.
     pub(crate) fn brightness(&self, values: &[f32], level: Level) -> f32 {
-        let at = |i: usize| values.get(i).map_or(0.0, |value| level.brightness(*value));
-        if self.is_wide() {
-            let (sum, weight) = self
-                .covered(values.len())
-                .fold((0.0, 0.0), |(sum, weight), (i, share)| (sum + share * values[i], weight + share));
-            return level.brightness(sum / weight);
+        match level {
+            _ if !self.is_wide() => {
+                let at = |i: usize| values.get(i).map_or(0.0, |value| level.brightness(*value));
+                self.interpolated(at, values.len())
+            }
+            Level::Decibel { .. } => level.brightness(self.largest(values)),
+            Level::Linear => {
+                let (sum, total) = self
+                    .covered(values.len())
+                    .filter_map(|(i, share)| values.get(i).map(|value| (share * value, share)))
+                    .fold((0.0, 0.0), |(sum, total), (value, share)| (sum + value, total + share));
+                level.brightness(sum / total)
+            }
         }
-        let (i, next, fraction) = self.neighbors(values.len());
+    }
+
+    fn interpolated(&self, at: impl Fn(usize) -> f32, n_values: usize) -> f32 {
+        let (i, next, fraction) = self.neighbors(n_values);
         at(i) + fraction * (at(next) - at(i))
     }
 

@@ -210,7 +210,8 @@ pub fn dictionary(
             ticks.iter_mut().for_each(|tick| tick.at = 1.0 - tick.at);
             sheet.left_ticks(area, &ticks);
             sheet.left_title(area, "row");
-            (Cell::spread(dictionary.nrows(), n_rows), false)
+            let cells = Cell::evenly(0.0, dictionary.nrows() as f64, n_rows);
+            (cells.into_iter().map(Cell::whole).collect(), false)
         }
     };
 
@@ -231,6 +232,10 @@ pub fn dictionary(
     }
     sheet.title(full, &config.title, &count("component", order.len()));
     sheet.heat_map(area, &brightness);
+    let (y, height) = (f64::from(area.y), f64::from(area.height));
+    for ((_, end), (next, _)) in slots.iter().zip(slots.iter().skip(1)).filter(|((_, end), (next, _))| end < next) {
+        sheet.rect((f64::from(area.x) + *end as f64, y, (next - end) as f64, height), PAPER);
+    }
     if decibel {
         decibel_bar(&mut sheet, area, config, "dB, relative to each peak");
     } else {
@@ -274,13 +279,14 @@ pub fn activations(
     };
     sheet.title(area, &config.title, &note);
 
+    let n_columns = activations.ncols();
     let bottom = match columns {
         Columns::Time { config: transform, sample_rate } => {
-            let duration_s = transform.frame_s(activations.ncols().max(1), sample_rate);
+            let duration_s = transform.frame_s(n_columns.saturating_sub(1).max(1), sample_rate);
             ticks::time(duration_s, sheet.n_labels(area.width, 110.0))
         }
         Columns::Index => {
-            let ticks = ticks::items(activations.ncols(), 0, sheet.n_labels(area.width, 80.0));
+            let ticks = ticks::items(n_columns, 0, sheet.n_labels(area.width, 80.0));
             Ticks { ticks, title: "column".into() }
         }
     };
@@ -291,7 +297,12 @@ pub fn activations(
     labels.iter_mut().for_each(|tick| tick.at = 1.0 - tick.at);
     sheet.left_ticks(area, &labels);
 
-    let cells = Cell::spread(activations.ncols(), area.width as usize);
+    let (end, width) = (n_columns as f64, area.width as usize);
+    let cells: Vec<Cell> = match columns {
+        // From the center of the first frame to that of the last, as the time axis.
+        Columns::Time { .. } => Cell::evenly(0.5, (end - 0.5).max(0.5), width),
+        Columns::Index => Cell::evenly(0.0, end, width).into_iter().map(Cell::whole).collect(),
+    };
     let slots = slots(&order, area.height, sheet.px(1.0));
     for (item, (start, end)) in order.iter().zip(&slots) {
         let values = activations.row(item.component).to_vec();
@@ -355,6 +366,8 @@ pub fn divergence(curve: &[(usize, f64)], config: &PlotConfig, path: &Path) -> R
     sheet.finish(path)
 }
 
+/// White, as the page.
+const PAPER: [u8; 3] = [0xff; 3];
 /// Room for the names of groups above a dictionary, in units.
 const GROUP_NAMES: f64 = 30.0;
 /// Room for the names of groups beside activations, in units.

@@ -15,6 +15,7 @@ use crate::{Error, Result};
 
 mod aac;
 mod coded;
+mod frames;
 mod kind;
 mod matroska;
 mod mp4;
@@ -347,7 +348,11 @@ impl Fault {
             Self::Unsupported { codec } => Error::UnsupportedAudio { path, codec },
             Self::Malformed(reason) => Error::MalformedAudio { path, reason },
             Self::Corrupt(reason) => Error::CorruptAudio { path, time_s, reason },
-            Self::CutOff { n_samples } => Error::AudioCutOff { path, time_s, declared_s: n_samples.map(seconds) },
+            Self::CutOff { n_samples: declared } => Error::AudioCutOff {
+                path,
+                time_s: (n_samples > 0).then_some(time_s),
+                declared_s: declared.map(seconds),
+            },
             Self::Changed { from, to } => Error::AudioChanges { path, time_s, from, to },
         }
     }

@@ -272,7 +272,8 @@ fn stereo(n_samples: usize) -> Vec<u8> {
 #[track_caller]
 fn refusal(dir: &Dir, path: &Path) -> (String, String) {
     let error = decode::read(path).expect_err("an error");
-    let strip = |text: String| text.replace(&format!("{}/", text(dir.0.path())), "");
+    let folder = format!("{}/", text(dir.0.path()));
+    let strip = |message: String| message.replace(&folder, "");
     (strip(error.to_string()), strip(error.hint().unwrap_or_default()))
 }
 
@@ -493,8 +494,8 @@ fn damage_in_the_middle_is_refused_with_its_time() {
     let dir = Dir::new();
     let signal = dir.signal(2, 48_000, 4 * 48_000);
     for (i, (extension, options)) in CODED.iter().enumerate() {
-        // Without checksums nothing tells damaged sound from other sound.
-        if matches!(*extension, "wav" | "aiff" | "mp3" | "mkv" | "webm") {
+        // Without checksums or gaps between the frames nothing tells damaged sound from other sound.
+        if !matches!(*extension, "flac" | "ogg" | "opus" | "mp2" | "aac") {
             continue;
         }
         let path = dir.path(&format!("{i}.{extension}"));

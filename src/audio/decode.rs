@@ -69,7 +69,7 @@ struct Format {
 /// Where the samples come from.
 #[derive(Debug)]
 enum Source {
-    Wav(Wav),
+    Wav(Box<Wav>),
     Coded(Box<Coded>),
     /// All was read, or an error was reported.
     Ended,
@@ -190,8 +190,9 @@ impl Reader {
         let n_channels = self.format.n_channels;
         let n_samples = self.fill(max_samples)?.min(max_samples);
         let mut block = Array2::zeros((n_channels, n_samples));
-        for (i, row) in self.pending.chunks_exact(n_channels).take(n_samples).enumerate() {
-            block.column_mut(i).iter_mut().zip(row).for_each(|(out, &sample)| *out = sample);
+        for (channel_idx, mut channel) in block.outer_iter_mut().enumerate() {
+            let samples = self.pending.iter().skip(channel_idx).step_by(n_channels);
+            channel.iter_mut().zip(samples).for_each(|(out, &sample)| *out = sample);
         }
         // Positions in memory fit.
         if let Err(error) = check_finite(block.view(), self.position as usize, self.format.sample_rate) {

@@ -15,7 +15,7 @@ struct Frame {
     n_samples: u64,
 }
 
-/// Headers are at most this long; ID3v2 has the longest.
+/// Bytes of the longest header, that of a tag in front.
 const HEADER_LEN: u64 = 10;
 
 /// Tags that may stand behind the last frame.

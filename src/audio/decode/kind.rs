@@ -144,7 +144,7 @@ impl Kind {
     }
 }
 
-/// Length of the ID3v2 tags at the start of a file, in bytes.
+/// Length of the tag (`ID3v2`) at the start of a file, in bytes.
 pub(super) fn id3_len(head: &[u8]) -> Option<u64> {
     let &[b'I', b'D', b'3', _, _, flags, a, b, c, d] = head.first_chunk::<10>()? else { return None };
     // Seven bits a byte; a footer repeats the header.

@@ -139,12 +139,12 @@ pub enum Error {
         reason: String,
     },
     /// A file ends before the recording in it does.
-    #[error("`{}` is cut off: it ends after {}", path.display(), lengths(*time_s, *declared_s))]
+    #[error("`{}` is cut off: it ends {}", path.display(), lengths(*time_s, *declared_s))]
     AudioCutOff {
         /// The file.
         path: PathBuf,
-        /// Seconds that can be read.
-        time_s: f64,
+        /// Seconds that can be read, if any.
+        time_s: Option<f64>,
         /// Seconds that its headers promise, where they do.
         declared_s: Option<f64>,
     },
@@ -278,16 +278,8 @@ impl Error {
             Self::AudioChanges { path, from: (rate, n_channels), .. } => {
                 Some(format!("make it uniform with {}", ffmpeg_command(path, &format!(" -ar {rate} -ac {n_channels}"))))
             }
-            Self::CorruptAudio { path, time_s, .. } | Self::AudioCutOff { path, time_s, .. } => {
-                let salvage = format!("save what can be read with {}", ffmpeg_command(path, ""));
-                // To the whole millisecond below, so that the damage is not reached.
-                let whole_s = (time_s * 1e3).floor() / 1e3;
-                Some(if whole_s > 0.0 {
-                    format!("{salvage}, or take the whole part with `--duration {whole_s}`")
-                } else {
-                    salvage
-                })
-            }
+            Self::CorruptAudio { path, time_s, .. } => Some(salvage_hint(path, Some(*time_s))),
+            Self::AudioCutOff { path, time_s, .. } => Some(salvage_hint(path, *time_s)),
             // Audio files, out.
             Self::FileExists { .. } => Some("add `--force` to replace it, or choose another place with `--out`".into()),
             Self::NotAFile { .. } => Some("give the name that the file is to have, with its ending".into()),
@@ -341,10 +333,22 @@ fn shell_word(path: &Path) -> String {
     if is_plain { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
-fn lengths(time_s: f64, declared_s: Option<f64>) -> String {
-    match declared_s {
-        Some(declared_s) => format!("{time_s:.1} of {declared_s:.1} s"),
-        None => format!("{time_s:.1} s"),
+fn lengths(time_s: Option<f64>, declared_s: Option<f64>) -> String {
+    match (time_s, declared_s) {
+        (Some(time_s), Some(declared_s)) => format!("after {time_s:.1} of {declared_s:.1} s"),
+        (Some(time_s), None) => format!("after {time_s:.1} s"),
+        (None, _) => "before the recording does".into(),
+    }
+}
+
+fn salvage_hint(path: &Path, time_s: Option<f64>) -> String {
+    let salvage = format!("save what can be read with {}", ffmpeg_command(path, ""));
+    // To the whole millisecond below, so that the damage is not reached.
+    match time_s.map(|time_s| (time_s * 1e3).floor() / 1e3) {
+        Some(whole_s) if whole_s > 0.0 => {
+            format!("{salvage}, or take the whole part with `--duration {whole_s}`")
+        }
+        _ => salvage,
     }
 }
 

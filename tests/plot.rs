@@ -176,7 +176,7 @@ fn dictionaries_and_activations_of_any_size_are_drawn() {
     let folder = tempfile::tempdir().expect("folder");
     let transform = StftConfig::new(64);
     let (png, svg) = (folder.path().join("a.png"), folder.path().join("a.svg"));
-    for n_components in [0usize, 1, 7, 64, 1000] {
+    for n_components in [0_usize, 1, 7, 64, 1000] {
         let value = |(i, k): (usize, usize)| ((i * 7 + k * 3) % 11) as f32 * if k % 5 == 4 { 0.0 } else { 1.0 };
         let groups = match n_components {
             0 | 1 => vec![],

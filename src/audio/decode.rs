@@ -15,6 +15,7 @@ use crate::{Error, Result};
 
 mod aac;
 mod coded;
+mod frames;
 mod kind;
 mod matroska;
 mod mp4;
@@ -68,7 +69,7 @@ struct Format {
 /// Where the samples come from.
 #[derive(Debug)]
 enum Source {
-    Wav(Wav),
+    Wav(Box<Wav>),
     Coded(Box<Coded>),
     /// All was read, or an error was reported.
     Ended,
@@ -189,8 +190,9 @@ impl Reader {
         let n_channels = self.format.n_channels;
         let n_samples = self.fill(max_samples)?.min(max_samples);
         let mut block = Array2::zeros((n_channels, n_samples));
-        for (i, row) in self.pending.chunks_exact(n_channels).take(n_samples).enumerate() {
-            block.column_mut(i).iter_mut().zip(row).for_each(|(out, &sample)| *out = sample);
+        for (channel_idx, mut channel) in block.outer_iter_mut().enumerate() {
+            let samples = self.pending.iter().skip(channel_idx).step_by(n_channels);
+            channel.iter_mut().zip(samples).for_each(|(out, &sample)| *out = sample);
         }
         // Positions in memory fit.
         if let Err(error) = check_finite(block.view(), self.position as usize, self.format.sample_rate) {
@@ -347,7 +349,11 @@ impl Fault {
             Self::Unsupported { codec } => Error::UnsupportedAudio { path, codec },
             Self::Malformed(reason) => Error::MalformedAudio { path, reason },
             Self::Corrupt(reason) => Error::CorruptAudio { path, time_s, reason },
-            Self::CutOff { n_samples } => Error::AudioCutOff { path, time_s, declared_s: n_samples.map(seconds) },
+            Self::CutOff { n_samples: declared } => Error::AudioCutOff {
+                path,
+                time_s: (n_samples > 0).then_some(time_s),
+                declared_s: declared.map(seconds),
+            },
             Self::Changed { from, to } => Error::AudioChanges { path, time_s, from, to },
         }
     }

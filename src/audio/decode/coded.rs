@@ -24,7 +24,7 @@ use symphonia::default::{formats, meta, register_enabled_codecs};
 use super::kind::Kind;
 use super::opus::{self, OpusDecoder};
 use super::vorbis::VorbisDecoder;
-use super::{Fault, Format, MAX_CHANNELS, aac, matroska, mp4, ogg};
+use super::{Fault, Format, MAX_CHANNELS, aac, frames, matroska, mp4, ogg};
 
 /// A stream of packets and its decoder.
 pub(super) struct Coded {
@@ -38,6 +38,8 @@ pub(super) struct Coded {
     skip: u64,
     /// Packets from this time on are padding, in ticks of the track.
     end_pts: Option<i64>,
+    /// When the next packet is due, in ticks of the track.
+    next_pts: Option<i64>,
     /// Samples per channel that pad the end.
     n_padding: u64,
     /// Samples per channel that the file promises, where the promise is exact.
@@ -69,13 +71,18 @@ impl Coded {
     pub(super) fn open(kind: Kind, mut file: File, cut_off: bool) -> Result<(Self, Format), Fault> {
         let edit = if kind == Kind::Mp4 { mp4::scan(&mut file)? } else { mp4::Edit::default() };
         let elements = if kind == Kind::Matroska { matroska::scan(&mut file)? } else { matroska::Scan::default() };
+        let cut_off = cut_off || edit.is_cut_off || elements.is_cut_off;
         let damage = match kind {
             Kind::Ogg => ogg::find_damage(&mut file)?,
+            Kind::Mpeg | Kind::Adts => frames::find_damage(&mut file)?,
             // Only at the end is it known where that is.
-            _ => (cut_off || elements.is_cut_off).then_some((u64::MAX, Fault::CutOff { n_samples: None })),
+            _ => cut_off.then_some((u64::MAX, Fault::CutOff { n_samples: None })),
         };
         file.rewind()?;
-        let reader = guarded(|| probe(kind, file)).map_err(|error| opening_fault(kind, error))?;
+        let reader = guarded(|| probe(kind, file)).map_err(|error| match error {
+            _ if cut_off => Fault::CutOff { n_samples: None },
+            error => opening_fault(kind, error),
+        })?;
         let (track_id, params) = choose_track(reader.as_ref())?;
         let track = reader.tracks().iter().find(|track| track.id == track_id);
         let promised = track.and_then(|track| promised_samples(kind, track));
@@ -89,6 +96,7 @@ impl Coded {
             channels: params.channels.clone().unwrap_or_default(),
             skip: 0,
             end_pts: edit.end.and_then(|end| i64::try_from(end).ok()),
+            next_pts: None,
             n_padding: 0,
             promised,
             damage,
@@ -191,8 +199,16 @@ impl Coded {
         loop {
             match guarded(|| self.reader.next_packet()) {
                 Ok(Some(packet)) if packet.track_id == self.track_id => {
-                    let is_padding = self.end_pts.is_some_and(|end| packet.pts.get() >= end);
-                    return Ok((!is_padding).then_some(packet));
+                    if self.end_pts.is_some_and(|end| packet.pts.get() >= end) {
+                        return Ok(None);
+                    }
+                    // Damaged frames are left out in silence; the numbers of the others tell.
+                    let pts = packet.pts.get();
+                    if self.kind == Kind::Flac && self.next_pts.is_some_and(|next| next != pts) {
+                        return Err(Fault::Corrupt("a frame is missing".into()));
+                    }
+                    self.next_pts = i64::try_from(packet.dur.get()).ok().and_then(|dur| pts.checked_add(dur));
+                    return Ok(Some(packet));
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => return Ok(None),
@@ -351,16 +367,18 @@ fn opening_fault(kind: Kind, error: Error) -> Fault {
         Error::IoError(error) if error.kind() != io::ErrorKind::UnexpectedEof => Fault::Io(error),
         Error::IoError(_) => Fault::CutOff { n_samples: None },
         Error::Unsupported(reason) => Fault::Unsupported { codec: format!("{} ({reason})", kind.name()) },
+        Error::DecodeError(reason) | Error::LimitError(reason) => Fault::Malformed(reason.into()),
         error => Fault::Malformed(error.to_string()),
     }
 }
 
 fn reading_fault(error: Error) -> Fault {
     match error {
-        Error::IoError(error) if error.kind() != io::ErrorKind::UnexpectedEof => Fault::Io(error),
-        // The data of one packet ends early.
+        Error::IoError(error) if error.raw_os_error().is_some() => Fault::Io(error),
+        // The data of one packet end early.
         Error::IoError(_) => Fault::Corrupt("a packet is too short".into()),
         Error::Unsupported(reason) => Fault::Unsupported { codec: reason.into() },
+        Error::DecodeError(reason) | Error::LimitError(reason) => Fault::Corrupt(reason.into()),
         error => Fault::Corrupt(error.to_string()),
     }
 }

@@ -144,8 +144,8 @@ impl Kind {
     }
 }
 
-/// Length of the `ID3v2` tags at the start of a file, in bytes.
-fn id3_len(head: &[u8]) -> Option<u64> {
+/// Length of the tag (`ID3v2`) at the start of a file, in bytes.
+pub(super) fn id3_len(head: &[u8]) -> Option<u64> {
     let &[b'I', b'D', b'3', _, _, flags, a, b, c, d] = head.first_chunk::<10>()? else { return None };
     // Seven bits a byte; a footer repeats the header.
     let body = [a, b, c, d].iter().fold(0, |len, &byte| len << 7 | u64::from(byte & 0x7f));

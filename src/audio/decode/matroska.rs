@@ -1,5 +1,5 @@
-//! Reads what symphonia leaves out of a Matroska or WebM file: how much of the last packet is padding, and whether the
-//! file is all there. Decodes nothing.
+//! Reads what symphonia leaves out of a Matroska file (`WebM` is one): how much of the last packet is padding, and
+//! whether the file is all there. Decodes nothing.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};

@@ -13,6 +13,8 @@ pub(super) struct Edit {
     timescale: u32,
     /// Packets from this time on are not heard. Programs round it to milliseconds, so the one before is kept whole.
     pub(super) end: Option<u64>,
+    /// The file ends within a box.
+    pub(super) is_cut_off: bool,
 }
 
 /// What is gathered from the boxes of the first audio track.
@@ -62,7 +64,7 @@ pub(super) fn scan(file: &mut File) -> Result<Edit, Fault> {
         position = position.saturating_add(len);
     }
     match movie {
-        Some(movie) => edit_of(&movie),
+        Some(movie) => Ok(Edit { is_cut_off, ..edit_of(&movie)? }),
         // Most programs write the movie box last, and without it nothing can be found.
         None if is_cut_off => Err(Fault::CutOff { n_samples: None }),
         None => Err(Fault::Malformed("it has no movie box".into())),
@@ -93,9 +95,9 @@ fn edit_of(movie: &[u8]) -> Result<Edit, Fault> {
             let len = ticks.checked_div(movie_timescale.into()).and_then(|ticks| u64::try_from(ticks).ok());
             // Fragmented files do not know their length when the list is written, and leave it 0.
             let end = len.filter(|&len| len > 0).map(|len| start.saturating_add(len));
-            Ok(Edit { start, timescale, end })
+            Ok(Edit { start, timescale, end, is_cut_off: false })
         }
-        (None, _) => Ok(Edit { start: itunes_priming.unwrap_or(0), timescale, end: None }),
+        (None, _) => Ok(Edit { start: itunes_priming.unwrap_or(0), timescale, ..Edit::default() }),
     }
 }
 

@@ -40,13 +40,15 @@ enum Next {
 const FIRST: u8 = 2;
 const LAST: u8 = 4;
 
-/// Reads all pages; `None` if they are whole, in order, and end where they say.
-pub(super) fn find_damage(file: &mut File) -> io::Result<Option<Damage>> {
+/// Reads all pages; `None` if they are whole, in order, and end where they say. An error names the codec of a file that
+/// holds none that is read here.
+pub(super) fn find_damage(file: &mut File) -> Result<Option<Damage>, Fault> {
     file.rewind()?;
     let mut input = BufReader::new(file);
     let mut stream: Option<Stream> = None;
     // Samples in the streams before this one, where several are strung together.
     let mut n_before = 0u64;
+    let mut other = None;
     loop {
         let time = |stream: &Option<Stream>| n_before + stream.as_ref().map_or(0, Stream::n_samples);
         let page = match next_page(&mut input)? {
@@ -54,6 +56,7 @@ pub(super) fn find_damage(file: &mut File) -> io::Result<Option<Damage>> {
             Next::End if stream.as_ref().is_some_and(|stream| !stream.has_ended) => {
                 return Ok(Some((time(&stream), Fault::CutOff { n_samples: None })));
             }
+            Next::End if stream.is_none() => return Err(other.unwrap_or(Fault::NoAudioTrack)),
             Next::End => return Ok(None),
             Next::CutOff => return Ok(Some((time(&stream), Fault::CutOff { n_samples: None }))),
             Next::Damaged => return Ok(Some((time(&stream), Fault::Corrupt("a page is damaged".into())))),
@@ -73,6 +76,8 @@ pub(super) fn find_damage(file: &mut File) -> io::Result<Option<Damage>> {
                 if let Some(next) = Stream::start(&page) {
                     n_before = time(&stream);
                     stream = Some(next);
+                } else {
+                    other = other.or_else(|| unsupported(&page.body));
                 }
             }
             _ => {}
@@ -96,6 +101,13 @@ impl Stream {
     fn n_samples(&self) -> u64 {
         self.granule.saturating_sub(self.pre_skip)
     }
+}
+
+/// Names audio that is not read here by its first packet. Pictures and texts are not meant.
+fn unsupported(body: &[u8]) -> Option<Fault> {
+    let magics: [(&[u8], &str); 3] = [(b"Speex   ", "Speex"), (b"PCM     ", "PCM in Ogg"), (b"CELT    ", "CELT")];
+    let (_, codec) = magics.iter().find(|(magic, _)| body.starts_with(magic))?;
+    Some(Fault::Unsupported { codec: (*codec).into() })
 }
 
 /// Reads one page: a header of 27 bytes, a table of segment lengths, the segments (RFC 3533, section 6).

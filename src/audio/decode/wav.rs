@@ -23,7 +23,7 @@ pub(super) struct Wav {
 #[expect(clippy::large_enum_variant, reason = "one of them exists, for the time of opening a file")]
 pub(super) enum Opened {
     /// The samples can be read here.
-    Plain(Wav, Format),
+    Plain(Box<Wav>, Format),
     /// The samples are in packets (ADPCM). `cut_off`: the file ends before its data chunk does.
     Packets { cut_off: bool },
 }
@@ -274,7 +274,7 @@ fn open_data(
         channel_mask: format.channel_mask,
         n_samples: Some(n_samples),
     };
-    Ok(Opened::Plain(wav, format))
+    Ok(Opened::Plain(Box::new(wav), format))
 }
 
 /// The size of the data chunk, or `None` where its writer could not know it: FFmpeg writes `0xffff_ffff` into a pipe,

@@ -270,7 +270,7 @@ pub fn activations(
     let bottom = match columns {
         Columns::Time { config: transform, sample_rate } => {
             let duration_s = transform.frame_s(n_columns.saturating_sub(1).max(1), sample_rate);
-            ticks::time(duration_s, sheet.n_labels(area.width, 110.0))
+            time_ticks(&sheet, area, duration_s)
         }
         Columns::Index => {
             let ticks = ticks::items(n_columns, 0, sheet.n_labels(area.width, 80.0));
@@ -417,11 +417,18 @@ fn frequency_axis(sheet: &mut Sheet, area: Area, axis: &FrequencyAxis) {
 }
 
 fn time_axis(sheet: &mut Sheet, area: Area, duration_s: f64) {
-    sheet.bottom_axis(area, &ticks::time(duration_s, sheet.n_labels(area.width, 110.0)));
+    let ticks = time_ticks(sheet, area, duration_s);
+    sheet.bottom_axis(area, &ticks);
+}
+
+fn time_ticks(sheet: &Sheet, area: Area, duration_s: f64) -> Ticks {
+    // "1:02:03" is longer than "12.5".
+    let label = if duration_s < 60.0 { 70.0 } else { 110.0 };
+    ticks::time(duration_s, sheet.n_labels(area.width, label))
 }
 
 fn decibel_bar(sheet: &mut Sheet, area: Area, config: &PlotConfig, title: &str) {
-    let ticks = ticks::decibel(config.range_db, sheet.n_labels(area.height, 50.0));
+    let ticks = ticks::decibel(config.range_db, sheet.n_labels(area.height, 64.0));
     sheet.color_bar(area, &ticks, title);
 }
 

@@ -365,6 +365,7 @@ impl Cell {
     }
 
     /// Grown to the whole value around its center if it covers less than one, so that nothing is interpolated.
+    #[cfg(feature = "plot")]
     pub(crate) fn whole(self) -> Self {
         let value = (0.5 * (self.start + self.end)).floor();
         if self.is_wide() { self } else { Self { start: value, end: value + 1.0 } }

@@ -283,7 +283,7 @@ pub fn activations(
     let bottom = match columns {
         Columns::Time { config: transform, sample_rate } => {
             let duration_s = transform.frame_s(n_columns.saturating_sub(1).max(1), sample_rate);
-            ticks::time(duration_s, sheet.n_labels(area.width, 110.0))
+            time_ticks(&sheet, area, duration_s)
         }
         Columns::Index => {
             let ticks = ticks::items(n_columns, 0, sheet.n_labels(area.width, 80.0));
@@ -326,22 +326,24 @@ pub fn activations(
     sheet.finish(path)
 }
 
-/// Draws how the divergence fell, (iteration, divergence) by (iteration, divergence), on a logarithmic axis. What is
-/// not above 0 has no place on it and is left out.
+/// Draws how the divergence fell, (iteration, divergence) by (iteration, divergence), on a logarithmic axis. What has
+/// no place on it is left out: 0, and what lies 30 decades below the highest.
 ///
 /// # Errors
 /// Those of [`spectrogram`].
 pub fn divergence(curve: &[(usize, f64)], config: &PlotConfig, path: &Path) -> Result<()> {
     let mut sheet = Sheet::new(config, path)?;
     let area = sheet.area(PLAIN_RIGHT);
+    let is_drawable = |(_, divergence): &&(usize, f64)| *divergence > 0.0 && *divergence < HIGHEST_DIVERGENCE;
+    let highest = curve.iter().filter(is_drawable).map(|(_, divergence)| *divergence).fold(0.0, f64::max);
     let shown: Vec<(f64, f64)> = curve
         .iter()
-        .filter(|(_, divergence)| *divergence > 0.0 && divergence.is_finite())
+        .filter(is_drawable)
+        .filter(|(_, divergence)| *divergence > DIVERGENCE_RANGE * highest)
         .map(|(iteration, divergence)| (*iteration as f64, *divergence))
         .collect();
     let last = shown.iter().map(|(iteration, _)| *iteration).fold(1.0, f64::max);
     let lowest = shown.iter().map(|(_, divergence)| *divergence).fold(f64::INFINITY, f64::min);
-    let highest = shown.iter().map(|(_, divergence)| *divergence).fold(0.0, f64::max);
     let (lowest, highest) = if shown.is_empty() { (1.0, 10.0) } else { (lowest, highest) };
     // Some air above and below the curve, also where it is flat.
     let air = (highest / lowest).powf(0.05).max(1.02);
@@ -366,6 +368,10 @@ pub fn divergence(curve: &[(usize, f64)], config: &PlotConfig, path: &Path) -> R
     sheet.finish(path)
 }
 
+/// What is drawn of divergences, relative to the highest: more than any fit in f32 falls.
+const DIVERGENCE_RANGE: f64 = 1e-30;
+/// Leaves room in f64 for the air above a curve.
+const HIGHEST_DIVERGENCE: f64 = 1e300;
 /// White, as the page.
 const PAPER: [u8; 3] = [0xff; 3];
 /// Room for the names of groups above a dictionary, in units.
@@ -430,11 +436,18 @@ fn frequency_axis(sheet: &mut Sheet, area: Area, axis: &FrequencyAxis) {
 }
 
 fn time_axis(sheet: &mut Sheet, area: Area, duration_s: f64) {
-    sheet.bottom_axis(area, &ticks::time(duration_s, sheet.n_labels(area.width, 110.0)));
+    let ticks = time_ticks(sheet, area, duration_s);
+    sheet.bottom_axis(area, &ticks);
+}
+
+fn time_ticks(sheet: &Sheet, area: Area, duration_s: f64) -> Ticks {
+    // "1:02:03" is longer than "12.5".
+    let label = if duration_s < 60.0 { 70.0 } else { 110.0 };
+    ticks::time(duration_s, sheet.n_labels(area.width, label))
 }
 
 fn decibel_bar(sheet: &mut Sheet, area: Area, config: &PlotConfig, title: &str) {
-    let ticks = ticks::decibel(config.range_db, sheet.n_labels(area.height, 50.0));
+    let ticks = ticks::decibel(config.range_db, sheet.n_labels(area.height, 64.0));
     sheet.color_bar(area, &ticks, title);
 }
 

@@ -42,9 +42,14 @@ pub(super) fn time(duration_s: f64, max_ticks: usize) -> Ticks {
 /// Of a frequency axis that is `length` pixels long, with labels at least `gap` pixels apart.
 pub(super) fn frequency(axis: &FrequencyAxis, length: f64, gap: f64) -> Vec<Tick> {
     let (min_hz, max_hz) = axis.range_hz();
-    if axis.scale() == FrequencyScale::Linear {
+    let evenly = || {
         let step = nice_step((max_hz - min_hz) * 1.5 * gap / length);
-        return relabeled(even(min_hz, max_hz, step, min_hz), min_hz, max_hz);
+        let hz = |tick: &Tick| ((min_hz + tick.at * (max_hz - min_hz)) * 1e6).round() / 1e6;
+        let ticks = even(min_hz, max_hz, step, min_hz).into_iter();
+        ticks.map(|tick| Tick { at: axis.fraction(hz(&tick)), label: hz_label(hz(&tick)) }).collect()
+    };
+    if axis.scale() == FrequencyScale::Linear {
+        return evenly();
     }
     let decades = || (-3..9).map(|power| 10f64.powi(power));
     let multiples = |factors: &'static [f64]| decades().flat_map(|ten| factors.iter().map(move |f| f * ten));
@@ -62,6 +67,10 @@ pub(super) fn frequency(axis: &FrequencyAxis, length: f64, gap: f64) -> Vec<Tick
         if ticks.iter().all(|tick| (tick.at - at).abs() * length >= gap) {
             ticks.push(Tick { at, label: hz_label(hz) });
         }
+    }
+    if ticks.len() < 2 {
+        // So small a part of the axis is nearly linear.
+        return evenly();
     }
     let minor: Vec<f64> =
         multiples(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]).filter(within).map(|hz| axis.fraction(hz)).collect();
@@ -140,12 +149,6 @@ fn even(min: f64, max: f64, step: f64, origin: f64) -> Vec<Tick> {
         .collect()
 }
 
-/// Labels of a linear frequency axis, all in the unit that suits the highest.
-fn relabeled(ticks: Vec<Tick>, min_hz: f64, max_hz: f64) -> Vec<Tick> {
-    let label = |tick: &Tick| hz_label(((min_hz + tick.at * (max_hz - min_hz)) * 1e6).round() / 1e6);
-    ticks.into_iter().map(|tick| Tick { label: label(&tick), ..tick }).collect()
-}
-
 /// 50, 440, 1k, 2.5k.
 fn hz_label(hz: f64) -> String {
     if hz >= 1000.0 { format!("{}k", hz / 1000.0) } else { format!("{hz}") }
@@ -210,6 +213,16 @@ mod tests {
             assert!(expected.iter().all(|label| labels.contains(label)), "{}: {labels:?}", scale.name());
             let labeled: Vec<f64> = ticks.iter().filter(|tick| !tick.label.is_empty()).map(|tick| tick.at).collect();
             assert!(labeled.windows(2).all(|pair| (pair[1] - pair[0]) * 700.0 >= 40.0 - 1e-6), "{labeled:?}");
+        }
+    }
+
+    #[test]
+    fn a_small_part_of_an_axis_has_ticks_too() {
+        for scale in FrequencyScale::ALL {
+            let axis = FrequencyAxis::new(scale, &StftConfig::new(2048), 8000, Some(430.0), Some(450.0)).expect("axis");
+            let ticks = frequency(&axis, 300.0, 30.0);
+            assert!(labels(&ticks).contains(&"440") && ticks.len() >= 3, "{}: {ticks:?}", scale.name());
+            assert!(ticks.iter().all(|tick| (-1e-9..=1.0 + 1e-9).contains(&tick.at)), "{ticks:?}");
         }
     }
 

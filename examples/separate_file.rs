@@ -1,0 +1,38 @@
+//! Takes a recording apart through the library, and says how well it went where the true parts are known.
+//!
+//! ```text
+//! cargo run --release --example separate_file [RECORDING] [N_SOURCES]
+//! ```
+
+use std::path::PathBuf;
+
+use partita::atomic::Existing;
+use partita::audio::{decode, encode};
+use partita::{SeparateConfig, separate};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut args = std::env::args().skip(1);
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/drums-bass-guitar.wav");
+    let path = args.next().unwrap_or_else(|| sample.into());
+    let n_sources = args.next().map(|n| n.parse()).transpose()?;
+
+    let mixture = decode::read(path.as_ref())?;
+    let separation = separate(&mixture, &SeparateConfig { n_sources, ..SeparateConfig::default() })?;
+    let fit = separation.factorization();
+    println!("{} components after {} iterations ({})", fit.n_components(), fit.n_iter, fit.stop_reason.name());
+
+    let folder = std::env::temp_dir().join("partita-example");
+    let mut rest = mixture.samples().to_owned();
+    for ((name, share), stem) in
+        separation.names().iter().zip(separation.energy_shares()).zip(separation.stems(&mixture)?)
+    {
+        rest -= &stem.samples();
+        let file: PathBuf = folder.join(format!("{name}.wav"));
+        let config = encode::EncodeConfig { existing: Existing::Replace, ..encode::EncodeConfig::default() };
+        encode::write(&file, &stem, &config)?;
+        println!("{name}: {:.1} % of the energy, {}", 100.0 * share, file.display());
+    }
+    let gap = rest.iter().fold(0.0f32, |worst, x| worst.max(x.abs())) / mixture.peak();
+    println!("mixture minus all stems: {gap:.1e} of the peak");
+    Ok(())
+}

@@ -1,0 +1,476 @@
+//! The program as its users meet it: real files in, real files out, exact messages and exit codes.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use hound::{SampleFormat, WavSpec, WavWriter};
+use partita::Audio;
+use partita::audio::decode;
+use snapbox::{assert_data_eq, file, str};
+
+/// A folder of its own for each test, gone with it.
+struct Dir(tempfile::TempDir);
+
+impl Dir {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("temporary folder"))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Writes `n_samples` of each channel, as float32 WAV.
+    fn wav(&self, name: &str, sample_rate: u32, channels: &[&dyn Fn(usize) -> f32], n_samples: usize) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("parent")).expect("folder");
+        let n_channels = channels.len().try_into().expect("few channels");
+        let spec =
+            WavSpec { channels: n_channels, sample_rate, bits_per_sample: 32, sample_format: SampleFormat::Float };
+        let mut writer = WavWriter::create(&path, spec).expect("create");
+        for i in 0..n_samples {
+            channels.iter().for_each(|channel| writer.write_sample(channel(i)).expect("write"));
+        }
+        writer.finalize().expect("finalize");
+        path
+    }
+
+    /// A second of something to separate.
+    fn tune(&self, name: &str) -> PathBuf {
+        self.wav(name, 8000, &[&tune], 8000)
+    }
+
+    fn partita(&self, args: &[&str]) -> Output {
+        self.partita_with(args, b"")
+    }
+
+    fn partita_with(&self, args: &[&str], stdin: &[u8]) -> Output {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_partita"))
+            .args(args)
+            .current_dir(self.0.path())
+            .env("COLUMNS", "100")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("partita starts");
+        // A program that refuses its arguments does not read its input.
+        let _ = child.stdin.take().expect("piped").write_all(stdin);
+        child.wait_with_output().expect("partita ends")
+    }
+
+    fn succeeds(&self, args: &[&str]) -> Output {
+        let output = self.partita(args);
+        assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+        output
+    }
+
+    /// Runs what must fail, and checks the exit code, that there is a message and a hint, that nothing panicked, and
+    /// that no file came of it. Returns the message.
+    fn fails(&self, args: &[&str], exit_code: i32) -> String {
+        let before = self.files();
+        let output = self.partita(args);
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(exit_code), "{args:?}: {message}");
+        assert!(message.starts_with("error: ") && !message.contains("panicked"), "{args:?}: {message}");
+        assert_eq!(self.files(), before, "{args:?} left something behind");
+        message
+    }
+
+    /// Every file below the folder, by its path from there.
+    fn files(&self) -> Vec<String> {
+        fn walk(folder: &Path, root: &Path, found: &mut Vec<String>) {
+            for entry in fs::read_dir(folder).expect("folder") {
+                let path = entry.expect("entry").path();
+                if path.is_dir() {
+                    walk(&path, root, found);
+                } else {
+                    found.push(path.strip_prefix(root).expect("below").to_string_lossy().replace('\\', "/"));
+                }
+            }
+        }
+        let mut found = Vec::new();
+        walk(self.0.path(), self.0.path(), &mut found);
+        found.sort();
+        found
+    }
+
+    fn read(&self, name: &str) -> Audio {
+        decode::read(&self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+}
+
+/// Two tones that take turns over a low third one.
+fn tune(i: usize) -> f32 {
+    let tone = |hz: f32| (std::f32::consts::TAU * hz * i as f32 / 8000.0).sin();
+    0.3 * if (i / 1000).is_multiple_of(2) { tone(440.0) } else { tone(1760.0) } + 0.1 * tone(110.0)
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Largest gap between the mixture and the sum of the stems, over the mixture's peak.
+fn sum_error(mixture: &Audio, stems: &[Audio]) -> f32 {
+    let mut rest = mixture.samples().to_owned();
+    for stem in stems {
+        assert_eq!(stem.samples().dim(), mixture.samples().dim(), "channels and length");
+        assert_eq!(stem.sample_rate(), mixture.sample_rate(), "sample rate");
+        rest -= &stem.samples();
+    }
+    rest.iter().fold(0.0f32, |worst, x| worst.max(x.abs())) / mixture.peak()
+}
+
+// ---- stems ------------------------------------------------------------------------------------------------------
+
+#[test]
+fn stems_have_the_mixtures_rate_channels_and_length_and_sum_to_it() {
+    let dir = Dir::new();
+    let channels: [&dyn Fn(usize) -> f32; 6] =
+        [&tune, &|i| 0.5 * tune(i), &|i| -tune(i + 99), &|_| 0.0, &|i| 1.8 * tune(2 * i), &|i| tune(i / 2)];
+    for (n_channels, sample_rate, n_samples) in
+        [(1, 8000, 4001), (2, 22_050, 10_000), (2, 44_100, 44_100), (6, 48_000, 20_001), (1, 96_000, 50_000)]
+    {
+        dir.wav("in.wav", sample_rate, &channels[..n_channels], n_samples);
+        dir.succeeds(&["separate", "in.wav", "-n", "3", "-k", "6", "--max-iter", "20", "-f"]);
+        let stems: Vec<_> = (1..=3).map(|i| dir.read(&format!("separated/in/source-{i}.wav"))).collect();
+        let error = sum_error(&dir.read("in.wav"), &stems);
+        assert!(error < 1e-5, "{n_channels} channels at {sample_rate} Hz: off by {error:e} of the peak");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_for_any_number_of_threads() {
+    let dir = Dir::new();
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/drums-bass-guitar.wav");
+    let runs = [("a", "1", "7"), ("b", "2", "7"), ("c", "2", "7"), ("d", "1", "8")].map(|(out, jobs, seed)| {
+        dir.succeeds(&["separate", sample, "-n", "3", "-o", out, "-j", jobs, "--seed", seed, "--int16"]);
+        (1..=3).map(|i| fs::read(dir.path(&format!("{out}/drums-bass-guitar/source-{i}.wav"))).expect("stem"))
+            .collect::<Vec<_>>()
+    });
+    assert!(runs[0] == runs[1], "1 and 2 threads differ");
+    assert!(runs[1] == runs[2], "two runs differ");
+    assert!(runs[0] != runs[3], "the seed changes nothing");
+}
+
+#[test]
+fn only_the_stems_that_are_asked_for_are_written() {
+    let dir = Dir::new();
+    dir.tune("in.wav");
+    let quick = ["separate", "in.wav", "-n", "3", "-k", "3", "--max-iter", "10"];
+    dir.succeeds(&[&quick[..], &["--stem", "source-2", "-o", "one"]].concat());
+    dir.succeeds(&[&quick[..], &["--two-stems", "source-1", "-o", "two"]].concat());
+    dir.succeeds(&[&quick[..], &["--components-out", "-o", "all"]].concat());
+    assert_eq!(
+        dir.files(),
+        [
+            "all/in/components/component-01.wav",
+            "all/in/components/component-02.wav",
+            "all/in/components/component-03.wav",
+            "all/in/source-1.wav",
+            "all/in/source-2.wav",
+            "all/in/source-3.wav",
+            "in.wav",
+            "one/in/source-2.wav",
+            "two/in/no_source-1.wav",
+            "two/in/source-1.wav",
+        ]
+    );
+    let error = sum_error(&dir.read("in.wav"), &[dir.read("two/in/no_source-1.wav"), dir.read("two/in/source-1.wav")]);
+    assert!(error < 1e-5, "two stems: off by {error:e} of the peak");
+    let message = dir.fails(&[&quick[..], &["--stem", "drums", "-o", "none"]].concat(), 2);
+    assert_data_eq!(
+        message,
+        str![[r#"
+error: `in.wav`: there is no stem `drums`, expected one of `source-1`, `source-2`, `source-3`
+
+hint: use `--stem source-1`
+
+"#]]
+    );
+}
+
+#[test]
+fn integer_formats_are_rescaled_together_clamped_or_refused() {
+    let dir = Dir::new();
+    dir.wav("loud.wav", 8000, &[&|i| 6.0 * tune(i)], 8000);
+    let quick = ["separate", "loud.wav", "-n", "2", "-k", "2", "--max-iter", "10"];
+    let output = dir.succeeds(&[&quick[..], &["--int24", "-o", "rescaled"]].concat());
+    assert!(stderr(&output).contains("warning: loud.wav: all stems were made quieter by one gain of -"));
+    let stems = [dir.read("rescaled/loud/source-1.wav"), dir.read("rescaled/loud/source-2.wav")];
+    let mixture = dir.read("loud.wav");
+    let gain = (&stems[0].samples() + &stems[1].samples()).iter().map(|x| x.abs()).fold(0.0, f32::max) / mixture.peak();
+    let scaled = Audio::new(gain * &mixture.samples(), 8000).expect("finite");
+    // Three roundings to 24 bits.
+    assert!(sum_error(&scaled, &stems) < 1e-6, "one gain for all stems");
+    let output = dir.succeeds(&[&quick[..], &["--format", "flac", "--clip-mode", "clamp", "-o", "clamped"]].concat());
+    assert!(stderr(&output).contains("samples were cut off at full scale"), "{}", stderr(&output));
+    let message = dir.fails(&[&quick[..], &["--int16", "--clip-mode", "none", "-o", "refused"]].concat(), 1);
+    assert!(message.contains("hint: use `--clip-mode rescale`"), "{message}");
+    let message = dir.fails(&[&quick[..], &["--format", "flac", "--float32"]].concat(), 2);
+    assert!(message.contains("hint: use `--int24`"), "{message}");
+}
+
+#[test]
+fn an_excerpt_has_the_length_that_was_asked_for() {
+    let dir = Dir::new();
+    dir.tune("in.wav");
+    let quick = ["separate", "in.wav", "-n", "2", "-k", "2", "--max-iter", "5", "-f"];
+    dir.succeeds(&[&quick[..], &["--start", "0.25", "--duration", "0:00.5"]].concat());
+    let stems = [dir.read("separated/in/source-1.wav"), dir.read("separated/in/source-2.wav")];
+    assert!(sum_error(&dir.read("in.wav").excerpt(2000, 4000), &stems) < 1e-5);
+    let message = dir.fails(&["separate", "in.wav", "--start", "2:00", "-o", "late"], 2);
+    assert!(message.contains("`--start` is 120.0 s, expected at most 1.0 s (the length of the recording)"), "{message}");
+}
+
+#[test]
+fn standard_input_is_a_recording_too() {
+    let dir = Dir::new();
+    let bytes = fs::read(dir.tune("in.wav")).expect("file");
+    let output = dir.partita_with(&["separate", "-", "-n", "2", "-k", "2", "--max-iter", "5"], &bytes);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(dir.files(), ["in.wav", "separated/stdin/source-1.wav", "separated/stdin/source-2.wav"]);
+}
+
+#[test]
+fn pictures_are_drawn_beside_the_stems() {
+    let dir = Dir::new();
+    dir.tune("in.wav");
+    dir.succeeds(&["separate", "in.wav", "-n", "2", "-k", "4", "--max-iter", "20", "--plot"]);
+    let pictures: Vec<_> = dir.files().into_iter().filter(|name| name.ends_with(".png")).collect();
+    assert_eq!(pictures.len(), 5, "{pictures:?}");
+    for name in pictures {
+        let bytes = fs::read(dir.path(&name)).expect("picture");
+        assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 5000, "{name}: {} bytes", bytes.len());
+    }
+    dir.succeeds(&["spectrogram", "in.wav", "-o", "p.svg", "--mel", "--colormap", "viridis"]);
+    assert!(fs::read_to_string(dir.path("p.svg")).expect("picture").contains("<svg"));
+    assert!(dir.fails(&["spectrogram", "in.wav", "-o", "p.svg"], 2).contains("`p.svg` exists already"));
+    assert!(dir.fails(&["spectrogram", "in.wav", "-o", "p.jpg"], 2).contains("hint: use `p.png`"));
+}
+
+// ---- inputs that are not as they should be ----------------------------------------------------------------------
+
+#[test]
+fn recordings_with_nothing_to_separate_are_refused_at_once() {
+    let dir = Dir::new();
+    dir.wav("silence.wav", 44_100, &[&|_| 0.0, &|_| 0.0], 44_100);
+    dir.wav("sample.wav", 44_100, &[&|_| 0.5], 1);
+    dir.wav("short.wav", 44_100, &[&tune], 4095);
+    dir.wav("empty.wav", 44_100, &[&tune], 0);
+    assert_data_eq!(
+        dir.fails(&["separate", "silence.wav"], 1),
+        str![[r#"
+error: `silence.wav`: the recording is silent
+
+hint: check that the right file or channel was exported
+
+"#]]
+    );
+    assert_data_eq!(
+        dir.fails(&["separate", "short.wav"], 1),
+        str![[r#"
+error: `short.wav`: the recording has 4095 samples, expected at least 4096 (one window)
+
+hint: give at least a tenth of a second, or a shorter `--n-fft` (this clip lasts 92.9 ms)
+
+"#]]
+    );
+    for name in ["sample.wav", "empty.wav"] {
+        assert!(dir.fails(&["separate", name], 1).contains("expected at least 4096"));
+    }
+    dir.succeeds(&["separate", "short.wav", "--n-fft", "1024", "-n", "2", "-k", "2"]);
+}
+
+#[test]
+fn constant_full_scale_and_clipped_recordings_are_separated_like_others() {
+    let dir = Dir::new();
+    let square = |i: usize| if (i / 50).is_multiple_of(2) { 1.0 } else { -1.0 };
+    for (name, signal) in
+        [("dc", &(|_| 1.0) as &dyn Fn(usize) -> f32), ("square", &square), ("click", &|i| f32::from(i == 4000))]
+    {
+        let file = format!("{name}.wav");
+        dir.wav(&file, 8000, &[signal], 8000);
+        dir.succeeds(&["separate", &file, "-n", "2", "-k", "4"]);
+        let stems = [1, 2].map(|i| dir.read(&format!("separated/{name}/source-{i}.wav")));
+        let error = sum_error(&dir.read(&file), &stems);
+        assert!(error < 1e-5, "{name}: off by {error:e} of the peak");
+    }
+}
+
+#[test]
+fn nan_and_infinity_are_refused_with_their_place() {
+    let dir = Dir::new();
+    for (name, bad) in [("nan", f32::NAN), ("inf", f32::INFINITY)] {
+        let file = format!("{name}.wav");
+        dir.wav(&file, 8000, &[&tune, &|i| if i == 4000 { bad } else { 0.0 }], 8000);
+        let message = dir.fails(&["separate", &file], 1);
+        assert!(message.contains(&format!("channel 2 has a sample that is {bad}, at 0.500 s")), "{message}");
+    }
+}
+
+#[test]
+fn files_that_are_no_recordings_are_refused_with_what_to_do() {
+    let dir = Dir::new();
+    fs::write(dir.path("text.wav"), "These are words, and no sound at all.\n".repeat(20)).expect("file");
+    fs::write(dir.path("nothing.wav"), "").expect("file");
+    fs::create_dir(dir.path("folder")).expect("folder");
+    let whole = fs::read(dir.tune("whole.wav")).expect("file");
+    fs::write(dir.path("cut.wav"), &whole[..whole.len() / 2]).expect("file");
+    fs::write(dir.path("header.wav"), &whole[..30]).expect("file");
+    let mut wrong = whole.clone();
+    wrong[22..24].copy_from_slice(&0u16.to_le_bytes());
+    fs::write(dir.path("channels.wav"), wrong).expect("file");
+    for name in ["text.wav", "nothing.wav", "cut.wav", "header.wav", "channels.wav", "absent.wav"] {
+        let message = dir.fails(&["separate", name], 1);
+        assert!(message.contains(&format!("`{name}`")) && message.contains("\nhint: "), "{name}: {message}");
+    }
+    assert!(dir.fails(&["separate", "folder"], 2).contains("there is no recording in the folder `folder`"));
+}
+
+#[test]
+fn a_bad_file_does_not_stop_a_folder_and_the_exit_code_tells() {
+    let dir = Dir::new();
+    dir.tune("in/a.wav");
+    dir.tune("in/deep/a.wav");
+    fs::write(dir.path("in/bad.wav"), "no sound").expect("file");
+    let output = dir.partita(&["separate", "in", "-n", "2", "-k", "2", "--max-iter", "5", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("error: 2 of 3 separated"), "{}", stderr(&output));
+    let written: Vec<_> = dir.files().into_iter().filter(|name| name.starts_with("separated")).collect();
+    assert_eq!(
+        written,
+        [
+            "separated/a/source-1.wav",
+            "separated/a/source-2.wav",
+            "separated/deep/a/source-1.wav",
+            "separated/deep/a/source-2.wav"
+        ]
+    );
+    let events: Vec<serde_json::Value> =
+        stdout(&output).lines().map(|line| serde_json::from_str(line).expect("one object per line")).collect();
+    let count = |kind: &str| events.iter().filter(|event| event["event"] == kind).count();
+    assert_eq!((count("separated"), count("error"), count("summary")), (2, 2, 1), "{events:?}");
+}
+
+#[test]
+fn inputs_that_would_overwrite_each_other_are_refused_before_any_work() {
+    let dir = Dir::new();
+    dir.tune("a/song.wav");
+    dir.tune("b/song.wav");
+    let message = dir.fails(&["separate", "a/song.wav", "b/song.wav"], 2);
+    assert!(message.contains("would be written to the same files, as track `song`"), "{message}");
+}
+
+#[test]
+fn existing_stems_are_kept_skipped_or_replaced_as_asked() {
+    let dir = Dir::new();
+    dir.tune("in.wav");
+    fs::create_dir_all(dir.path("separated/in")).expect("folder");
+    fs::write(dir.path("separated/in/source-1.wav"), "mine").expect("file");
+    let quick = ["separate", "in.wav", "-k", "2", "--max-iter", "5"];
+    assert_data_eq!(
+        dir.fails(&quick, 2),
+        str![[r#"
+error: `separated/in/source-1.wav` exists already
+
+hint: add `--force` to replace it, or choose another place with `--out`
+
+"#]]
+    );
+    dir.succeeds(&[&quick[..], &["--skip-existing"]].concat());
+    assert_eq!(fs::read(dir.path("separated/in/source-1.wav")).expect("file"), b"mine");
+    dir.succeeds(&[&quick[..], &["--dry-run", "--force"]].concat());
+    assert_eq!(dir.files(), ["in.wav", "separated/in/source-1.wav"]);
+    dir.succeeds(&[&quick[..], &["--force"]].concat());
+    assert_eq!(dir.read("separated/in/source-1.wav").n_samples(), 8000);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_that_cannot_be_written_is_an_error_with_a_hint() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = Dir::new();
+    dir.tune("in.wav");
+    let quick = ["separate", "in.wav", "-n", "2", "-k", "2", "--max-iter", "5"];
+    fs::write(dir.path("file"), "in the way").expect("file");
+    let message = dir.fails(&[&quick[..], &["-o", "file/below"]].concat(), 1);
+    assert!(message.contains("\nhint: "), "{message}");
+    fs::create_dir(dir.path("locked")).expect("folder");
+    fs::set_permissions(dir.path("locked"), fs::Permissions::from_mode(0o555)).expect("permissions");
+    if fs::write(dir.path("locked/probe"), "").is_ok() {
+        println!("skipped: this user may write everywhere");
+        return;
+    }
+    let message = dir.fails(&[&quick[..], &["-o", "locked"]].concat(), 1);
+    assert!(message.contains("hint: choose a folder that you may write to"), "{message}");
+}
+
+// ---- the command line itself ------------------------------------------------------------------------------------
+
+#[test]
+fn settings_out_of_range_are_wrong_usage() {
+    let dir = Dir::new();
+    dir.tune("in.wav");
+    assert_data_eq!(
+        dir.fails(&["separate", "in.wav", "--n-fft", "2048", "--hop-length", "4096"], 2),
+        str![[r#"
+error: `in.wav`: `--hop-length` is 4096, expected 1 to 1852 (a hann window of 2048)
+
+hint: use `--hop-length 512`, a quarter of the window
+
+"#]]
+    );
+    for args in [
+        &["-n", "40"][..],
+        &["-n", "0"],
+        &["-k", "0"],
+        &["--tol", "-1"],
+        &["--mask-exponent", "0"],
+        &["--divergence", "nonsense"],
+        &["--n-fft", "1"],
+        &["--start", "abc"],
+        &["--filename", "{track}.wav"],
+        &["--filename", "../{stem}.wav"],
+        &["--filename", "{stem}{what}.wav"],
+        &["--stem", "a", "--two-stems", "b"],
+        &["--force", "--skip-existing"],
+    ] {
+        dir.fails(&[&["separate", "in.wav"], args].concat(), 2);
+    }
+}
+
+#[test]
+fn help_is_as_recorded() {
+    let dir = Dir::new();
+    for (command, golden) in [
+        (&["--help"][..], file!["cli/help.txt"]),
+        (&["separate", "--help"], file!["cli/separate.txt"]),
+        (&["spectrogram", "--help"], file!["cli/spectrogram.txt"]),
+    ] {
+        assert_data_eq!(stdout(&dir.succeeds(command)), golden);
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_are_printed() {
+    let dir = Dir::new();
+    assert!(stdout(&dir.succeeds(&["completions", "bash"])).contains("_partita"));
+    assert!(stdout(&dir.succeeds(&["man"])).contains(".TH partita"));
+    assert!(stdout(&dir.succeeds(&["man", "separate"])).contains("mask"));
+    assert!(dir.fails(&["man", "nonsense"], 2).contains("hint: use one of `separate`"));
+}
+
+#[test]
+fn quiet_means_quiet() {
+    let dir = Dir::new();
+    dir.tune("in.wav");
+    let output = dir.succeeds(&["separate", "in.wav", "-n", "2", "-k", "2", "--max-iter", "5", "-q"]);
+    assert_eq!((stdout(&output), stderr(&output)), (String::new(), String::new()));
+}

@@ -472,6 +472,9 @@ fn what_is_no_recording_is_called_what_it_is() {
     assert_eq!(message("b.wav", b""), "`b.wav` is empty");
     assert_eq!(message("c.mp3", b"\x89PNG\r\n\x1a\n\0\0"), "`c.mp3` is not a recording: it holds a PNG image");
     assert_eq!(message("d.wav", &[0; 99]), "`d.wav` is not a recording: it holds only zeros");
+    let utf_16: Vec<u8> = "Dear all, here it is".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let utf_16 = [b"\xff\xfe".as_slice(), &utf_16].concat();
+    assert_eq!(message("i.mp3", &utf_16), "`i.mp3` is not a recording: it holds nothing that is known to be audio");
     assert_eq!(message("e.wma", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"), "cannot decode `e.wma`: WMA is not supported");
     assert_eq!(message("f.ac3", b"\x0b\x77\0\0\0\0"), "cannot decode `f.ac3`: AC-3 is not supported");
     assert_eq!(
@@ -583,6 +586,9 @@ fn a_lost_mp3_frame_is_noticed() {
         return;
     }
     let mut bytes = std::fs::read(&path).expect("file");
+    let padded = [b"ID3\x04\0\0\0\0\0\x05hello".as_slice(), &[0; 100], &bytes].concat();
+    let whole = decode::read(&path).expect("MP3");
+    assert_eq!(decode::read(&dir.file("c.mp3", &padded)).expect("padding behind the tag"), whole);
     bytes.drain(384 * 80 - 100..384 * 80 + 100);
     let (message, _) = refusal(&dir, &dir.file("b.mp3", &bytes));
     assert_eq!(message, "`b.mp3` is damaged at 1.9 s: a frame is damaged");

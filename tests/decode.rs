@@ -261,6 +261,65 @@ fn opus_is_read_as_ffmpeg_reads_it() {
     }
 }
 
+#[test]
+fn what_sox_writes_is_read_as_ffmpeg_reads_it() {
+    let dir = Dir::new();
+    let signal = dir.signal(2, 44_100, 50_000);
+    for (name, options) in [
+        ("a.wav", "-b 24"),
+        ("b.wav", "-e u-law"),
+        ("c.wav", "-e ms-adpcm"),
+        ("d.aiff", "-b 16"),
+        ("e.aifc", "-b 24"),
+        ("f.flac", "-b 24"),
+        ("g.ogg", ""),
+    ] {
+        let path = dir.path(name);
+        let mut arguments = vec!["-D", text(&signal)];
+        arguments.extend(options.split_whitespace());
+        arguments.push(text(&path));
+        if run("sox", &arguments).is_none() {
+            return;
+        }
+        assert_eq!(difference(&path, 2, 44_100, if name == "g.ogg" { LOSSY } else { EXACT }, &[]), None, "{name}");
+    }
+}
+
+#[test]
+fn surround_names_its_speakers() {
+    let dir = Dir::new();
+    let signal = dir.signal(6, 48_000, 20_000);
+    for (name, options) in [
+        ("a.flac", ""),
+        ("b.ogg", "-c:a libvorbis"),
+        ("c.opus", ""),
+        ("d.m4a", "-c:a alac"),
+        ("e.webm", "-c:a libopus"),
+    ] {
+        let path = dir.path(name);
+        if encode(&signal, options, &path).is_none() {
+            return;
+        }
+        let mask = Reader::open(&path).expect("header").channel_mask();
+        assert_eq!(mask, Some(0x3f), "{name}: front left, right, center, low frequency, back left, right");
+    }
+    let stereo = Reader::open(&dir.file("f.wav", &wav(1, 2, 44_100, 16, &[0; 4]))).expect("header");
+    assert_eq!(stereo.channel_mask(), None);
+}
+
+#[test]
+fn a_short_ogg_file_has_the_length_that_was_encoded() {
+    // FFmpeg does not trim a stream that fits into one page, so it is no judge here.
+    let dir = Dir::new();
+    for (name, options) in [("a.ogg", "-c:a libvorbis"), ("b.opus", "-c:a libopus")] {
+        let path = dir.path(name);
+        if encode(&dir.signal(1, 48_000, 7_777), options, &path).is_none() {
+            return;
+        }
+        assert_eq!(decode::read(&path).expect("audio").n_samples(), 7_777, "{name}");
+    }
+}
+
 // ---- what is wrong with files, without any other program ----------------------------------------------------------
 
 /// A tone as bytes of 16-bit stereo, `n_samples` long.
@@ -413,6 +472,9 @@ fn what_is_no_recording_is_called_what_it_is() {
     assert_eq!(message("b.wav", b""), "`b.wav` is empty");
     assert_eq!(message("c.mp3", b"\x89PNG\r\n\x1a\n\0\0"), "`c.mp3` is not a recording: it holds a PNG image");
     assert_eq!(message("d.wav", &[0; 99]), "`d.wav` is not a recording: it holds only zeros");
+    let utf_16: Vec<u8> = "Dear all, here it is".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let utf_16 = [b"\xff\xfe".as_slice(), &utf_16].concat();
+    assert_eq!(message("i.mp3", &utf_16), "`i.mp3` is not a recording: it holds nothing that is known to be audio");
     assert_eq!(message("e.wma", b"\x30\x26\xb2\x75\x8e\x66\xcf\x11"), "cannot decode `e.wma`: WMA is not supported");
     assert_eq!(message("f.ac3", b"\x0b\x77\0\0\0\0"), "cannot decode `f.ac3`: AC-3 is not supported");
     assert_eq!(
@@ -524,6 +586,9 @@ fn a_lost_mp3_frame_is_noticed() {
         return;
     }
     let mut bytes = std::fs::read(&path).expect("file");
+    let padded = [b"ID3\x04\0\0\0\0\0\x05hello".as_slice(), &[0; 100], &bytes].concat();
+    let whole = decode::read(&path).expect("MP3");
+    assert_eq!(decode::read(&dir.file("c.mp3", &padded)).expect("padding behind the tag"), whole);
     bytes.drain(384 * 80 - 100..384 * 80 + 100);
     let (message, _) = refusal(&dir, &dir.file("b.mp3", &bytes));
     assert_eq!(message, "`b.mp3` is damaged at 1.9 s: a frame is damaged");

@@ -1,4 +1,5 @@
-//! Reads audio files of every common format into blocks of samples. The only file that knows symphonia.
+//! Reads audio files of every common format into blocks of samples. Nothing outside this file and its folder knows
+//! symphonia, lewton or ropus.
 //! Nothing is shortened in silence: a file that is cut off or damaged ends in an error that says where.
 
 use std::fs::File;
@@ -366,5 +367,16 @@ impl From<io::Error> for Fault {
             io::ErrorKind::UnexpectedEof => Self::CutOff { n_samples: None },
             _ => Self::Io(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_can_be_handed_to_another_thread() {
+        fn is_send<T: Send>() {}
+        is_send::<Reader>();
     }
 }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use super::Fault;
-use super::kind::id3_len;
+use super::kind::{UNKNOWN, id3_len};
 use super::ogg::Damage;
 
 /// A frame as its header describes it.
@@ -24,8 +24,9 @@ const TRAILERS: &[&[u8]] = &[b"TAG", b"APETAGEX", b"LYRICS", b"3DI"];
 /// Frames before the place that are given up: encoders delay the sound by up to two.
 const MARGIN: u64 = 2;
 
-/// Walks from frame to frame; `None` if they are whole up to the end of the file.
-pub(super) fn find_damage(file: &mut File) -> io::Result<Option<Damage>> {
+/// Walks from frame to frame; `None` if they are whole up to the end of the file. An error says that these are no frames
+/// at all.
+pub(super) fn find_damage(file: &mut File) -> Result<Option<Damage>, Fault> {
     let file_len = file.seek(SeekFrom::End(0))?;
     file.rewind()?;
     let mut input = BufReader::new(file);
@@ -38,6 +39,8 @@ pub(super) fn find_damage(file: &mut File) -> io::Result<Option<Damage>> {
         let len = match (frame(&head), id3_len(&head)) {
             // A frame of unknown length cannot be followed.
             (Some(Frame { len: 0, .. }), _) => return Ok(None),
+            // Two bytes that look like a frame are found in many files.
+            (Some(frame), _) if n_frames == 0 && position + frame.len > file_len => return Err(no_frames()),
             (Some(frame), _) => {
                 let at = n_samples.saturating_sub(MARGIN * frame.n_samples);
                 if position + frame.len > file_len {
@@ -49,7 +52,10 @@ pub(super) fn find_damage(file: &mut File) -> io::Result<Option<Damage>> {
             }
             // Files that were strung together have tags in the middle.
             (None, Some(tag_len)) => tag_len,
+            // Padding between a tag and the first frame.
+            _ if n_frames == 0 && head.first() == Some(&0) => 1,
             _ if is_trailer(&head, &mut input)? => return Ok(None),
+            _ if n_frames < 2 => return Err(no_frames()),
             _ => {
                 let at = n_samples - n_samples.checked_div(n_frames).unwrap_or(0) * MARGIN.min(n_frames);
                 return Ok(Some((at, Fault::Corrupt("a frame is damaged".into()))));
@@ -59,6 +65,10 @@ pub(super) fn find_damage(file: &mut File) -> io::Result<Option<Damage>> {
         input.seek_relative(len.cast_signed() - head.len() as i64)?;
     }
     Ok(None)
+}
+
+fn no_frames() -> Fault {
+    Fault::NotAudio { found: UNKNOWN.into() }
 }
 
 /// Whether a tag, or nothing but zeros, ends the file here.

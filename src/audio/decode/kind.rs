@@ -24,6 +24,9 @@ pub(super) enum Kind {
 /// Bytes looked at: two packets of an MPEG transport stream.
 const HEAD_LEN: u64 = 512;
 
+/// What a file holds that nothing else is known of.
+pub(super) const UNKNOWN: &str = "nothing that is known to be audio";
+
 /// Files that are not read, by how they start. What `ffmpeg` can convert comes first.
 const UNSUPPORTED: &[(&[u8], &str)] = &[
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "WMA"),
@@ -75,6 +78,9 @@ impl Kind {
         // Tags stand before the audio in MP3, and sometimes in AAC and FLAC files.
         if let Some(tag_len) = id3_len(&head) {
             head = read_at(file, tag_len)?;
+            // Padding after the tag.
+            let n_zeros = head.iter().take_while(|&&byte| byte == 0).count();
+            head.drain(..n_zeros);
         }
         if let Some(kind) = Self::of(&head) {
             return Ok(kind);
@@ -100,7 +106,7 @@ impl Kind {
             Some(found) => found,
             None if is_text(&head) => "text",
             None if head.iter().all(|&b| b == 0) => "only zeros",
-            None => "nothing that is known to be audio",
+            None => UNKNOWN,
         };
         Err(Fault::NotAudio { found: found.into() })
     }

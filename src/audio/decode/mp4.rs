@@ -200,3 +200,51 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     bytes.get(at..)?.first_chunk().map(|&b| u64::from_be_bytes(b))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn make_box(name: &[u8; 4], body: &[u8]) -> Vec<u8> {
+        [&(body.len() as u32 + 8).to_be_bytes(), name.as_slice(), body].concat()
+    }
+
+    /// A movie of one sound track at 44.1 kHz, in milliseconds, with these edits of `(duration, start)`.
+    fn movie(edits: &[(u32, i32)], more: &[u8]) -> Vec<u8> {
+        let time = |scale: u32| [&[0; 12], scale.to_be_bytes().as_slice(), &[0; 4]].concat();
+        let mut list = vec![0; 8];
+        for (duration, start) in edits {
+            list.extend(duration.to_be_bytes());
+            list.extend(start.to_be_bytes());
+            list.extend([0, 1, 0, 0]);
+        }
+        let edits = make_box(b"edts", &make_box(b"elst", &list));
+        let handler = make_box(b"hdlr", b"\0\0\0\0\0\0\0\0soun");
+        let media = make_box(b"mdia", &[make_box(b"mdhd", &time(44_100)), handler].concat());
+        [make_box(b"mvhd", &time(1_000)), make_box(b"trak", &[edits, media].concat()), more.to_vec()].concat()
+    }
+
+    #[test]
+    fn an_edit_list_names_start_and_end() {
+        let edit = edit_of(&movie(&[(2_000, 1_024)], &[])).expect("edit");
+        assert_eq!((edit.start(44_100), edit.start(22_050), edit.end), (1_024, 512, Some(1_024 + 88_200)));
+        let after_a_gap = edit_of(&movie(&[(500, -1), (2_000, 1_024)], &[])).expect("edit");
+        assert_eq!(after_a_gap, edit);
+        assert!(edit_of(&movie(&[(10, 0), (10, 4_410)], &[])).is_err(), "two pieces");
+    }
+
+    #[test]
+    fn the_note_of_itunes_counts_without_an_edit_list() {
+        let text = b"\0\0\0\x01\0\0\0\0 00000000 00000840 000001CA 00000000003F31F6 00000000";
+        let note = [b"iTunSMPB".as_slice(), &make_box(b"data", text)].concat();
+        let edit = edit_of(&movie(&[], &make_box(b"udta", &note))).expect("note");
+        assert_eq!(edit.start(44_100), 0x840);
+        assert_eq!(edit_of(&movie(&[], &make_box(b"udta", b"iTunSMPB"))).expect("no note").start(44_100), 0);
+    }
+
+    #[test]
+    fn broken_boxes_end_the_walk() {
+        assert_eq!(edit_of(&[0xff; 40]).expect("nothing found"), Edit::default());
+        assert_eq!(edit_of(b"\0\0\0\x04trak").expect("nothing found"), Edit::default());
+    }
+}

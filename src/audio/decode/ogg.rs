@@ -35,6 +35,8 @@ enum Next {
     End,
     CutOff,
     Damaged,
+    /// These bytes are of no page.
+    Foreign,
 }
 
 const FIRST: u8 = 2;
@@ -59,7 +61,11 @@ pub(super) fn find_damage(file: &mut File) -> Result<Option<Damage>, Fault> {
             Next::End if stream.is_none() => return Err(other.unwrap_or(Fault::NoAudioTrack)),
             Next::End => return Ok(None),
             Next::CutOff => return Ok(Some((time(&stream), Fault::CutOff { n_samples: None }))),
-            Next::Damaged => return Ok(Some((time(&stream), Fault::Corrupt("a page is damaged".into())))),
+            // Some programs put tags behind the last page.
+            Next::Foreign if stream.as_ref().is_some_and(|stream| stream.has_ended) => return Ok(None),
+            Next::Damaged | Next::Foreign => {
+                return Ok(Some((time(&stream), Fault::Corrupt("a page is damaged".into()))));
+            }
         };
         match &mut stream {
             Some(stream) if stream.serial == page.serial && page.flags & FIRST == 0 => {
@@ -105,7 +111,12 @@ impl Stream {
 
 /// Names audio that is not read here by its first packet. Pictures and texts are not meant.
 fn unsupported(body: &[u8]) -> Option<Fault> {
-    let magics: [(&[u8], &str); 3] = [(b"Speex   ", "Speex"), (b"PCM     ", "PCM in Ogg"), (b"CELT    ", "CELT")];
+    let magics: [(&[u8], &str); 4] = [
+        (b"Speex   ", "Speex"),
+        (b"PCM     ", "PCM in Ogg"),
+        (b"CELT    ", "CELT"),
+        (b"fLaC", "FLAC in old Ogg files"),
+    ];
     let (_, codec) = magics.iter().find(|(magic, _)| body.starts_with(magic))?;
     Some(Fault::Unsupported { codec: (*codec).into() })
 }
@@ -118,9 +129,11 @@ fn next_page(input: &mut impl Read) -> io::Result<Next> {
     if bytes.is_empty() {
         return Ok(Next::End);
     }
-    let Some(&header) = bytes.first_chunk::<27>() else { return Ok(Next::CutOff) };
+    let Some(&header) = bytes.first_chunk::<27>() else {
+        return Ok(if bytes.starts_with(b"OggS") { Next::CutOff } else { Next::Foreign });
+    };
     if !header.starts_with(b"OggS\0") {
-        return Ok(Next::Damaged);
+        return Ok(Next::Foreign);
     }
     let n_segments = usize::from(header[26]);
     input.take(n_segments as u64).read_to_end(&mut bytes)?;
@@ -165,3 +178,15 @@ const CRC_TABLE: [u32; 256] = {
     }
     table
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_is_that_of_the_format() {
+        // CRC-32/MPEG-2 starts from all ones; with the same polynomial from 0, one byte gives the table's entry.
+        assert_eq!(crc(&[1]), 0x04c1_1db7);
+        assert_eq!(crc(b"123456789"), 0x89a1_897f);
+    }
+}

@@ -89,3 +89,23 @@ fn iterations_to(target: f64, curve: &[(usize, f64)]) -> usize {
     // A standstill gives infinity or NaN.
     if iterations < CHECK_EVERY as f64 { (iterations.ceil() as usize).max(1) } else { CHECK_EVERY }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_check_after_next_is_due_before_the_target() {
+        // (curve, target, iterations)
+        let cases: [(&[(usize, f64)], f64, usize); 5] = [
+            (&[(0, 100.0)], 50.0, CHECK_EVERY),
+            (&[(0, 100.0), (10, 90.0)], 20.0, CHECK_EVERY),
+            (&[(0, 100.0), (10, 90.0)], 86.5, 4),
+            (&[(0, 100.0), (10, 90.0)], 90.0 - 1e-9, 1),
+            (&[(0, 100.0), (10, 100.0)], 50.0, CHECK_EVERY),
+        ];
+        for (curve, target, expected) in cases {
+            assert_eq!(iterations_to(target, curve), expected, "{curve:?} to {target}");
+        }
+    }
+}

@@ -95,17 +95,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_check_after_next_is_due_before_the_target() {
-        // (curve, target, iterations)
-        let cases: [(&[(usize, f64)], f64, usize); 5] = [
-            (&[(0, 100.0)], 50.0, CHECK_EVERY),
-            (&[(0, 100.0), (10, 90.0)], 20.0, CHECK_EVERY),
-            (&[(0, 100.0), (10, 90.0)], 86.5, 4),
-            (&[(0, 100.0), (10, 90.0)], 90.0 - 1e-9, 1),
-            (&[(0, 100.0), (10, 100.0)], 50.0, CHECK_EVERY),
-        ];
-        for (curve, target, expected) in cases {
-            assert_eq!(iterations_to(target, curve), expected, "{curve:?} to {target}");
+    fn checks_come_closer_near_the_target() {
+        assert_eq!(iterations_to(50.0, &[(0, 100.0)]), CHECK_EVERY, "nothing is known yet");
+        let falling = [(0, 100.0), (10, 90.0)];
+        for (target, expected) in [(20.0, CHECK_EVERY), (86.5, 4), (90.0 - 1e-9, 1)] {
+            assert_eq!(iterations_to(target, &falling), expected, "to {target}");
         }
+        assert_eq!(iterations_to(50.0, &[(0, 100.0), (10, 100.0)]), CHECK_EVERY, "at a standstill");
     }
 }

@@ -4,17 +4,29 @@
 //! The caller speaks of a *dictionary* (W, one template per column) and *activations* (H, one row per template);
 //! the single letters live in the kernels.
 
+mod anls;
+mod beta;
 mod config;
+mod coordinate_descent;
+mod data;
 mod divergence;
 mod driver;
+mod general;
 mod init;
+mod least_squares;
 mod multiplicative;
+mod penalty;
+mod projected_gradient;
+mod svd;
 
 use std::ops::ControlFlow;
 
 use ndarray::{Array2, ArrayView2};
 
-pub use config::{Divergence, Factor, Factorization, Init, NmfConfig, Part, Progress, Solver, StopReason};
+pub use config::{
+    Divergence, Factor, Factorization, GroupSparsity, Init, NmfConfig, Part, Progress, Regularization, Solver,
+    StopReason,
+};
 pub use divergence::divergence;
 
 use crate::{Error, Result};
@@ -62,7 +74,10 @@ pub fn fit_with(
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Factorization> {
     config.check(v)?;
-    let (w, h) = init::factors(v, v.mean().unwrap_or(0.0), config);
+    let (w, h) = init::factors(v, config);
+    if !config.is_plain_kl() {
+        return Ok(general::fit(v, (w, h), config, progress));
+    }
     let k = config.n_components;
     let (free_w, free_h) = (config.dictionary.is_free(k), config.activations.is_free(k));
     let mut solve = multiplicative::Multiplicative { v, w, h, free_w, free_h };

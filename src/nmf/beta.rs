@@ -10,10 +10,10 @@ use super::driver::{CHECK_EVERY, Solve};
 use super::penalty::{Penalties, exponent};
 
 /// Entries below it become 0, so that nothing is subnormal; V has a mean of 1.
-const FLUSH: f32 = 1e-16;
+pub(super) const FLUSH: f32 = 1e-16;
 
 /// Entries and ratios stay at or below it, so that no product is infinite.
-const CEILING: f32 = 1e18;
+pub(super) const CEILING: f32 = 1e18;
 
 /// Denominators stay at or above it.
 const TINY: f32 = 1e-30;

@@ -25,6 +25,8 @@ pub(super) struct Data<'a> {
     weights: Option<ArrayView2<'a, f32>>,
     /// V on the input's scale over V as the blocks have it.
     pub(super) scale: f64,
+    /// Mean of V as the blocks have it, about 1; 1 where V is silent.
+    pub(super) mean: f64,
     pub(super) beta: f32,
     /// Least entry of a block, see [`lift`].
     least: f32,
@@ -45,12 +47,14 @@ impl<'a> Data<'a> {
             Some(weights) => weighted_sum(v, weights),
         };
         let least = if beta <= 0.0 { lift(beta) } else { 0.0 };
-        Self { v, weights, scale: level(sum, count), beta, least }
+        let scale = level(sum, count);
+        let mean = if sum > 0.0 { sum / count / scale } else { 1.0 };
+        Self { v, weights, scale, mean, beta, least }
     }
 
-    /// The same with a given scale.
+    /// The same on another scale.
     pub(super) fn with_scale(self, scale: f64) -> Self {
-        Self { scale, ..self }
+        Self { mean: self.mean * self.scale / scale, scale, ..self }
     }
 
     pub(super) fn n_rows(&self) -> usize {

@@ -21,7 +21,7 @@ pub(super) fn fit(
 ) -> Factorization {
     let data = Data::new(v, config.weights.as_ref().map(|weights| weights.view()), config.divergence.beta());
     let scales = scales(data.scale, &w);
-    let penalties = Penalties::new(&config.regularization, v.dim(), scales, data.beta);
+    let penalties = Penalties::new(&config.regularization, v.dim(), scales, data.beta, data.mean);
     let k = config.n_components;
     let free = (config.dictionary.is_free(k), config.activations.is_free(k));
     let start = (scaled(w, 1.0 / scales.w), scaled(h.reversed_axes(), 1.0 / scales.h));

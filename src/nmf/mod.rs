@@ -15,8 +15,10 @@ mod general;
 mod init;
 mod least_squares;
 mod multiplicative;
+mod online;
 mod penalty;
 mod projected_gradient;
+mod rank;
 mod svd;
 
 use std::ops::ControlFlow;
@@ -28,6 +30,8 @@ pub use config::{
     StopReason,
 };
 pub use divergence::divergence;
+pub use online::Online;
+pub use rank::{HoldOut, RankScore, RankSelection, select_rank};
 
 use crate::{Error, Result};
 

@@ -34,8 +34,11 @@ struct Group {
     /// Group of each component, from 0.
     group_of: Vec<usize>,
     n_groups: usize,
+    /// Cost of one group and column, per row and logarithm.
     strength: f64,
     offset: f64,
+    /// Mean of V: levels are relative to it.
+    mean: f64,
 }
 
 /// The scales between the problem's units and the input's: V = `v` V', W = `w` W', H = `h` H'.
@@ -47,10 +50,12 @@ pub(super) struct Scales {
 }
 
 impl Penalties {
-    pub(super) fn new(r: &Regularization, shape: (usize, usize), scales: Scales, beta: f32) -> Self {
+    /// `mean` is that of V in the problem's units.
+    pub(super) fn new(r: &Regularization, shape: (usize, usize), scales: Scales, beta: f32, mean: f64) -> Self {
         let (n_rows, n_columns) = (shape.0 as f64, shape.1 as f64);
         // The divergence shrinks by v^beta, and so does what is added to it.
         let to_scale = scales.v.powf(-f64::from(beta));
+        let relative = mean.powf(f64::from(beta));
         let l1_ratio = f64::from(r.l1_ratio);
         let (alpha_w, alpha_h) = (f64::from(r.alpha_dictionary) * n_columns, f64::from(r.alpha_activations) * n_rows);
         Self {
@@ -65,11 +70,12 @@ impl Penalties {
                 Group {
                     group_of: group.groups.iter().map(|name| names.partition_point(|other| other < name)).collect(),
                     n_groups: names.len(),
-                    strength: f64::from(group.strength),
+                    strength: f64::from(group.strength) * relative,
                     offset: f64::from(group.offset),
+                    mean,
                 }
             }),
-            continuity: f64::from(r.temporal_continuity) * n_rows,
+            continuity: f64::from(r.temporal_continuity) * n_rows * relative,
         }
     }
 
@@ -101,7 +107,7 @@ impl Penalties {
             for row in h.rows() {
                 group.levels(row, &sums, w.nrows(), &mut levels);
                 for ((slope, &h), &at) in slopes.iter_mut().zip(row).zip(&group.group_of) {
-                    *slope += group.strength * f64::from(h) / (group.offset + levels[at]);
+                    *slope += group.strength / group.mean * f64::from(h) / (group.offset + levels[at]);
                 }
             }
         }
@@ -120,7 +126,7 @@ impl Penalties {
                 let mut levels = vec![0.0; group.n_groups];
                 group.levels(row, sums, n_rows, &mut levels);
                 for ((slope, sum), &at) in slopes.iter_mut().zip(sums).zip(&group.group_of) {
-                    *slope += (group.strength * sum / (group.offset + levels[at])) as f32;
+                    *slope += (group.strength / group.mean * sum / (group.offset + levels[at])) as f32;
                 }
             }
         }
@@ -133,11 +139,11 @@ impl Penalties {
 }
 
 impl Group {
-    /// Mean over the rows of what each group adds to one frame.
+    /// Mean over the rows of what each group adds to one frame, relative to the mean of V.
     fn levels(&self, row: ArrayView1<'_, f32>, sums: &Array1<f64>, n_rows: usize, levels: &mut [f64]) {
         levels.fill(0.0);
         for ((&h, sum), &at) in row.iter().zip(sums).zip(&self.group_of) {
-            levels[at] += f64::from(h) * sum / n_rows as f64;
+            levels[at] += f64::from(h) * sum / (n_rows as f64 * self.mean);
         }
     }
 }

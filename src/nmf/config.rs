@@ -171,7 +171,7 @@ impl Regularization {
 }
 
 /// A cost that silences whole groups of components (sources) in a column, where other groups explain it:
-/// `strength * n_rows * sum(ln(offset + x))` over groups and columns, x being the mean over the rows of what the
+/// `strength * n_rows * sum(ln(1 + x / offset))` over groups and columns, x being the mean over the rows of what the
 /// group adds to W H in that column, relative to the mean of V. Relative to mean(V)^beta.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GroupSparsity {

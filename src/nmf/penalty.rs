@@ -88,7 +88,7 @@ impl Penalties {
             let mut logs = 0.0;
             for row in h.rows() {
                 group.levels(row, &sums, w.nrows(), &mut levels);
-                logs += levels.iter().map(|level| (group.offset + level).ln()).sum::<f64>();
+                logs += levels.iter().map(|level| (level / group.offset).ln_1p()).sum::<f64>();
             }
             total += group.strength * w.nrows() as f64 * logs;
         }

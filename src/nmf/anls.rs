@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut1};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2};
 
 use super::coordinate_descent::sweep;
 use super::least_squares::Normal;
@@ -58,9 +58,9 @@ impl<'a> Pivoting<'a> {
     }
 
     /// Puts the solution into each row of X.
-    pub(super) fn solve(&self, mut x: Vec<ArrayViewMut1<'_, f32>>, cross: ArrayView2<'_, f32>) {
+    pub(super) fn solve(&self, mut x: ArrayViewMut2<'_, f32>, cross: ArrayView2<'_, f32>) {
         let n = self.normal.free.len();
-        let mut rows: Vec<Row> = x.iter().zip(cross.rows()).map(|(x, cross)| self.row(x.view(), cross)).collect();
+        let mut rows: Vec<Row> = x.rows().into_iter().zip(cross.rows()).map(|(x, cross)| self.row(x, cross)).collect();
         let mut open: Vec<usize> = (0..rows.len()).collect();
         // Kim and Park's method ends after finitely many exchanges, usually fewer than n; the bound is for rounding.
         for _ in 0..10 * n + 20 {
@@ -70,10 +70,10 @@ impl<'a> Pivoting<'a> {
                 break;
             }
         }
-        for (i, (x, row)) in x.iter_mut().zip(&rows).enumerate() {
+        for (i, (mut x, row)) in x.rows_mut().into_iter().zip(&rows).enumerate() {
             if open.contains(&i) {
                 for _ in 0..FALLBACK_SWEEPS {
-                    sweep(self.normal, x, cross.row(i));
+                    sweep(self.normal, &mut x, cross.row(i));
                 }
             } else {
                 for (&k, value) in self.normal.free.iter().zip(&row.x) {
@@ -119,9 +119,9 @@ impl<'a> Pivoting<'a> {
                 for (&k, value) in at.iter().zip(solution) {
                     row.x[k] = value;
                 }
-                for k in 0..row.x.len() {
+                for (k, (slope, passive)) in row.slope.iter_mut().zip(&passive).enumerate() {
                     let along: f64 = self.gram.row(k).iter().zip(&row.x).map(|(g, x)| g * x).sum();
-                    row.slope[k] = if passive[k] { 0.0 } else { along - row.rhs[k] };
+                    *slope = if *passive { 0.0 } else { along - row.rhs[k] };
                 }
             }
         }

@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Zip};
 
 use super::Solver;
 use super::data::{Block, Data, column_sums, sum_in_order};
-use super::driver::{CHECK_EVERY, Solve};
+use super::driver::Solve;
 use super::penalty::{Penalties, exponent};
 
 /// Entries below it become 0, so that nothing is subnormal; V has a mean of 1.
@@ -17,6 +17,9 @@ pub(super) const CEILING: f32 = 1e18;
 
 /// Denominators stay at or above it.
 const TINY: f32 = 1e-30;
+
+/// A rise of the objective by less than this share is rounding: its sums are of f32 products.
+const ROUNDING: f64 = 1e-6;
 
 /// W (rows x K) and H (columns x K, transposed) between two iterations.
 ///
@@ -122,27 +125,32 @@ impl Solve for BetaMu<'_> {
 
     fn check(&mut self) -> f64 {
         let now = self.objective();
-        let Some(mut momentum) = self.momentum.take() else { return now };
-        let mut best = now;
-        if let Some((before, w, h)) = momentum.snapshot.take() {
+        let Some(momentum) = &mut self.momentum else { return now };
+        if let Some((best, w, h)) = &momentum.best {
             // A NaN counts as a rise.
-            if now.partial_cmp(&before).is_none_or(|order| order.is_gt()) {
-                // The iterations since the last check led astray: go them again without momentum.
-                (self.w, self.h) = (w, h);
-                for _ in 0..CHECK_EVERY {
-                    self.step();
-                }
-                momentum = Momentum::default();
-                best = self.objective();
+            momentum.has_restarted = (now - best).partial_cmp(&(ROUNDING * best)).is_none_or(|order| order.is_gt());
+            if momentum.has_restarted {
+                self.w.assign(w);
+                self.h.assign(h);
+                (momentum.t, momentum.before) = (1.0, None);
+                return *best;
+            }
+            if now > *best {
+                return now;
             }
         }
-        momentum.snapshot = Some((best, self.w.clone(), self.h.clone()));
-        self.momentum = Some(momentum);
-        best
+        momentum.best = Some((now, self.w.clone(), self.h.clone()));
+        now
+    }
+
+    fn has_restarted(&self) -> bool {
+        self.momentum.as_ref().is_some_and(|momentum| momentum.has_restarted)
     }
 }
 
-/// Nesterov's momentum, upward only: X + a max(X - X_before, 0) stays positive.
+/// Nesterov's momentum, upward only: `X + a max(X - X_before, 0)` stays positive.
+///
+/// Where it led to a rise, the iterations up to the next check go without it.
 ///
 /// # References
 /// L. T. K. Hien, V. Leplat and N. Gillis, "Block majorization minimization with extrapolation and application to
@@ -152,18 +160,23 @@ struct Momentum {
     t: f64,
     /// W and H after the iteration before the last.
     before: Option<(Array2<f32>, Array2<f32>)>,
-    /// Objective and factors at the last check.
-    snapshot: Option<(f64, Array2<f32>, Array2<f32>)>,
+    /// Objective and factors at the last check that found no rise.
+    best: Option<(f64, Array2<f32>, Array2<f32>)>,
+    /// Whether the last check went back to them.
+    has_restarted: bool,
 }
 
 impl Default for Momentum {
     fn default() -> Self {
-        Self { t: 1.0, before: None, snapshot: None }
+        Self { t: 1.0, before: None, best: None, has_restarted: false }
     }
 }
 
 impl Momentum {
     fn extrapolate(&mut self, w: &mut Array2<f32>, h: &mut Array2<f32>) {
+        if self.has_restarted {
+            return;
+        }
         let present = (w.clone(), h.clone());
         if let Some((w_before, h_before)) = self.before.take() {
             let next = 0.5 * (1.0 + (1.0 + 4.0 * self.t * self.t).sqrt());

@@ -7,12 +7,12 @@ use super::least_squares::Normal;
 /// One pass over the free entries of one row of X.
 ///
 /// With the rows taken one by one and, in each, the components in order, this is what scikit-learn's `cd` does
-/// without shuffling, and FastHALS without its normalization: entries of one component in different rows do not see
+/// without shuffling, and fast HALS without its normalization: entries of one component in different rows do not see
 /// each other, so that a whole column at a time is the same.
 ///
 /// # References
 /// A. Cichocki and A.-H. Phan, "Fast local algorithms for large scale nonnegative matrix and tensor factorizations",
-/// IEICE Transactions on Fundamentals E92-A(3), 2009 (FastHALS). C.-J. Hsieh and I. S. Dhillon, "Fast coordinate
+/// IEICE Transactions on Fundamentals E92-A(3), 2009 (fast HALS). C.-J. Hsieh and I. S. Dhillon, "Fast coordinate
 /// descent methods with variable selection for non-negative matrix factorization", KDD 2011.
 pub(super) fn sweep(normal: &Normal, x: &mut ArrayViewMut1<'_, f32>, cross: ArrayView1<'_, f32>) {
     for &k in &normal.free {

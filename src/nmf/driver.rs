@@ -15,6 +15,17 @@ pub(super) trait Solve {
     /// The objective of the present factors, on the input's scale. A solver that went astray returns to better
     /// factors first.
     fn check(&mut self) -> f64;
+
+    /// [`Solve::iterate`], then [`Solve::check`], where both together cost less than one after the other.
+    fn iterate_and_check(&mut self) -> f64 {
+        self.iterate();
+        self.check()
+    }
+
+    /// Whether the last check went back to earlier factors, so that standing still does not mean convergence.
+    fn has_restarted(&self) -> bool {
+        false
+    }
 }
 
 /// How a run went.
@@ -33,21 +44,28 @@ pub(super) fn run(
 ) -> Run {
     let first = solve.check();
     let mut curve = vec![(0, first)];
-    let mut before = first;
+    let (mut before, mut next_check) = (first, CHECK_EVERY);
     for n_iter in 1..=config.max_iter {
-        solve.iterate();
-        let is_check = n_iter.is_multiple_of(CHECK_EVERY) || n_iter == config.max_iter;
-        let now = is_check.then(|| solve.check());
+        let is_regular = n_iter.is_multiple_of(CHECK_EVERY);
+        let now = if is_regular || n_iter == next_check || n_iter == config.max_iter {
+            Some(solve.iterate_and_check())
+        } else {
+            solve.iterate();
+            None
+        };
         let mut stop_reason = (n_iter == config.max_iter).then_some(StopReason::MaxIter);
         if let Some(now) = now {
             curve.push((n_iter, now));
-            if config.tol > 0.0 && before - now < config.tol * first {
-                stop_reason = Some(StopReason::Converged);
+            if is_regular {
+                if config.tol > 0.0 && before - now < config.tol * first && !solve.has_restarted() {
+                    stop_reason = Some(StopReason::Converged);
+                }
+                before = now;
             }
             if config.target_divergence.is_some_and(|target| now <= target) {
                 stop_reason = Some(StopReason::TargetReached);
             }
-            before = now;
+            next_check = n_iter + config.target_divergence.map_or(CHECK_EVERY, |target| iterations_to(target, &curve));
         }
         if progress(Progress { iteration: n_iter, max_iter: config.max_iter, divergence: now }).is_break() {
             if now.is_none() {
@@ -60,4 +78,14 @@ pub(super) fn run(
         }
     }
     Run { n_iter: 0, curve, stop_reason: StopReason::MaxIter }
+}
+
+/// Iterations from the last check to the target, 1 to [`CHECK_EVERY`], were the divergence to go on falling as it did
+/// between the last two checks. It falls ever slower, so this comes early, and closer with each check.
+fn iterations_to(target: f64, curve: &[(usize, f64)]) -> usize {
+    let [.., (n_before, before), (n_now, now)] = curve else { return CHECK_EVERY };
+    let fall = (before - now) / (n_now - n_before).max(1) as f64;
+    let iterations = (now - target) / fall;
+    // A standstill gives infinity or NaN.
+    if iterations < CHECK_EVERY as f64 { (iterations.ceil() as usize).max(1) } else { CHECK_EVERY }
 }

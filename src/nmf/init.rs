@@ -14,6 +14,10 @@ use super::{Factor, Init, NmfConfig, Part};
 /// Entries of NNDSVD below this share of the root of V's mean become 0, as scikit-learn's do below 1e-6.
 const NNDSVD_FLOOR: f64 = 1e-6;
 
+/// Zeros of NNDSVD are filled with the mean of V, as in scikit-learn, although W and H are of the size of its root: for
+/// a mean beyond 1e6 or below 1e-6 this would be out of all proportion, and the root times this is taken instead.
+const MAX_IMBALANCE: f64 = 1e3;
+
 /// W (rows x K) and H (K x columns) before the first iteration: given values where the config gives them, and the
 /// config's [`Init`] elsewhere.
 pub(super) fn factors(v: ArrayView2<'_, f32>, config: &NmfConfig) -> (Array2<f32>, Array2<f32>) {
@@ -120,12 +124,14 @@ fn nndsvd(v: Cow<'_, Array2<f32>>, mean: f64, config: &NmfConfig) -> (Array2<f32
         h.row_mut(component).assign(&right.mapv(kept));
     }
     drop(v);
+    let root = mean.sqrt();
+    let fill_with = mean.clamp(root / MAX_IMBALANCE, root * MAX_IMBALANCE) as f32;
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
     let mut fill = |x: &mut f32| {
         if *x == 0.0 {
             *x = match config.init {
-                Init::Nndsvda => mean as f32,
-                Init::Nndsvdar => 0.01 * mean as f32 * absolute_normal(&mut rng),
+                Init::Nndsvda => fill_with,
+                Init::Nndsvdar => 0.01 * fill_with * absolute_normal(&mut rng),
                 Init::Nndsvd | Init::Random => 0.0,
             };
         }

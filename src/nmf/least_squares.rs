@@ -3,7 +3,7 @@
 //! Each half of an iteration minimizes `1/2 |V - X B^T|^2 + l1 sum(X) + l2/2 sum(X^2)` over X >= 0. V enters only
 //! through the products B^T B and V B; what a solver does with them is its own affair.
 
-use ndarray::{Array2, ArrayView2, ArrayViewMut1, Axis};
+use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 
 use super::Solver;
@@ -24,9 +24,12 @@ pub(super) struct LeastSquares<'a> {
     free_h: Vec<usize>,
     penalties: Penalties,
     solver: Solver,
-    /// Where the projected gradients of W and H are small enough; kept from one iteration to the next.
-    tolerances: [Option<f64>; 2],
+    /// What the projected gradients remember of W and of H.
+    tolerances: [Tolerances; 2],
 }
+
+/// Where the projected gradient is small enough, for each job; none before the first iteration.
+type Tolerances = Vec<Option<f64>>;
 
 /// One half of an iteration, without V: the objective is `1/2 tr(X G X^T) - tr(C X^T)` up to a constant.
 pub(super) struct Normal {
@@ -49,7 +52,8 @@ impl<'a> LeastSquares<'a> {
     ) -> Self {
         let indices = |free: Vec<bool>| (0..free.len()).filter(|k| free[*k]).collect();
         let (free_w, free_h) = (indices(free_w), indices(free_h));
-        Self { data, w, h, free_w, free_h, penalties, solver, tolerances: [None, None] }
+        let tolerances = [w.nrows(), h.nrows()].map(|n_rows| vec![None; n_rows.div_ceil(ROWS_PER_JOB)]);
+        Self { data, w, h, free_w, free_h, penalties, solver, tolerances }
     }
 }
 
@@ -75,31 +79,22 @@ impl Solve for LeastSquares<'_> {
     }
 }
 
-fn improve(solver: Solver, normal: &Normal, x: &mut Array2<f32>, tolerance: &mut Option<f64>) {
-    match solver {
-        Solver::Anls => {
-            let solution = anls::Pivoting::new(normal);
-            for_rows(normal, x, |rows, cross| solution.solve(rows, cross));
-        }
-        Solver::ProjectedGradient => projected_gradient::descend(normal, x, tolerance),
-        _ => for_rows(normal, x, |mut rows, cross| {
-            for (row, cross) in rows.iter_mut().zip(cross.rows()) {
-                coordinate_descent::sweep(normal, row, cross);
-            }
-        }),
-    }
-}
-
-/// Does `work` on groups of rows of X and of V B; each row's result depends on that row alone.
-fn for_rows(
-    normal: &Normal,
-    x: &mut Array2<f32>,
-    work: impl Fn(Vec<ArrayViewMut1<'_, f32>>, ArrayView2<'_, f32>) + Sync,
-) {
+/// Hands X to the solver in groups of rows, which do not see each other.
+fn improve(solver: Solver, normal: &Normal, x: &mut Array2<f32>, tolerances: &mut Tolerances) {
+    let pivoting = (solver == Solver::Anls).then(|| anls::Pivoting::new(normal));
     x.axis_chunks_iter_mut(Axis(0), ROWS_PER_JOB)
         .into_par_iter()
         .zip(normal.cross.axis_chunks_iter(Axis(0), ROWS_PER_JOB))
-        .for_each(|(mut rows, cross)| work(rows.rows_mut().into_iter().collect(), cross));
+        .zip(tolerances)
+        .for_each(|((mut x, cross), tolerance)| match (&pivoting, solver) {
+            (Some(pivoting), _) => pivoting.solve(x, cross),
+            (None, Solver::ProjectedGradient) => projected_gradient::descend(normal, &mut x, cross, tolerance),
+            (None, _) => {
+                for (mut row, cross) in x.rows_mut().into_iter().zip(cross.rows()) {
+                    coordinate_descent::sweep(normal, &mut row, cross);
+                }
+            }
+        });
 }
 
 /// B^T B + l2, in f64.

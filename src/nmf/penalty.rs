@@ -151,7 +151,7 @@ impl Group {
 /// The cost of changes of one component, N A / B with A the sum of its squared steps and B that of its squares,
 /// around the present H (written h0).
 ///
-/// With Q = 2B - A, the sum over n of h_n (h_(n-1) + h_(n+1)), a missing neighbor at an end being h_n itself, the
+/// With Q = 2B - A, the sum over n of `h_n (h_(n-1) + h_(n+1))`, a missing neighbor at an end being `h_n` itself, the
 /// cost is N (2 - Q / B). As Q / B >= (Q0 / B0) (1 + ln(Q / Q0) - ln(B / B0)), as ln B lies below its tangent, and
 /// as ln Q, a log of a sum of products, lies above its mean of logs (Jensen), the cost is at most, up to a constant,
 ///

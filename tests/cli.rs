@@ -151,7 +151,8 @@ fn the_same_seed_gives_the_same_bytes_for_any_number_of_threads() {
     let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/drums-bass-guitar.wav");
     let runs = [("a", "1", "7"), ("b", "2", "7"), ("c", "2", "7"), ("d", "1", "8")].map(|(out, jobs, seed)| {
         dir.succeeds(&["separate", sample, "-n", "3", "-o", out, "-j", jobs, "--seed", seed, "--int16"]);
-        (1..=3).map(|i| fs::read(dir.path(&format!("{out}/drums-bass-guitar/source-{i}.wav"))).expect("stem"))
+        (1..=3)
+            .map(|i| fs::read(dir.path(&format!("{out}/drums-bass-guitar/source-{i}.wav"))).expect("stem"))
             .collect::<Vec<_>>()
     });
     assert!(runs[0] == runs[1], "1 and 2 threads differ");
@@ -226,7 +227,10 @@ fn an_excerpt_has_the_length_that_was_asked_for() {
     let stems = [dir.read("separated/in/source-1.wav"), dir.read("separated/in/source-2.wav")];
     assert!(sum_error(&dir.read("in.wav").excerpt(2000, 4000), &stems) < 1e-5);
     let message = dir.fails(&["separate", "in.wav", "--start", "2:00", "-o", "late"], 2);
-    assert!(message.contains("`--start` is 120.0 s, expected at most 1.0 s (the length of the recording)"), "{message}");
+    assert!(
+        message.contains("`--start` is 120.0 s, expected at most 1.0 s (the length of the recording)"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -292,9 +296,11 @@ hint: give at least a tenth of a second, or a shorter `--n-fft` (this clip lasts
 fn constant_full_scale_and_clipped_recordings_are_separated_like_others() {
     let dir = Dir::new();
     let square = |i: usize| if (i / 50).is_multiple_of(2) { 1.0 } else { -1.0 };
-    for (name, signal) in
-        [("dc", &(|_| 1.0) as &dyn Fn(usize) -> f32), ("square", &square), ("click", &|i| f32::from(i == 4000))]
-    {
+    for (name, signal) in [
+        ("dc", &(|_| 1.0_f32) as &dyn Fn(usize) -> f32),
+        ("square", &square),
+        ("click", &|i| f32::from(u8::from(i == 4000))),
+    ] {
         let file = format!("{name}.wav");
         dir.wav(&file, 8000, &[signal], 8000);
         dir.succeeds(&["separate", &file, "-n", "2", "-k", "4"]);

@@ -20,12 +20,18 @@ pub struct NmfConfig {
     pub dictionary: Factor,
     /// Treatment of H, `n_components` x `n_columns`. Default free.
     pub activations: Factor,
+    /// What the factors pay for besides the divergence. Default nothing.
+    pub regularization: Regularization,
+    /// How much each entry of V counts, `n_rows` x `n_columns`, finite and at least 0. Where it is 0 the entry is
+    /// missing: V may hold anything there, also NaN. Default: every entry counts 1.
+    pub weights: Option<Array2<f32>>,
     /// Iterations at the most. Default 200.
     pub max_iter: usize,
     /// Ends the fit when the divergence fell by less than this share of its first value since the check before
     /// (every 10 iterations), as in scikit-learn; 0 never does. Default 1e-4.
     pub tol: f64,
-    /// Ends the fit at this divergence, unnormalized and on the input's scale. Default: none.
+    /// Ends the fit at this objective (divergence and penalties), unnormalized and on the input's scale. Default:
+    /// none.
     pub target_divergence: Option<f64>,
     /// Every random number comes from it. Default 0.
     pub seed: u64,
@@ -40,6 +46,8 @@ impl Default for NmfConfig {
             init: Init::Random,
             dictionary: Factor::Free,
             activations: Factor::Free,
+            regularization: Regularization::default(),
+            weights: None,
             max_iter: 200,
             tol: 1e-4,
             target_divergence: None,
@@ -57,8 +65,20 @@ pub enum Divergence {
     ItakuraSaito,
     /// beta = 2: half the sum of squares.
     Euclidean,
-    /// Any other beta.
+    /// Any other beta, from -1 to 4: beyond them the powers of loud and quiet entries leave the range of `f32`.
     Beta(f32),
+}
+
+impl Divergence {
+    /// Its beta.
+    pub fn beta(self) -> f32 {
+        match self {
+            Self::ItakuraSaito => 0.0,
+            Self::KullbackLeibler => 1.0,
+            Self::Euclidean => 2.0,
+            Self::Beta(beta) => beta,
+        }
+    }
 }
 
 impl std::str::FromStr for Divergence {
@@ -82,12 +102,39 @@ impl std::str::FromStr for Divergence {
 }
 
 /// How the factors are improved.
+///
+/// | solver | divergences | weights | `alpha_*` | other penalties |
+/// |---|---|---|---|---|
+/// | `Mu`, `MuExtrapolated` | all | yes | yes | yes |
+/// | `CoordinateDescent`, `Anls`, `ProjectedGradient` | Euclidean | no | yes | no |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Solver {
-    /// Multiplicative updates, W first, then H, as in scikit-learn's `mu`.
+    /// Multiplicative updates, W first, then H, as in scikit-learn's `mu`. The objective never rises, with one
+    /// exception that is scikit-learn's, too: a squared penalty (`l1_ratio` below 1) with a beta below 2.
     Mu,
-    /// Multiplicative updates with extrapolation; restarts when the divergence rises.
+    /// Multiplicative updates with extrapolation; restarts when the objective rises. It never does from one check to
+    /// the next, whatever the penalties.
     MuExtrapolated,
+    /// Cyclic coordinate descent, as in scikit-learn's `cd`. It is HALS, too: the same minimum over one template at a
+    /// time from the same two products, without the normalization of W in between.
+    CoordinateDescent,
+    /// Alternating non-negative least squares, each solved to the end by block principal pivoting.
+    Anls,
+    /// Alternating projected gradients with a line search.
+    ProjectedGradient,
+}
+
+impl Solver {
+    /// The setting's value as a message spells it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Mu => "Mu",
+            Self::MuExtrapolated => "MuExtrapolated",
+            Self::CoordinateDescent => "CoordinateDescent",
+            Self::Anls => "Anls",
+            Self::ProjectedGradient => "ProjectedGradient",
+        }
+    }
 }
 
 /// How free factors start.
@@ -95,6 +142,66 @@ pub enum Solver {
 pub enum Init {
     /// Seeded random numbers, scaled so that W H has the mean of V.
     Random,
+    /// From the singular vectors of V, with exact zeros (which multiplicative updates keep: suits sparse parts and the
+    /// Euclidean solvers). Needs `n_components` of at most the smaller side of V, as the next two do.
+    Nndsvd,
+    /// [`Init::Nndsvd`] with the mean of V for the zeros.
+    Nndsvda,
+    /// [`Init::Nndsvd`] with small random numbers for the zeros.
+    Nndsvdar,
+}
+
+/// What the factors pay for besides the divergence. The default is nothing.
+///
+/// `alpha_dictionary`, `alpha_activations` and `l1_ratio` are scikit-learn's `alpha_W`, `alpha_H` and `l1_ratio` for
+/// the same V (`n_rows` = `n_samples`, `n_columns` = `n_features`); when scikit-learn is given V transposed, as is
+/// usual for sound, its `alpha_W` is our `alpha_activations`. They add to the divergence
+///
+/// ```text
+/// alpha_dictionary  * n_columns * (l1_ratio * sum(W) + (1 - l1_ratio) / 2 * sum(W^2))
+/// alpha_activations * n_rows    * (l1_ratio * sum(H) + (1 - l1_ratio) / 2 * sum(H^2))
+/// ```
+///
+/// on the input's scale: twice as loud a V asks for other values. A penalty on H alone makes H small and W large;
+/// give both. The other two penalties depend neither on the level of V nor on how it is shared out between W and H.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Regularization {
+    /// Cost of large entries of W, at least 0. Default 0.
+    pub alpha_dictionary: f32,
+    /// Cost of large entries of H, at least 0. Default 0.
+    pub alpha_activations: f32,
+    /// From squares (0) to absolute values (1), which make zeros. Default 0, as in scikit-learn.
+    pub l1_ratio: f32,
+    /// Cost of changes from one column to the next, at least 0: `n_rows * temporal_continuity` times Virtanen's
+    /// cost, the mean square of a component's steps over its mean square, times `n_columns`, summed over the
+    /// components. Relative to mean(V)^beta. Default 0.
+    pub temporal_continuity: f32,
+    /// Cost of sources that sound at the same time. Default none.
+    pub group_sparsity: Option<GroupSparsity>,
+}
+
+impl Regularization {
+    /// Whether it costs nothing.
+    pub fn is_none(&self) -> bool {
+        self.alpha_dictionary == 0.0
+            && self.alpha_activations == 0.0
+            && self.temporal_continuity == 0.0
+            && self.group_sparsity.is_none()
+    }
+}
+
+/// A cost that silences whole groups of components (sources) in a column, where other groups explain it:
+/// `strength * n_rows * sum(ln(1 + x / offset))` over groups and columns, x being the mean over the rows of what the
+/// group adds to W H in that column, relative to the mean of V. Relative to mean(V)^beta.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupSparsity {
+    /// Group of each component, `n_components` of them, any numbers.
+    pub groups: Vec<usize>,
+    /// At least 0; useful values are 0.01 to 1.
+    pub strength: f32,
+    /// What counts as silence, relative to the mean of V; above 0. A smaller one tells sounding from silent more
+    /// sharply, and gets stuck more easily. 0.01 is a good value.
+    pub offset: f32,
 }
 
 /// How one factor is treated.
@@ -139,7 +246,8 @@ pub struct Progress {
     pub iteration: usize,
     /// Iterations at the most.
     pub max_iter: usize,
-    /// The divergence, where this iteration computed it (every 10th), unnormalized and on the input's scale.
+    /// The objective (divergence and penalties), where this iteration computed it (every 10th), unnormalized and on
+    /// the input's scale.
     pub divergence: Option<f64>,
 }
 
@@ -177,9 +285,11 @@ pub struct Factorization {
     pub activations: Array2<f32>,
     /// Iterations done.
     pub n_iter: usize,
-    /// The last divergence, unnormalized and on the input's scale.
+    /// The divergence of V from W H at the end, weighted where there are weights, without penalties; unnormalized and
+    /// on the input's scale.
     pub divergence: f64,
-    /// The divergence at each check, as (iteration, divergence), from iteration 0 to the last.
+    /// The objective at each check, as (iteration, divergence and penalties), from iteration 0 to the last. Without
+    /// penalties it ends with `divergence`.
     pub divergence_curve: Vec<(usize, f64)>,
     /// Why the fit ended.
     pub stop_reason: StopReason,
@@ -200,22 +310,124 @@ impl Factorization {
 impl NmfConfig {
     /// Refuses settings and matrices that cannot be worked with; the one door of the module.
     pub(super) fn check(&self, v: ArrayView2<'_, f32>) -> Result<()> {
-        let setting = |name, got: String, expected: &str| {
-            Err(Error::Setting { name, got, expected: expected.into(), hint: None })
-        };
-        if self.n_components == 0 {
-            return setting("n_components", "0".into(), "at least 1");
+        self.check_settings()?;
+        if let Some(weights) = &self.weights {
+            if weights.dim() != v.dim() {
+                return Err(Error::MatrixShape {
+                    what: "the matrix of weights",
+                    got: weights.dim(),
+                    expected: v.dim(),
+                });
+            }
+            let wrong = weights.indexed_iter().find(|(_, x)| !(x.is_finite() && **x >= 0.0));
+            if let Some(((row, column), value)) = wrong {
+                let got = format!("{value} at row {row}, column {column}");
+                return Err(setting("weights", got, "finite numbers of at least 0"));
+            }
         }
-        if self.tol.is_nan() || self.tol < 0.0 {
-            return setting("tol", self.tol.to_string(), "at least 0");
-        }
-        if let Some(((row, column), &value)) = v.indexed_iter().find(|(_, x)| !(x.is_finite() && **x >= 0.0)) {
+        let counts = |at: (usize, usize)| self.weights.as_ref().is_none_or(|weights| weights[at] > 0.0);
+        let wrong = v.indexed_iter().find(|(at, x)| !(x.is_finite() && **x >= 0.0) && counts(*at));
+        if let Some(((row, column), &value)) = wrong {
             return Err(Error::MatrixEntry { row, column, value: f64::from(value) });
+        }
+        let smaller = v.nrows().min(v.ncols());
+        if self.init != Init::Random && self.needs_init() && self.n_components > smaller {
+            return Err(Error::Setting {
+                name: "n_components",
+                got: self.n_components.to_string(),
+                expected: format!("at most {smaller}, the smaller side of the matrix, for this `init`"),
+                hint: Some("use `Init::Random`".into()),
+            });
         }
         check_factor("the dictionary", &self.dictionary, (v.nrows(), self.n_components), v.nrows(), self.n_components)?;
         let expected = (self.n_components, v.ncols());
         check_factor("the activations", &self.activations, expected, v.ncols(), self.n_components)
     }
+
+    /// Whether the kernel for unweighted, unpenalized Kullback-Leibler fits can do it.
+    pub(super) fn is_plain_kl(&self) -> bool {
+        self.divergence.beta() == 1.0 && self.weights.is_none() && self.regularization.is_none()
+    }
+
+    /// Whether the config's [`Init`] decides on any value.
+    pub(super) fn needs_init(&self) -> bool {
+        [&self.dictionary, &self.activations].into_iter().any(|factor| match factor {
+            Factor::Free => true,
+            Factor::Seed(_) | Factor::Fixed(_) => false,
+            Factor::PerComponent(parts) => parts.contains(&Part::Free),
+        })
+    }
+
+    /// The part of [`NmfConfig::check`] that needs no matrix.
+    pub(super) fn check_settings(&self) -> Result<()> {
+        if self.n_components == 0 {
+            return Err(setting("n_components", "0", "at least 1"));
+        }
+        if self.tol.is_nan() || self.tol < 0.0 {
+            return Err(setting("tol", self.tol, "at least 0"));
+        }
+        let beta = self.divergence.beta();
+        if !(-1.0..=4.0).contains(&beta) {
+            return Err(setting("divergence", format!("a beta of {beta}"), "a beta from -1 to 4"));
+        }
+        self.check_regularization()?;
+        self.check_solver()
+    }
+
+    fn check_regularization(&self) -> Result<()> {
+        let r = &self.regularization;
+        for (name, value) in [
+            ("alpha_dictionary", r.alpha_dictionary),
+            ("alpha_activations", r.alpha_activations),
+            ("temporal_continuity", r.temporal_continuity),
+            ("group_sparsity.strength", r.group_sparsity.as_ref().map_or(0.0, |group| group.strength)),
+        ] {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(setting(name, value, "a finite number of at least 0"));
+            }
+        }
+        if !(0.0..=1.0).contains(&r.l1_ratio) {
+            return Err(setting("l1_ratio", r.l1_ratio, "a number from 0 to 1"));
+        }
+        let Some(group) = &r.group_sparsity else { return Ok(()) };
+        if !(group.offset.is_finite() && group.offset > 0.0) {
+            return Err(setting("group_sparsity.offset", group.offset, "a finite number above 0"));
+        }
+        if group.groups.len() != self.n_components {
+            let expected = format!("{}, one for each component", self.n_components);
+            return Err(setting("group_sparsity.groups", format!("{} groups", group.groups.len()), &expected));
+        }
+        Ok(())
+    }
+
+    /// Holds the solver to what it can do.
+    fn check_solver(&self) -> Result<()> {
+        if matches!(self.solver, Solver::Mu | Solver::MuExtrapolated) {
+            return Ok(());
+        }
+        let r = &self.regularization;
+        let asked = if self.divergence.beta() != 2.0 {
+            "for this divergence"
+        } else if self.weights.is_some() {
+            "with weights"
+        } else if r.temporal_continuity > 0.0 {
+            "with `temporal_continuity`"
+        } else if r.group_sparsity.is_some() {
+            "with `group_sparsity`"
+        } else {
+            return Ok(());
+        };
+        Err(Error::Setting {
+            name: "solver",
+            got: self.solver.name().into(),
+            expected: format!("`Mu` or `MuExtrapolated` {asked}"),
+            hint: Some("the other solvers minimize the plain Euclidean divergence, at the most with `alpha_*`".into()),
+        })
+    }
+}
+
+fn setting(name: &'static str, got: impl ToString, expected: &str) -> Error {
+    Error::Setting { name, got: got.to_string(), expected: expected.into(), hint: None }
 }
 
 fn check_factor(

@@ -6,6 +6,9 @@ use super::Divergence;
 
 /// The divergence of V from its approximation, unnormalized, in f64.
 ///
+/// Entries count as they do in a fit: the approximation is lifted by a hair (see [`lift`]), and so are zeros of V
+/// where beta is at most 0, for the divergence from zero is infinite there.
+///
 /// # Panics
 /// If the shapes differ.
 ///
@@ -13,24 +16,46 @@ use super::Divergence;
 /// C. Fevotte and J. Idier, "Algorithms for nonnegative matrix factorization with the beta-divergence", Neural
 /// Computation 23(9), 2011, equation (2).
 pub fn divergence(v: ArrayView2<'_, f32>, approximation: ArrayView2<'_, f32>, kind: Divergence) -> f64 {
-    const FLOOR: f64 = 1e-30;
     assert_eq!(v.dim(), approximation.dim());
+    let beta = f64::from(kind.beta());
+    let level = level(v.iter().map(|&x| f64::from(x)).sum::<f64>(), v.len() as f64);
+    let lift = f64::from(lift(kind.beta())) * level;
+    let least = if beta <= 0.0 { lift } else { 0.0 };
     let mut total = 0.0;
     Zip::from(&v).and(&approximation).for_each(|&v, &y| {
-        let (v, y) = (f64::from(v), f64::from(y).max(FLOOR));
-        total += match kind {
-            Divergence::KullbackLeibler if v > 0.0 => v * (v / y).ln() - v + y,
-            Divergence::KullbackLeibler => y,
-            Divergence::ItakuraSaito => {
-                let ratio = v.max(FLOOR) / y;
-                ratio - ratio.ln() - 1.0
-            }
-            Divergence::Euclidean => 0.5 * (v - y) * (v - y),
-            Divergence::Beta(beta) => {
-                let b = f64::from(beta);
-                (v.powf(b) + (b - 1.0) * y.powf(b) - b * v * y.powf(b - 1.0)) / (b * (b - 1.0))
-            }
-        };
+        total += entry(f64::from(v).max(least), f64::from(y) + lift, beta);
     });
     total
+}
+
+/// The divergence of one entry; `v` at least 0 (above 0 for a beta of at most 0), `y` above 0.
+pub(super) fn entry(v: f64, y: f64, beta: f64) -> f64 {
+    if beta == 1.0 {
+        if v > 0.0 { v * (v / y).ln() - v + y } else { y }
+    } else if beta == 0.0 {
+        let ratio = v / y;
+        ratio - ratio.ln() - 1.0
+    } else if beta == 2.0 {
+        0.5 * (v - y) * (v - y)
+    } else {
+        (v.powf(beta) + (beta - 1.0) * y.powf(beta) - beta * v * y.powf(beta - 1.0)) / (beta * (beta - 1.0))
+    }
+}
+
+/// What is added to every entry of W H, relative to the level of V, so that its negative powers stay finite in `f32`.
+/// As a constant added to the model, it leaves the proofs that the divergence never rises as they are.
+pub(super) fn lift(beta: f32) -> f32 {
+    if beta < 1.0 {
+        1e-8 // y^(beta - 2) down to 1e-24, times a V of up to 1e8
+    } else if beta < 2.0 {
+        1e-20 // y^(beta - 2) down to 1e-20
+    } else {
+        0.0
+    }
+}
+
+/// The mean of V as the next power of two, by which it can be divided without rounding; 1 where V is silent.
+pub(super) fn level(sum: f64, count: f64) -> f64 {
+    let mean = sum / count;
+    if mean > 0.0 { mean.log2().round().exp2() } else { 1.0 }
 }

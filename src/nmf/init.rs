@@ -1,20 +1,79 @@
 //! First values of W and H.
 
-use ndarray::{Array2, ArrayView2};
+use std::borrow::Cow;
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use super::data::weighted_sum;
+use super::svd::{Svd, truncated_svd};
 use super::{Factor, Init, NmfConfig, Part};
+
+/// Entries of NNDSVD below this share of the root of V's mean become 0, as scikit-learn's do below 1e-6.
+const NNDSVD_FLOOR: f64 = 1e-6;
+
+/// Zeros of NNDSVD are filled with the mean of V, as in scikit-learn, although W and H are of the size of its root: for
+/// a mean beyond 1e6 or below 1e-6 this would be out of all proportion, and the root times this is taken instead.
+const MAX_IMBALANCE: f64 = 1e3;
 
 /// W (rows x K) and H (K x columns) before the first iteration: given values where the config gives them, and the
 /// config's [`Init`] elsewhere.
-pub(super) fn factors(v: ArrayView2<'_, f32>, mean: f32, config: &NmfConfig) -> (Array2<f32>, Array2<f32>) {
-    let (w, h) = match config.init {
-        Init::Random => random(v.nrows(), v.ncols(), config.n_components, mean, config.seed),
+pub(super) fn factors(v: ArrayView2<'_, f32>, config: &NmfConfig) -> (Array2<f32>, Array2<f32>) {
+    let mean = mean(v, config);
+    let k = config.n_components;
+    let (w, h) = if config.init == Init::Random || !config.needs_init() {
+        random(v.nrows(), v.ncols(), k, mean as f32, config.seed)
+    } else {
+        nndsvd(filled(v, mean as f32, config), mean, config)
     };
     // The columns of W are its components: it is placed as its transpose.
-    (place(&config.dictionary, w.reversed_axes(), true).reversed_axes(), place(&config.activations, h, false))
+    let (mut w, mut h) = (place(&config.dictionary, w.reversed_axes(), true), place(&config.activations, h, false));
+    if config.init == Init::Random {
+        let share = mean * v.len() as f64 / k as f64;
+        let (given_w, given_h) = (given(&config.dictionary, k), given(&config.activations, k));
+        for k in (0..k).filter(|k| given_w[*k] != given_h[*k]) {
+            let (mut free, other) = if given_h[k] { (w.row_mut(k), h.row(k)) } else { (h.row_mut(k), w.row(k)) };
+            let sum = |x: ArrayView1<'_, f32>| x.iter().map(|&x| f64::from(x)).sum::<f64>();
+            let factor = share / (sum(free.view()) * sum(other));
+            if factor.is_finite() && factor > 0.0 {
+                free.mapv_inplace(|x| (f64::from(x) * factor).min(f64::from(f32::MAX)) as f32);
+            }
+        }
+    }
+    (w.reversed_axes(), h)
+}
+
+/// Mean of V, missing entries left out.
+fn mean(v: ArrayView2<'_, f32>, config: &NmfConfig) -> f64 {
+    let (sum, count) = match &config.weights {
+        None => (v.iter().map(|&x| f64::from(x)).sum(), v.len() as f64),
+        Some(weights) => weighted_sum(v, weights.view()),
+    };
+    if count > 0.0 { sum / count } else { 0.0 }
+}
+
+/// V with its mean where entries are missing.
+fn filled<'a>(v: ArrayView2<'a, f32>, mean: f32, config: &NmfConfig) -> Cow<'a, Array2<f32>> {
+    let mut v = v.to_owned();
+    if let Some(weights) = &config.weights {
+        Zip::from(&mut v).and(weights).for_each(|v, &weight| {
+            if weight == 0.0 {
+                *v = mean;
+            }
+        });
+    }
+    Cow::Owned(v)
+}
+
+/// Which components the config gives values for.
+fn given(factor: &Factor, k: usize) -> Vec<bool> {
+    match factor {
+        Factor::Free => vec![false; k],
+        Factor::Seed(_) | Factor::Fixed(_) => vec![true; k],
+        Factor::PerComponent(parts) => parts.iter().map(|part| *part != Part::Free).collect(),
+    }
 }
 
 /// Puts the given values over the free ones; one component per row of `free`.
@@ -38,12 +97,63 @@ fn place(factor: &Factor, mut free: Array2<f32>, transposed: bool) -> Array2<f32
 fn random(n_rows: usize, n_columns: usize, k: usize, mean: f32, seed: u64) -> (Array2<f32>, Array2<f32>) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let scale = (mean / k as f32).sqrt();
-    let mut draw = |shape| {
-        Array2::from_shape_simple_fn(shape, || {
-            let x: f32 = StandardNormal.sample(&mut rng);
-            (scale * x).abs()
-        })
-    };
+    let mut draw = |shape| Array2::from_shape_simple_fn(shape, || scale * absolute_normal(&mut rng));
     let w = draw((n_rows, k));
     (w, draw((k, n_columns)))
+}
+
+fn absolute_normal(rng: &mut ChaCha8Rng) -> f32 {
+    let x: f32 = StandardNormal.sample(rng);
+    x.abs()
+}
+
+/// Non-negative double singular value decomposition, and what the config asks for in place of its zeros.
+///
+/// # References
+/// C. Boutsidis and E. Gallopoulos, "SVD based initialization: a head start for nonnegative matrix factorization",
+/// Pattern Recognition 41(4), 2008.
+fn nndsvd(v: Cow<'_, Array2<f32>>, mean: f64, config: &NmfConfig) -> (Array2<f32>, Array2<f32>) {
+    let (n_rows, n_columns, k) = (v.nrows(), v.ncols(), config.n_components);
+    let svd = truncated_svd(v.view(), k, config.seed);
+    let (mut w, mut h) = (Array2::zeros((n_rows, k)), Array2::zeros((k, n_columns)));
+    let floor = NNDSVD_FLOOR * mean.sqrt();
+    let kept = |x: f64| if x < floor { 0.0 } else { x as f32 };
+    for component in 0..k {
+        let (left, right) = non_negative_pair(&svd, component);
+        w.column_mut(component).assign(&left.mapv(kept));
+        h.row_mut(component).assign(&right.mapv(kept));
+    }
+    drop(v);
+    let root = mean.sqrt();
+    let fill_with = mean.clamp(root / MAX_IMBALANCE, root * MAX_IMBALANCE) as f32;
+    let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
+    let mut fill = |x: &mut f32| {
+        if *x == 0.0 {
+            *x = match config.init {
+                Init::Nndsvda => fill_with,
+                Init::Nndsvdar => 0.01 * fill_with * absolute_normal(&mut rng),
+                Init::Nndsvd | Init::Random => 0.0,
+            };
+        }
+    };
+    w.iter_mut().for_each(&mut fill);
+    h.iter_mut().for_each(&mut fill);
+    (w, h)
+}
+
+/// The best non-negative approximation of a singular pair's product: the positive or the negative parts of both
+/// vectors, whichever are larger, sharing out the scale evenly. The first pair has one sign throughout.
+fn non_negative_pair(svd: &Svd, component: usize) -> (Array1<f64>, Array1<f64>) {
+    let (u, v) = (svd.u.index_axis(Axis(0), component), svd.v.index_axis(Axis(0), component));
+    let part = |x: ArrayView1<'_, f64>, sign: f64| {
+        let part = if component == 0 { x.mapv(f64::abs) } else { x.mapv(|x| (sign * x).max(0.0)) };
+        let norm = part.dot(&part).sqrt();
+        (part, norm)
+    };
+    let [positive, negative] = [1.0, -1.0].map(|sign| (part(u, sign), part(v, sign)));
+    let size = |pair: &((_, f64), (_, f64))| pair.0.1 * pair.1.1;
+    let pair = if size(&positive) > size(&negative) { positive } else { negative };
+    let size = (svd.s[component] * size(&pair)).sqrt();
+    let scaled = |(x, norm): (Array1<f64>, f64)| if norm > 0.0 { x * (size / norm) } else { x };
+    (scaled(pair.0), scaled(pair.1))
 }

@@ -4,28 +4,45 @@
 //! The caller speaks of a *dictionary* (W, one template per column) and *activations* (H, one row per template);
 //! the single letters live in the kernels.
 
+mod anls;
+mod beta;
 mod config;
+mod coordinate_descent;
+mod data;
 mod divergence;
 mod driver;
+mod general;
 mod init;
 mod kernel;
+mod least_squares;
 mod multiplicative;
+mod online;
+mod penalty;
+mod projected_gradient;
+mod rank;
+mod svd;
 
 use std::ops::ControlFlow;
 
 use ndarray::{Array2, ArrayView2};
 
-pub use config::{Divergence, Factor, Factorization, Init, NmfConfig, Part, Progress, Solver, StopReason};
+pub use config::{
+    Divergence, Factor, Factorization, GroupSparsity, Init, NmfConfig, Part, Progress, Regularization, Solver,
+    StopReason,
+};
 pub use divergence::divergence;
 #[doc(hidden)]
 pub use multiplicative::bench;
+pub use online::Online;
+pub use rank::{HoldOut, RankScore, RankSelection, select_rank};
 
 use crate::{Error, Result};
 
 /// Factorizes a non-negative matrix, and returns the dictionary, the activations and how the fit went.
 ///
-/// The divergence never rises from one check to the next (up to rounding), the factors are finite and non-negative
-/// whatever the input, and the same seed gives the same bits for any number of threads.
+/// The objective, the divergence and whatever penalties are asked for, never rises from one check to the next (up to
+/// rounding, and but for the exception at [`Solver::Mu`]); the factors are finite and non-negative whatever the input;
+/// and the same seed gives the same bits for any number of threads.
 ///
 /// # Shapes and units
 /// | name | shape | unit |
@@ -36,10 +53,15 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// [`Error::MatrixEntry`] for a negative, NaN or infinite entry, [`Error::MatrixShape`] for a given factor that does
-/// not fit, [`Error::Setting`] for a setting out of range.
+/// not fit, [`Error::Setting`] for a setting out of range, or that the solver cannot do.
+///
+/// # Cost
+/// An iteration takes `n_rows` x `n_columns` x `n_components` multiply-adds, times 4 for the Kullback-Leibler
+/// divergence, 6 for other beta-divergences, and 2 for the Euclidean one. The general solvers keep W, H and their
+/// numerators (at most 32 times W), but no copy of V, and of V / WH only 64 columns per thread.
 ///
 /// # References
-/// D. D. Lee and H. S. Seung, "Algorithms for non-negative matrix factorization", NIPS 2001, theorem 2 (KL).
+/// The solvers and penalties name theirs. D. D. Lee and H. S. Seung, "Algorithms for non-negative matrix factorization", NIPS 2001, theorem 2 (KL).
 ///
 /// # Examples
 /// ```
@@ -65,8 +87,11 @@ pub fn fit_with(
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Factorization> {
     config.check(v)?;
+    let factors = init::factors(v, config);
+    if !config.is_plain_kl() {
+        return Ok(general::fit(v, factors, config, progress));
+    }
     let mean = v.iter().map(|&x| f64::from(x)).sum::<f64>() / (v.len().max(1) as f64);
-    let factors = init::factors(v, mean as f32, config);
     let k = config.n_components;
     let free = (config.dictionary.is_free(k), config.activations.is_free(k));
     let extrapolate = config.solver == Solver::MuExtrapolated;

@@ -346,7 +346,7 @@ pub mod bench {
     impl Iterations {
         /// With the fastest instructions of this processor, or with those that every processor has.
         pub fn new(v: ArrayView2<'_, f32>, n_components: usize, is_portable: bool) -> Self {
-            let factors = init::factors(v, 1.0, &NmfConfig { n_components, ..NmfConfig::default() });
+            let factors = init::factors(v, &NmfConfig { n_components, ..NmfConfig::default() });
             let free = (vec![true; n_components], vec![true; n_components]);
             let mut solve = Multiplicative::new(kernel(is_portable), v, 1.0, factors, free, false);
             solve.check();

@@ -1,0 +1,322 @@
+//! Multiplicative updates for any beta-divergence, with weights and penalties.
+//!
+//! Plain Kullback-Leibler fits have a faster kernel of their own; this is the general form.
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Zip};
+
+use super::Solver;
+use super::data::{Block, Data, column_sums, sum_in_order};
+use super::driver::Solve;
+use super::penalty::{Penalties, exponent};
+
+/// Entries below it become 0, so that nothing is subnormal; V has a mean of 1.
+pub(super) const FLUSH: f32 = 1e-16;
+
+/// Entries and ratios stay at or below it, so that no product is infinite.
+pub(super) const CEILING: f32 = 1e18;
+
+/// Denominators stay at or above it.
+const TINY: f32 = 1e-30;
+
+/// A rise of the objective by less than this share is rounding: its sums are of f32 products.
+const ROUNDING: f64 = 1e-6;
+
+/// W (rows x K) and H (columns x K, transposed) between two iterations.
+///
+/// # References
+/// C. Fevotte and J. Idier, "Algorithms for nonnegative matrix factorization with the beta-divergence", Neural
+/// Computation 23(9), 2011: the MM algorithm. The weights multiply each entry's majorizer.
+pub(super) struct BetaMu<'a> {
+    pub(super) data: Data<'a>,
+    pub(super) w: Array2<f32>,
+    pub(super) h: Array2<f32>,
+    free_w: Vec<bool>,
+    free_h: Vec<bool>,
+    penalties: Penalties,
+    exponent_w: f32,
+    exponent_h: f32,
+    momentum: Option<Momentum>,
+}
+
+impl<'a> BetaMu<'a> {
+    pub(super) fn new(
+        data: Data<'a>,
+        (w, h): (Array2<f32>, Array2<f32>),
+        (free_w, free_h): (Vec<bool>, Vec<bool>),
+        penalties: Penalties,
+        solver: Solver,
+    ) -> Self {
+        let momentum = (solver == Solver::MuExtrapolated).then(Momentum::default);
+        // `Mu` is scikit-learn's, which divides by a squared penalty's slope without minding it in the exponent.
+        let minds_squares = momentum.is_some();
+        let has_changes = penalties.continuity(&h).is_some();
+        Self {
+            exponent_w: exponent(data.beta, minds_squares && penalties.l2_w > 0.0, false),
+            exponent_h: exponent(data.beta, minds_squares && penalties.l2_h > 0.0, has_changes),
+            data,
+            w,
+            h,
+            free_w,
+            free_h,
+            penalties,
+            momentum,
+        }
+    }
+
+    /// One plain iteration: W, then H.
+    fn step(&mut self) {
+        if self.free_w.contains(&true) {
+            let terms = dictionary_terms(&self.data, &self.w, &self.h);
+            let slopes = self.penalties.dictionary_slopes(&self.w, &self.h);
+            let l2 = self.penalties.l2_w as f32;
+            for (mut row, (n, d)) in
+                self.w.rows_mut().into_iter().zip(terms.numerator.rows().into_iter().zip(terms.denominator.rows()))
+            {
+                for (k, w) in row.iter_mut().enumerate().filter(|(k, _)| self.free_w[*k]) {
+                    *w = stepped(*w, n[k], d[k] + slopes[k] + l2 * *w, self.exponent_w);
+                }
+            }
+        }
+        if self.free_h.contains(&true) {
+            self.step_activations();
+        }
+    }
+
+    /// H alone.
+    pub(super) fn step_activations(&mut self) {
+        let Self { data, w, h, free_h, penalties, exponent_h, .. } = self;
+        let changes = penalties.continuity(h);
+        let sums = column_sums(w);
+        let slopes_of = penalties.activation_slopes(&sums, w.nrows());
+        let gram = (data.beta == 2.0 && !data.is_weighted()).then(|| w.t().dot(w));
+        let l2 = penalties.l2_h as f32;
+        data.for_each_block(h, |block, mut rows| {
+            let terms = activation_terms(block, w, &rows, data.beta, gram.as_ref(), &sums);
+            let mut slopes = vec![0.0; rows.ncols()];
+            for (i, mut row) in rows.rows_mut().into_iter().enumerate() {
+                slopes_of(row.view(), &mut slopes);
+                for (k, h) in row.iter_mut().enumerate().filter(|(k, _)| free_h[*k]) {
+                    let mut numerator = terms.numerator[(i, k)];
+                    let mut denominator = terms.denominator[(i, k)] + slopes[k] + l2 * *h;
+                    if let Some(changes) = &changes {
+                        let at = (block.columns.start + i, k);
+                        numerator += changes.minus[at];
+                        denominator += changes.plus[at];
+                    }
+                    *h = stepped(*h, numerator, denominator, *exponent_h);
+                }
+            }
+        });
+    }
+
+    fn objective(&self) -> f64 {
+        let to_input = self.data.scale.powf(f64::from(self.data.beta));
+        self.data.divergence(&self.w, &self.h) + to_input * self.penalties.value(&self.w, &self.h)
+    }
+}
+
+impl Solve for BetaMu<'_> {
+    fn iterate(&mut self) {
+        if let Some(momentum) = &mut self.momentum {
+            momentum.extrapolate(&mut self.w, &mut self.h);
+        }
+        self.step();
+    }
+
+    fn check(&mut self) -> f64 {
+        let now = self.objective();
+        let Some(momentum) = &mut self.momentum else { return now };
+        if let Some((best, w, h)) = &momentum.best {
+            // A NaN counts as a rise.
+            momentum.has_restarted = (now - best).partial_cmp(&(ROUNDING * best)).is_none_or(|order| order.is_gt());
+            if momentum.has_restarted {
+                self.w.assign(w);
+                self.h.assign(h);
+                (momentum.t, momentum.before) = (1.0, None);
+                return *best;
+            }
+            if now > *best {
+                return now;
+            }
+        }
+        momentum.best = Some((now, self.w.clone(), self.h.clone()));
+        now
+    }
+
+    fn has_restarted(&self) -> bool {
+        self.momentum.as_ref().is_some_and(|momentum| momentum.has_restarted)
+    }
+}
+
+/// Nesterov's momentum, upward only: `X + a max(X - X_before, 0)` stays positive.
+///
+/// Where it led to a rise, the iterations up to the next check go without it.
+///
+/// # References
+/// L. T. K. Hien, V. Leplat and N. Gillis, "Block majorization minimization with extrapolation and application to
+/// beta-NMF".
+struct Momentum {
+    /// Nesterov's sequence, from 1.
+    t: f64,
+    /// W and H after the iteration before the last.
+    before: Option<(Array2<f32>, Array2<f32>)>,
+    /// Objective and factors at the last check that found no rise.
+    best: Option<(f64, Array2<f32>, Array2<f32>)>,
+    /// Whether the last check went back to them.
+    has_restarted: bool,
+}
+
+impl Default for Momentum {
+    fn default() -> Self {
+        Self { t: 1.0, before: None, best: None, has_restarted: false }
+    }
+}
+
+impl Momentum {
+    fn extrapolate(&mut self, w: &mut Array2<f32>, h: &mut Array2<f32>) {
+        if self.has_restarted {
+            return;
+        }
+        let present = (w.clone(), h.clone());
+        if let Some((w_before, h_before)) = self.before.take() {
+            let next = 0.5 * (1.0 + (1.0 + 4.0 * self.t * self.t).sqrt());
+            let share = ((self.t - 1.0) / next) as f32;
+            self.t = next;
+            for (x, before) in [(w, w_before), (h, h_before)] {
+                Zip::from(x).and(&before).for_each(|x, &before| *x += share * (*x - before).max(0.0));
+            }
+        }
+        self.before = Some(present);
+    }
+}
+
+/// What a multiplicative step divides by what.
+pub(super) struct Terms {
+    pub(super) numerator: Array2<f32>,
+    pub(super) denominator: Array2<f32>,
+}
+
+/// For W, rows x K: (V (WH)^(beta-2)) H^T and (WH)^(beta-1) H^T, powers and products with V and the weights entry by
+/// entry.
+pub(super) fn dictionary_terms(data: &Data<'_>, w: &Array2<f32>, h: &Array2<f32>) -> Terms {
+    if data.beta == 2.0 && !data.is_weighted() {
+        return Terms { numerator: data.times_activations(h), denominator: w.dot(&h.t().dot(h)) };
+    }
+    let shape = w.dim();
+    let has_denominator = needs_denominator(data.beta, data.is_weighted());
+    let parts = data.map_chunks(
+        || (Array2::zeros(shape), Array2::zeros(if has_denominator { shape } else { (0, 0) })),
+        |(numerator, denominator), block| {
+            let (n, d) = block_terms(data.model(block, w, h), block, data.beta);
+            let h = h.slice(ndarray::s![block.columns.clone(), ..]);
+            ndarray::linalg::general_mat_mul(1.0, &n.t(), &h, 1.0, numerator);
+            if let Some(d) = d {
+                ndarray::linalg::general_mat_mul(1.0, &d.t(), &h, 1.0, denominator);
+            }
+        },
+    );
+    let (numerators, denominators): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+    let denominator =
+        if has_denominator { sum_in_order(denominators, shape) } else { constant_rows(&column_sums(h), shape) };
+    Terms { numerator: sum_in_order(numerators, shape), denominator }
+}
+
+/// For H, frames of the block x K: W^T (V (WH)^(beta-2)) and W^T (WH)^(beta-1), transposed. `gram` is W^T W where the
+/// Euclidean shortcut applies, `sums` the column sums of W.
+pub(super) fn activation_terms(
+    block: &Block,
+    w: &Array2<f32>,
+    h: &ArrayViewMut2<'_, f32>,
+    beta: f32,
+    gram: Option<&Array2<f32>>,
+    sums: &Array1<f64>,
+) -> Terms {
+    if let Some(gram) = gram {
+        return Terms { numerator: block.v.dot(w), denominator: h.dot(gram) };
+    }
+    let model = super::data::product(&h.view(), w, super::divergence::lift(beta));
+    let (n, d) = block_terms(model, block, beta);
+    Terms { numerator: n.dot(w), denominator: d.map_or_else(|| constant_rows(sums, h.dim()), |d| d.dot(w)) }
+}
+
+/// Whether (WH)^(beta-1) times the weights is anything but ones.
+fn needs_denominator(beta: f32, is_weighted: bool) -> bool {
+    beta != 1.0 || is_weighted
+}
+
+/// V y^(beta-2) and y^(beta-1), times the weights, from y = WH; no second where it is all ones.
+fn block_terms(mut y: Array2<f32>, block: &Block, beta: f32) -> (Array2<f32>, Option<Array2<f32>>) {
+    if !needs_denominator(beta, block.weights.is_some()) {
+        Zip::from(&mut y).and(&block.v).for_each(|y, &v| *y = v / *y);
+        return (y, None);
+    }
+    let mut d = Array2::zeros(y.dim());
+    let powers = Zip::from(&mut y).and(&mut d).and(&block.v);
+    // The powers that sound is worked with have forms that vectorize.
+    if beta == 0.0 {
+        powers.for_each(|y, d, &v| {
+            *d = 1.0 / *y;
+            *y = v * *d * *d;
+        });
+    } else if beta == 0.5 {
+        powers.for_each(|y, d, &v| {
+            *d = 1.0 / y.sqrt();
+            *y = v * *d / *y;
+        });
+    } else if beta == 1.0 {
+        powers.for_each(|y, d, &v| {
+            *d = 1.0;
+            *y = v / *y;
+        });
+    } else if beta == 1.5 {
+        powers.for_each(|y, d, &v| {
+            *d = y.sqrt();
+            *y = v / *d;
+        });
+    } else if beta == 2.0 {
+        powers.for_each(|y, d, &v| {
+            *d = *y;
+            *y = v;
+        });
+    } else if beta == 3.0 {
+        powers.for_each(|y, d, &v| {
+            *d = *y * *y;
+            *y *= v;
+        });
+    } else {
+        powers.for_each(|y, d, &v| {
+            let power = y.powf(beta - 2.0);
+            *d = power * *y;
+            *y = v * power;
+        });
+    }
+    if let Some(weights) = &block.weights {
+        y *= weights;
+        d *= weights;
+    }
+    (y, Some(d))
+}
+
+/// x (numerator / denominator)^exponent, kept within what f32 can multiply further; 0 stays 0.
+pub(super) fn stepped(x: f32, numerator: f32, denominator: f32, exponent: f32) -> f32 {
+    let ratio = (numerator / denominator.max(TINY)).min(CEILING);
+    let x = (x * power(ratio, exponent)).min(CEILING);
+    if x < FLUSH { 0.0 } else { x }
+}
+
+/// x^exponent, fast for the common exponents.
+pub(super) fn power(x: f32, exponent: f32) -> f32 {
+    if exponent == 1.0 {
+        x
+    } else if exponent == 0.5 {
+        x.sqrt()
+    } else {
+        x.powf(exponent)
+    }
+}
+
+fn constant_rows(row: &Array1<f64>, shape: (usize, usize)) -> Array2<f32> {
+    let row = row.mapv(|x| x as f32);
+    let view: ArrayView1<'_, f32> = row.view();
+    view.broadcast(shape).map(|x: ArrayView2<'_, f32>| x.to_owned()).unwrap_or_else(|| Array2::zeros(shape))
+}

@@ -1,0 +1,250 @@
+//! Penalties in the units of the scaled problem, each as a majorizer that multiplicative updates can use.
+//!
+//! Here W is rows x K and H is transposed, columns x K.
+
+use ndarray::{Array1, Array2, ArrayView1};
+
+use super::config::Regularization;
+use super::data::column_sums;
+
+/// What the factors pay for, ready for the updates.
+///
+/// # References
+/// The group penalty is that of A. Lefevre, F. Bach and C. Fevotte, "Itakura-Saito nonnegative matrix factorization
+/// with group sparsity", ICASSP 2011: the logarithm of a group's level, majorized by its tangent. There the columns of
+/// W sum to one; here the level takes in the sums of the columns of W, which is the same penalty without a
+/// constraint, and the updates of W see it, too.
+///
+/// The cost of changes is that of T. Virtanen, "Monaural sound source separation by nonnegative matrix factorization
+/// with temporal continuity and sparseness criteria", IEEE TASLP 15(3), 2007. His update splits its gradient in a way
+/// that may raise the objective; the split here comes from a majorizer, see [`Continuity`].
+#[derive(Debug, Clone)]
+pub(super) struct Penalties {
+    pub(super) l1_w: f64,
+    pub(super) l2_w: f64,
+    pub(super) l1_h: f64,
+    pub(super) l2_h: f64,
+    group: Option<Group>,
+    /// Virtanen's cost counts this much.
+    continuity: f64,
+}
+
+#[derive(Debug, Clone)]
+struct Group {
+    /// Group of each component, from 0.
+    group_of: Vec<usize>,
+    n_groups: usize,
+    /// Cost of one group and column, per row and logarithm.
+    strength: f64,
+    offset: f64,
+    /// Mean of V: levels are relative to it.
+    mean: f64,
+}
+
+/// The scales between the problem's units and the input's: V = `v` V', W = `w` W', H = `h` H'.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scales {
+    pub(super) v: f64,
+    pub(super) w: f64,
+    pub(super) h: f64,
+}
+
+impl Penalties {
+    /// `mean` is that of V in the problem's units.
+    pub(super) fn new(r: &Regularization, shape: (usize, usize), scales: Scales, beta: f32, mean: f64) -> Self {
+        let (n_rows, n_columns) = (shape.0 as f64, shape.1 as f64);
+        // The divergence shrinks by v^beta, and so does what is added to it.
+        let to_scale = scales.v.powf(-f64::from(beta));
+        let relative = mean.powf(f64::from(beta));
+        let l1_ratio = f64::from(r.l1_ratio);
+        let (alpha_w, alpha_h) = (f64::from(r.alpha_dictionary) * n_columns, f64::from(r.alpha_activations) * n_rows);
+        Self {
+            l1_w: alpha_w * l1_ratio * scales.w * to_scale,
+            l2_w: alpha_w * (1.0 - l1_ratio) * scales.w * scales.w * to_scale,
+            l1_h: alpha_h * l1_ratio * scales.h * to_scale,
+            l2_h: alpha_h * (1.0 - l1_ratio) * scales.h * scales.h * to_scale,
+            group: r.group_sparsity.as_ref().map(|group| {
+                let mut names = group.groups.clone();
+                names.sort_unstable();
+                names.dedup();
+                Group {
+                    group_of: group.groups.iter().map(|name| names.partition_point(|other| other < name)).collect(),
+                    n_groups: names.len(),
+                    strength: f64::from(group.strength) * relative,
+                    offset: f64::from(group.offset),
+                    mean,
+                }
+            }),
+            continuity: f64::from(r.temporal_continuity) * n_rows * relative,
+        }
+    }
+
+    /// The sum of all penalties, in the problem's units (the divergence's, that is, over v^beta).
+    pub(super) fn value(&self, w: &Array2<f32>, h: &Array2<f32>) -> f64 {
+        let mut total = elastic(w, self.l1_w, self.l2_w) + elastic(h, self.l1_h, self.l2_h);
+        if let Some(group) = &self.group {
+            let sums = column_sums(w);
+            let mut levels = vec![0.0; group.n_groups];
+            let mut logs = 0.0;
+            for row in h.rows() {
+                group.levels(row, &sums, w.nrows(), &mut levels);
+                logs += levels.iter().map(|level| (level / group.offset).ln_1p()).sum::<f64>();
+            }
+            total += group.strength * w.nrows() as f64 * logs;
+        }
+        if self.continuity > 0.0 {
+            total += self.continuity * h.columns().into_iter().map(changes).sum::<f64>();
+        }
+        total
+    }
+
+    /// Slope per component of what is linear in W, after majorization.
+    pub(super) fn dictionary_slopes(&self, w: &Array2<f32>, h: &Array2<f32>) -> Array1<f32> {
+        let mut slopes = Array1::from_elem(w.ncols(), self.l1_w);
+        if let Some(group) = &self.group {
+            let sums = column_sums(w);
+            let mut levels = vec![0.0; group.n_groups];
+            for row in h.rows() {
+                group.levels(row, &sums, w.nrows(), &mut levels);
+                for ((slope, &h), &at) in slopes.iter_mut().zip(row).zip(&group.group_of) {
+                    *slope += group.strength / group.mean * f64::from(h) / (group.offset + levels[at]);
+                }
+            }
+        }
+        slopes.mapv(|x| x as f32)
+    }
+
+    /// The same for H: gives the slopes for one frame, from the column sums of W.
+    pub(super) fn activation_slopes<'a>(
+        &'a self,
+        sums: &'a Array1<f64>,
+        n_rows: usize,
+    ) -> impl Fn(ArrayView1<'_, f32>, &mut [f32]) + Sync + 'a {
+        move |row, slopes| {
+            slopes.fill(self.l1_h as f32);
+            if let Some(group) = &self.group {
+                let mut levels = vec![0.0; group.n_groups];
+                group.levels(row, sums, n_rows, &mut levels);
+                for ((slope, sum), &at) in slopes.iter_mut().zip(sums).zip(&group.group_of) {
+                    *slope += (group.strength / group.mean * sum / (group.offset + levels[at])) as f32;
+                }
+            }
+        }
+    }
+
+    /// The majorizer of the cost of changes at the present H, where there is such a cost.
+    pub(super) fn continuity(&self, h: &Array2<f32>) -> Option<Continuity> {
+        (self.continuity > 0.0).then(|| Continuity::new(h, self.continuity))
+    }
+}
+
+impl Group {
+    /// Mean over the rows of what each group adds to one frame, relative to the mean of V.
+    fn levels(&self, row: ArrayView1<'_, f32>, sums: &Array1<f64>, n_rows: usize, levels: &mut [f64]) {
+        levels.fill(0.0);
+        for ((&h, sum), &at) in row.iter().zip(sums).zip(&self.group_of) {
+            levels[at] += f64::from(h) * sum / (n_rows as f64 * self.mean);
+        }
+    }
+}
+
+/// The cost of changes of one component, N A / B with A the sum of its squared steps and B that of its squares,
+/// around the present H (written h0).
+///
+/// With Q = 2B - A, the sum over n of `h_n (h_(n-1) + h_(n+1))`, a missing neighbor at an end being `h_n` itself, the
+/// cost is N (2 - Q / B). As Q / B >= (Q0 / B0) (1 + ln(Q / Q0) - ln(B / B0)), as ln B lies below its tangent, and
+/// as ln Q, a log of a sum of products, lies above its mean of logs (Jensen), the cost is at most, up to a constant,
+///
+/// ```text
+/// N sum over n of  h_n^2 Q0 / B0^2  -  2 h0_n (h0_(n-1) + h0_(n+1)) / B0 ln h_n
+/// ```
+///
+/// with equality at h0. Its slope is `plus_n h_n / h0_n - minus_n h0_n / h_n` in the notation below: the gradient is
+/// Virtanen's, split in another place.
+#[derive(Debug)]
+pub(super) struct Continuity {
+    /// The positive part of the slope, columns x K.
+    pub(super) plus: Array2<f32>,
+    /// The negative part.
+    pub(super) minus: Array2<f32>,
+}
+
+impl Continuity {
+    fn new(h: &Array2<f32>, strength: f64) -> Self {
+        let (mut plus, mut minus) = (Array2::zeros(h.dim()), Array2::zeros(h.dim()));
+        let n = h.nrows();
+        for (k, column) in h.columns().into_iter().enumerate() {
+            let (steps, squares) = steps_and_squares(column);
+            if squares == 0.0 {
+                continue;
+            }
+            let up = 2.0 * strength * n as f64 * (2.0 * squares - steps) / (squares * squares);
+            let down = 2.0 * strength * n as f64 / squares;
+            for i in 0..n {
+                let neighbors = f64::from(column[i.saturating_sub(1)]) + f64::from(column[(i + 1).min(n - 1)]);
+                plus[(i, k)] = (up * f64::from(column[i])) as f32;
+                minus[(i, k)] = (down * neighbors) as f32;
+            }
+        }
+        Self { plus, minus }
+    }
+}
+
+/// l1 sum(X) + l2 / 2 sum(X^2)
+fn elastic(x: &Array2<f32>, l1: f64, l2: f64) -> f64 {
+    if l1 == 0.0 && l2 == 0.0 {
+        return 0.0;
+    }
+    let sums = x.fold((0.0, 0.0), |(sum, squares), &x| {
+        let x = f64::from(x);
+        (sum + x, squares + x * x)
+    });
+    l1 * sums.0 + 0.5 * l2 * sums.1
+}
+
+/// Virtanen's cost of one component: N A / B, 0 where it is silent.
+fn changes(component: ArrayView1<'_, f32>) -> f64 {
+    let (steps, squares) = steps_and_squares(component);
+    if squares > 0.0 { component.len() as f64 * steps / squares } else { 0.0 }
+}
+
+/// A and B: the sums of squared steps and of squares.
+fn steps_and_squares(component: ArrayView1<'_, f32>) -> (f64, f64) {
+    let steps = component.windows(2).into_iter().map(|pair| (f64::from(pair[1]) - f64::from(pair[0])).powi(2)).sum();
+    (steps, component.iter().map(|&x| f64::from(x).powi(2)).sum())
+}
+
+/// The exponent that keeps a multiplicative step `(numerator / denominator)^exponent` from overshooting the minimum
+/// of its majorizer.
+///
+/// With r the new entry over the old, the majorizer's slope is a sum of powers of r, positive ones from the
+/// denominator's terms and negative ones from the numerator's: those of the divergence (Fevotte and Idier 2011, table
+/// of MM updates) are `r^(beta - 1)`, or `r^0` where that part is concave (beta < 1), and `r^(beta - 2)`, or `r^0`
+/// (beta > 2); squares add `r^1`, the cost of changes `r^1` and `r^-1`, linear terms `r^0`. One over the distance from
+/// the lowest negative to the highest positive exponent is safe: for r > 1 no positive term then grows faster, and no
+/// negative one falls faster, than in the step's own equation, so that the slope is still negative there; for r < 1
+/// likewise. Without squares and changes this is Fevotte and Idier's gamma(beta).
+pub(super) fn exponent(beta: f32, has_squares: bool, has_changes: bool) -> f32 {
+    let mut highest = (beta - 1.0).max(0.0);
+    let mut lowest = (beta - 2.0).min(0.0);
+    if has_squares || has_changes {
+        highest = highest.max(1.0);
+    }
+    if has_changes {
+        lowest = lowest.min(-1.0);
+    }
+    1.0 / (highest - lowest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exponent_is_fevottes_and_idiers_without_penalties() {
+        for (beta, gamma) in [(-1.0, 1.0 / 3.0), (0.0, 0.5), (0.5, 1.0 / 1.5), (1.0, 1.0), (1.7, 1.0), (3.0, 0.5)] {
+            let ours = exponent(beta, false, false);
+            assert!((ours - gamma).abs() < 1e-6, "beta {beta}: {ours}, expected {gamma}");
+        }
+    }
+}

@@ -118,7 +118,7 @@ mod tests {
         let mut dictionary = Array2::zeros((257, 4));
         let mut activations = Array2::zeros((4, 400));
         for (k, (bin, frames)) in
-            [(20, s![0..200]), (120, s![200..400]), (20, s![0..190]), (121, s![200..390])].iter().enumerate()
+            [(20, s![0..200]), (120, s![200..400]), (20, s![0..190]), (120, s![200..390])].iter().enumerate()
         {
             dictionary[[*bin, k]] = 1.0;
             activations.row_mut(k).slice_mut(*frames).fill(1.0);

@@ -6,13 +6,14 @@ use std::io::BufReader;
 use std::path::Path;
 
 use ndarray::{Array2, Array3};
+use partita::atomic::Existing;
 use partita::plot::{self, ColorMap, Columns, Group, PlotConfig, Rows};
 use partita::spectrogram::{FrequencyAxis, FrequencyScale, Overview, OverviewBuilder};
 use partita::{Audio, Error, Spectrogram, Stft, StftConfig};
 
 /// A small picture, for speed.
 fn small() -> PlotConfig {
-    PlotConfig { title: "test".into(), width: 640, height: 400, ..PlotConfig::default() }
+    PlotConfig { title: "test".into(), width: 640, height: 400, existing: Existing::Replace, ..PlotConfig::default() }
 }
 
 fn overview(samples: Array2<f32>, sample_rate: u32, n_fft: usize, config: &PlotConfig) -> Overview {

@@ -34,12 +34,22 @@ use crate::{Error, Result};
 /// | `dictionary` | `n_rows` x `n_components` | |
 /// | `activations` | `n_components` x `n_columns` | |
 ///
+/// What belongs to rows or columns of zeros comes back as exact zeros, so a matrix of zeros gives factors of zeros.
+///
 /// # Errors
 /// [`Error::MatrixEntry`] for a negative, NaN or infinite entry, [`Error::MatrixShape`] for a given factor that does
 /// not fit, [`Error::Setting`] for a setting out of range.
 ///
+/// # Cost
+/// For Kullback-Leibler: 8 `n_rows` `n_columns` `n_components` floating-point operations per iteration, half of that
+/// where one factor is fixed; they are shared out among rayon's threads. Memory beside `v`: one packed copy of it,
+/// with [`Solver::MuExtrapolated`] four copies of W and H (with [`Solver::Mu`] two), and sums for W that take at most
+/// half as much as `v`, or a copy of W.
+///
 /// # References
 /// D. D. Lee and H. S. Seung, "Algorithms for non-negative matrix factorization", NIPS 2001, theorem 2 (KL).
+/// L. T. K. Hien, V. Leplat and N. Gillis, "Block majorization minimization with extrapolation and application to
+/// beta-NMF", 2024 (extrapolation).
 ///
 /// # Examples
 /// ```

@@ -26,3 +26,8 @@ pub use error::{Error, Result};
 pub use separate::{SeparateConfig, Separation, separate};
 pub use spectrogram::Spectrogram;
 pub use stft::{Stft, StftConfig, StftOptions};
+
+/// The README's Rust code is compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

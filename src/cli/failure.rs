@@ -26,6 +26,8 @@ pub(super) enum Failure {
     Walk { path: PathBuf, error: ignore::Error },
     /// Writing to standard output failed.
     Stdout(std::io::Error),
+    /// A fault in the program.
+    Fault(String),
     /// Some inputs of several failed; each was reported when it did.
     Some { n_failed: usize, n_inputs: usize, done: &'static str },
 }
@@ -67,6 +69,7 @@ impl Failure {
         match self {
             Self::Library { error, .. } => error.hint(),
             Self::Usage { hint, .. } => hint.clone(),
+            Self::Fault(_) => Some("please report it, with the command and, if you can, the file".into()),
             _ => None,
         }
     }
@@ -98,6 +101,7 @@ impl fmt::Display for Failure {
             Self::System { message, .. } => write!(f, "{message}"),
             Self::Walk { path, .. } => write!(f, "cannot walk the folder `{}`", path.display()),
             Self::Stdout(_) => write!(f, "cannot write to standard output"),
+            Self::Fault(fault) => write!(f, "partita itself is at fault: {fault}"),
             Self::Some { n_failed, n_inputs, done } => write!(f, "{} of {n_inputs} {done}", n_inputs - n_failed),
         }
     }
@@ -110,7 +114,7 @@ impl Error for Failure {
             Self::System { cause, .. } => Some(&**cause),
             Self::Walk { error, .. } => Some(error),
             Self::Stdout(error) => Some(error),
-            Self::Usage { .. } | Self::Some { .. } => None,
+            Self::Usage { .. } | Self::Some { .. } | Self::Fault(_) => None,
         }
     }
 }

@@ -10,7 +10,9 @@ mod sound;
 mod spectrogram;
 mod terminal;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{CommandFactory, Parser};
@@ -31,7 +33,17 @@ pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.global.color.write_global();
     let terminal = Terminal::new(&cli.global);
-    let exit_code = match run(cli, &terminal) {
+    // A fault in a decoder is caught where it happens, and told as an error of the file; nothing else is printed of it.
+    // One that comes through to here is a fault of ours, and is told in one place, as all errors are.
+    static FAULT: Mutex<String> = Mutex::new(String::new());
+    panic::set_hook(Box::new(|info| {
+        if let Ok(mut fault) = FAULT.lock() {
+            *fault = info.to_string();
+        }
+    }));
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| run(cli, &terminal)));
+    let fault = |_| Err(Failure::Fault(FAULT.lock().map_or_else(|_| String::new(), |fault| fault.clone())));
+    let exit_code = match outcome.unwrap_or_else(fault) {
         Ok(exit_code) => exit_code,
         Err(failure) => {
             terminal.failure(&failure);

@@ -37,7 +37,7 @@ pub(super) type Activations = [f32; TILE];
 
 /// Entries of W and H that are not 0 stay at or above it, so that nothing becomes subnormal.
 pub(super) const FLOOR: f32 = 1e-16;
-/// Entries that are learned stay at or below it, so that no product overflows; V has mean 1 and at most 1e12 entries.
+/// Entries of W and H stay at or below it, so that no product overflows, and far above what a V of mean 1 asks for.
 const CEILING: f32 = 1e18;
 /// Added to WH: below anything that the floor lets through and V / WH needs, and it makes padding come out as 0 / EPS.
 const EPS: f32 = 1e-20;
@@ -118,9 +118,9 @@ pub(super) fn pack_activations(h: ArrayView2<'_, f32>, scales: &[f64]) -> Vec<Ac
     packed
 }
 
-/// A start value: zeros stay zero, all others are at or above the floor.
+/// A given value: zeros stay zero, all others lie between floor and ceiling.
 fn lift(x: f64) -> f32 {
-    if x > 0.0 { x.clamp(f64::from(FLOOR), f64::from(f32::MAX)) as f32 } else { 0.0 }
+    if x > 0.0 { x.clamp(f64::from(FLOOR), f64::from(CEILING)) as f32 } else { 0.0 }
 }
 
 /// `x * gain`, kept at or above the floor unless x is 0.

@@ -89,3 +89,18 @@ fn iterations_to(target: f64, curve: &[(usize, f64)]) -> usize {
     // A standstill gives infinity or NaN.
     if iterations < CHECK_EVERY as f64 { (iterations.ceil() as usize).max(1) } else { CHECK_EVERY }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_come_closer_near_the_target() {
+        assert_eq!(iterations_to(50.0, &[(0, 100.0)]), CHECK_EVERY, "nothing is known yet");
+        let falling = [(0, 100.0), (10, 90.0)];
+        for (target, expected) in [(20.0, CHECK_EVERY), (86.5, 4), (90.0 - 1e-9, 1)] {
+            assert_eq!(iterations_to(target, &falling), expected, "to {target}");
+        }
+        assert_eq!(iterations_to(50.0, &[(0, 100.0), (10, 100.0)]), CHECK_EVERY, "at a standstill");
+    }
+}

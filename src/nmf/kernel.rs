@@ -41,9 +41,11 @@ pub(super) const FLOOR: f32 = 1e-16;
 const CEILING: f32 = 1e18;
 /// Added to WH: below anything that the floor lets through and V / WH needs, and it makes padding come out as 0 / EPS.
 const EPS: f32 = 1e-20;
-/// Bytes of W and of quotients that the H phase goes over twice: two thirds of a first-level cache of 32 KiB, the rest
-/// is for the sums.
-const NEAR_BYTES: usize = 20 << 10;
+/// Bytes of W and of quotients that the H phase goes over twice: more than the first-level cache holds, as it costs
+/// less to read W again from the second level than to save and restore the sums more often.
+const NEAR_BYTES: usize = 40 << 10;
+/// Tiles from the one at work to the one that is fetched meanwhile, in the H phase: 400 to 6000 cycles.
+const PREFETCH: usize = 6;
 /// Tiles to do the H phase, then the W phase on: V's part (200 kB at 1025 bins) is read from the second-level cache
 /// the second time.
 pub(super) const BLOCK: usize = 8;
@@ -62,8 +64,10 @@ pub(super) fn pack_columns(v: ArrayView2<'_, f32>, scale: f64) -> Vec<Tile> {
             let first_bin = bins * PANEL;
             let part =
                 v.slice(s![first_bin..n_bins.min(first_bin + PANEL), first_frame..n_frames.min(first_frame + TILE)]);
-            for ((bin, frame), &x) in part.indexed_iter() {
-                tile[frame][bin / 8].0[bin % 8] = (f64::from(x) * scale) as f32;
+            for (bin, row) in part.outer_iter().enumerate() {
+                for (frame, &x) in tile.iter_mut().zip(row) {
+                    frame[bin / 8].0[bin % 8] = (f64::from(x) * scale) as f32;
+                }
             }
         }
     }
@@ -137,7 +141,7 @@ pub(super) struct Scratch {
 
 impl Scratch {
     pub(super) fn new(n_components: usize) -> Self {
-        let n_near = (NEAR_BYTES / (n_components * size_of::<Row>() + size_of::<Tile>())).clamp(1, 16);
+        let n_near = (NEAR_BYTES / (n_components * size_of::<Row>() + size_of::<Tile>())).clamp(4, 16);
         Self {
             quotients: vec![ZERO_TILE; n_near.max(BLOCK)],
             numerators: vec![[Lanes::default(); TILE]; n_components],
@@ -245,11 +249,15 @@ impl Job for ImproveH<'_> {
         if n_panels == 0 {
             return;
         }
+        let mut ahead = self.v.iter().skip(PREFETCH);
         for (v, h) in self.v.chunks_exact(n_panels).zip(self.h.chunks_exact_mut(n_components)) {
             numerators.fill([Lanes::default(); TILE]);
             for (v, w) in v.chunks(*n_near).zip(self.w.rows.chunks(*n_near * n_components)) {
-                for ((v, panel), quotient) in v.iter().zip(w.chunks_exact(n_components)).zip(quotients.iter_mut()) {
-                    divide(s, v, product(s, panel, h), quotient);
+                for (i, (v, quotient)) in v.iter().zip(quotients.iter_mut()).enumerate() {
+                    if let Some(v) = ahead.next() {
+                        s.prefetch(v);
+                    }
+                    divide(s, v, product(s, &w[i * n_components..][..n_components], h), quotient);
                 }
                 let quotients = &quotients[..v.len()];
                 let (pairs, rest) = numerators.as_chunks_mut::<2>();
@@ -289,14 +297,18 @@ impl<const DIVERGENCE: bool> Job for GatherW<'_, DIVERGENCE> {
         let n_panels = self.w.rows.len() / n_components;
         let n_tiles = self.h.len() / n_components;
         let quotients = &mut self.scratch.quotients[..n_tiles];
-        let panels = self.w.rows.chunks_exact(n_components).zip(self.numerators.chunks_exact_mut(n_components));
         // Groups of at most 6 components, as equal as can be: 8 are 4 + 4, not 6 + 2.
         let n_groups = n_components.div_ceil(6);
+        let (size, n_larger) = (n_components / n_groups, n_components % n_groups);
+        let panels = self.w.rows.chunks_exact(n_components).zip(self.numerators.chunks_exact_mut(n_components));
         let mut total = 0.0;
-        for (i, (panel, numerators)) in panels.enumerate() {
-            let tiles = self.v.iter().skip(i).step_by(n_panels);
-            for ((v, h), quotient) in tiles.zip(self.h.chunks_exact(n_components)).zip(quotients.iter_mut()) {
-                let y = product(s, panel, h);
+        for (panel_idx, (panel, numerators)) in panels.enumerate() {
+            for (i, quotient) in quotients.iter_mut().enumerate() {
+                let v = &self.v[i * n_panels + panel_idx];
+                if let Some(v) = self.v.get(i * n_panels + panel_idx + 1) {
+                    s.prefetch(v);
+                }
+                let y = product(s, panel, &self.h[i * n_components..][..n_components]);
                 divide(s, v, y, quotient);
                 if DIVERGENCE {
                     total += diverge(s, v, y, quotient);
@@ -304,7 +316,7 @@ impl<const DIVERGENCE: bool> Job for GatherW<'_, DIVERGENCE> {
             }
             let (mut k, mut rest) = (0, numerators);
             for group in 0..n_groups {
-                let size = (n_components + group) / n_groups;
+                let size = size + usize::from(group < n_larger);
                 let (sums, others) = rest.split_at_mut(size);
                 match size {
                     1 => gather_w::<S, 1>(s, quotients, self.h, n_components, k, sums),
@@ -411,8 +423,8 @@ fn gather_h<S: Simd, const N: usize>(
             sums[j][f] = s.load(&numerators[j][f]);
         }
     }
-    for (panel, quotient) in w.chunks_exact(n_components).zip(quotients) {
-        let panel = &panel[k..k + N];
+    for (i, quotient) in quotients.iter().enumerate() {
+        let panel = &w[i * n_components + k..][..N];
         for half in 0..2 {
             let mut w = [s.splat(0.0); N];
             for j in 0..N {
@@ -447,8 +459,8 @@ fn gather_w<S: Simd, const N: usize>(
     for (sum, row) in sums.iter_mut().zip(numerators.iter()) {
         *sum = [s.load(&row[0]), s.load(&row[1])];
     }
-    for (quotient, h) in quotients.iter().zip(h.chunks_exact(n_components)) {
-        let h = &h[k..k + N];
+    for (i, quotient) in quotients.iter().enumerate() {
+        let h = &h[i * n_components + k..][..N];
         for f in 0..TILE {
             let q = [s.load(&quotient[f][0]), s.load(&quotient[f][1])];
             for j in 0..N {
@@ -519,6 +531,9 @@ trait Simd: Copy {
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// a b + c
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// Asks for a tile to be brought near; V is too long for the nearer caches, and its division comes too late to hide
+    /// the wait.
+    fn prefetch(self, _: &Tile) {}
     /// The sum of the eight.
     fn sum(self, a: Self::V) -> f32;
     /// e and m, where x = 2^e m and 2/3 <= m < 4/3, for positive normal x.
@@ -610,7 +625,7 @@ pub(super) use avx2::Avx2;
 mod avx2 {
     use std::arch::x86_64::*;
 
-    use super::{Job, Lanes, Simd, TWO_THIRDS};
+    use super::{Job, Lanes, Simd, TWO_THIRDS, Tile};
 
     /// Proof that the processor has AVX2 and FMA: only [`Avx2::detect`] makes one.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -679,6 +694,13 @@ mod avx2 {
         fn mul_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {
             // SAFETY: `self` proves FMA.
             unsafe { _mm256_fmadd_ps(a, b, c) }
+        }
+        #[inline(always)]
+        fn prefetch(self, tile: &Tile) {
+            for row in tile {
+                // SAFETY: a hint, without effect on memory, at the address of a reference.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(row.as_ptr().cast()) }
+            }
         }
         #[inline(always)]
         fn sum(self, a: __m256) -> f32 {

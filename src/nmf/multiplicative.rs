@@ -368,3 +368,360 @@ pub mod bench {
         if is_portable { Kernel::Portable } else { Kernel::detect() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use ndarray::{Array1, Axis};
+    use proptest::prelude::*;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+    use crate::nmf::{Divergence, Factor, NmfConfig, Part, Solver, StopReason, divergence, fit, fit_with, transform};
+
+    const SOLVERS: [Solver; 2] = [Solver::Mu, Solver::MuExtrapolated];
+
+    /// Numbers from 0.05 to 1.05, and as many zeros as asked for.
+    fn noise(shape: (usize, usize), zeros: f64, seed: u64) -> Array2<f32> {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+        Array2::from_shape_simple_fn(shape, || {
+            let x = 0.05 + rng.random::<f32>();
+            if rng.random_bool(zeros) { 0.0 } else { x }
+        })
+    }
+
+    fn plain(kernel: Kernel, v: &Array2<f32>, w: &Array2<f32>, h: &Array2<f32>) -> Multiplicative {
+        let free = vec![true; w.ncols()];
+        let mean = v.iter().map(|&x| f64::from(x)).sum::<f64>() / v.len() as f64;
+        Multiplicative::new(kernel, v.view(), mean, (w.clone(), h.clone()), (free.clone(), free), false)
+    }
+
+    fn seeded(w: &Array2<f32>, h: &Array2<f32>, solver: Solver, max_iter: usize) -> NmfConfig {
+        NmfConfig {
+            n_components: w.ncols(),
+            solver,
+            dictionary: Factor::Seed(w.clone()),
+            activations: Factor::Seed(h.clone()),
+            max_iter,
+            tol: 0.0,
+            ..NmfConfig::default()
+        }
+    }
+
+    /// W <- W * ((V / WH) H^T) / (1 H^T), then H <- H * (W^T (V / WH)) / (W^T 1), entry by entry in f64.
+    fn by_the_formulas(v: &Array2<f32>, w: &Array2<f32>, h: &Array2<f32>, n_iter: usize) -> (Array2<f64>, Array2<f64>) {
+        let (mut w, mut h) = (w.mapv(f64::from), h.mapv(f64::from));
+        let ((n_bins, n_frames), n_components) = (v.dim(), w.ncols());
+        let ratio = |w: &Array2<f64>, h: &Array2<f64>, i: usize, j: usize| {
+            let y: f64 = (0..n_components).map(|k| w[[i, k]] * h[[k, j]]).sum();
+            // A silent row or column gives 0 / 0.
+            f64::from(v[[i, j]]) / y.max(1e-30)
+        };
+        for _ in 0..n_iter {
+            let old = w.clone();
+            for ((i, k), w) in w.indexed_iter_mut() {
+                let up: f64 = (0..n_frames).map(|j| ratio(&old, &h, i, j) * h[[k, j]]).sum();
+                *w *= up / h.row(k).sum().max(1e-30);
+            }
+            let old = h.clone();
+            for ((k, j), h) in h.indexed_iter_mut() {
+                let up: f64 = (0..n_bins).map(|i| ratio(&w, &old, i, j) * w[[i, k]]).sum();
+                *h *= up / w.column(k).sum().max(1e-30);
+            }
+        }
+        (w, h)
+    }
+
+    fn assert_close(what: &str, got: &Array2<f32>, expected: &Array2<f64>, tolerance: f64) {
+        assert_eq!(got.dim(), expected.dim(), "{what}");
+        let largest = expected.iter().fold(0.0, |a: f64, &b| a.max(b));
+        for ((at, &got), &expected) in got.indexed_iter().zip(expected) {
+            let gap = (f64::from(got) - expected).abs();
+            assert!(gap <= tolerance * (expected + 1e-3 * largest), "{what} at {at:?}: {got}, expected {expected}");
+        }
+    }
+
+    fn assert_finite(what: &str, x: &Array2<f32>) {
+        assert!(x.iter().all(|x| x.is_finite() && *x >= 0.0), "{what} has an entry that is negative or not finite");
+    }
+
+    fn bits(x: &Array2<f32>) -> Vec<u32> {
+        x.iter().map(|x| x.to_bits()).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn iterations_follow_the_formulas(
+            (n_bins, n_frames, n_components) in (1usize..50, 1usize..120, 1usize..20),
+            n_iter in 1usize..4,
+            seed: u64,
+        ) {
+            let v = noise((n_bins, n_frames), 0.2, seed);
+            let (w, h) = (noise((n_bins, n_components), 0.0, seed ^ 1), noise((n_components, n_frames), 0.0, seed ^ 2));
+            prop_assume!(v.sum() > 0.0);
+            let (w_expected, h_expected) = by_the_formulas(&v, &w, &h, n_iter);
+            for kernel in [Kernel::detect(), Kernel::Portable] {
+                let mut solve = plain(kernel, &v, &w, &h);
+                solve.check();
+                (0..n_iter).for_each(|_| solve.iterate());
+                let (w, h) = solve.into_factors();
+                // Sums of at most 120 positive terms in f32, three iterations: some 1e-6; twenty times that is left.
+                assert_close("the dictionary", &w, &w_expected, 2e-5);
+                assert_close("the activations", &h, &h_expected, 2e-5);
+            }
+        }
+
+        #[test]
+        fn the_divergence_is_that_of_the_factors(
+            (n_bins, n_frames, n_components) in (1usize..50, 1usize..120, 1usize..12),
+            seed: u64,
+        ) {
+            let v = noise((n_bins, n_frames), 0.3, seed);
+            for solver in SOLVERS {
+                let config = NmfConfig { n_components, solver, max_iter: 7, seed, ..NmfConfig::default() };
+                let found = fit(v.view(), &config).unwrap();
+                let y = found.dictionary.mapv(f64::from).dot(&found.activations.mapv(f64::from));
+                let kl = |v: f32, y: f64| if v > 0.0 { f64::from(v) * (f64::from(v) / y).ln() - f64::from(v) + y } else { y };
+                let expected: f64 = v.iter().zip(&y).map(|(&v, &y)| kl(v, y)).sum();
+                // Rounding of single entries is 1e-7 of V; in a small matrix, or where the fit is near, it does not
+                // average out.
+                let tolerance = 2e-7 * (expected + f64::from(v.sum()));
+                prop_assert!((found.divergence - expected).abs() <= tolerance, "{} for {expected}", found.divergence);
+            }
+        }
+
+        #[test]
+        fn the_divergence_never_rises(
+            (n_bins, n_frames, n_components) in (1usize..40, 1usize..80, 1usize..10),
+            zeros in 0.0..0.9,
+            seed: u64,
+        ) {
+            let v = noise((n_bins, n_frames), zeros, seed);
+            for solver in SOLVERS {
+                let config = NmfConfig { n_components, solver, max_iter: 150, tol: 0.0, seed, ..NmfConfig::default() };
+                let found = fit(v.view(), &config).unwrap();
+                for step in found.divergence_curve.windows(2) {
+                    // Rounding: 1e-6 of the divergence, and 2e-7 of V where the fit is exact.
+                    let highest = step[0].1 * (1.0 + 1e-6) + 2e-7 * f64::from(v.sum());
+                    prop_assert!(step[1].1 <= highest, "{solver:?}: {:?} after {:?}", step[1], step[0]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn any_shape_follows_the_formulas() {
+        for (n_bins, n_frames, n_components) in
+            [(1, 700, 3), (700, 1, 3), (1, 1, 1), (300, 7, 130), (16, 6, 6), (17, 7, 7), (33, 900, 5), (9, 50, 300)]
+        {
+            let v = noise((n_bins, n_frames), 0.1, 1);
+            let (w, h) = (noise((n_bins, n_components), 0.0, 2), noise((n_components, n_frames), 0.0, 3));
+            let (w_expected, h_expected) = by_the_formulas(&v, &w, &h, 2);
+            let found = fit(v.view(), &seeded(&w, &h, Solver::Mu, 2)).unwrap();
+            let shape = format!("{n_bins} x {n_frames}, {n_components} components");
+            // Sums of up to 900 terms.
+            assert_close(&shape, &found.dictionary, &w_expected, 5e-5);
+            assert_close(&shape, &found.activations, &h_expected, 5e-5);
+        }
+    }
+
+    #[test]
+    fn matrices_of_all_layouts_give_the_same_bits() {
+        let v = noise((40, 70), 0.1, 1);
+        let time_major = v.t().as_standard_layout().into_owned();
+        let config = NmfConfig::default();
+        assert_eq!(fit(v.view(), &config).unwrap(), fit(time_major.t(), &config).unwrap());
+    }
+
+    #[test]
+    fn factors_are_finite_whatever_the_input() {
+        let ordinary = noise((20, 50), 0.1, 1);
+        let column = noise((20, 1), 0.0, 2);
+        let row = noise((1, 50), 0.0, 3);
+        let mut single = Array2::zeros((20, 50));
+        single[[3, 4]] = f32::MAX;
+        let mut holes = ordinary.clone();
+        holes.slice_mut(s![5..9, ..]).fill(0.0);
+        holes.slice_mut(s![.., 10..30]).fill(0.0);
+        let cases = [
+            ("zeros", Array2::zeros((20, 50))),
+            ("very soft", &ordinary * 1e-30),
+            ("subnormal", &ordinary * 1e-41),
+            ("very loud", &ordinary * 1e30),
+            ("the loudest", Array2::from_elem((20, 50), f32::MAX)),
+            ("one entry", single),
+            ("rank one", column.dot(&row)),
+            ("zero rows and columns", holes),
+            ("no columns", Array2::zeros((20, 0))),
+            ("no rows", Array2::zeros((0, 50))),
+        ];
+        for (name, v) in cases {
+            for solver in SOLVERS {
+                let config = NmfConfig { n_components: 25, solver, max_iter: 60, tol: 0.0, ..NmfConfig::default() };
+                let found = fit(v.view(), &config).unwrap();
+                assert_finite(name, &found.dictionary);
+                assert_finite(name, &found.activations);
+                let first = found.divergence_curve[0].1;
+                assert!(found.divergence.is_finite() && found.divergence <= first, "{name}: {}", found.divergence);
+            }
+        }
+    }
+
+    #[test]
+    fn silence_gives_zeros() {
+        let mut v = noise((20, 50), 0.0, 1);
+        v.slice_mut(s![.., 10..30]).fill(0.0);
+        for solver in SOLVERS {
+            let config = NmfConfig { solver, max_iter: 20, tol: 0.0, ..NmfConfig::default() };
+            let found = fit(v.view(), &config).unwrap();
+            assert!(found.activations.slice(s![.., 10..30]).iter().all(|&h| h == 0.0), "silent frames");
+            let found = fit(Array2::zeros((20, 50)).view(), &config).unwrap();
+            assert!(found.activations.iter().all(|&h| h == 0.0), "silence throughout");
+            assert!(found.divergence.abs() < 1e-9, "{}", found.divergence);
+        }
+    }
+
+    #[test]
+    fn scaling_the_matrix_scales_the_divergence_and_the_activations() {
+        let v = noise((30, 90), 0.2, 1);
+        let (w, h) = (noise((30, 4), 0.0, 2), noise((4, 90), 0.0, 3));
+        for solver in SOLVERS {
+            let config = seeded(&w, &h, solver, 40);
+            let reference = fit(v.view(), &config).unwrap();
+            // A power of two changes no digit.
+            for exponent in [-90, 40] {
+                let scale = 2.0f32.powi(exponent);
+                let found = fit((&v * scale).view(), &seeded(&w, &(&h * scale), solver, 40)).unwrap();
+                assert_eq!(found.dictionary, reference.dictionary, "2^{exponent}");
+                assert_eq!(found.activations, &reference.activations * scale, "2^{exponent}");
+                assert_eq!(found.divergence, reference.divergence * f64::from(scale), "2^{exponent}");
+            }
+        }
+    }
+
+    #[test]
+    fn permuting_rows_permutes_the_dictionary() {
+        let v = noise((35, 80), 0.1, 1);
+        let (w, h) = (noise((35, 5), 0.0, 2), noise((5, 80), 0.0, 3));
+        let order: Vec<usize> = (0..35).map(|i| (i * 12) % 35).collect();
+        let found = fit(v.view(), &seeded(&w, &h, Solver::Mu, 10)).unwrap();
+        let (v, w) = (v.select(Axis(0), &order), w.select(Axis(0), &order));
+        let permuted = fit(v.view(), &seeded(&w, &h, Solver::Mu, 10)).unwrap();
+        let expected = found.dictionary.select(Axis(0), &order).mapv(f64::from);
+        // Sums over bins are taken in another order, ten times.
+        assert_close("the dictionary", &permuted.dictionary, &expected, 1e-4);
+    }
+
+    #[test]
+    fn any_number_of_threads_gives_the_same_bits() {
+        let v = noise((60, 500), 0.1, 1);
+        for solver in SOLVERS {
+            let config = NmfConfig { n_components: 7, solver, max_iter: 30, ..NmfConfig::default() };
+            let found = [1, 2, 3].map(|n_threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+                pool.install(|| fit(v.view(), &config).unwrap())
+            });
+            assert_eq!(found[0], found[1], "{solver:?}, 1 and 2 threads");
+            assert_eq!(found[0], found[2], "{solver:?}, 1 and 3 threads");
+        }
+    }
+
+    #[test]
+    fn portable_and_detected_instructions_agree() {
+        let v = noise((70, 200), 0.1, 1);
+        let (w, h) = (noise((70, 11), 0.0, 2), noise((11, 200), 0.0, 3));
+        let [(detected, a), (portable, b)] = [Kernel::detect(), Kernel::Portable].map(|kernel| {
+            let mut solve = plain(kernel, &v, &w, &h);
+            solve.check();
+            (0..20).for_each(|_| solve.iterate());
+            let divergence = solve.check();
+            (solve.into_factors(), divergence)
+        });
+        assert!((a - b).abs() < 1e-6 * b, "divergence: {a} and {b}");
+        // A multiply-add rounds once, a product and a sum twice.
+        assert_close("the dictionary", &detected.0, &portable.0.mapv(f64::from), 1e-4);
+        assert_close("the activations", &detected.1, &portable.1.mapv(f64::from), 1e-4);
+    }
+
+    #[test]
+    fn fixed_factors_keep_every_bit() {
+        // Out of reach of any scale that suits V.
+        let w = noise((20, 3), 0.3, 1) * 3e-33;
+        let h = noise((3, 50), 0.3, 2) * 7e31;
+        let v = noise((20, 50), 0.1, 3);
+        for solver in SOLVERS {
+            let config = NmfConfig { n_components: 3, solver, max_iter: 30, ..NmfConfig::default() };
+            let found = transform(v.view(), w.clone(), &config).unwrap();
+            assert_eq!(bits(&found.dictionary), bits(&w), "{solver:?}");
+            assert!(found.divergence < 0.5 * found.divergence_curve[0].1, "{solver:?}: {}", found.divergence);
+
+            let fixed = NmfConfig { activations: Factor::Fixed(h.clone()), ..config };
+            let found = fit(v.view(), &fixed).unwrap();
+            assert_eq!(bits(&found.activations), bits(&h), "{solver:?}");
+            assert!(found.divergence < 0.5 * found.divergence_curve[0].1, "{solver:?}: {}", found.divergence);
+
+            let both = NmfConfig { dictionary: Factor::Fixed(w.clone()), ..fixed };
+            let found = fit(v.view(), &both).unwrap();
+            assert_eq!((bits(&found.dictionary), bits(&found.activations)), (bits(&w), bits(&h)), "{solver:?}");
+        }
+    }
+
+    #[test]
+    fn fixed_components_keep_every_bit_and_the_others_learn() {
+        let v = noise((20, 50), 0.1, 3);
+        let template = Array1::from_shape_fn(20, |i| 1e-3 + i as f32);
+        let mut envelope = Array1::from_elem(50, 0.3);
+        envelope.slice_mut(s![20..]).fill(0.0);
+        for solver in SOLVERS {
+            let config = NmfConfig {
+                n_components: 3,
+                solver,
+                dictionary: Factor::PerComponent(vec![Part::Fixed(template.clone()), Part::Free, Part::Free]),
+                activations: Factor::PerComponent(vec![Part::Free, Part::Seed(envelope.clone()), Part::Free]),
+                ..NmfConfig::default()
+            };
+            let found = fit(v.view(), &config).unwrap();
+            assert_eq!(found.dictionary.column(0), template, "{solver:?}");
+            let seeded = found.activations.row(1);
+            assert!(seeded.slice(s![20..]).iter().all(|&h| h == 0.0), "{solver:?}: zeros of a seed stay zero");
+            assert!(seeded.slice(s![..20]).iter().any(|&h| h != 0.3), "{solver:?}: a seed learns");
+            assert!(found.divergence < found.divergence_curve[0].1, "{solver:?}: {}", found.divergence);
+        }
+    }
+
+    #[test]
+    fn extrapolation_reaches_the_same_divergence_sooner() {
+        let v = noise((60, 20), 0.0, 1).dot(&noise((20, 300), 0.6, 2));
+        let plain = fit(v.view(), &NmfConfig { solver: Solver::Mu, tol: 0.0, ..NmfConfig::default() }).unwrap();
+        let config = NmfConfig { tol: 0.0, target_divergence: Some(plain.divergence), ..NmfConfig::default() };
+        let found = fit(v.view(), &config).unwrap();
+        assert_eq!(found.stop_reason, StopReason::TargetReached);
+        assert!(found.divergence <= plain.divergence, "{} <= {}", found.divergence, plain.divergence);
+        assert!(found.n_iter < 150, "{} iterations, {} without", found.n_iter, plain.n_iter);
+    }
+
+    #[test]
+    fn a_cancelled_fit_reports_the_divergence_of_its_factors() {
+        let v = noise((30, 60), 0.1, 1);
+        for solver in SOLVERS {
+            let mut stop_at_7 = |progress: crate::nmf::Progress| {
+                if progress.iteration == 7 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            let config = NmfConfig { solver, ..NmfConfig::default() };
+            let found = fit_with(v.view(), &config, &mut stop_at_7).unwrap();
+            assert_eq!((found.n_iter, found.stop_reason), (7, StopReason::Cancelled));
+            let expected = divergence(v.view(), found.product().view(), Divergence::KullbackLeibler);
+            assert!((found.divergence - expected).abs() < 1e-5 * expected, "{} for {expected}", found.divergence);
+        }
+    }
+
+    #[test]
+    fn powers_of_two_are_found_down_to_the_smallest_number() {
+        assert_eq!([1.0, 1.9, 2.0, 0.75].map(power_of_two), [1.0, 1.0, 2.0, 0.5]);
+        assert_eq!(power_of_two(0.0), 1.0);
+        assert_eq!(power_of_two(f64::from(f32::from_bits(1))), 2.0f64.powi(-149));
+    }
+}

@@ -2,11 +2,12 @@
 //!
 //! Plain Kullback-Leibler fits have a faster kernel of their own; this is the general form.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Zip};
+use ndarray::{Array1, Array2, ArrayView2, Zip};
 
 use super::Solver;
-use super::data::{Block, Data, column_sums, sum_in_order};
+use super::data::{Block, Data, column_sums, pack_activations, pack_dictionary, pack_frames};
 use super::driver::Solve;
+use super::kernel::{Lanes, Panels, TILE, Tile, ZERO_TILE};
 use super::penalty::{Penalties, exponent};
 
 /// Entries below it become 0, so that nothing is subnormal; V has a mean of 1.
@@ -86,12 +87,15 @@ impl<'a> BetaMu<'a> {
     pub(super) fn step_activations(&mut self) {
         let Self { data, w, h, free_h, penalties, exponent_h, .. } = self;
         let changes = penalties.continuity(h);
-        let sums = column_sums(w);
-        let slopes_of = penalties.activation_slopes(&sums, w.nrows());
-        let gram = (data.beta == 2.0 && !data.is_weighted()).then(|| w.t().dot(w));
+        let dictionary = Dictionary {
+            panels: pack_dictionary(w),
+            gram: (data.beta == 2.0 && !data.is_weighted()).then(|| w.t().dot(w)),
+            sums: column_sums(w),
+        };
+        let slopes_of = penalties.activation_slopes(&dictionary.sums, w.nrows());
         let l2 = penalties.l2_h as f32;
         data.for_each_block(h, |block, mut rows| {
-            let terms = activation_terms(block, w, &rows, data.beta, gram.as_ref(), &sums);
+            let terms = activation_terms(data, block, &dictionary, rows.view());
             let mut slopes = vec![0.0; rows.ncols()];
             for (i, mut row) in rows.rows_mut().into_iter().enumerate() {
                 slopes_of(row.view(), &mut slopes);
@@ -202,41 +206,52 @@ pub(super) fn dictionary_terms(data: &Data<'_>, w: &Array2<f32>, h: &Array2<f32>
     if data.beta == 2.0 && !data.is_weighted() {
         return Terms { numerator: data.times_activations(h), denominator: w.dot(&h.t().dot(h)) };
     }
-    let shape = w.dim();
+    let k = w.ncols();
     let has_denominator = needs_denominator(data.beta, data.is_weighted());
+    let panels = pack_dictionary(w);
     let parts = data.map_chunks(
-        || (Array2::zeros(shape), Array2::zeros(if has_denominator { shape } else { (0, 0) })),
+        || (data.zero_panels(k), if has_denominator { data.zero_panels(k) } else { Vec::new() }),
         |(numerator, denominator), block| {
-            let (n, d) = block_terms(data.model(block, w, h), block, data.beta);
-            let h = h.slice(ndarray::s![block.columns.clone(), ..]);
-            ndarray::linalg::general_mat_mul(1.0, &n.t(), &h, 1.0, numerator);
+            let h = pack_activations(block, h);
+            let (n, d) = block_terms(data.model(block, &panels, &h), block, data.beta);
+            data.kernel.gather_onto_w(&n, &h, k, numerator);
             if let Some(d) = d {
-                ndarray::linalg::general_mat_mul(1.0, &d.t(), &h, 1.0, denominator);
+                data.kernel.gather_onto_w(&d, &h, k, denominator);
             }
         },
     );
     let (numerators, denominators): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-    let denominator =
-        if has_denominator { sum_in_order(denominators, shape) } else { constant_rows(&column_sums(h), shape) };
-    Terms { numerator: sum_in_order(numerators, shape), denominator }
+    let denominator = if has_denominator {
+        data.sum_panels(denominators, k)
+    } else {
+        let sums = column_sums(h);
+        Array2::from_shape_fn(w.dim(), |(_, k)| sums[k] as f32)
+    };
+    Terms { numerator: data.sum_panels(numerators, k), denominator }
 }
 
-/// For H, frames of the block x K: W^T (V (WH)^(beta-2)) and W^T (WH)^(beta-1), transposed. `gram` is W^T W where the
-/// Euclidean shortcut applies, `sums` the column sums of W.
-pub(super) fn activation_terms(
-    block: &Block,
-    w: &Array2<f32>,
-    h: &ArrayViewMut2<'_, f32>,
-    beta: f32,
-    gram: Option<&Array2<f32>>,
-    sums: &Array1<f64>,
-) -> Terms {
-    if let Some(gram) = gram {
-        return Terms { numerator: block.v.dot(w), denominator: h.dot(gram) };
+/// W as the steps of H need it.
+struct Dictionary {
+    panels: Panels,
+    /// W^T W, where the Euclidean shortcut applies.
+    gram: Option<Array2<f32>>,
+    sums: Array1<f64>,
+}
+
+/// For H, frames of the block x K: W^T (V (WH)^(beta-2)) and W^T (WH)^(beta-1), transposed.
+fn activation_terms(data: &Data<'_>, block: &Block, w: &Dictionary, h: ArrayView2<'_, f32>) -> Terms {
+    let (kernel, k) = (data.kernel, h.ncols());
+    let gathered = |x: &[Tile]| {
+        let mut sums = vec![[0.0; TILE]; block.n_tiles() * k];
+        kernel.gather_onto_h(&w.panels, x, &mut sums);
+        Array2::from_shape_fn(h.dim(), |(frame, k_idx)| sums[frame / TILE * k + k_idx][frame % TILE])
+    };
+    if let Some(gram) = &w.gram {
+        return Terms { numerator: gathered(&block.v), denominator: h.dot(gram) };
     }
-    let model = super::data::product(&h.view(), w, super::divergence::lift(beta));
-    let (n, d) = block_terms(model, block, beta);
-    Terms { numerator: n.dot(w), denominator: d.map_or_else(|| constant_rows(sums, h.dim()), |d| d.dot(w)) }
+    let (n, d) = block_terms(data.model(block, &w.panels, &pack_frames(h)), block, data.beta);
+    let sums = || Array2::from_shape_fn(h.dim(), |(_, k)| w.sums[k] as f32);
+    Terms { numerator: gathered(&n), denominator: d.map_or_else(sums, |d| gathered(&d)) }
 }
 
 /// Whether (WH)^(beta-1) times the weights is anything but ones.
@@ -245,56 +260,66 @@ fn needs_denominator(beta: f32, is_weighted: bool) -> bool {
 }
 
 /// V y^(beta-2) and y^(beta-1), times the weights, from y = WH; no second where it is all ones.
-fn block_terms(mut y: Array2<f32>, block: &Block, beta: f32) -> (Array2<f32>, Option<Array2<f32>>) {
+fn block_terms(mut y: Vec<Tile>, block: &Block, beta: f32) -> (Vec<Tile>, Option<Vec<Tile>>) {
     if !needs_denominator(beta, block.weights.is_some()) {
-        Zip::from(&mut y).and(&block.v).for_each(|y, &v| *y = v / *y);
+        for (y, v) in lanes_mut(&mut y).zip(lanes(&block.v)) {
+            for i in 0..8 {
+                y.0[i] = v.0[i] / y.0[i];
+            }
+        }
         return (y, None);
     }
-    let mut d = Array2::zeros(y.dim());
-    let powers = Zip::from(&mut y).and(&mut d).and(&block.v);
     // The powers that sound is worked with have forms that vectorize.
-    if beta == 0.0 {
-        powers.for_each(|y, d, &v| {
-            *d = 1.0 / *y;
-            *y = v * *d * *d;
-        });
+    let mut d = if beta == 0.0 {
+        powers(&mut y, &block.v, |y, v| (v / (y * y), 1.0 / y))
     } else if beta == 0.5 {
-        powers.for_each(|y, d, &v| {
-            *d = 1.0 / y.sqrt();
-            *y = v * *d / *y;
-        });
+        powers(&mut y, &block.v, |y, v| {
+            let d = 1.0 / y.sqrt();
+            (v * d / y, d)
+        })
     } else if beta == 1.0 {
-        powers.for_each(|y, d, &v| {
-            *d = 1.0;
-            *y = v / *y;
-        });
+        powers(&mut y, &block.v, |y, v| (v / y, 1.0))
     } else if beta == 1.5 {
-        powers.for_each(|y, d, &v| {
-            *d = y.sqrt();
-            *y = v / *d;
-        });
+        powers(&mut y, &block.v, |y, v| (v / y.sqrt(), y.sqrt()))
     } else if beta == 2.0 {
-        powers.for_each(|y, d, &v| {
-            *d = *y;
-            *y = v;
-        });
+        powers(&mut y, &block.v, |y, v| (v, y))
     } else if beta == 3.0 {
-        powers.for_each(|y, d, &v| {
-            *d = *y * *y;
-            *y *= v;
-        });
+        powers(&mut y, &block.v, |y, v| (v * y, y * y))
     } else {
-        powers.for_each(|y, d, &v| {
+        powers(&mut y, &block.v, |y, v| {
             let power = y.powf(beta - 2.0);
-            *d = power * *y;
-            *y = v * power;
-        });
-    }
+            (v * power, y * power)
+        })
+    };
     if let Some(weights) = &block.weights {
-        y *= weights;
-        d *= weights;
+        for x in [&mut y, &mut d] {
+            for (x, weight) in lanes_mut(x).zip(lanes(weights)) {
+                for i in 0..8 {
+                    x.0[i] *= weight.0[i];
+                }
+            }
+        }
     }
     (y, Some(d))
+}
+
+/// Replaces y by the first of `of(y, v)`, and returns the second.
+fn powers(y: &mut [Tile], v: &[Tile], of: impl Fn(f32, f32) -> (f32, f32)) -> Vec<Tile> {
+    let mut second = vec![ZERO_TILE; y.len()];
+    for ((y, second), v) in lanes_mut(y).zip(lanes_mut(&mut second)).zip(lanes(v)) {
+        for i in 0..8 {
+            (y.0[i], second.0[i]) = of(y.0[i], v.0[i]);
+        }
+    }
+    second
+}
+
+fn lanes(tiles: &[Tile]) -> impl Iterator<Item = &Lanes> {
+    tiles.iter().flatten().flatten()
+}
+
+fn lanes_mut(tiles: &mut [Tile]) -> impl Iterator<Item = &mut Lanes> {
+    tiles.iter_mut().flatten().flatten()
 }
 
 /// x (numerator / denominator)^exponent, kept within what f32 can multiply further; 0 stays 0.
@@ -313,10 +338,4 @@ pub(super) fn power(x: f32, exponent: f32) -> f32 {
     } else {
         x.powf(exponent)
     }
-}
-
-fn constant_rows(row: &Array1<f64>, shape: (usize, usize)) -> Array2<f32> {
-    let row = row.mapv(|x| x as f32);
-    let view: ArrayView1<'_, f32> = row.view();
-    view.broadcast(shape).map(|x: ArrayView2<'_, f32>| x.to_owned()).unwrap_or_else(|| Array2::zeros(shape))
 }

@@ -1,16 +1,16 @@
-//! V as the general solvers see it: time-major blocks of columns, scaled to a mean of about 1.
+//! V as the general solvers see it: blocks of columns, packed for the kernel and scaled to a mean of about 1.
 //! Holds no copy of V; a solver works through its blocks, and V / WH exists for one block at a time.
 
 use std::ops::Range;
 
-use ndarray::linalg::general_mat_mul;
-use ndarray::{Array1, Array2, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
 use super::divergence::{entry, level, lift};
+use super::kernel::{self, Activations, Kernel, PANEL, Panels, Row, TILE, Tile, ZERO_ROW, ZERO_TILE};
 
-/// Columns that are worked on at once: with 1025 rows a block is 262 kB, and stays in the second-level cache.
-const BLOCK: usize = 64;
+/// Columns that are worked on at once.
+const BLOCK: usize = kernel::BLOCK * TILE;
 
 /// Pieces into which the columns are shared out, at the most. It does not depend on the number of threads, so that
 /// neither do the sums.
@@ -30,14 +30,15 @@ pub(super) struct Data<'a> {
     pub(super) beta: f32,
     /// Least entry of a block, see [`lift`].
     least: f32,
+    pub(super) kernel: Kernel,
 }
 
-/// A block of columns: everything is frames x rows.
+/// A block of columns.
 #[derive(Debug)]
 pub(super) struct Block {
     pub(super) columns: Range<usize>,
-    pub(super) v: Array2<f32>,
-    pub(super) weights: Option<Array2<f32>>,
+    pub(super) v: Vec<Tile>,
+    pub(super) weights: Option<Vec<Tile>>,
 }
 
 impl<'a> Data<'a> {
@@ -49,7 +50,7 @@ impl<'a> Data<'a> {
         let least = if beta <= 0.0 { lift(beta) } else { 0.0 };
         let scale = level(sum, count);
         let mean = if sum > 0.0 { sum / count / scale } else { 1.0 };
-        Self { v, weights, scale, mean, beta, least }
+        Self { v, weights, scale, mean, beta, least, kernel: Kernel::detect() }
     }
 
     /// The same on another scale.
@@ -100,49 +101,67 @@ impl<'a> Data<'a> {
     }
 
     fn block(&self, columns: Range<usize>) -> Block {
-        let rows_of = |x: ArrayView2<'a, f32>| x.slice_move(s![.., columns.clone()]).reversed_axes();
         let to_scale = 1.0 / self.scale;
-        let scaled = |&x: &f32| ((f64::from(x) * to_scale) as f32).max(self.least);
-        let weights = self.weights.map(|weights| rows_of(weights).as_standard_layout().into_owned());
-        let v = rows_of(self.v);
-        let mut scaled_v = Array2::zeros(v.dim());
-        ndarray::Zip::from(&mut scaled_v).and(&v).for_each(|to, from| *to = scaled(from));
+        let weights = self.weights.map(|weights| pack(weights, columns.clone(), |x| x));
+        let mut v = if (to_scale as f32).is_normal() {
+            // A power of two: f32 is as exact as f64.
+            let (to_scale, least) = (to_scale as f32, self.least);
+            pack(self.v, columns.clone(), |x| (x * to_scale).max(least))
+        } else {
+            pack(self.v, columns.clone(), |x| ((f64::from(x) * to_scale) as f32).max(self.least))
+        };
         if let Some(weights) = &weights {
-            // Missing entries may hold anything, and `max` turns NaN into `least`, but not infinity.
-            ndarray::Zip::from(&mut scaled_v).and(weights).for_each(|v, &weight| {
+            // Missing entries may hold anything.
+            for (v, weight) in numbers_mut(&mut v).zip(numbers(weights)) {
                 if weight == 0.0 {
                     *v = self.least;
                 }
-            });
+            }
         }
-        Block { columns, v: scaled_v, weights }
+        Block { columns, v, weights }
     }
 
     /// V H^T: rows x K. `h` is columns x K.
     pub(super) fn times_activations(&self, h: &Array2<f32>) -> Array2<f32> {
-        let shape = (self.n_rows(), h.ncols());
+        let k = h.ncols();
         let parts = self.map_chunks(
-            || Array2::zeros(shape),
-            |sum, block| {
-                general_mat_mul(1.0, &block.v.t(), &h.slice(s![block.columns.clone(), ..]), 1.0, sum);
-            },
+            || self.zero_panels(k),
+            |sum, block| self.kernel.gather_onto_w(&block.v, &pack_activations(block, h), k, sum),
         );
-        sum_in_order(parts, shape)
+        self.sum_panels(parts, k)
     }
 
     /// V^T W: columns x K. `w` is rows x K.
     pub(super) fn times_dictionary(&self, w: &Array2<f32>) -> Array2<f32> {
-        let mut product = Array2::zeros((self.n_columns(), w.ncols()));
-        self.for_each_block(&mut product, |block, mut part| general_mat_mul(1.0, &block.v, w, 0.0, &mut part));
+        let k = w.ncols();
+        let panels = pack_dictionary(w);
+        let mut product = Array2::zeros((self.n_columns(), k));
+        self.for_each_block(&mut product, |block, mut part| {
+            let mut sums = vec![[0.0; TILE]; block.n_tiles() * k];
+            self.kernel.gather_onto_h(&panels, &block.v, &mut sums);
+            part.indexed_iter_mut().for_each(|((frame, k_idx), x)| *x = sums[frame / TILE * k + k_idx][frame % TILE]);
+        });
         product
     }
 
+    /// Sums for W, packed as W is.
+    pub(super) fn zero_panels(&self, k: usize) -> Vec<Row> {
+        vec![ZERO_ROW; self.n_rows().div_ceil(PANEL) * k]
+    }
+
+    /// The sum of the chunks' results, from the first to the last: rows x K.
+    pub(super) fn sum_panels(&self, parts: Vec<Vec<Row>>, k: usize) -> Array2<f32> {
+        let mut sum = Array2::zeros((self.n_rows(), k));
+        for part in parts {
+            for ((row, k_idx), sum) in sum.indexed_iter_mut() {
+                *sum += part[row / PANEL * k + k_idx][row % PANEL / 8].0[row % 8];
+            }
+        }
+        sum
+    }
+
     /// Does `work` on each block and its rows of `out` (columns x anything), one chunk per job.
-    pub(super) fn for_each_block(
-        &self,
-        out: &mut Array2<f32>,
-        work: impl Fn(&Block, ndarray::ArrayViewMut2<'_, f32>) + Sync,
-    ) {
+    pub(super) fn for_each_block(&self, out: &mut Array2<f32>, work: impl Fn(&Block, ArrayViewMut2<'_, f32>) + Sync) {
         let chunk_len = self.chunk_len();
         out.axis_chunks_iter_mut(Axis(0), chunk_len).into_par_iter().enumerate().for_each(|(chunk, mut rows)| {
             let first = chunk * chunk_len;
@@ -156,42 +175,100 @@ impl<'a> Data<'a> {
     /// The divergence of V from W H, on the input's scale. `h` is columns x K.
     pub(super) fn divergence(&self, w: &Array2<f32>, h: &Array2<f32>) -> f64 {
         let beta = f64::from(self.beta);
+        let panels = pack_dictionary(w);
+        let n_panels = self.n_rows().div_ceil(PANEL);
         let sums = self.map_chunks(
             || 0.0,
             |sum: &mut f64, block| {
-                let y = self.model(block, w, h);
-                let mut add = |v: f32, y: f32, weight: f32| {
-                    *sum += f64::from(weight) * entry(f64::from(v), f64::from(y), beta);
-                };
-                match &block.weights {
-                    None => ndarray::Zip::from(&block.v).and(&y).for_each(|&v, &y| add(v, y, 1.0)),
-                    Some(weights) => ndarray::Zip::from(&block.v).and(&y).and(weights).for_each(|&v, &y, &weight| {
+                let y = self.model(block, &panels, &pack_activations(block, h));
+                for frame in 0..block.columns.len() {
+                    for bin in 0..self.n_rows() {
+                        let at = |x: &[Tile]| {
+                            f64::from(
+                                x[frame / TILE * n_panels + bin / PANEL][frame % TILE][bin % PANEL / 8].0[bin % 8],
+                            )
+                        };
+                        let weight = block.weights.as_deref().map_or(1.0, at);
                         if weight > 0.0 {
-                            add(v, y, weight);
+                            *sum += weight * entry(at(&block.v), at(&y), beta);
                         }
-                    }),
+                    }
                 }
             },
         );
         sums.iter().sum::<f64>() * self.scale.powf(beta)
     }
 
-    /// W H for one block, frames x rows, lifted above 0. `h` is columns x K.
-    pub(super) fn model(&self, block: &Block, w: &Array2<f32>, h: &Array2<f32>) -> Array2<f32> {
-        product(&h.slice(s![block.columns.clone(), ..]), w, lift(self.beta))
+    /// W H for one block, lifted above 0.
+    pub(super) fn model(&self, block: &Block, w: &Panels, h: &[Activations]) -> Vec<Tile> {
+        let mut y = vec![ZERO_TILE; block.v.len()];
+        self.kernel.multiply(w, h, &mut y);
+        let lift = lift(self.beta);
+        if lift > lift_of_kernel() {
+            numbers_mut(&mut y).for_each(|y| *y += lift);
+        }
+        y
     }
 }
 
-/// H^T W^T for some frames of H, frames x rows, plus `lift`.
-pub(super) fn product(h: &ArrayView2<'_, f32>, w: &Array2<f32>, lift: f32) -> Array2<f32> {
-    let mut y = Array2::from_elem((h.nrows(), w.nrows()), lift);
-    general_mat_mul(1.0, h, &w.t(), 1.0, &mut y);
-    y
+impl Block {
+    /// Tiles of frames.
+    pub(super) fn n_tiles(&self) -> usize {
+        self.columns.len().div_ceil(TILE)
+    }
 }
 
-/// The sum of the chunks' results, from the first to the last.
-pub(super) fn sum_in_order(parts: Vec<Array2<f32>>, shape: (usize, usize)) -> Array2<f32> {
-    parts.into_iter().reduce(|sum, part| sum + part).unwrap_or_else(|| Array2::zeros(shape))
+/// What the kernel lifts WH by: enough for a beta of at least 1.
+fn lift_of_kernel() -> f32 {
+    lift(1.0)
+}
+
+/// Some columns of a matrix as tiles, padded with zeros.
+fn pack(x: ArrayView2<'_, f32>, columns: Range<usize>, convert: impl Fn(f32) -> f32) -> Vec<Tile> {
+    let n_panels = x.nrows().div_ceil(PANEL);
+    let mut tiles = vec![ZERO_TILE; n_panels * columns.len().div_ceil(TILE)];
+    let mut copy = Vec::new();
+    for (frame, column) in columns.enumerate() {
+        let column = x.column(column);
+        let column = column.as_slice().unwrap_or_else(|| {
+            copy.clear();
+            copy.extend(column.iter());
+            &copy
+        });
+        let tiles = &mut tiles[frame / TILE * n_panels..][..n_panels];
+        for (tile, bins) in tiles.iter_mut().zip(column.chunks(PANEL)) {
+            for (lanes, bins) in tile[frame % TILE].iter_mut().zip(bins.chunks(8)) {
+                for (to, &from) in lanes.0.iter_mut().zip(bins) {
+                    *to = convert(from);
+                }
+            }
+        }
+    }
+    tiles
+}
+
+/// W (rows x K) for the kernel.
+pub(super) fn pack_dictionary(w: &Array2<f32>) -> Panels {
+    Panels::pack(w.view(), &vec![1.0; w.ncols()])
+}
+
+/// A block's part of H (columns x K) for the kernel.
+pub(super) fn pack_activations(block: &Block, h: &Array2<f32>) -> Vec<Activations> {
+    pack_frames(h.slice(s![block.columns.clone(), ..]))
+}
+
+/// Some frames of H (frames x K) for the kernel.
+pub(super) fn pack_frames(h: ArrayView2<'_, f32>) -> Vec<Activations> {
+    kernel::pack_activations(h.t(), &vec![1.0; h.ncols()])
+}
+
+/// The numbers of some tiles, padding and all.
+pub(super) fn numbers(tiles: &[Tile]) -> impl Iterator<Item = f32> {
+    tiles.iter().flatten().flatten().flat_map(|lanes| lanes.0)
+}
+
+pub(super) fn numbers_mut(tiles: &mut [Tile]) -> impl Iterator<Item = &mut f32> {
+    tiles.iter_mut().flatten().flatten().flat_map(|lanes| &mut lanes.0)
 }
 
 /// Sums over rows, in f64: one number per component.

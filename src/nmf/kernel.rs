@@ -51,7 +51,7 @@ const PREFETCH: usize = 6;
 pub(super) const BLOCK: usize = 8;
 
 pub(super) const ZERO_ROW: Row = [Lanes([0.0; 8]); 2];
-const ZERO_TILE: Tile = [ZERO_ROW; TILE];
+pub(super) const ZERO_TILE: Tile = [ZERO_ROW; TILE];
 
 /// Packs columns of V, times `scale`.
 pub(super) fn pack_columns(v: ArrayView2<'_, f32>, scale: f64) -> Vec<Tile> {
@@ -208,6 +208,21 @@ impl Kernel {
         self.run(Diverge { v, w, h })
     }
 
+    /// EPS + WH, for as many tiles of frames as `h` has.
+    pub(super) fn multiply(self, w: &Panels, h: &[Activations], out: &mut [Tile]) {
+        self.run(Multiply { w, h, out });
+    }
+
+    /// W^T X, for as many tiles of frames as `out` has.
+    pub(super) fn gather_onto_h(self, w: &Panels, x: &[Tile], out: &mut [Activations]) {
+        self.run(OntoH { w, x, out });
+    }
+
+    /// Adds X H^T to `out`, packed as W is; at most [`BLOCK`] tiles of frames at once.
+    pub(super) fn gather_onto_w(self, x: &[Tile], h: &[Activations], n_components: usize, out: &mut [Row]) {
+        self.run(OntoW { x, h, n_components, out });
+    }
+
     /// `n` times twelve independent multiply-adds of whole vectors: what the processor can do at best.
     pub(super) fn multiply_adds(self, n: usize) -> f32 {
         self.run(MultiplyAdds { n })
@@ -357,6 +372,102 @@ impl Job for Diverge<'_> {
             }
         }
         total
+    }
+}
+
+struct Multiply<'a> {
+    w: &'a Panels,
+    h: &'a [Activations],
+    out: &'a mut [Tile],
+}
+
+impl Job for Multiply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let n_components = self.w.n_components;
+        let n_panels = self.w.rows.len() / n_components;
+        for (out, h) in self.out.chunks_exact_mut(n_panels.max(1)).zip(self.h.chunks_exact(n_components)) {
+            for (out, panel) in out.iter_mut().zip(self.w.rows.chunks_exact(n_components)) {
+                let y = product(s, panel, h);
+                for f in 0..TILE {
+                    s.store(y[f][0], &mut out[f][0]);
+                    s.store(y[f][1], &mut out[f][1]);
+                }
+            }
+        }
+    }
+}
+
+struct OntoH<'a> {
+    w: &'a Panels,
+    x: &'a [Tile],
+    out: &'a mut [Activations],
+}
+
+impl Job for OntoH<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let n_components = self.w.n_components;
+        let n_panels = (self.w.rows.len() / n_components).max(1);
+        let n_near = (NEAR_BYTES / (n_components * size_of::<Row>() + size_of::<Tile>())).max(1);
+        let mut sums = vec![[Lanes::default(); TILE]; n_components];
+        for (x, out) in self.x.chunks_exact(n_panels).zip(self.out.chunks_exact_mut(n_components)) {
+            sums.fill([Lanes::default(); TILE]);
+            for (x, w) in x.chunks(n_near).zip(self.w.rows.chunks(n_near * n_components)) {
+                let (pairs, rest) = sums.as_chunks_mut::<2>();
+                let n_pairs = pairs.len();
+                for (i, pair) in pairs.iter_mut().enumerate() {
+                    gather_h(s, w, n_components, 2 * i, x, pair);
+                }
+                if let [last] = rest {
+                    gather_h(s, w, n_components, 2 * n_pairs, x, std::array::from_mut(last));
+                }
+            }
+            for (out, sums) in out.iter_mut().zip(&sums) {
+                for (out, sum) in out.iter_mut().zip(sums) {
+                    *out = s.sum(s.load(sum));
+                }
+            }
+        }
+    }
+}
+
+struct OntoW<'a> {
+    x: &'a [Tile],
+    h: &'a [Activations],
+    n_components: usize,
+    out: &'a mut [Row],
+}
+
+impl Job for OntoW<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let n_components = self.n_components;
+        let n_panels = self.out.len() / n_components;
+        let mut tiles = [ZERO_TILE; BLOCK];
+        let n_tiles = (self.h.len() / n_components).min(BLOCK);
+        for (i, out) in self.out.chunks_exact_mut(n_components).enumerate() {
+            for (near, far) in tiles.iter_mut().zip(self.x.iter().skip(i).step_by(n_panels)) {
+                *near = *far;
+            }
+            let tiles = &tiles[..n_tiles];
+            for (group, sums) in out.chunks_mut(6).enumerate() {
+                match sums.len() {
+                    1 => gather_w::<S, 1>(s, tiles, self.h, n_components, 6 * group, sums),
+                    2 => gather_w::<S, 2>(s, tiles, self.h, n_components, 6 * group, sums),
+                    3 => gather_w::<S, 3>(s, tiles, self.h, n_components, 6 * group, sums),
+                    4 => gather_w::<S, 4>(s, tiles, self.h, n_components, 6 * group, sums),
+                    5 => gather_w::<S, 5>(s, tiles, self.h, n_components, 6 * group, sums),
+                    _ => gather_w::<S, 6>(s, tiles, self.h, n_components, 6 * group, sums),
+                }
+            }
+        }
     }
 }
 

@@ -226,8 +226,8 @@ pub struct Progress {
     pub iteration: usize,
     /// Iterations at the most.
     pub max_iter: usize,
-    /// The objective (divergence and penalties), where this iteration computed it (every 10th), unnormalized and on
-    /// the input's scale.
+    /// The objective (divergence and penalties), where this iteration computed it (every 10th, and more often near
+    /// `target_divergence`), unnormalized and on the input's scale.
     pub divergence: Option<f64>,
 }
 

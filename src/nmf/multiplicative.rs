@@ -704,6 +704,36 @@ mod tests {
     }
 
     #[test]
+    fn a_rise_brings_the_last_good_factors_back() {
+        let v = noise((30, 90), 0.1, 1);
+        let (w, h) = (noise((30, 4), 0.0, 2), noise((4, 90), 0.0, 3));
+        let free = (vec![true; 4], vec![true; 4]);
+        let start = || Multiplicative::new(Kernel::detect(), v.view(), 1.0, (w.clone(), h.clone()), free.clone(), true);
+        let (mut solve, mut undisturbed) = (start(), start());
+        for solve in [&mut solve, &mut undisturbed] {
+            solve.check();
+            (0..9).for_each(|_| solve.iterate());
+            solve.iterate_and_check();
+        }
+        let good = undisturbed.check();
+        (0..3).for_each(|_| solve.iterate());
+        assert_eq!(solve.settle(f64::MAX), good);
+        assert!(solve.has_restarted());
+        assert!(solve.iterate_and_check() < good, "it goes on from there");
+        assert!(!solve.has_restarted());
+
+        (0..3).for_each(|_| solve.iterate());
+        let better = solve.check();
+        (0..3).for_each(|_| solve.iterate());
+        solve.settle(f64::MAX);
+        let restored = solve.into_factors();
+        let y = restored.0.dot(&restored.1);
+        let of_restored = divergence(v.view(), y.view(), Divergence::KullbackLeibler);
+        assert!((of_restored - better).abs() < 1e-5 * better, "{of_restored}, expected {better}");
+        assert_ne!(undisturbed.into_factors(), restored);
+    }
+
+    #[test]
     fn a_cancelled_fit_reports_the_divergence_of_its_factors() {
         let v = noise((30, 60), 0.1, 1);
         for solver in SOLVERS {

@@ -5,9 +5,9 @@
 use ndarray::{Array1, Array2, ArrayView2, Zip};
 
 use super::Solver;
-use super::data::{Block, Data, column_sums, pack_activations, pack_dictionary, pack_frames};
+use super::data::{Block, Data, column_sums, pack_activations, pack_dictionary, pack_frames, zip_lanes};
 use super::driver::Solve;
-use super::kernel::{Lanes, Panels, TILE, Tile, ZERO_TILE};
+use super::kernel::{Panels, TILE, Tile};
 use super::penalty::{Penalties, exponent};
 
 /// Entries below it become 0, so that nothing is subnormal; V has a mean of 1.
@@ -262,11 +262,11 @@ fn needs_denominator(beta: f32, is_weighted: bool) -> bool {
 /// V y^(beta-2) and y^(beta-1), times the weights, from y = WH; no second where it is all ones.
 fn block_terms(mut y: Vec<Tile>, block: &Block, beta: f32) -> (Vec<Tile>, Option<Vec<Tile>>) {
     if !needs_denominator(beta, block.weights.is_some()) {
-        for (y, v) in lanes_mut(&mut y).zip(lanes(&block.v)) {
+        zip_lanes(&mut y, &block.v, |y, v| {
             for i in 0..8 {
                 y.0[i] = v.0[i] / y.0[i];
             }
-        }
+        });
         return (y, None);
     }
     // The powers that sound is worked with have forms that vectorize.
@@ -293,11 +293,11 @@ fn block_terms(mut y: Vec<Tile>, block: &Block, beta: f32) -> (Vec<Tile>, Option
     };
     if let Some(weights) = &block.weights {
         for x in [&mut y, &mut d] {
-            for (x, weight) in lanes_mut(x).zip(lanes(weights)) {
+            zip_lanes(x, weights, |x, weight| {
                 for i in 0..8 {
                     x.0[i] *= weight.0[i];
                 }
-            }
+            });
         }
     }
     (y, Some(d))
@@ -305,21 +305,18 @@ fn block_terms(mut y: Vec<Tile>, block: &Block, beta: f32) -> (Vec<Tile>, Option
 
 /// Replaces y by the first of `of(y, v)`, and returns the second.
 fn powers(y: &mut [Tile], v: &[Tile], of: impl Fn(f32, f32) -> (f32, f32)) -> Vec<Tile> {
-    let mut second = vec![ZERO_TILE; y.len()];
-    for ((y, second), v) in lanes_mut(y).zip(lanes_mut(&mut second)).zip(lanes(v)) {
-        for i in 0..8 {
-            (y.0[i], second.0[i]) = of(y.0[i], v.0[i]);
+    // V's copy is replaced as it is read.
+    let mut second = v.to_vec();
+    for (y, second) in y.iter_mut().zip(&mut second) {
+        for (y, second) in y.iter_mut().zip(second) {
+            for (y, second) in y.iter_mut().zip(second) {
+                for i in 0..8 {
+                    (y.0[i], second.0[i]) = of(y.0[i], second.0[i]);
+                }
+            }
         }
     }
     second
-}
-
-fn lanes(tiles: &[Tile]) -> impl Iterator<Item = &Lanes> {
-    tiles.iter().flatten().flatten()
-}
-
-fn lanes_mut(tiles: &mut [Tile]) -> impl Iterator<Item = &mut Lanes> {
-    tiles.iter_mut().flatten().flatten()
 }
 
 /// x (numerator / denominator)^exponent, kept within what f32 can multiply further; 0 stays 0.

@@ -6,8 +6,8 @@ use std::ops::Range;
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
-use super::divergence::{entry, level, lift};
-use super::kernel::{self, Activations, Kernel, PANEL, Panels, Row, TILE, Tile, ZERO_ROW, ZERO_TILE};
+use super::divergence::{entries, level, lift};
+use super::kernel::{self, Activations, Kernel, Lanes, PANEL, Panels, Row, TILE, Tile, ZERO_ROW, ZERO_TILE};
 
 /// Columns that are worked on at once.
 const BLOCK: usize = kernel::BLOCK * TILE;
@@ -112,11 +112,13 @@ impl<'a> Data<'a> {
         };
         if let Some(weights) = &weights {
             // Missing entries may hold anything.
-            for (v, weight) in numbers_mut(&mut v).zip(numbers(weights)) {
-                if weight == 0.0 {
-                    *v = self.least;
+            zip_lanes(&mut v, weights, |v, weight| {
+                for i in 0..8 {
+                    if weight.0[i] == 0.0 {
+                        v.0[i] = self.least;
+                    }
                 }
-            }
+            });
         }
         Block { columns, v, weights }
     }
@@ -182,15 +184,15 @@ impl<'a> Data<'a> {
             |sum: &mut f64, block| {
                 let y = self.model(block, &panels, &pack_activations(block, h));
                 for frame in 0..block.columns.len() {
-                    for bin in 0..self.n_rows() {
-                        let at = |x: &[Tile]| {
-                            f64::from(
-                                x[frame / TILE * n_panels + bin / PANEL][frame % TILE][bin % PANEL / 8].0[bin % 8],
-                            )
-                        };
-                        let weight = block.weights.as_deref().map_or(1.0, at);
-                        if weight > 0.0 {
-                            *sum += weight * entry(at(&block.v), at(&y), beta);
+                    let tiles = frame / TILE * n_panels..(frame / TILE + 1) * n_panels;
+                    for (panel, tile) in tiles.enumerate() {
+                        let n_bins = (self.n_rows() - panel * PANEL).min(PANEL);
+                        for half in 0..2 {
+                            let here = ..n_bins.saturating_sub(8 * half).min(8);
+                            let of = |x: &[Tile]| x[tile][frame % TILE][half];
+                            let weights = block.weights.as_deref().map_or(Lanes([1.0; 8]), of);
+                            let (v, y) = (of(&block.v), of(&y));
+                            *sum += entries(&v.0[here], &y.0[here], &weights.0[here], beta);
                         }
                     }
                 }
@@ -205,7 +207,13 @@ impl<'a> Data<'a> {
         self.kernel.multiply(w, h, &mut y);
         let lift = lift(self.beta);
         if lift > lift_of_kernel() {
-            numbers_mut(&mut y).for_each(|y| *y += lift);
+            for row in y.iter_mut().flatten() {
+                for lanes in row {
+                    for y in &mut lanes.0 {
+                        *y += lift;
+                    }
+                }
+            }
         }
         y
     }
@@ -236,11 +244,15 @@ fn pack(x: ArrayView2<'_, f32>, columns: Range<usize>, convert: impl Fn(f32) -> 
             &copy
         });
         let tiles = &mut tiles[frame / TILE * n_panels..][..n_panels];
-        for (tile, bins) in tiles.iter_mut().zip(column.chunks(PANEL)) {
-            for (lanes, bins) in tile[frame % TILE].iter_mut().zip(bins.chunks(8)) {
-                for (to, &from) in lanes.0.iter_mut().zip(bins) {
-                    *to = convert(from);
-                }
+        let (whole, rest) = column.as_chunks::<PANEL>();
+        for (tile, bins) in tiles.iter_mut().zip(whole) {
+            for (i, &x) in bins.iter().enumerate() {
+                tile[frame % TILE][i / 8].0[i % 8] = convert(x);
+            }
+        }
+        if let (Some(tile), false) = (tiles.last_mut(), rest.is_empty()) {
+            for (i, &x) in rest.iter().enumerate() {
+                tile[frame % TILE][i / 8].0[i % 8] = convert(x);
             }
         }
     }
@@ -262,13 +274,15 @@ pub(super) fn pack_frames(h: ArrayView2<'_, f32>) -> Vec<Activations> {
     kernel::pack_activations(h.t(), &vec![1.0; h.ncols()])
 }
 
-/// The numbers of some tiles, padding and all.
-pub(super) fn numbers(tiles: &[Tile]) -> impl Iterator<Item = f32> {
-    tiles.iter().flatten().flatten().flat_map(|lanes| lanes.0)
-}
-
-pub(super) fn numbers_mut(tiles: &mut [Tile]) -> impl Iterator<Item = &mut f32> {
-    tiles.iter_mut().flatten().flatten().flat_map(|lanes| &mut lanes.0)
+/// Does `work` on all vectors of two lists of tiles, side by side.
+pub(super) fn zip_lanes(x: &mut [Tile], other: &[Tile], work: impl Fn(&mut Lanes, &Lanes)) {
+    for (x, other) in x.iter_mut().zip(other) {
+        for (x, other) in x.iter_mut().zip(other) {
+            for (x, other) in x.iter_mut().zip(other) {
+                work(x, other);
+            }
+        }
+    }
 }
 
 /// Sums over rows, in f64: one number per component.

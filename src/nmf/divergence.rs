@@ -6,8 +6,8 @@ use super::Divergence;
 
 /// The divergence of V from its approximation, unnormalized, in f64.
 ///
-/// Entries count as they do in a fit: the approximation is lifted by a hair (see [`lift`]), and so are zeros of V
-/// where beta is at most 0, for the divergence from zero is infinite there.
+/// Entries count as they do in a fit: the approximation is lifted by a hair (1e-8 of the mean of V for a beta below 1,
+/// 1e-20 below 2), and so are zeros of V where beta is at most 0, for the divergence from zero is infinite there.
 ///
 /// # Panics
 /// If the shapes differ.
@@ -40,6 +40,15 @@ pub(super) fn entry(v: f64, y: f64, beta: f64) -> f64 {
     } else {
         (v.powf(beta) + (beta - 1.0) * y.powf(beta) - beta * v * y.powf(beta - 1.0)) / (beta * (beta - 1.0))
     }
+}
+
+/// The weighted sum of the divergences of some entries; where the weight is 0, they may be anything.
+pub(super) fn entries(v: &[f32], y: &[f32], weights: &[f32], beta: f64) -> f64 {
+    v.iter()
+        .zip(y)
+        .zip(weights)
+        .filter(|(_, weight)| **weight > 0.0)
+        .fold(0.0, |sum, ((&v, &y), &weight)| sum + f64::from(weight) * entry(f64::from(v), f64::from(y), beta))
 }
 
 /// What is added to every entry of W H, relative to the level of V, so that its negative powers stay finite in `f32`.

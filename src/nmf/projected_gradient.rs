@@ -13,8 +13,8 @@ const SHRINK: f64 = 0.1;
 /// Step lengths tried for one step.
 const MAX_TRIALS: usize = 20;
 
-/// Steps in one half of an iteration.
-const MAX_STEPS: usize = 50;
+/// Steps in one half of an iteration: more bring little before the other factor has moved.
+const MAX_STEPS: usize = 20;
 
 /// A tolerance starts at this share of the first projected gradient.
 const FIRST_TOLERANCE: f64 = 1e-3;

@@ -656,12 +656,12 @@ mod tests {
             let config = NmfConfig { n_components: 3, solver, max_iter: 30, ..NmfConfig::default() };
             let found = transform(v.view(), w.clone(), &config).unwrap();
             assert_eq!(bits(&found.dictionary), bits(&w), "{solver:?}");
-            assert!(found.divergence < 0.5 * found.divergence_curve[0].1, "{solver:?}: {}", found.divergence);
+            assert!(found.divergence < 0.99 * found.divergence_curve[0].1, "{solver:?}: {}", found.divergence);
 
             let fixed = NmfConfig { activations: Factor::Fixed(h.clone()), ..config };
             let found = fit(v.view(), &fixed).unwrap();
             assert_eq!(bits(&found.activations), bits(&h), "{solver:?}");
-            assert!(found.divergence < 0.5 * found.divergence_curve[0].1, "{solver:?}: {}", found.divergence);
+            assert!(found.divergence < 0.99 * found.divergence_curve[0].1, "{solver:?}: {}", found.divergence);
 
             let both = NmfConfig { dictionary: Factor::Fixed(w.clone()), ..fixed };
             let found = fit(v.view(), &both).unwrap();

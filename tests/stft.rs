@@ -1,4 +1,4 @@
-//! The transform against librosa's: golden values of librosa 0.11.0, made by tests/golden/make_stft.py.
+//! The transform against librosa's: golden values of librosa 0.11.0, made by `tests/golden/make_stft.py`.
 
 use std::f64::consts::TAU;
 
@@ -9,7 +9,7 @@ use partita::{Stft, StftConfig};
 
 const RATE: f64 = 8000.0;
 
-/// The signal of make_stft.py.
+/// The signal of `make_stft.py`.
 fn signal() -> Array1<f32> {
     Array1::from_shape_fn(3000, |i| {
         let t = i as f64 / RATE;

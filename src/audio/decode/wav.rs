@@ -20,7 +20,6 @@ pub(super) struct Wav {
 }
 
 /// What the headers of a WAV file told.
-#[expect(clippy::large_enum_variant, reason = "one of them exists, for the time of opening a file")]
 pub(super) enum Opened {
     /// The samples can be read here.
     Plain(Box<Wav>, Format),

@@ -65,7 +65,7 @@ pub enum Error {
     /// A matrix has another shape than the problem needs.
     #[error("{what} is {} x {}, expected {} x {}", got.0, got.1, expected.0, expected.1)]
     MatrixShape {
-        /// Which matrix: "the dictionary", "the activations".
+        /// Which matrix: "the dictionary", "the matrix of activations".
         what: &'static str,
         /// Rows and columns that were given.
         got: (usize, usize),
@@ -290,6 +290,9 @@ impl Error {
             }
             Self::MatrixEntry { .. } => {
                 Some("clip negative entries to 0, and mark missing ones by a weight of 0".into())
+            }
+            Self::MatrixShape { got, expected, .. } if got.0 != got.1 && (got.1, got.0) == *expected => {
+                Some("transpose it: rows and columns are swapped".into())
             }
             Self::MatrixFileFormat { path, expected } => Some(match *expected {
                 "`.npz`" => format!("use `{}`", path.with_extension("npz").display()),

@@ -267,7 +267,7 @@ pub(super) struct Factorize {
     #[arg(id = "range", long = "select-rank", value_name = "A-B", value_parser = parse_range, conflicts_with_all = ["n_components", "init_dictionary", "init_activations"])]
     pub(super) select_rank: Option<RangeInclusive<usize>>,
     /// What is made small: kl, is, euclidean, or a number for any beta
-    #[arg(long, value_name = "D", default_value = "kl")]
+    #[arg(long, value_name = "D", default_value = "kl", allow_negative_numbers = true)]
     pub(super) divergence: Divergence,
     /// How: multiplicative updates, plain or extrapolated, or, for the Euclidean divergence only, coordinate descent,
     /// alternating least squares or projected gradients

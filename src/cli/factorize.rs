@@ -127,7 +127,7 @@ fn select_rank(
         flow()
     });
     drop(bar);
-    let ranks = ranks.map_err(Failure::at(args.input.display()))?;
+    let ranks = ranks.map_err(|error| blame(args, error))?;
     terminal.say("components  divergence of hidden entries (mean, standard error)");
     for score in &ranks.curve {
         let mark = if score.n_components == ranks.best { "  <- the best" } else { "" };
@@ -149,11 +149,22 @@ fn fit(args: &Factorize, v: &Array2<f32>, config: &NmfConfig, terminal: &Termina
         }
         flow()
     });
-    let factors = factors.map_err(Failure::at(args.input.display()))?;
+    let factors = factors.map_err(|error| blame(args, error))?;
     if factors.stop_reason == StopReason::Cancelled {
         return Err(Error::Cancelled.into());
     }
     Ok(factors)
+}
+
+/// Names the file that an error is about: the library knows matrices, not files.
+fn blame(args: &Factorize, error: Error) -> Failure {
+    let file = match &error {
+        Error::MatrixShape { what: "the dictionary", .. } => args.start.init_dictionary.as_ref(),
+        Error::MatrixShape { what: "the matrix of activations", .. } => args.start.init_activations.as_ref(),
+        Error::MatrixShape { what: "the matrix of weights", .. } => args.entries.weights.as_ref(),
+        _ => None,
+    };
+    Failure::at(file.unwrap_or(&args.input).display())(error)
 }
 
 fn flow() -> ControlFlow<()> {
@@ -169,8 +180,8 @@ fn write(mut writer: NpzWriter, factors: &Factorization, info: &Value) -> Result
 
 /// What the file says of itself: nothing that differs from one run to the next.
 fn info(args: &Factorize, config: &NmfConfig, factors: &Factorization, ranks: Option<&RankSelection>) -> Value {
-    let penalties = &args.penalties;
-    let group_sparsity = config.regularization.group_sparsity.as_ref();
+    let penalties = &config.regularization;
+    let group_sparsity = penalties.group_sparsity.as_ref();
     json!({
         "input": args.input.to_string_lossy(), "n_rows": factors.dictionary.nrows(),
         "n_columns": factors.activations.ncols(), "n_components": factors.n_components(),
@@ -178,18 +189,23 @@ fn info(args: &Factorize, config: &NmfConfig, factors: &Factorization, ranks: Op
         "divergence_curve": factors.divergence_curve,
         "rank_curve": ranks.map(curve),
         "settings": {
-            "divergence": config.divergence.beta(), "solver": config.solver.name(), "init": config.init.name(),
+            "divergence": decimal(config.divergence.beta()), "solver": config.solver.name(), "init": config.init.name(),
             "dictionary": factor_name(&config.dictionary), "activations": factor_name(&config.activations),
             "max_iter": config.max_iter, "tol": config.tol, "target_divergence": config.target_divergence,
             "seed": config.seed, "weights": args.entries.weights.as_ref().map(|path| path.to_string_lossy()),
             "missing": args.entries.missing.name(),
-            "alpha_dictionary": penalties.alpha_dictionary, "alpha_activations": penalties.alpha_activations,
-            "l1_ratio": penalties.l1_ratio, "temporal_continuity": penalties.temporal_continuity,
+            "alpha_dictionary": decimal(penalties.alpha_dictionary), "alpha_activations": decimal(penalties.alpha_activations),
+            "l1_ratio": decimal(penalties.l1_ratio), "temporal_continuity": decimal(penalties.temporal_continuity),
             "group_sparsity": group_sparsity.map(|group| {
-                json!({ "strength": group.strength, "groups": group.groups, "offset": group.offset })
+                json!({ "strength": decimal(group.strength), "groups": group.groups, "offset": decimal(group.offset) })
             }),
         },
     })
+}
+
+/// A setting as it was typed: 0.1, not 0.10000000149.
+fn decimal(x: f32) -> Option<f64> {
+    x.to_string().parse().ok()
 }
 
 fn factor_name(factor: &Factor) -> &'static str {

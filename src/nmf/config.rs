@@ -360,7 +360,7 @@ impl NmfConfig {
         }
         check_factor("the dictionary", &self.dictionary, (v.nrows(), self.n_components), v.nrows(), self.n_components)?;
         let expected = (self.n_components, v.ncols());
-        check_factor("the activations", &self.activations, expected, v.ncols(), self.n_components)
+        check_factor("the matrix of activations", &self.activations, expected, v.ncols(), self.n_components)
     }
 
     /// Whether the kernel for unweighted, unpenalized Kullback-Leibler fits can do it.
@@ -381,6 +381,9 @@ impl NmfConfig {
     pub(super) fn check_settings(&self) -> Result<()> {
         if self.n_components == 0 {
             return Err(setting("n_components", "0", "at least 1"));
+        }
+        if self.n_components > MAX_COMPONENTS {
+            return Err(setting("n_components", self.n_components, &format!("at most {MAX_COMPONENTS}")));
         }
         if self.tol.is_nan() || self.tol < 0.0 {
             return Err(setting("tol", self.tol, "at least 0"));
@@ -444,6 +447,9 @@ impl NmfConfig {
         })
     }
 }
+
+/// More components than any use has, and few enough for the sizes of their factors to be numbers.
+const MAX_COMPONENTS: usize = 1 << 20;
 
 fn setting(name: &'static str, got: impl ToString, expected: &str) -> Error {
     Error::Setting { name, got: got.to_string(), expected: expected.into(), hint: None }

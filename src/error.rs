@@ -65,12 +65,36 @@ pub enum Error {
     /// A matrix has another shape than the problem needs.
     #[error("{what} is {} x {}, expected {} x {}", got.0, got.1, expected.0, expected.1)]
     MatrixShape {
-        /// Which matrix: "the dictionary", "the activations".
+        /// Which matrix: "the dictionary", "the matrix of activations".
         what: &'static str,
         /// Rows and columns that were given.
         got: (usize, usize),
         /// Rows and columns that fit.
         expected: (usize, usize),
+    },
+    /// A matrix is asked for in a file of a kind that is not read or written.
+    #[error("`{}` is no matrix file by its name, expected one that ends in {expected}", path.display())]
+    MatrixFileFormat {
+        /// The file.
+        path: PathBuf,
+        /// The endings that there are, between backticks.
+        expected: &'static str,
+    },
+    /// The system did not give a matrix file, or not all of it.
+    #[error("cannot read `{}`", path.display())]
+    ReadMatrix {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A matrix file does not hold what its name says.
+    #[error("cannot read `{}`: {reason}", path.display())]
+    MalformedMatrix {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it: "line 7 has 3 entries, expected 4 as in line 1".
+        reason: String,
     },
 
     // ---- audio files, in -----------------------------------------------------------------------------------------
@@ -261,8 +285,26 @@ impl Error {
                 "give at least a tenth of a second, or a shorter `n_fft` (this clip lasts {:.1} ms)",
                 1e3 * *n_samples as f64 / f64::from(*sample_rate)
             )),
+            Self::MatrixEntry { value, .. } if value.is_nan() => {
+                Some("where entries are missing, give them a weight of 0, as `--missing nan` does".into())
+            }
             Self::MatrixEntry { .. } => {
                 Some("clip negative entries to 0, and mark missing ones by a weight of 0".into())
+            }
+            Self::MatrixShape { got, expected, .. } if got.0 != got.1 && (got.1, got.0) == *expected => {
+                Some("transpose it: rows and columns are swapped".into())
+            }
+            Self::MatrixFileFormat { path, expected } => Some(match *expected {
+                "`.npz`" => format!("use `{}`", path.with_extension("npz").display()),
+                _ => format!("in Python, `numpy.save(\"{}\", v)` writes one", path.with_extension("npy").display()),
+            }),
+            Self::ReadMatrix { path, source } => match source.kind() {
+                io::ErrorKind::IsADirectory => Some("give a file in it".into()),
+                io::ErrorKind::OutOfMemory => Some("cut the matrix into smaller ones".into()),
+                _ => open_hint(path, source),
+            },
+            Self::MalformedMatrix { .. } => {
+                Some("give a matrix of numbers: an `.npy` file of two dimensions, or text with a row per line".into())
             }
             Self::UnknownStem { names, .. } => names.first().map(|name| format!("use `stem {name}`")),
             // Audio files, in.

@@ -125,14 +125,18 @@ pub enum Solver {
 }
 
 impl Solver {
-    /// The setting's value as a message spells it.
-    pub(super) fn name(self) -> &'static str {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Mu, Self::MuExtrapolated, Self::CoordinateDescent, Self::Anls, Self::ProjectedGradient];
+
+    /// Its name on the command line and in messages.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Mu => "Mu",
-            Self::MuExtrapolated => "MuExtrapolated",
-            Self::CoordinateDescent => "CoordinateDescent",
-            Self::Anls => "Anls",
-            Self::ProjectedGradient => "ProjectedGradient",
+            Self::Mu => "mu",
+            Self::MuExtrapolated => "mu-extrapolated",
+            Self::CoordinateDescent => "cd",
+            Self::Anls => "anls",
+            Self::ProjectedGradient => "pg",
         }
     }
 }
@@ -149,6 +153,21 @@ pub enum Init {
     Nndsvda,
     /// [`Init::Nndsvd`] with small random numbers for the zeros.
     Nndsvdar,
+}
+
+impl Init {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Random, Self::Nndsvd, Self::Nndsvda, Self::Nndsvdar];
+
+    /// Its name on the command line and in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Random => "random",
+            Self::Nndsvd => "nndsvd",
+            Self::Nndsvda => "nndsvda",
+            Self::Nndsvdar => "nndsvdar",
+        }
+    }
 }
 
 /// What the factors pay for besides the divergence. The default is nothing.
@@ -336,12 +355,12 @@ impl NmfConfig {
                 name: "n_components",
                 got: self.n_components.to_string(),
                 expected: format!("at most {smaller}, the smaller side of the matrix, for this `init`"),
-                hint: Some("use `Init::Random`".into()),
+                hint: Some("use `init random`".into()),
             });
         }
         check_factor("the dictionary", &self.dictionary, (v.nrows(), self.n_components), v.nrows(), self.n_components)?;
         let expected = (self.n_components, v.ncols());
-        check_factor("the activations", &self.activations, expected, v.ncols(), self.n_components)
+        check_factor("the matrix of activations", &self.activations, expected, v.ncols(), self.n_components)
     }
 
     /// Whether the kernel for unweighted, unpenalized Kullback-Leibler fits can do it.
@@ -362,6 +381,9 @@ impl NmfConfig {
     pub(super) fn check_settings(&self) -> Result<()> {
         if self.n_components == 0 {
             return Err(setting("n_components", "0", "at least 1"));
+        }
+        if self.n_components > MAX_COMPONENTS {
+            return Err(setting("n_components", self.n_components, &format!("at most {MAX_COMPONENTS}")));
         }
         if self.tol.is_nan() || self.tol < 0.0 {
             return Err(setting("tol", self.tol, "at least 0"));
@@ -413,18 +435,21 @@ impl NmfConfig {
         } else if r.temporal_continuity > 0.0 {
             "with `temporal_continuity`"
         } else if r.group_sparsity.is_some() {
-            "with `group_sparsity`"
+            "with `group_sparsity.strength`"
         } else {
             return Ok(());
         };
         Err(Error::Setting {
             name: "solver",
             got: self.solver.name().into(),
-            expected: format!("`Mu` or `MuExtrapolated` {asked}"),
+            expected: format!("`mu` or `mu-extrapolated` {asked}"),
             hint: Some("the other solvers minimize the plain Euclidean divergence, at the most with `alpha_*`".into()),
         })
     }
 }
+
+/// More components than any use has, and few enough for the sizes of their factors to be numbers.
+const MAX_COMPONENTS: usize = 1 << 20;
 
 fn setting(name: &'static str, got: impl ToString, expected: &str) -> Error {
     Error::Setting { name, got: got.to_string(), expected: expected.into(), hint: None }

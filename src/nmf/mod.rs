@@ -34,7 +34,7 @@ pub use divergence::divergence;
 #[doc(hidden)]
 pub use multiplicative::bench;
 pub use online::Online;
-pub use rank::{HoldOut, RankScore, RankSelection, select_rank};
+pub use rank::{HoldOut, RankScore, RankSelection, select_rank, select_rank_with};
 
 use crate::{Error, Result};
 

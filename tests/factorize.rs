@@ -1,0 +1,550 @@
+//! `partita factorize` as its users meet it: matrices in, factors out that NumPy reads, exact messages.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use ndarray::{Array2, ShapeBuilder, array};
+use ndarray_npy::{NpzReader, WriteNpyExt, write_npy};
+use partita::Error;
+use partita::matrix_file::{self, Missing};
+use partita::nmf::{Divergence, divergence};
+use serde_json::Value;
+use snapbox::{assert_data_eq, file, str};
+
+/// A folder of its own for each test, gone with it.
+struct Dir(tempfile::TempDir);
+
+impl Dir {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("temporary folder"))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn npy(&self, name: &str, values: &Array2<f32>) -> PathBuf {
+        let path = self.path(name);
+        write_npy(&path, values).expect("written");
+        path
+    }
+
+    fn text(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, text).expect("written");
+        path
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_partita"));
+        command.arg("factorize").args(args).current_dir(self.0.path()).env("COLUMNS", "100");
+        command
+    }
+
+    fn succeeds(&self, args: &[&str]) -> Output {
+        let output = self.command(args).output().expect("partita starts");
+        assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+        output
+    }
+
+    /// Runs what must fail, and checks the exit code, that nothing panicked, and that no file came of it. Returns the
+    /// message.
+    fn fails(&self, args: &[&str], exit_code: i32) -> String {
+        let before = self.files();
+        let output = self.command(args).output().expect("partita starts");
+        let message = stderr(&output);
+        assert_eq!(output.status.code(), Some(exit_code), "{args:?}: {message}");
+        assert!(message.starts_with("error: ") && !message.contains("panicked"), "{args:?}: {message}");
+        assert_eq!(self.files(), before, "{args:?} left something behind");
+        message
+    }
+
+    fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.0.path()).expect("folder");
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// W and H of an archive.
+    fn factors(&self, name: &str) -> (Array2<f32>, Array2<f32>) {
+        let mut npz = NpzReader::new(File::open(self.path(name)).expect("open")).expect("archive");
+        (npz.by_name("W").expect("W"), npz.by_name("H").expect("H"))
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The objects that `--json` printed.
+fn events(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().map(|line| serde_json::from_str(line).expect("one object per line")).collect()
+}
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/matrix").join(name)
+}
+
+/// 3 x 4; row r and column c hold 4 r + c, as in the goldens.
+fn counting() -> Array2<f32> {
+    Array2::from_shape_fn((3, 4), |(r, c)| (4 * r + c) as f32)
+}
+
+/// 12 x 15, of rank 3.
+fn rank_three() -> Array2<f32> {
+    let w = Array2::from_shape_fn((12, 3), |(i, k)| ((7 * i + 5 * k) % 11) as f32);
+    let h = Array2::from_shape_fn((3, 15), |(k, j)| ((3 * j + 4 * k + j * j) % 13) as f32);
+    w.dot(&h) + 0.01
+}
+
+// ---- files ------------------------------------------------------------------------------------------------------
+
+#[test]
+fn npy_files_of_numpy_are_read_in_every_type_order_and_version() {
+    for name in ["f4", "f8_fortran", "f4_big_endian", "i2_big_endian_fortran", "u1", "i8", "f8_version_2"] {
+        let v = matrix_file::read(&golden(&format!("{name}.npy")), Missing::None);
+        let v = v.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(v, counting(), "{name}");
+        assert!(v.is_standard_layout(), "{name}");
+    }
+}
+
+#[test]
+fn npy_files_longer_than_one_piece_are_read_whole() {
+    let dir = Dir::new();
+    // 3 pieces and a rest, in both orders.
+    let v = Array2::from_shape_fn((130, 200), |(i, j)| (i * 1000 + j) as f32);
+    assert_eq!(matrix_file::read(&dir.npy("c.npy", &v), Missing::None).expect("C order"), v);
+    let mut fortran = Array2::zeros((130, 200).f());
+    fortran.assign(&v);
+    assert_eq!(matrix_file::read(&dir.npy("f.npy", &fortran), Missing::None).expect("Fortran order"), v);
+}
+
+#[test]
+fn npy_files_that_are_no_matrix_of_numbers_are_refused() {
+    let dir = Dir::new();
+    for (name, reason) in [
+        ("complex", "its entries are of type `<c8`, expected floating point of 32 or 64 bits, or integers"),
+        ("record", "its entries are of type `a record`, expected floating point of 32 or 64 bits, or integers"),
+        ("vector", "its array has 1 dimension, expected 2"),
+        ("cube", "its array has 3 dimensions, expected 2"),
+        ("empty", "it has no entries (0 x 4)"),
+    ] {
+        let path = golden(&format!("{name}.npy"));
+        let message = dir.fails(&[&path.to_string_lossy(), "-o", "out.npz"], 1);
+        assert!(message.contains(&format!("{name}.npy`: {reason}\n\nhint: give a matrix")), "{message}");
+    }
+}
+
+#[test]
+fn npy_files_that_are_damaged_are_refused_before_memory_is_spent() {
+    let dir = Dir::new();
+    let mut whole = Vec::new();
+    counting().write_npy(&mut whole).expect("written");
+    let header = |text: &str| {
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((text.len() as u16).to_le_bytes());
+        bytes.extend(text.as_bytes());
+        bytes.extend([0; 64]);
+        bytes
+    };
+    let of_shape = |shape: &str| header(&format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n"));
+    let mut version = whole.clone();
+    version[6] = 9;
+    let mut long = b"\x93NUMPY\x02\x00".to_vec();
+    long.extend(u32::MAX.to_le_bytes());
+    for (what, bytes, reason) in [
+        ("cut off", whole[..whole.len() - 1].to_vec(), "it is too short for the 3 x 4 entries it declares"),
+        ("cut in the header", whole[..40].to_vec(), "it is no .npy file, or cut off in its header"),
+        ("nothing", Vec::new(), "it is no .npy file, or cut off in its header"),
+        ("text", b"1,2,3\n4,5,6\n".to_vec(), "it is no .npy file"),
+        ("version", version, "it has version 9, expected 1 to 3"),
+        ("long header", long, "its header has 4294967295 bytes, expected at most 10000"),
+        ("huge", of_shape("(1000000, 1000000)"), "it is too short for the 1000000 x 1000000 entries it declares"),
+        ("overflow", of_shape("(4294967296, 4294967296)"), "it is too short for the 4294967296 x 4294967296 entries"),
+        ("beyond numbers", of_shape("(99999999999999999999, 1)"), "its header has no `shape` of whole numbers"),
+        ("negative", of_shape("(-1, 1)"), "its header has no `shape` of whole numbers"),
+        ("no shape", of_shape("3"), "its header has no `shape` of whole numbers"),
+        ("no order", header("{'descr': '<f4', 'shape': (1, 1), }\n"), "its header has no `fortran_order`"),
+        ("brackets", header(&"(".repeat(9000)), "its header has no `fortran_order`"),
+    ] {
+        let error = matrix_file::read(&dir.text("v.npy", bytes), Missing::None).expect_err(what);
+        assert!(matches!(error, Error::MalformedMatrix { .. }), "{what}: {error:?}");
+        assert!(error.to_string().contains(reason), "{what}: {error}");
+    }
+}
+
+#[test]
+fn text_is_read_whatever_parts_the_numbers() {
+    let dir = Dir::new();
+    let expected = array![[1.0, 2.5, 0.0], [3e-1, 4.0, 50.0]];
+    for (what, text) in [
+        ("comma", "1,2.5,0\n0.3,4,5e1\n"),
+        ("semicolon, Windows", "1;2.5;0\r\n.3;4;50\r\n"),
+        ("tab", "1\t2.5\t0\n0.3\t4\t50"),
+        ("spaces", "  1 2.5   0\n 0.3 4 50\n"),
+        ("heading", "left,right,both\n1,2.5,0\n0.3,4,50\n"),
+        ("byte order mark", "\u{feff}1,2.5,0\n0.3,4,50\n"),
+        ("comment", "# left right\n1 2.5 0\n\n0.3 4 50\n\n"),
+        ("quotes", "\"1\",\"2.5\",\"0\"\n0.3, 4, 50\n"),
+    ] {
+        let v = matrix_file::read(&dir.text("v.csv", text), Missing::None);
+        assert_eq!(v.unwrap_or_else(|error| panic!("{what}: {error}")), expected, "{what}");
+    }
+}
+
+#[test]
+fn text_that_is_no_matrix_is_refused_with_its_line() {
+    let dir = Dir::new();
+    for (text, reason) in [
+        (&b"a,b\n1,2\n\n3,4,5\n"[..], "line 4 has 3 entries, expected 2 as in line 2"),
+        (b"1 2\n3\n", "line 2 has 1 entry, expected 2 as in line 1"),
+        (b"1,x,3\n", "line 1 has `x` in column 1, expected a number"),
+        (b"1;2\n1,5;2\n", "line 2 has `1,5` in column 0, expected a number"),
+        (b"1,2\n3,1e39\n", "it has 1e39 at row 1, column 1, expected at most 3.4028235e38"),
+        (b"1,2\n\xff\xfe,3\n", "line 2 is not text in UTF-8"),
+        (b"1\x002\n", "line 1 is not text in UTF-8"),
+        (b"", "it has no entries (0 x 0)"),
+        (b"a,b\n", "it has no entries (0 x 0)"),
+    ] {
+        dir.text("v.csv", text);
+        let message = dir.fails(&["v.csv", "-o", "out.npz"], 1);
+        assert!(message.starts_with(&format!("error: cannot read `v.csv`: {reason}\n")), "{message}");
+    }
+}
+
+#[test]
+fn factors_are_written_as_numpy_reads_them() {
+    let dir = Dir::new();
+    dir.npy("v.npy", &rank_three());
+    dir.succeeds(&["v.npy", "-k", "3", "--max-iter", "500", "--tol", "0", "-o", "new/out.npz"]);
+    let (w, h) = dir.factors("new/out.npz");
+    assert_eq!((w.dim(), h.dim()), ((12, 3), (3, 15)));
+    let error = (w.dot(&h) - rank_three()).iter().fold(0.0f32, |worst, x| worst.max(x.abs()));
+    // A matrix of rank 3, up to 98; 500 iterations do not get to its very bottom.
+    assert!(error < 2.0, "off by {error}");
+    let script = "import json, sys, numpy\n\
+        f = numpy.load(sys.argv[1], allow_pickle=False)\n\
+        info = json.loads(f['info.json'])\n\
+        print(sorted(f.files), f['W'].shape, f['W'].dtype, f['H'].shape, info['n_iter'], info['settings']['solver'])\n";
+    let output = Command::new("python3").args(["-c", script]).arg(dir.path("new/out.npz")).output();
+    match output {
+        Ok(output) if output.status.success() => {
+            let expected = "['H', 'W', 'info.json'] (12, 3) float32 (3, 15) 500 mu-extrapolated\n";
+            assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+        }
+        Ok(output) if !stderr(&output).contains("No module named 'numpy'") => panic!("{}", stderr(&output)),
+        _ => println!("skipped: python3 with NumPy is not there"),
+    }
+}
+
+#[test]
+fn existing_files_are_kept_unless_forced() {
+    let dir = Dir::new();
+    dir.npy("v.npy", &rank_three());
+    dir.text("out.npz", "mine");
+    dir.text("new-activations.png", "mine");
+    assert_data_eq!(
+        dir.fails(&["v.npy", "-o", "out.npz"], 2),
+        str![[r#"
+error: `out.npz` exists already
+
+hint: add `--force` to replace it, or choose another place with `--out`
+
+"#]]
+    );
+    let message = dir.fails(&["v.npy", "-o", "new.npz", "--plot"], 2);
+    assert!(message.starts_with("error: `new-activations.png` exists already"), "{message}");
+    dir.succeeds(&["v.npy", "-o", "out.npz", "-f"]);
+    assert_eq!(dir.factors("out.npz").0.dim(), (12, 8));
+    assert_data_eq!(
+        dir.fails(&["v.npy", "-o", "out.txt"], 2),
+        str![[r#"
+error: `out.txt` is no matrix file by its name, expected one that ends in `.npz`
+
+hint: use `out.npz`
+
+"#]]
+    );
+    assert_data_eq!(
+        dir.fails(&["v.mat", "-o", "a.npz"], 2),
+        str![[r#"
+error: `v.mat` is no matrix file by its name, expected one that ends in `.npy` or `.csv`
+
+hint: in Python, `numpy.save("v.npy", v)` writes one
+
+"#]]
+    );
+    let message = dir.fails(&["absent.npy", "-o", "a.npz"], 1);
+    assert!(message.starts_with("error: cannot read `absent.npy`: "), "{message}");
+    assert!(message.contains("\nhint: check the spelling"), "{message}");
+}
+
+// ---- entries ----------------------------------------------------------------------------------------------------
+
+#[test]
+fn entries_that_cannot_be_factorized_are_refused_with_their_place() {
+    let dir = Dir::new();
+    for (value, shown) in [(-0.5, "-0.5"), (f32::INFINITY, "inf"), (f32::NAN, "NaN")] {
+        let mut v = rank_three();
+        v[[4, 2]] = value;
+        v[[5, 1]] = value;
+        dir.npy("v.npy", &v);
+        let message = dir.fails(&["v.npy", "-o", "out.npz"], 1);
+        let expected = format!(
+            "error: `v.npy`: the matrix has {shown} at row 4, column 2, expected finite numbers of at least 0\n\nhint: "
+        );
+        assert!(message.starts_with(&expected), "{message}");
+        assert_eq!(message.contains("--missing nan"), value.is_nan(), "{message}");
+    }
+}
+
+#[test]
+fn missing_entries_do_not_count() {
+    let dir = Dir::new();
+    let mut v = rank_three();
+    let fit = |name: &str, more: &[&str]| {
+        let args = ["v.npy", "-k", "3", "--max-iter", "40", "--tol", "0", "-o", name, "-f"];
+        dir.succeeds(&[&args[..], more].concat());
+        dir.factors(name)
+    };
+    let mut weights = Array2::ones(v.dim());
+    for at in [(0, 0), (3, 7), (11, 14)] {
+        (v[at], weights[at]) = (1e6, 0.0);
+    }
+    dir.npy("weights.npy", &weights);
+    dir.npy("v.npy", &v);
+    let weighted = fit("weighted.npz", &["--weights", "weights.npy"]);
+    for at in [(0, 0), (3, 7), (11, 14)] {
+        v[at] = f32::NAN;
+    }
+    dir.npy("v.npy", &v);
+    let missing = fit("missing.npz", &["--missing", "nan"]);
+    assert_eq!(missing, weighted, "NaN is as good as a weight of 0");
+    weights[[5, 5]] = 2.0;
+    dir.npy("weights.npy", &weights.mapv(|x| if x == 0.0 { 1.0 } else { x }));
+    let both = fit("both.npz", &["--missing", "nan", "--weights", "weights.npy"]);
+    assert!(both != missing && both.0.iter().all(|x| x.is_finite()), "weights and missing entries go together");
+
+    dir.npy("weights.npy", &Array2::ones((15, 12)));
+    assert_data_eq!(
+        dir.fails(&["v.npy", "-o", "a.npz", "--missing", "nan", "--weights", "weights.npy"], 1),
+        str![[r#"
+error: `weights.npy`: the matrix of weights is 15 x 12, expected 12 x 15
+
+hint: transpose it: rows and columns are swapped
+
+"#]]
+    );
+    dir.text("holes.csv", "1,2,3\n4,,6\n7,8,9\n");
+    assert!(dir.fails(&["holes.csv", "-o", "a.npz"], 1).contains("has NaN at row 1, column 1"));
+    dir.succeeds(&["holes.csv", "-k", "1", "-o", "holes.npz", "--missing", "nan"]);
+}
+
+// ---- what is fitted ---------------------------------------------------------------------------------------------
+
+#[test]
+fn given_factors_are_improved_or_kept() {
+    let dir = Dir::new();
+    dir.npy("v.npy", &rank_three());
+    let (w0, h0) = (Array2::from_shape_fn((12, 3), |(i, k)| 1.0 + ((i + k) % 4) as f32), Array2::ones((3, 15)));
+    dir.npy("w0.npy", &w0);
+    dir.npy("h0.npy", &h0);
+    dir.npy("transposed.npy", &w0.t().as_standard_layout().into_owned());
+    let given = ["v.npy", "--init-dictionary", "w0.npy", "--init-activations", "h0.npy", "-f", "-o", "out.npz"];
+    dir.succeeds(&[&given[..], &["--max-iter", "0"]].concat());
+    assert_eq!(dir.factors("out.npz"), (w0.clone(), h0.clone()), "nothing was done");
+    dir.succeeds(&given);
+    let (w, h) = dir.factors("out.npz");
+    assert!(w != w0 && h != h0 && w.dim() == (12, 3));
+    dir.succeeds(&[&given[..], &["--fix-dictionary"]].concat());
+    let (w, h) = dir.factors("out.npz");
+    assert!(w == w0 && h != h0);
+    dir.succeeds(&[&given[..], &["--fix-activations"]].concat());
+    let (w, h) = dir.factors("out.npz");
+    assert!(w != w0 && h == h0);
+
+    assert_data_eq!(
+        dir.fails(&["v.npy", "-o", "a.npz", "-k", "4", "--init-dictionary", "w0.npy"], 1),
+        str![[r#"
+error: `w0.npy`: the dictionary is 12 x 3, expected 12 x 4
+
+"#]]
+    );
+    assert_data_eq!(
+        dir.fails(&["v.npy", "-o", "a.npz", "-k", "3", "--init-dictionary", "transposed.npy"], 1),
+        str![[r#"
+error: `transposed.npy`: the dictionary is 3 x 12, expected 12 x 3
+
+hint: transpose it: rows and columns are swapped
+
+"#]]
+    );
+    assert_data_eq!(
+        dir.fails(&["v.npy", "-o", "a.npz", "-k", "2", "--init-activations", "h0.npy"], 1),
+        str![[r#"
+error: `h0.npy`: the matrix of activations is 3 x 15, expected 2 x 15
+
+"#]]
+    );
+    dir.fails(&["v.npy", "-o", "a.npz", "--fix-dictionary"], 2);
+    dir.fails(&["v.npy", "-o", "a.npz", "--select-rank", "1-3", "--init-dictionary", "w0.npy"], 2);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_for_any_number_of_threads() {
+    let dir = Dir::new();
+    dir.npy("v.npy", &Array2::from_shape_fn((70, 300), |(i, j)| ((i * 31 + j * 17 + i * j) % 97) as f32));
+    for extra in [&[][..], &["--divergence", "is"], &["--divergence", "euclidean", "--solver", "anls"]] {
+        let run = |seed: &str, jobs: &str| {
+            let args = ["v.npy", "-k", "5", "--max-iter", "30", "-o", "out.npz", "-f", "--seed", seed, "-j", jobs];
+            dir.succeeds(&[&args[..], extra].concat());
+            fs::read(dir.path("out.npz")).expect("written")
+        };
+        let first = run("7", "1");
+        assert!(first == run("7", "2"), "{extra:?}: 1 and 2 threads differ");
+        assert!(first == run("7", "2"), "{extra:?}: two runs differ");
+        assert!(first != run("8", "1"), "{extra:?}: the seed changes nothing");
+    }
+}
+
+#[test]
+fn every_solver_start_divergence_and_penalty_can_be_asked_for() {
+    let dir = Dir::new();
+    dir.npy("v.npy", &rank_three());
+    for args in [
+        &["--divergence", "euclidean", "--solver", "cd"][..],
+        &["--divergence", "euclidean", "--solver", "anls", "--init", "nndsvd"],
+        &["--divergence", "2", "--solver", "pg", "--init", "nndsvda"],
+        &["--divergence", "is"],
+        &["--divergence", "-0.5"],
+        &["--divergence", "1.5", "--solver", "mu", "--init", "nndsvdar"],
+        &["--alpha-dictionary", "0.01", "--alpha-activations", "0.01", "--l1-ratio", "0.5"],
+        &["--temporal-continuity", "0.1"],
+        &["--group-sparsity", "0.1", "--groups", "0,0,1", "--group-offset", "0.1"],
+    ] {
+        let output = dir.succeeds(&[&["v.npy", "-k", "3", "-o", "out.npz", "-f", "--json"], args].concat());
+        let events = events(&output);
+        let curve = events[events.len() - 1]["divergence_curve"].as_array().expect("curve").clone();
+        let (first, last) =
+            (curve[0][1].as_f64().expect("number"), curve[curve.len() - 1][1].as_f64().expect("number"));
+        assert!(last < first, "{args:?}: from {first} to {last}");
+    }
+    for (args, expected) in [
+        (&["--solver", "cd"][..], "`--solver` is cd, expected `mu` or `mu-extrapolated` for this divergence"),
+        (
+            &["--solver", "pg", "--divergence", "euclidean", "--temporal-continuity", "1"],
+            "`--solver` is pg, expected `mu` or `mu-extrapolated` with `--temporal-continuity`",
+        ),
+        (
+            &["--init", "nndsvd", "-k", "13"],
+            "`--components` is 13, expected at most 12, the smaller side of the matrix",
+        ),
+        (&["-k", "0"], "`--components` is 0, expected at least 1"),
+        (&["-k", "9999999999999999999"], "`--components` is 9999999999999999999, expected at most 1048576"),
+        (&["--select-rank", "1-9999999999"], "`--components` is 9999999999, expected at most 1048576"),
+        (&["--l1-ratio", "2"], "`--l1-ratio` is 2, expected a number from 0 to 1"),
+        (&["--group-sparsity", "1", "--groups", "0,1"], "`--groups` is 2 groups, expected 8, one for each component"),
+        (&["--divergence", "9"], "`--divergence` is a beta of 9, expected a beta from -1 to 4"),
+    ] {
+        let message = dir.fails(&[&["v.npy", "-o", "refused.npz"], args].concat(), 2);
+        assert!(message.starts_with(&format!("error: `v.npy`: {expected}")), "{message}");
+    }
+}
+
+#[test]
+fn the_number_of_components_is_found() {
+    let dir = Dir::new();
+    dir.npy("v.npy", &rank_three());
+    let output = dir.succeeds(&["v.npy", "--select-rank", "1-5", "-o", "out.npz", "--json", "--max-iter", "500"]);
+    let events = events(&output);
+    let ranks = &events[0];
+    assert_eq!((&ranks["event"], &ranks["best"]), (&"ranks".into(), &3.into()), "{ranks}");
+    assert_eq!(ranks["curve"].as_array().map(Vec::len), Some(5));
+    assert_eq!(dir.factors("out.npz").0.ncols(), 3);
+    assert!(stderr(&output).contains("  <- the best\n"), "{}", stderr(&output));
+}
+
+// ---- what is said -----------------------------------------------------------------------------------------------
+
+#[test]
+fn the_last_line_of_json_is_the_result() {
+    let dir = Dir::new();
+    dir.npy("v.npy", &rank_three());
+    let run = |more: &[&str]| {
+        let args = ["v.npy", "-k", "2", "--tol", "0", "--max-iter", "25", "--json", "-j", "1", "-f", "-o", "out.npz"];
+        events(&dir.succeeds(&[&args[..], more].concat()))
+    };
+    let all = run(&["--plot"]);
+    let progress: Vec<_> = all.iter().filter(|event| event["event"] == "progress").collect();
+    assert_eq!(progress.iter().map(|event| &event["iteration"]).collect::<Vec<_>>(), [10, 20, 25]);
+    let result = &all[all.len() - 1];
+    for (field, expected) in [
+        ("event", Value::from("factorized")),
+        ("input", "v.npy".into()),
+        ("path", "out.npz".into()),
+        ("n_rows", 12.into()),
+        ("n_columns", 15.into()),
+        ("n_components", 2.into()),
+        ("n_iter", 25.into()),
+        ("stop_reason", "iteration limit".into()),
+    ] {
+        assert_eq!(result[field], expected, "{field} of {result}");
+    }
+    assert_eq!(result["divergence"], progress[2]["divergence"]);
+    for (field, is_known) in [("fit_cpu_seconds", cfg!(unix)), ("peak_rss_mb", cfg!(target_os = "linux"))] {
+        assert_eq!(result[field].as_f64().is_some_and(|x| x > 0.0), is_known, "{field} of {result}");
+    }
+    let (w, h) = dir.factors("out.npz");
+    let divergence = divergence(rank_three().view(), w.dot(&h).view(), Divergence::KullbackLeibler);
+    let told = result["divergence"].as_f64().expect("number");
+    // Both are sums of f64 over products of f32.
+    assert!((divergence / told - 1.0).abs() < 1e-5, "{divergence} of the file, {told} told");
+    assert_eq!(
+        dir.files(),
+        ["out-activations.png", "out-dictionary.png", "out-divergence.png", "out.npz", "v.npy"],
+        "pictures stand beside the file"
+    );
+
+    let target = 1.5 * told;
+    let stopped = run(&["--target-divergence", &target.to_string()]);
+    let stopped = &stopped[stopped.len() - 1];
+    assert_eq!(stopped["stop_reason"], "target reached", "{stopped}");
+    assert!(stopped["divergence"].as_f64().is_some_and(|divergence| divergence <= target), "{stopped}");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_writes_nothing() {
+    let dir = Dir::new();
+    dir.npy("v.npy", &rank_three());
+    for args in [&[][..], &["--select-rank", "2-3"]] {
+        let args = [&["v.npy", "-o", "out.npz", "--json", "--tol", "0", "--max-iter", "1000000000"], args].concat();
+        let mut child =
+            dir.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("partita starts");
+        if args.len() == 8 {
+            // The first line comes from within the fit.
+            let mut line = String::new();
+            BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        } else {
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+        let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+        assert!(killed.success());
+        let output = child.wait_with_output().expect("partita ends");
+        assert_eq!(output.status.code(), Some(130), "{args:?}: {}", stderr(&output));
+        assert_eq!(stderr(&output), "error: interrupted\n");
+        assert_eq!(dir.files(), ["v.npy"]);
+    }
+}
+
+#[test]
+fn help_is_as_recorded() {
+    let output = Dir::new().succeeds(&["--help"]);
+    assert_data_eq!(String::from_utf8_lossy(&output.stdout).into_owned(), file!["cli/factorize.txt"]);
+}

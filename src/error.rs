@@ -72,6 +72,22 @@ pub enum Error {
         /// Rows and columns that fit.
         expected: (usize, usize),
     },
+    /// The lists that make up a sparse matrix contradict one another.
+    #[error("the sparse matrix has {reason}")]
+    SparseStructure {
+        /// What does not fit: "3 columns for 4 values".
+        reason: String,
+    },
+    /// A text is not a matrix in the Matrix Market format.
+    #[error("cannot read the matrix: line {line} has {got}, expected {expected}")]
+    MatrixMarket {
+        /// Line, counted from 1.
+        line: u64,
+        /// What stands there.
+        got: String,
+        /// What should stand there.
+        expected: String,
+    },
 
     // ---- audio files, in -----------------------------------------------------------------------------------------
     /// A recording cannot be opened.
@@ -289,6 +305,7 @@ impl Error {
             }
             // Pictures.
             Self::PictureFormat { path } => Some(format!("use `{}`", path.with_extension("png").display())),
+            Self::SparseStructure { .. } | Self::MatrixMarket { .. } => None,
             Self::MatrixShape { .. } | Self::Length { .. } | Self::SampleCount { .. } | Self::Cancelled => None,
         }
     }

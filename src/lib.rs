@@ -15,6 +15,7 @@ pub mod window;
 pub mod stft;
 pub mod spectrogram;
 pub mod nmf;
+pub mod matrix_market;
 pub mod group;
 pub mod mask;
 pub mod separate;

@@ -4,6 +4,7 @@
 //! The caller speaks of a *dictionary* (W, one template per column) and *activations* (H, one row per template);
 //! the single letters live in the kernels.
 
+mod alternate;
 mod anls;
 mod beta;
 mod config;
@@ -20,6 +21,8 @@ mod online;
 mod penalty;
 mod projected_gradient;
 mod rank;
+mod sparse;
+mod sparse_fit;
 mod svd;
 
 use std::ops::ControlFlow;
@@ -35,6 +38,8 @@ pub use divergence::divergence;
 pub use multiplicative::bench;
 pub use online::Online;
 pub use rank::{HoldOut, RankScore, RankSelection, select_rank};
+pub use sparse::SparseMatrix;
+pub use sparse_fit::{fit_sparse, fit_sparse_with};
 
 use crate::{Error, Result};
 

@@ -78,6 +78,30 @@ pub enum Error {
         /// What does not fit: "3 columns for 4 values".
         reason: String,
     },
+    /// A file with a matrix cannot be opened.
+    #[error("cannot open `{}`", path.display())]
+    OpenMatrix {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The system could not read a file with a matrix on.
+    #[error("cannot read `{}` on", path.display())]
+    ReadMatrix {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file does not hold a matrix that can be read.
+    #[error("cannot read the matrix in `{}`: {reason}", path.display())]
+    MalformedMatrix {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it: "it has 3 dimensions, expected 2".
+        reason: String,
+    },
     /// A text is not a matrix in the Matrix Market format.
     #[error("cannot read the matrix: line {line} has {got}, expected {expected}")]
     MatrixMarket {
@@ -305,6 +329,11 @@ impl Error {
             }
             // Pictures.
             Self::PictureFormat { path } => Some(format!("use `{}`", path.with_extension("png").display())),
+            Self::OpenMatrix { path, source } => open_hint(path, source),
+            Self::ReadMatrix { .. } => Some("copy the file to another disk and try again".into()),
+            Self::MalformedMatrix { .. } => {
+                Some("save it with NumPy's `save` as a two-dimensional array of float32 or float64".into())
+            }
             Self::SparseStructure { .. } | Self::MatrixMarket { .. } => None,
             Self::MatrixShape { .. } | Self::Length { .. } | Self::SampleCount { .. } | Self::Cancelled => None,
         }

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! The modules below stand in the order in which a sound passes through them, and each uses only the ones above it
-//! (`tests/architecture.rs` holds them to it). Only `atomic`, `audio::decode`, `audio::encode` and `plot` touch files;
+//! (`tests/architecture.rs` holds them to it). Only `atomic`, `audio::decode`, `audio::encode`, `npy_blocks` and `plot` touch
+//! files;
 //! nothing here prints.
 
 pub mod error;
@@ -16,6 +17,7 @@ pub mod stft;
 pub mod spectrogram;
 pub mod nmf;
 pub mod matrix_market;
+pub mod npy_blocks;
 pub mod group;
 pub mod mask;
 pub mod separate;

@@ -7,6 +7,7 @@
 mod alternate;
 mod anls;
 mod beta;
+mod blocks;
 mod config;
 mod coordinate_descent;
 mod data;
@@ -29,6 +30,7 @@ use std::ops::ControlFlow;
 
 use ndarray::{Array2, ArrayView2};
 
+pub use blocks::{BlockConfig, ColumnBlocks, WarmStart, fit_blocks};
 pub use config::{
     Divergence, Factor, Factorization, GroupSparsity, Init, NmfConfig, Part, Progress, Regularization, Solver,
     StopReason,

@@ -96,6 +96,22 @@ pub enum Error {
         /// What is wrong with it: "line 7 has 3 entries, expected 4 as in line 1".
         reason: String,
     },
+    /// The lists that make up a sparse matrix contradict one another.
+    #[error("the sparse matrix has {reason}")]
+    SparseStructure {
+        /// What does not fit: "3 columns for 4 values".
+        reason: String,
+    },
+    /// A text is not a matrix in the Matrix Market format.
+    #[error("cannot read the matrix: line {line} has {got}, expected {expected}")]
+    MatrixMarket {
+        /// Line, counted from 1.
+        line: u64,
+        /// What stands there.
+        got: String,
+        /// What should stand there.
+        expected: String,
+    },
 
     // ---- audio files, in -----------------------------------------------------------------------------------------
     /// A recording cannot be opened.
@@ -331,7 +347,12 @@ impl Error {
             }
             // Pictures.
             Self::PictureFormat { path } => Some(format!("use `{}`", path.with_extension("png").display())),
-            Self::MatrixShape { .. } | Self::Length { .. } | Self::SampleCount { .. } | Self::Cancelled => None,
+            Self::SparseStructure { .. }
+            | Self::MatrixMarket { .. }
+            | Self::MatrixShape { .. }
+            | Self::Length { .. }
+            | Self::SampleCount { .. }
+            | Self::Cancelled => None,
         }
     }
 }

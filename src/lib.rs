@@ -5,8 +5,8 @@
 //! ```
 //!
 //! The modules below stand in the order in which a sound passes through them, and each uses only the ones above it
-//! (`tests/architecture.rs` holds them to it). Only `atomic`, `matrix_file`, `audio::decode`, `audio::encode` and `plot`
-//! touch files; nothing here prints.
+//! (`tests/architecture.rs` holds them to it). Only `atomic`, `matrix_file`, `audio::decode`, `audio::encode`,
+//! `npy_blocks` and `plot` touch files; nothing here prints.
 
 pub mod error;
 pub mod atomic;
@@ -16,6 +16,8 @@ pub mod window;
 pub mod stft;
 pub mod spectrogram;
 pub mod nmf;
+pub mod matrix_market;
+pub mod npy_blocks;
 pub mod group;
 pub mod mask;
 pub mod separate;

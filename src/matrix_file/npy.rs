@@ -89,6 +89,31 @@ impl Header {
         u64::try_from(n_values).ok()
     }
 
+    /// Refuses a file that is too short for the values it declares.
+    ///
+    /// # Errors
+    /// [`crate::Error::MalformedMatrix`].
+    pub fn check_length(&self, file_bytes: u64, path: &Path) -> Result<()> {
+        match self.n_bytes() {
+            Some(n_bytes) if n_bytes <= file_bytes.saturating_sub(self.offset as u64) => Ok(()),
+            _ => Err(self.cut_off(path)),
+        }
+    }
+
+    fn cut_off(&self, path: &Path) -> crate::Error {
+        let (n_rows, n_columns) = self.shape;
+        malformed(path, format!("it is too short for the {n_rows} x {n_columns} entries it declares"))
+    }
+
+    /// Values one after the other, as the nearest `f32`.
+    pub(crate) fn decode<'a>(&self, bytes: &[u8], out: impl Iterator<Item = &'a mut f32>) {
+        if (self.kind, self.width, self.is_big_endian) == (Kind::Float, 4, false) {
+            out.zip(bytes.as_chunks().0).for_each(|(out, x)| *out = f32::from_le_bytes(*x));
+        } else {
+            out.zip(bytes.chunks_exact(self.width)).for_each(|(out, x)| *out = self.value(x) as f32);
+        }
+    }
+
     fn parse(text: &str, offset: usize) -> std::result::Result<Self, String> {
         let field = |key: &str| {
             let (_, value) = text.split_once(&format!("'{key}':")).ok_or(format!("its header has no `{key}`"))?;
@@ -168,16 +193,14 @@ pub(super) fn header((n_rows, n_columns): (usize, usize)) -> Vec<u8> {
 pub(super) fn read(mut reader: BufReader<File>, path: &Path) -> Result<Array2<f32>> {
     let header = Header::read(&mut reader, path)?;
     let (n_rows, n_columns) = header.shape;
-    let cut_off = || malformed(path, format!("it is too short for the {n_rows} x {n_columns} entries it declares"));
-    let n_bytes = header.n_bytes().ok_or_else(cut_off)?;
+    let cut_off = || header.cut_off(path);
+    header.n_bytes().ok_or_else(cut_off)?;
     let metadata = reader.get_ref().metadata().map_err(unreadable(path))?;
     let n_values = n_rows * n_columns;
     let mut values: Vec<f32> = Vec::new();
     // A pipe does not tell its length, and is believed piece by piece.
     if metadata.is_file() {
-        if n_bytes > metadata.len().saturating_sub(header.offset as u64) {
-            return Err(cut_off());
-        }
+        header.check_length(metadata.len(), path)?;
         let refused = |_| unreadable(path)(ErrorKind::OutOfMemory.into());
         values.try_reserve_exact(n_values).map_err(refused)?;
     }

@@ -349,7 +349,12 @@ impl NmfConfig {
         if let Some(((row, column), &value)) = wrong {
             return Err(Error::MatrixEntry { row, column, value: f64::from(value) });
         }
-        let smaller = v.nrows().min(v.ncols());
+        self.check_factors(v.dim())
+    }
+
+    /// The part of [`NmfConfig::check`] that needs only the shape of the matrix.
+    pub(super) fn check_factors(&self, (n_rows, n_columns): (usize, usize)) -> Result<()> {
+        let smaller = n_rows.min(n_columns);
         if self.init != Init::Random && self.needs_init() && self.n_components > smaller {
             return Err(Error::Setting {
                 name: "n_components",
@@ -358,9 +363,9 @@ impl NmfConfig {
                 hint: Some("use `init random`".into()),
             });
         }
-        check_factor("the dictionary", &self.dictionary, (v.nrows(), self.n_components), v.nrows(), self.n_components)?;
-        let expected = (self.n_components, v.ncols());
-        check_factor("the matrix of activations", &self.activations, expected, v.ncols(), self.n_components)
+        check_factor("the dictionary", &self.dictionary, (n_rows, self.n_components), n_rows, self.n_components)?;
+        let expected = (self.n_components, n_columns);
+        check_factor("the matrix of activations", &self.activations, expected, n_columns, self.n_components)
     }
 
     /// Whether the kernel for unweighted, unpenalized Kullback-Leibler fits can do it.
@@ -394,6 +399,31 @@ impl NmfConfig {
         }
         self.check_regularization()?;
         self.check_solver()
+    }
+
+    /// [`NmfConfig::check_settings`], and holds the config to what can be done without all of V at hand: plain
+    /// multiplicative updates for the divergences named by their betas.
+    pub(super) fn check_plain(&self, without: &str, betas: &[f32]) -> Result<()> {
+        self.check_settings()?;
+        let refused = |name, got: &str, expected: &str| Err(setting(name, got, &format!("{expected} {without}")));
+        if !matches!(self.solver, Solver::Mu | Solver::MuExtrapolated) {
+            return refused("solver", self.solver.name(), "`Mu` or `MuExtrapolated`");
+        }
+        let beta = self.divergence.beta();
+        if !betas.contains(&beta) {
+            let expected = format!("a beta of {}", betas.iter().map(f32::to_string).collect::<Vec<_>>().join(" or "));
+            return refused("divergence", &format!("a beta of {beta}"), &expected);
+        }
+        if self.weights.is_some() {
+            return refused("weights", "given", "none");
+        }
+        if !self.regularization.is_none() {
+            return refused("regularization", "given", "none");
+        }
+        if self.init != Init::Random && self.needs_init() {
+            return refused("init", &format!("{:?}", self.init), "`Random`");
+        }
+        Ok(())
     }
 
     fn check_regularization(&self) -> Result<()> {
@@ -451,7 +481,7 @@ impl NmfConfig {
 /// More components than any use has, and few enough for the sizes of their factors to be numbers.
 const MAX_COMPONENTS: usize = 1 << 20;
 
-fn setting(name: &'static str, got: impl ToString, expected: &str) -> Error {
+pub(super) fn setting(name: &'static str, got: impl ToString, expected: &str) -> Error {
     Error::Setting { name, got: got.to_string(), expected: expected.into(), hint: None }
 }
 

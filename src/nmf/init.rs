@@ -22,16 +22,34 @@ const MAX_IMBALANCE: f64 = 1e3;
 /// config's [`Init`] elsewhere.
 pub(super) fn factors(v: ArrayView2<'_, f32>, config: &NmfConfig) -> (Array2<f32>, Array2<f32>) {
     let mean = mean(v, config);
+    if config.init == Init::Random || !config.needs_init() {
+        return random_factors(v.dim(), mean, config);
+    }
+    placed(nndsvd(filled(v, mean as f32, config), mean, config), v.dim(), mean, config)
+}
+
+/// [`factors`] for [`Init::Random`], which needs to know of V only its shape and its mean.
+pub(super) fn random_factors(
+    (n_rows, n_columns): (usize, usize),
+    mean: f64,
+    config: &NmfConfig,
+) -> (Array2<f32>, Array2<f32>) {
+    let free = random(n_rows, n_columns, config.n_components, mean as f32, config.seed);
+    placed(free, (n_rows, n_columns), mean, config)
+}
+
+/// Free factors with the given values in their places, and on the scale that these ask for.
+fn placed(
+    (w, h): (Array2<f32>, Array2<f32>),
+    (n_rows, n_columns): (usize, usize),
+    mean: f64,
+    config: &NmfConfig,
+) -> (Array2<f32>, Array2<f32>) {
     let k = config.n_components;
-    let (w, h) = if config.init == Init::Random || !config.needs_init() {
-        random(v.nrows(), v.ncols(), k, mean as f32, config.seed)
-    } else {
-        nndsvd(filled(v, mean as f32, config), mean, config)
-    };
     // The columns of W are its components: it is placed as its transpose.
     let (mut w, mut h) = (place(&config.dictionary, w.reversed_axes(), true), place(&config.activations, h, false));
     if config.init == Init::Random {
-        let share = mean * v.len() as f64 / k as f64;
+        let share = mean * n_rows as f64 * n_columns as f64 / k as f64;
         let (given_w, given_h) = (given(&config.dictionary, k), given(&config.activations, k));
         for k in (0..k).filter(|k| given_w[*k] != given_h[*k]) {
             let (mut free, other) = if given_h[k] { (w.row_mut(k), h.row(k)) } else { (h.row_mut(k), w.row(k)) };

@@ -41,7 +41,7 @@ pub(super) const FLOOR: f32 = 1e-30;
 /// Entries of W and H stay at or below it, so that no product overflows, and far above what a V of mean 1 asks for.
 const CEILING: f32 = 1e18;
 /// Added to WH: far below the mean of V, which is 1; V / WH stays finite, and is 0 where all is padding.
-const EPS: f32 = 1e-20;
+pub(super) const EPS: f32 = 1e-20;
 /// Bytes of W and of quotients that the H phase goes over twice: more than the first-level cache holds, as it costs
 /// less to read W again from the second level than to save and restore the sums more often.
 const NEAR_BYTES: usize = 40 << 10;
@@ -120,7 +120,7 @@ pub(super) fn pack_activations(h: ArrayView2<'_, f32>, scales: &[f64]) -> Vec<Ac
 }
 
 /// A given value: zeros stay zero, all others lie between floor and ceiling.
-fn lift(x: f64) -> f32 {
+pub(super) fn lift(x: f64) -> f32 {
     if x > 0.0 { x.clamp(f64::from(FLOOR), f64::from(CEILING)) as f32 } else { 0.0 }
 }
 
@@ -229,7 +229,7 @@ impl Kernel {
         self.run(MultiplyAdds { n })
     }
 
-    fn run<J: Job>(self, job: J) -> J::Output {
+    pub(super) fn run<J: Job>(self, job: J) -> J::Output {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx2(avx2) => avx2.run(job),
@@ -241,7 +241,7 @@ impl Kernel {
 // ---- phases ----------------------------------------------------------------------------------------------------------
 
 /// Work that is compiled once for each kind of vector.
-trait Job {
+pub(super) trait Job {
     type Output;
     fn run<S: Simd>(self, s: S) -> Self::Output;
 }
@@ -631,7 +631,7 @@ fn logarithm<S: Simd>(s: S, x: S::V) -> S::V {
 // ---- vectors ---------------------------------------------------------------------------------------------------------
 
 /// Eight numbers at once.
-trait Simd: Copy {
+pub(super) trait Simd: Copy {
     type V: Copy;
     fn load(self, from: &Lanes) -> Self::V;
     fn store(self, x: Self::V, to: &mut Lanes);

@@ -4,8 +4,10 @@
 //! The caller speaks of a *dictionary* (W, one template per column) and *activations* (H, one row per template);
 //! the single letters live in the kernels.
 
+mod alternate;
 mod anls;
 mod beta;
+mod blocks;
 mod config;
 mod coordinate_descent;
 mod data;
@@ -20,12 +22,15 @@ mod online;
 mod penalty;
 mod projected_gradient;
 mod rank;
+mod sparse;
+mod sparse_fit;
 mod svd;
 
 use std::ops::ControlFlow;
 
 use ndarray::{Array2, ArrayView2};
 
+pub use blocks::{BlockConfig, ColumnBlocks, WarmStart, fit_blocks};
 pub use config::{
     Divergence, Factor, Factorization, GroupSparsity, Init, NmfConfig, Part, Progress, Regularization, Solver,
     StopReason,
@@ -35,6 +40,8 @@ pub use divergence::divergence;
 pub use multiplicative::bench;
 pub use online::Online;
 pub use rank::{HoldOut, RankScore, RankSelection, select_rank, select_rank_with};
+pub use sparse::SparseMatrix;
+pub use sparse_fit::{fit_sparse, fit_sparse_with};
 
 use crate::{Error, Result};
 

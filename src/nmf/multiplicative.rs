@@ -15,7 +15,7 @@ use super::kernel::{self, Activations, BLOCK, Kernel, Panels, Row, Scratch, TILE
 const MAX_CHUNKS: usize = 16;
 
 /// Relative rise of the divergence, from one check to the next, that is taken for more than rounding.
-const RISE: f64 = 1e-6;
+pub(super) const RISE: f64 = 1e-6;
 
 /// V, W and H between two iterations.
 #[derive(Debug)]
@@ -66,13 +66,13 @@ struct Momentum {
 
 /// Powers of two by which the matrices are multiplied inside, exact unless they leave the range of f32.
 #[derive(Debug)]
-struct Scales {
+pub(super) struct Scales {
     /// Gives V a mean of 1 to 2.
-    v: f64,
+    pub(super) v: f64,
     /// Give the fixed factor of a component (W, if none or both are) a largest entry of 1 to 2, so that neither comes
     /// near the floor.
-    w: Vec<f64>,
-    h: Vec<f64>,
+    pub(super) w: Vec<f64>,
+    pub(super) h: Vec<f64>,
 }
 
 impl Multiplicative {
@@ -133,9 +133,6 @@ impl Multiplicative {
 
     /// W and H on the input's scale. Fixed components are as they were given, bit by bit; what sank to the floor is 0.
     pub(super) fn into_factors(mut self) -> (Array2<f32>, Array2<f32>) {
-        let given_back = |x: f32, scale: f64| {
-            if x <= kernel::FLOOR { 0.0 } else { (f64::from(x) / scale).min(f64::from(f32::MAX)) as f32 }
-        };
         for (k, mut column) in self.given_w.columns_mut().into_iter().enumerate().filter(|(k, _)| self.free_w[*k]) {
             column.indexed_iter_mut().for_each(|(bin, w)| *w = given_back(self.w.at(bin, k), self.scales.w[k]));
         }
@@ -295,7 +292,7 @@ impl Momentum {
 }
 
 impl Scales {
-    fn new(mean: f64, w: &Array2<f32>, h: &Array2<f32>, free_w: &[bool], free_h: &[bool]) -> Self {
+    pub(super) fn new(mean: f64, w: &Array2<f32>, h: &Array2<f32>, free_w: &[bool], free_h: &[bool]) -> Self {
         let v = 1.0 / power_of_two(mean);
         let largest = |x: ndarray::ArrayView1<'_, f32>| f64::from(x.fold(0.0, |a: f32, &b| a.max(b)));
         let mut scales = Self { v, w: Vec::new(), h: Vec::new() };
@@ -320,8 +317,13 @@ fn power_of_two(x: f64) -> f64 {
     if x > 0.0 { f64::from_bits(x.to_bits() & EXPONENT) } else { 1.0 }
 }
 
+/// An entry on the input's scale; what sank to the floor is 0.
+pub(super) fn given_back(x: f32, scale: f64) -> f32 {
+    if x <= kernel::FLOOR { 0.0 } else { (f64::from(x) / scale).min(f64::from(f32::MAX)) as f32 }
+}
+
 /// 1 / sum, or none for a component that stays as it is.
-fn inverse(sums: &[f64], free: &[bool]) -> Vec<Option<f32>> {
+pub(super) fn inverse(sums: &[f64], free: &[bool]) -> Vec<Option<f32>> {
     sums.iter().zip(free).map(|(sum, free)| free.then_some((1.0 / sum) as f32)).collect()
 }
 

@@ -1,0 +1,114 @@
+//! Reads blocks of a matrix in a `.npy` file by their position, so that files larger than the memory can be factorized.
+//! Holds nothing of the file but its header.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::{ControlFlow, Range};
+use std::path::{Path, PathBuf};
+
+use ndarray::{Array2, ArrayViewMut2};
+
+use crate::matrix_file::npy::Header;
+use crate::nmf::{BlockConfig, ColumnBlocks, Factor, Factorization, Progress, fit_blocks};
+use crate::{Error, Result};
+
+/// Bytes that are read at once.
+const READ_BYTES: usize = 1 << 20;
+
+/// A matrix of numbers in a `.npy` file, read as `f32` where it is asked for.
+///
+/// Blocks of columns have to lie together in the file. NumPy stores rows after rows unless told otherwise (C order),
+/// so such a file is shown as the transpose of its matrix ([`NpyBlocks::is_transposed`]), whose columns are the rows of
+/// the file; one in Fortran order is shown as it is. V^T ~ H^T W^T, so a fit of the transpose is a fit of the matrix
+/// with the factors in each other's places; [`factorize`] minds that.
+#[derive(Debug)]
+pub struct NpyBlocks {
+    path: PathBuf,
+    file: File,
+    header: Header,
+    buffer: Vec<u8>,
+}
+
+impl NpyBlocks {
+    /// Opens a file and reads its header.
+    ///
+    /// # Errors
+    /// Those of [`Header::read`] and [`Header::check_length`].
+    pub fn open(path: &Path) -> Result<Self> {
+        let cannot_open = |source| Error::ReadMatrix { path: path.to_owned(), source };
+        let mut file = File::open(path).map_err(cannot_open)?;
+        let n_bytes = file.metadata().map_err(cannot_open)?.len();
+        let header = Header::read(&mut file, path)?;
+        header.check_length(n_bytes, path)?;
+        Ok(Self { path: path.to_owned(), file, header, buffer: Vec::new() })
+    }
+
+    /// Whether [`ColumnBlocks`] sees the transpose of the matrix in the file.
+    pub fn is_transposed(&self) -> bool {
+        !self.header.is_fortran
+    }
+
+    fn cannot_read(&self, source: std::io::Error) -> Error {
+        Error::ReadMatrix { path: self.path.clone(), source }
+    }
+}
+
+impl ColumnBlocks for NpyBlocks {
+    fn dim(&self) -> (usize, usize) {
+        let (n_rows, n_columns) = self.header.shape;
+        if self.is_transposed() { (n_columns, n_rows) } else { (n_rows, n_columns) }
+    }
+
+    fn read(&mut self, columns: Range<usize>, block: ArrayViewMut2<'_, f32>) -> Result<()> {
+        let header = self.header;
+        let first = columns.start as u64 * self.dim().0 as u64;
+        let place = header.offset as u64 + first * header.width as u64;
+        self.file.seek(SeekFrom::Start(place)).map_err(|error| self.cannot_read(error))?;
+        let mut by_columns = block.reversed_axes();
+        let mut rest = by_columns.len();
+        let mut entries = by_columns.iter_mut();
+        while rest > 0 {
+            let n_entries = rest.min(READ_BYTES / header.width);
+            self.buffer.resize(n_entries * header.width, 0);
+            self.file.read_exact(&mut self.buffer).map_err(|error| self.cannot_read(error))?;
+            header.decode(&self.buffer, entries.by_ref().take(n_entries));
+            rest -= n_entries;
+        }
+        Ok(())
+    }
+}
+
+/// Factorizes the matrix in a `.npy` file without ever holding it whole.
+///
+/// For a file in C order, the updates are those of [`fit`](crate::nmf::fit) on the transposed matrix: H before W, and
+/// other random starts. A [`WarmStart`](crate::nmf::WarmStart) then takes some rows instead of some columns, and wants
+/// the dictionary free.
+///
+/// # Errors
+/// Those of [`NpyBlocks::open`] and [`fit_blocks`].
+pub fn factorize(
+    path: &Path,
+    config: &BlockConfig,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Factorization> {
+    let mut blocks = NpyBlocks::open(path)?;
+    if !blocks.is_transposed() {
+        return fit_blocks(&mut blocks, config, progress);
+    }
+    let mut transposed = config.clone();
+    transposed.nmf.dictionary = exchanged(&config.nmf.activations);
+    transposed.nmf.activations = exchanged(&config.nmf.dictionary);
+    let found = fit_blocks(&mut blocks, &transposed, progress)?;
+    let rows = |x: Array2<f32>| x.reversed_axes().as_standard_layout().into_owned();
+    Ok(Factorization { dictionary: rows(found.activations), activations: rows(found.dictionary), ..found })
+}
+
+/// A factor's treatment, for the other factor of the transpose.
+fn exchanged(factor: &Factor) -> Factor {
+    match factor {
+        Factor::Free => Factor::Free,
+        Factor::Seed(x) => Factor::Seed(x.t().to_owned()),
+        Factor::Fixed(x) => Factor::Fixed(x.t().to_owned()),
+        Factor::PerComponent(parts) => Factor::PerComponent(parts.clone()),
+    }
+}

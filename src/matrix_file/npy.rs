@@ -1,7 +1,7 @@
 //! The `.npy` format: its header, both ways, and its values.
 //! Other types than numbers, and other shapes than matrices, are refused by name.
 //!
-//! Reference: `NumPy`, "numpy.lib.format", versions 1.0 to 3.0.
+//! Reference: NumPy, "numpy.lib.format", versions 1.0 to 3.0.
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
@@ -13,7 +13,7 @@ use super::{malformed, narrow, unreadable};
 use crate::Result;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
-/// Longest header that is read, in bytes: the one `NumPy` itself allows. One of a matrix has about 100.
+/// Longest header that is read, in bytes: the one NumPy itself allows. One of a matrix has about 100.
 const MAX_HEADER: usize = 10_000;
 /// Values are read in pieces of this many.
 const PIECE: usize = 1 << 13;

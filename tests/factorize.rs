@@ -523,24 +523,41 @@ fn the_last_line_of_json_is_the_result() {
 fn an_interrupted_run_writes_nothing() {
     let dir = Dir::new();
     dir.npy("v.npy", &rank_three());
+    dir.npy("ones.npy", &Array2::ones((12, 15)));
     for args in [&[][..], &["--select-rank", "2-3"]] {
-        let args = [&["v.npy", "-o", "out.npz", "--json", "--tol", "0", "--max-iter", "1000000000"], args].concat();
-        let mut child =
-            dir.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("partita starts");
-        if args.len() == 8 {
-            // The first line comes from within the fit.
-            let mut line = String::new();
-            BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
-        } else {
-            std::thread::sleep(std::time::Duration::from_millis(500));
-        }
+        let forever = ["v.npy", "-o", "out.npz", "--tol", "0", "--max-iter", "1000000000"];
+        let args = [&forever[..], &["-v", "--weights", "ones.npy"], args].concat();
+        let mut child = dir.command(&args).stderr(Stdio::piped()).spawn().expect("partita starts");
+        let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
+        let mut line = String::new();
+        stderr.read_line(&mut line).expect("a line");
+        assert_eq!(line, "ones.npy: 12 x 15\n", "said before the work begins");
         let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
         assert!(killed.success());
-        let output = child.wait_with_output().expect("partita ends");
-        assert_eq!(output.status.code(), Some(130), "{args:?}: {}", stderr(&output));
-        assert_eq!(stderr(&output), "error: interrupted\n");
-        assert_eq!(dir.files(), ["v.npy"]);
+        line.clear();
+        stderr.read_line(&mut line).expect("a line");
+        assert_eq!(line, "error: interrupted\n", "{args:?}");
+        assert_eq!(child.wait().expect("partita ends").code(), Some(130), "{args:?}");
+        assert_eq!(dir.files(), ["ones.npy", "v.npy"], "{args:?}");
     }
+}
+
+#[test]
+fn people_are_told_in_three_lines_or_not_at_all() {
+    let dir = Dir::new();
+    dir.npy("v.npy", &array![[1.0, 2.0], [2.0, 4.0], [0.0, 0.0]]);
+    let output = dir.succeeds(&["v.npy", "-k", "1", "-o", "out.npz", "--max-iter", "0"]);
+    assert_data_eq!(
+        stderr(&output),
+        str![[r#"
+v.npy: 3 x 2
+1 component after 0 iterations (iteration limit), divergence [..]
+  W, H and info.json  out.npz
+
+"#]]
+    );
+    let output = dir.succeeds(&["v.npy", "-k", "1", "-o", "out.npz", "-f", "-q"]);
+    assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{}", stderr(&output));
 }
 
 #[test]

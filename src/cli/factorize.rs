@@ -1,4 +1,7 @@
 //! `partita factorize`: a matrix in, its two factors out.
+//!
+//! The `.npz` holds W, H and `info.json`: the settings, the number of iterations, the divergence and its curve, and why
+//! the fit ended. What differs from one run to the next (time, memory) is told on standard output only, with `--json`.
 
 use std::ops::{ControlFlow, RangeInclusive};
 use std::path::{Path, PathBuf};
@@ -28,15 +31,12 @@ pub(super) fn run(args: &Factorize, seed: u64, terminal: &Terminal) -> Result<u8
 
     let v = read(&args.input, args.entries.missing, terminal)?;
     let mut config = config(args, &v, seed, terminal)?;
-    let ranks = match &args.select_rank {
-        Some(range) => Some(select_rank(args, range, &v, &config, terminal)?),
-        None => None,
-    };
+    // Before the work, which a folder that cannot be written to would waste.
+    let writer = NpzWriter::create(&args.out, outputs::may_replace(args.force))?;
+    let ranks = args.select_rank.as_ref().map(|range| select_rank(args, range, &v, &config, terminal)).transpose()?;
     if let Some(ranks) = &ranks {
         config.n_components = ranks.best;
     }
-    // Before the work, which a folder that cannot be written to would waste.
-    let writer = NpzWriter::create(&args.out, outputs::may_replace(args.force))?;
     let before = meter::cpu_seconds();
     let factors = fit(args, &v, &config, terminal)?;
     let cpu_seconds = meter::cpu_seconds().zip(before).map(|(after, before)| after - before);
@@ -46,6 +46,7 @@ pub(super) fn run(args: &Factorize, seed: u64, terminal: &Terminal) -> Result<u8
     if args.plot {
         draw(args, &factors, &pictures)?;
     }
+    terminal.say(&size(&args.input, &v));
     report(args, &factors, terminal);
     let mut event = json!({
         "event": "factorized", "path": args.out.to_string_lossy(),
@@ -59,14 +60,21 @@ pub(super) fn run(args: &Factorize, seed: u64, terminal: &Terminal) -> Result<u8
 
 fn read(path: &Path, missing: Missing, terminal: &Terminal) -> Result<Array2<f32>, Failure> {
     let _bar = terminal.bar(1, "reading");
-    let values = matrix_file::read(path, missing).map_err(Failure::at(path.display()))?;
-    terminal.detail(&format!("{}: {} x {}", path.display(), values.nrows(), values.ncols()));
-    Ok(values)
+    matrix_file::read(path, missing).map_err(Failure::at(path.display()))
+}
+
+fn size(path: &Path, values: &Array2<f32>) -> String {
+    format!("{}: {} x {}", path.display(), values.nrows(), values.ncols())
 }
 
 fn config(args: &Factorize, v: &Array2<f32>, seed: u64, terminal: &Terminal) -> Result<NmfConfig, Failure> {
     let (start, entries) = (&args.start, &args.entries);
-    let given = |path: &Option<PathBuf>| path.as_ref().map(|path| read(path, Missing::None, terminal)).transpose();
+    let given = |path: &Option<PathBuf>| -> Result<_, Failure> {
+        let Some(path) = path else { return Ok(None) };
+        let values = read(path, Missing::None, terminal)?;
+        terminal.detail(&size(path, &values));
+        Ok(Some(values))
+    };
     let (w, h) = (given(&start.init_dictionary)?, given(&start.init_activations)?);
     let of_factors = w.as_ref().map(Array2::ncols).or(h.as_ref().map(Array2::nrows));
     let weights = given(&entries.weights)?;
@@ -242,8 +250,6 @@ fn picture_path(out: &Path, picture: &str) -> PathBuf {
 }
 
 fn report(args: &Factorize, factors: &Factorization, terminal: &Terminal) {
-    let (n_rows, n_columns) = (factors.dictionary.nrows(), factors.activations.ncols());
-    terminal.say(&format!("{}: {n_rows} x {n_columns}", args.input.display()));
     terminal.say(&format!(
         "{} {} after {} iterations ({}), divergence {:.6e}",
         factors.n_components(),

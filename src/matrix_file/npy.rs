@@ -1,7 +1,7 @@
 //! The `.npy` format: its header, both ways, and its values.
 //! Other types than numbers, and other shapes than matrices, are refused by name.
 //!
-//! Reference: `NumPy`, "numpy.lib.format", versions 1.0 to 3.0.
+//! Reference: NumPy, "numpy.lib.format", versions 1.0 to 3.0.
 
 use std::fs::File;
 use std::io::{BufReader, ErrorKind, Read};
@@ -13,7 +13,7 @@ use super::{malformed, narrow, unreadable};
 use crate::Result;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
-/// Longest header that is read, in bytes: the one `NumPy` itself allows. One of a matrix has about 100.
+/// Longest header that is read, in bytes: the one NumPy itself allows. One of a matrix has about 100.
 const MAX_HEADER: usize = 10_000;
 /// Values are read in pieces of this many.
 const PIECE: usize = 1 << 13;
@@ -158,8 +158,8 @@ impl Header {
         Ok(Self { kind, width, is_big_endian, is_fortran, shape, offset })
     }
 
-    /// One value, of `width` bytes.
-    fn value(&self, bytes: &[u8]) -> f64 {
+    /// The value in these bytes, `width` of them.
+    pub fn value(&self, bytes: &[u8]) -> f64 {
         // The lowest byte first, in an integer of 64 bits.
         let mut wide = [0; 8];
         for (i, wide) in wide.iter_mut().take(self.width).enumerate() {

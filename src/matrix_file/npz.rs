@@ -114,6 +114,7 @@ impl NpzWriter {
 
     /// Adds a member. Its content is gone through twice: the checksum comes first in the file.
     fn member(&mut self, name: String, content: Content<'_>) -> Result<()> {
+        debug_assert!(name.len() <= usize::from(u16::MAX));
         let (mut crc, mut size) = (crc32fast::Hasher::new(), 0);
         let counted = content(&mut |bytes| {
             crc.update(bytes);

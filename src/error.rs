@@ -78,28 +78,28 @@ pub enum Error {
         /// What does not fit: "3 columns for 4 values".
         reason: String,
     },
-    /// A file with a matrix cannot be opened.
-    #[error("cannot open `{}`", path.display())]
-    OpenMatrix {
+    /// A matrix is asked for in a file of a kind that is not read or written.
+    #[error("`{}` is no matrix file by its name, expected one that ends in {expected}", path.display())]
+    MatrixFileFormat {
         /// The file.
         path: PathBuf,
-        /// Why not.
-        source: io::Error,
+        /// The endings that there are, between backticks.
+        expected: &'static str,
     },
-    /// The system could not read a file with a matrix on.
-    #[error("cannot read `{}` on", path.display())]
+    /// The system did not give a matrix file, or not all of it.
+    #[error("cannot read `{}`", path.display())]
     ReadMatrix {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// What the system said.
         source: io::Error,
     },
-    /// A file does not hold a matrix that can be read.
-    #[error("cannot read the matrix in `{}`: {reason}", path.display())]
+    /// A matrix file does not hold what its name says.
+    #[error("cannot read `{}`: {reason}", path.display())]
     MalformedMatrix {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it: "it has 3 dimensions, expected 2".
+        /// What is wrong with it: "line 7 has 3 entries, expected 4 as in line 1".
         reason: String,
     },
     /// A text is not a matrix in the Matrix Market format.
@@ -301,8 +301,23 @@ impl Error {
                 "give at least a tenth of a second, or a shorter `n_fft` (this clip lasts {:.1} ms)",
                 1e3 * *n_samples as f64 / f64::from(*sample_rate)
             )),
+            Self::MatrixEntry { value, .. } if value.is_nan() => {
+                Some("where entries are missing, give them a weight of 0, as `--missing nan` does".into())
+            }
             Self::MatrixEntry { .. } => {
                 Some("clip negative entries to 0, and mark missing ones by a weight of 0".into())
+            }
+            Self::MatrixFileFormat { path, expected } => Some(match *expected {
+                "`.npz`" => format!("use `{}`", path.with_extension("npz").display()),
+                _ => format!("in Python, `numpy.save(\"{}\", v)` writes one", path.with_extension("npy").display()),
+            }),
+            Self::ReadMatrix { path, source } => match source.kind() {
+                io::ErrorKind::IsADirectory => Some("give a file in it".into()),
+                io::ErrorKind::OutOfMemory => Some("cut the matrix into smaller ones".into()),
+                _ => open_hint(path, source),
+            },
+            Self::MalformedMatrix { .. } => {
+                Some("give a matrix of numbers: an `.npy` file of two dimensions, or text with a row per line".into())
             }
             Self::UnknownStem { names, .. } => names.first().map(|name| format!("use `stem {name}`")),
             // Audio files, in.
@@ -329,11 +344,6 @@ impl Error {
             }
             // Pictures.
             Self::PictureFormat { path } => Some(format!("use `{}`", path.with_extension("png").display())),
-            Self::OpenMatrix { path, source } => open_hint(path, source),
-            Self::ReadMatrix { .. } => Some("copy the file to another disk and try again".into()),
-            Self::MalformedMatrix { .. } => {
-                Some("save it with NumPy's `save` as a two-dimensional array of float32 or float64".into())
-            }
             Self::SparseStructure { .. } | Self::MatrixMarket { .. } => None,
             Self::MatrixShape { .. } | Self::Length { .. } | Self::SampleCount { .. } | Self::Cancelled => None,
         }

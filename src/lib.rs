@@ -5,12 +5,12 @@
 //! ```
 //!
 //! The modules below stand in the order in which a sound passes through them, and each uses only the ones above it
-//! (`tests/architecture.rs` holds them to it). Only `atomic`, `audio::decode`, `audio::encode`, `npy_blocks` and `plot` touch
-//! files;
-//! nothing here prints.
+//! (`tests/architecture.rs` holds them to it). Only `atomic`, `matrix_file`, `audio::decode`, `audio::encode`,
+//! `npy_blocks` and `plot` touch files; nothing here prints.
 
 pub mod error;
 pub mod atomic;
+pub mod matrix_file;
 pub mod audio;
 pub mod window;
 pub mod stft;

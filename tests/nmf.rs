@@ -754,7 +754,7 @@ fn a_solver_that_cannot_do_what_is_asked_is_refused() {
         }
         let euclidean = NmfConfig { divergence: Divergence::Euclidean, ..config.clone() };
         assert!(fit(v.view(), &euclidean).is_ok());
-        let expected = format!("`solver` is {solver:?}, expected `Mu` or `MuExtrapolated`");
+        let expected = format!("`solver` is {}, expected `mu` or `mu-extrapolated`", solver.name());
         assert_eq!(refusal(&v, config), format!("{expected} for this divergence"));
         let weighted = NmfConfig { weights: Some(Array2::ones(v.dim())), ..euclidean.clone() };
         assert_eq!(refusal(&v, weighted), format!("{expected} with weights"));
@@ -863,7 +863,7 @@ fn settings_of_the_rank_selection_are_checked() {
     assert_eq!(refusal(1..=2, &plain, 0.7, 5), "`share` is 0.7, expected above 0, at most 0.5");
     assert_eq!(refusal(1..=2, &plain, 0.1, 1), "`n_repeats` is 1, expected at least 2");
     let anls = NmfConfig { solver: Solver::Anls, divergence: Divergence::Euclidean, ..plain };
-    assert_eq!(refusal(1..=2, &anls, 0.1, 5), "`solver` is Anls, expected `Mu` or `MuExtrapolated`");
+    assert_eq!(refusal(1..=2, &anls, 0.1, 5), "`solver` is anls, expected `mu` or `mu-extrapolated`");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The command line as it is typed. Fields are named as the library names its settings, so that a message about
 //! `hop_length` can be shown as one about `--hop-length`.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use partita::audio::encode::{ClipMode, FileFormat};
-use partita::nmf::Divergence;
+use partita::matrix_file::Missing;
+use partita::nmf::{Divergence, Init, NmfConfig, Solver};
 use partita::plot::ColorMap;
 use partita::window::Window;
 
@@ -34,6 +36,8 @@ pub(super) enum Command {
     Separate(Box<Separate>),
     /// Draws the spectrogram of a recording
     Spectrogram(Box<Spectrogram>),
+    /// Factorizes a matrix from a file: V ~ W H
+    Factorize(Box<Factorize>),
     /// Prints a completion script for a shell
     Completions {
         /// The shell
@@ -241,6 +245,123 @@ pub(super) struct Spectrogram {
     pub(super) window: Window,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Factorize {
+    /// The matrix V, no entry below 0: .npy, or text (.csv, .tsv, .txt) with a row per line
+    #[arg(value_name = "INPUT", value_hint = ValueHint::FilePath)]
+    pub(super) input: PathBuf,
+    /// The .npz to write: W (rows x components), H (components x columns) and info.json
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) out: PathBuf,
+    /// Overwrite files that exist
+    #[arg(short, long)]
+    pub(super) force: bool,
+    /// Also draw dictionary, activations and divergence beside the .npz
+    #[arg(long)]
+    pub(super) plot: bool,
+
+    /// Number of components [default: that of the given factors, else 8]
+    #[arg(short = 'k', long = "components", value_name = "K")]
+    pub(super) n_components: Option<usize>,
+    /// Find the number of components that predicts hidden entries best, from A to B, and use it
+    #[arg(id = "range", long = "select-rank", value_name = "A-B", value_parser = parse_range, conflicts_with_all = ["n_components", "init_dictionary", "init_activations"])]
+    pub(super) select_rank: Option<RangeInclusive<usize>>,
+    /// What is made small: kl, is, euclidean, or a number for any beta
+    #[arg(long, value_name = "D", default_value = "kl")]
+    pub(super) divergence: Divergence,
+    /// How: multiplicative updates, plain or extrapolated, or, for the Euclidean divergence only, coordinate descent,
+    /// alternating least squares or projected gradients
+    #[arg(long, default_value = NmfConfig::default().solver.name(), value_parser = named(Solver::ALL, Solver::name))]
+    pub(super) solver: Solver,
+    /// Iterations at the most
+    #[arg(long, value_name = "N", default_value_t = NmfConfig::default().max_iter)]
+    pub(super) max_iter: usize,
+    /// Stop when 10 iterations lower the divergence by less than this share of its first value; 0: never
+    #[arg(long, value_name = "T", default_value_t = NmfConfig::default().tol)]
+    pub(super) tol: f64,
+    /// Stop at this divergence (with penalties, if any), on the scale of V
+    #[arg(long, value_name = "D")]
+    pub(super) target_divergence: Option<f64>,
+
+    #[command(flatten)]
+    pub(super) start: Start,
+    #[command(flatten)]
+    pub(super) entries: Entries,
+    #[command(flatten)]
+    pub(super) penalties: Penalties,
+}
+
+/// What the factors start from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Start")]
+pub(super) struct Start {
+    /// How factors start that are not given
+    #[arg(long, default_value = NmfConfig::default().init.name(), value_parser = named(Init::ALL, Init::name))]
+    pub(super) init: Init,
+    /// Start W from this matrix (rows x components)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) init_dictionary: Option<PathBuf>,
+    /// Start H from this matrix (components x columns)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) init_activations: Option<PathBuf>,
+    /// Keep W as given
+    #[arg(long, requires = "init_dictionary")]
+    pub(super) fix_dictionary: bool,
+    /// Keep H as given
+    #[arg(long, requires = "init_activations")]
+    pub(super) fix_activations: bool,
+}
+
+/// Which entries count.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Entries")]
+pub(super) struct Entries {
+    /// How much each entry of V counts: a matrix of its shape
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) weights: Option<PathBuf>,
+    /// Entries of V that are missing
+    #[arg(long, default_value = Missing::default().name(), value_parser = named(Missing::ALL, Missing::name))]
+    pub(super) missing: Missing,
+}
+
+/// What the factors pay for.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Penalties")]
+pub(super) struct Penalties {
+    /// Cost of large entries of W
+    #[arg(long, value_name = "A", default_value_t = 0.0)]
+    pub(super) alpha_dictionary: f32,
+    /// Cost of large entries of H
+    #[arg(long, value_name = "A", default_value_t = 0.0)]
+    pub(super) alpha_activations: f32,
+    /// From squares (0) to absolute values (1) in these two costs
+    #[arg(long, value_name = "R", default_value_t = 0.0)]
+    pub(super) l1_ratio: f32,
+    /// Cost of changes from one column of H to the next
+    #[arg(long, value_name = "A", default_value_t = 0.0)]
+    pub(super) temporal_continuity: f32,
+    /// Cost of groups of components that are active in the same column; useful are 0.01 to 1
+    #[arg(
+        id = "group_sparsity.strength",
+        long = "group-sparsity",
+        value_name = "A",
+        requires = "group_sparsity.groups"
+    )]
+    pub(super) group_sparsity: Option<f32>,
+    /// Group of each component, as in 0,0,1,1
+    #[arg(
+        id = "group_sparsity.groups",
+        long = "groups",
+        value_name = "LIST",
+        value_delimiter = ',',
+        requires = "group_sparsity.strength"
+    )]
+    pub(super) groups: Vec<usize>,
+    /// What counts as silence of a group, relative to the mean of V
+    #[arg(id = "group_sparsity.offset", long = "group-offset", value_name = "X", default_value_t = 0.01)]
+    pub(super) group_offset: f32,
+}
+
 /// A parser of one of `all`, by name.
 fn named<T, const N: usize>(all: [T; N], name: fn(T) -> &'static str) -> impl clap::builder::TypedValueParser<Value = T>
 where
@@ -269,6 +390,12 @@ fn parse_time(text: &str) -> Result<Duration, String> {
         seconds = 60.0 * seconds + value;
     }
     Duration::try_from_secs_f64(seconds).map_err(|_| EXPECTED.into())
+}
+
+/// `2-12`.
+fn parse_range(text: &str) -> Result<RangeInclusive<usize>, String> {
+    let range = text.split_once('-').and_then(|(a, b)| Some(a.parse().ok()?..=b.parse().ok()?));
+    range.ok_or_else(|| "expected two numbers, as in 2-12".into())
 }
 
 /// `1600x900`.

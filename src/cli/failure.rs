@@ -74,8 +74,11 @@ impl Failure {
 
 /// Whether the fault lies in what was asked for: it is the same whichever input found it out.
 fn is_usage(error: &partita::Error) -> bool {
-    use partita::Error::{FileExists, PictureFormat, Setting, UnknownStem};
-    matches!(error, Setting { .. } | UnknownStem { .. } | FileExists { .. } | PictureFormat { .. })
+    use partita::Error::{FileExists, MatrixFileFormat, PictureFormat, Setting, UnknownStem};
+    matches!(
+        error,
+        Setting { .. } | UnknownStem { .. } | FileExists { .. } | PictureFormat { .. } | MatrixFileFormat { .. }
+    )
 }
 
 impl From<partita::Error> for Failure {

@@ -2,8 +2,10 @@
 
 mod args;
 mod completions;
+mod factorize;
 mod failure;
 mod inputs;
+mod meter;
 mod outputs;
 mod separate;
 mod sound;
@@ -47,6 +49,7 @@ fn run(cli: Cli, terminal: &Terminal) -> Result<u8, Failure> {
     match cli.command {
         Command::Separate(args) => separate::run(&args, cli.global.seed, terminal),
         Command::Spectrogram(args) => spectrogram::run(&args, terminal),
+        Command::Factorize(args) => factorize::run(&args, cli.global.seed, terminal),
         Command::Completions { shell } => completions::completions(shell, Cli::command()),
         Command::Man { command } => completions::man(command.as_deref(), Cli::command()),
     }

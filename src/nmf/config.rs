@@ -125,14 +125,18 @@ pub enum Solver {
 }
 
 impl Solver {
-    /// The setting's value as a message spells it.
-    pub(super) fn name(self) -> &'static str {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Mu, Self::MuExtrapolated, Self::CoordinateDescent, Self::Anls, Self::ProjectedGradient];
+
+    /// Its name on the command line and in messages.
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Mu => "Mu",
-            Self::MuExtrapolated => "MuExtrapolated",
-            Self::CoordinateDescent => "CoordinateDescent",
-            Self::Anls => "Anls",
-            Self::ProjectedGradient => "ProjectedGradient",
+            Self::Mu => "mu",
+            Self::MuExtrapolated => "mu-extrapolated",
+            Self::CoordinateDescent => "cd",
+            Self::Anls => "anls",
+            Self::ProjectedGradient => "pg",
         }
     }
 }
@@ -149,6 +153,21 @@ pub enum Init {
     Nndsvda,
     /// [`Init::Nndsvd`] with small random numbers for the zeros.
     Nndsvdar,
+}
+
+impl Init {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Random, Self::Nndsvd, Self::Nndsvda, Self::Nndsvdar];
+
+    /// Its name on the command line and in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Random => "random",
+            Self::Nndsvd => "nndsvd",
+            Self::Nndsvda => "nndsvda",
+            Self::Nndsvdar => "nndsvdar",
+        }
+    }
 }
 
 /// What the factors pay for besides the divergence. The default is nothing.
@@ -341,7 +360,7 @@ impl NmfConfig {
                 name: "n_components",
                 got: self.n_components.to_string(),
                 expected: format!("at most {smaller}, the smaller side of the matrix, for this `init`"),
-                hint: Some("use `Init::Random`".into()),
+                hint: Some("use `init random`".into()),
             });
         }
         check_factor("the dictionary", &self.dictionary, (n_rows, self.n_components), n_rows, self.n_components)?;
@@ -443,14 +462,14 @@ impl NmfConfig {
         } else if r.temporal_continuity > 0.0 {
             "with `temporal_continuity`"
         } else if r.group_sparsity.is_some() {
-            "with `group_sparsity`"
+            "with `group_sparsity.strength`"
         } else {
             return Ok(());
         };
         Err(Error::Setting {
             name: "solver",
             got: self.solver.name().into(),
-            expected: format!("`Mu` or `MuExtrapolated` {asked}"),
+            expected: format!("`mu` or `mu-extrapolated` {asked}"),
             hint: Some("the other solvers minimize the plain Euclidean divergence, at the most with `alpha_*`".into()),
         })
     }

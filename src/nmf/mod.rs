@@ -39,7 +39,7 @@ pub use divergence::divergence;
 #[doc(hidden)]
 pub use multiplicative::bench;
 pub use online::Online;
-pub use rank::{HoldOut, RankScore, RankSelection, select_rank};
+pub use rank::{HoldOut, RankScore, RankSelection, select_rank, select_rank_with};
 pub use sparse::SparseMatrix;
 pub use sparse_fit::{fit_sparse, fit_sparse_with};
 

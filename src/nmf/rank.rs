@@ -1,6 +1,6 @@
 //! The number of components that explains entries the fit has not seen.
 
-use std::ops::RangeInclusive;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use ndarray::{Array2, ArrayView2, Zip};
 use rand::SeedableRng;
@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardUniform};
 
 use super::data::Data;
-use super::{Factor, NmfConfig, Solver, fit};
+use super::{Factor, NmfConfig, Progress, Solver, StopReason, fit_with};
 use crate::{Error, Result};
 
 /// What is held out, and how often.
@@ -57,8 +57,8 @@ pub struct RankScore {
 /// `config.n_components` is not used; everything else is.
 ///
 /// # Errors
-/// Those of [`fit`]; [`Error::Setting`] for an empty range, a share or a number of repeats out of range, a solver
-/// without weights, or factors that are given.
+/// Those of [`fit`](super::fit); [`Error::Setting`] for an empty range, a share or a number of repeats out of range, a
+/// solver without weights, or factors that are given.
 ///
 /// # Cost
 /// `n_repeats` fits per number of components, and one weight matrix of the size of V at a time.
@@ -82,8 +82,24 @@ pub fn select_rank(
     config: &NmfConfig,
     hold_out: &HoldOut,
 ) -> Result<RankSelection> {
+    select_rank_with(v, range, config, hold_out, &mut |_| ControlFlow::Continue(()))
+}
+
+/// [`select_rank`], telling `progress` of every iteration, counted over all fits as if each took all that it may.
+///
+/// # Errors
+/// Those of [`select_rank`], and [`Error::Cancelled`] where `progress` answers `Break`.
+pub fn select_rank_with(
+    v: ArrayView2<'_, f32>,
+    range: RangeInclusive<usize>,
+    config: &NmfConfig,
+    hold_out: &HoldOut,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<RankSelection> {
     check(v, &range, config, hold_out)?;
     let ranks: Vec<usize> = range.collect();
+    let max_iter = config.max_iter.saturating_mul(ranks.len()).saturating_mul(hold_out.n_repeats);
+    let mut n_done = 0usize;
     // scores[i][r]: of ranks[i] in repeat r
     let mut scores = vec![Vec::with_capacity(hold_out.n_repeats); ranks.len()];
     for repeat in 0..hold_out.n_repeats {
@@ -93,7 +109,13 @@ pub fn select_rank(
         let mut config = NmfConfig { weights: Some(seen), seed, ..config.clone() };
         for (&n_components, scores) in ranks.iter().zip(&mut scores) {
             config.n_components = n_components;
-            let parts = fit(v, &config)?;
+            let parts = fit_with(v, &config, &mut |fit| {
+                progress(Progress { iteration: n_done.saturating_add(fit.iteration), max_iter, divergence: None })
+            })?;
+            if parts.stop_reason == StopReason::Cancelled {
+                return Err(Error::Cancelled);
+            }
+            n_done = n_done.saturating_add(config.max_iter);
             let data = Data::new(v, Some(hidden.view()), config.divergence.beta());
             let (w, h) = on_scale(parts.dictionary, parts.activations, data.scale);
             scores.push(data.divergence(&w, &h) / n_hidden.max(f64::MIN_POSITIVE));
@@ -117,7 +139,7 @@ fn check(v: ArrayView2<'_, f32>, range: &RangeInclusive<usize>, config: &NmfConf
     }
     if !matches!(config.solver, Solver::Mu | Solver::MuExtrapolated) {
         let hint = "entries are hidden by weights, which the other solvers do not know";
-        return refused("solver", config.solver.name().into(), "`Mu` or `MuExtrapolated`", Some(hint));
+        return refused("solver", config.solver.name().into(), "`mu` or `mu-extrapolated`", Some(hint));
     }
     for (name, factor) in [("dictionary", &config.dictionary), ("activations", &config.activations)] {
         if *factor != Factor::Free {

@@ -1,0 +1,247 @@
+//! `partita factorize`: a matrix in, its two factors out.
+
+use std::ops::{ControlFlow, RangeInclusive};
+use std::path::{Path, PathBuf};
+
+use ndarray::Array2;
+use partita::Error;
+use partita::matrix_file::{self, Missing, NpzWriter};
+use partita::nmf::{
+    self, Factor, Factorization, GroupSparsity, HoldOut, NmfConfig, Progress, RankSelection, Regularization, StopReason,
+};
+use partita::plot::{self, Columns, PlotConfig, Rows};
+use serde_json::{Value, json};
+
+use super::args::{Factorize, Penalties};
+use super::failure::{DONE, Failure};
+use super::terminal::Terminal;
+use super::{is_interrupted, meter, outputs};
+
+/// The pictures of `--plot`, named after the file: `factors.npz` and `factors-dictionary.png`.
+const PICTURES: [&str; 3] = ["dictionary", "activations", "divergence"];
+
+pub(super) fn run(args: &Factorize, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
+    matrix_file::check_name(&args.out)?;
+    let pictures = PICTURES.map(|name| picture_path(&args.out, name));
+    let drawn = if args.plot { &pictures[..] } else { &[] };
+    outputs::refuse_existing(&[std::slice::from_ref(&args.out), drawn].concat(), args.force)?;
+
+    let v = read(&args.input, args.entries.missing, terminal)?;
+    let mut config = config(args, &v, seed, terminal)?;
+    let ranks = match &args.select_rank {
+        Some(range) => Some(select_rank(args, range, &v, &config, terminal)?),
+        None => None,
+    };
+    if let Some(ranks) = &ranks {
+        config.n_components = ranks.best;
+    }
+    // Before the work, which a folder that cannot be written to would waste.
+    let writer = NpzWriter::create(&args.out, outputs::may_replace(args.force))?;
+    let before = meter::cpu_seconds();
+    let factors = fit(args, &v, &config, terminal)?;
+    let cpu_seconds = meter::cpu_seconds().zip(before).map(|(after, before)| after - before);
+
+    let info = info(args, &config, &factors, ranks.as_ref());
+    write(writer, &factors, &info)?;
+    if args.plot {
+        draw(args, &factors, &pictures)?;
+    }
+    report(args, &factors, terminal);
+    let mut event = json!({
+        "event": "factorized", "path": args.out.to_string_lossy(),
+        "fit_cpu_seconds": cpu_seconds, "peak_rss_mb": meter::peak_rss_mb(),
+        "pictures": drawn.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
+    });
+    merge(&mut event, info);
+    terminal.event(event);
+    Ok(DONE)
+}
+
+fn read(path: &Path, missing: Missing, terminal: &Terminal) -> Result<Array2<f32>, Failure> {
+    let _bar = terminal.bar(1, "reading");
+    let values = matrix_file::read(path, missing).map_err(Failure::at(path.display()))?;
+    terminal.detail(&format!("{}: {} x {}", path.display(), values.nrows(), values.ncols()));
+    Ok(values)
+}
+
+fn config(args: &Factorize, v: &Array2<f32>, seed: u64, terminal: &Terminal) -> Result<NmfConfig, Failure> {
+    let (start, entries) = (&args.start, &args.entries);
+    let given = |path: &Option<PathBuf>| path.as_ref().map(|path| read(path, Missing::None, terminal)).transpose();
+    let (w, h) = (given(&start.init_dictionary)?, given(&start.init_activations)?);
+    let of_factors = w.as_ref().map(Array2::ncols).or(h.as_ref().map(Array2::nrows));
+    let weights = given(&entries.weights)?;
+    let defaults = NmfConfig::default();
+    Ok(NmfConfig {
+        n_components: args.n_components.or(of_factors).unwrap_or(defaults.n_components),
+        divergence: args.divergence,
+        solver: args.solver,
+        init: start.init,
+        dictionary: factor(w, start.fix_dictionary),
+        activations: factor(h, start.fix_activations),
+        regularization: regularization(&args.penalties),
+        weights: match entries.missing {
+            Missing::None => weights,
+            Missing::Nan => Some(matrix_file::hide_missing(v, weights)),
+        },
+        max_iter: args.max_iter,
+        tol: args.tol,
+        target_divergence: args.target_divergence,
+        seed,
+    })
+}
+
+fn factor(given: Option<Array2<f32>>, is_fixed: bool) -> Factor {
+    match given {
+        None => Factor::Free,
+        Some(values) if is_fixed => Factor::Fixed(values),
+        Some(values) => Factor::Seed(values),
+    }
+}
+
+fn regularization(penalties: &Penalties) -> Regularization {
+    Regularization {
+        alpha_dictionary: penalties.alpha_dictionary,
+        alpha_activations: penalties.alpha_activations,
+        l1_ratio: penalties.l1_ratio,
+        temporal_continuity: penalties.temporal_continuity,
+        group_sparsity: penalties.group_sparsity.map(|strength| GroupSparsity {
+            groups: penalties.groups.clone(),
+            strength,
+            offset: penalties.group_offset,
+        }),
+    }
+}
+
+/// Scores each number of components, and says how each did.
+fn select_rank(
+    args: &Factorize,
+    range: &RangeInclusive<usize>,
+    v: &Array2<f32>,
+    config: &NmfConfig,
+    terminal: &Terminal,
+) -> Result<RankSelection, Failure> {
+    let mut bar = None;
+    let ranks = nmf::select_rank_with(v.view(), range.clone(), config, &HoldOut::default(), &mut |progress| {
+        let bar = bar.get_or_insert_with(|| terminal.bar(progress.max_iter as u64, "comparing"));
+        bar.set(progress.iteration as u64);
+        flow()
+    });
+    drop(bar);
+    let ranks = ranks.map_err(Failure::at(args.input.display()))?;
+    terminal.say("components  divergence of hidden entries (mean, standard error)");
+    for score in &ranks.curve {
+        let mark = if score.n_components == ranks.best { "  <- the best" } else { "" };
+        terminal.say(&format!("{:>10}  {:.6e} +- {:.1e}{mark}", score.n_components, score.held_out, score.std_error));
+    }
+    terminal.event(json!({ "event": "ranks", "curve": curve(&ranks), "best": ranks.best }));
+    Ok(ranks)
+}
+
+fn fit(args: &Factorize, v: &Array2<f32>, config: &NmfConfig, terminal: &Terminal) -> Result<Factorization, Failure> {
+    let bar = terminal.bar(config.max_iter as u64, "factorizing");
+    let factors = nmf::fit_with(v.view(), config, &mut |progress: Progress| {
+        bar.set(progress.iteration as u64);
+        if let Some(divergence) = progress.divergence {
+            terminal.event(json!({
+                "event": "progress", "iteration": progress.iteration, "max_iter": progress.max_iter,
+                "divergence": divergence,
+            }));
+        }
+        flow()
+    });
+    let factors = factors.map_err(Failure::at(args.input.display()))?;
+    if factors.stop_reason == StopReason::Cancelled {
+        return Err(Error::Cancelled.into());
+    }
+    Ok(factors)
+}
+
+fn flow() -> ControlFlow<()> {
+    if is_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+fn write(mut writer: NpzWriter, factors: &Factorization, info: &Value) -> Result<(), Failure> {
+    writer.array("W", factors.dictionary.view())?;
+    writer.array("H", factors.activations.view())?;
+    writer.text("info.json", &format!("{info:#}\n"))?;
+    Ok(writer.finish()?)
+}
+
+/// What the file says of itself: nothing that differs from one run to the next.
+fn info(args: &Factorize, config: &NmfConfig, factors: &Factorization, ranks: Option<&RankSelection>) -> Value {
+    let penalties = &args.penalties;
+    let group_sparsity = config.regularization.group_sparsity.as_ref();
+    json!({
+        "input": args.input.to_string_lossy(), "n_rows": factors.dictionary.nrows(),
+        "n_columns": factors.activations.ncols(), "n_components": factors.n_components(),
+        "n_iter": factors.n_iter, "divergence": factors.divergence, "stop_reason": factors.stop_reason.name(),
+        "divergence_curve": factors.divergence_curve,
+        "rank_curve": ranks.map(curve),
+        "settings": {
+            "divergence": config.divergence.beta(), "solver": config.solver.name(), "init": config.init.name(),
+            "dictionary": factor_name(&config.dictionary), "activations": factor_name(&config.activations),
+            "max_iter": config.max_iter, "tol": config.tol, "target_divergence": config.target_divergence,
+            "seed": config.seed, "weights": args.entries.weights.as_ref().map(|path| path.to_string_lossy()),
+            "missing": args.entries.missing.name(),
+            "alpha_dictionary": penalties.alpha_dictionary, "alpha_activations": penalties.alpha_activations,
+            "l1_ratio": penalties.l1_ratio, "temporal_continuity": penalties.temporal_continuity,
+            "group_sparsity": group_sparsity.map(|group| {
+                json!({ "strength": group.strength, "groups": group.groups, "offset": group.offset })
+            }),
+        },
+    })
+}
+
+fn factor_name(factor: &Factor) -> &'static str {
+    match factor {
+        Factor::Free => "free",
+        Factor::Seed(_) => "seed",
+        Factor::Fixed(_) => "fixed",
+        Factor::PerComponent(_) => "per component",
+    }
+}
+
+fn curve(ranks: &RankSelection) -> Vec<Value> {
+    let score = |score: &nmf::RankScore| json!({ "n_components": score.n_components, "held_out": score.held_out, "std_error": score.std_error });
+    ranks.curve.iter().map(score).collect()
+}
+
+fn draw(args: &Factorize, factors: &Factorization, paths: &[PathBuf; 3]) -> Result<(), Failure> {
+    let file = args.input.file_name().unwrap_or(args.input.as_os_str()).to_string_lossy();
+    let config = |what: &str| PlotConfig {
+        title: format!("{file}: {what}"),
+        existing: outputs::may_replace(args.force),
+        ..PlotConfig::default()
+    };
+    let ([dictionary, activations, divergence], [w, h, d]) = (paths, PICTURES.map(config));
+    plot::dictionary(factors.dictionary.view(), Rows::Index, &[], &w, dictionary)?;
+    plot::activations(factors.activations.view(), Columns::Index, &[], &h, activations)?;
+    Ok(plot::divergence(&factors.divergence_curve, &d, divergence)?)
+}
+
+fn picture_path(out: &Path, picture: &str) -> PathBuf {
+    let mut name = out.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{picture}.png"));
+    out.with_file_name(name)
+}
+
+fn report(args: &Factorize, factors: &Factorization, terminal: &Terminal) {
+    let (n_rows, n_columns) = (factors.dictionary.nrows(), factors.activations.ncols());
+    terminal.say(&format!("{}: {n_rows} x {n_columns}", args.input.display()));
+    terminal.say(&format!(
+        "{} {} after {} iterations ({}), divergence {:.6e}",
+        factors.n_components(),
+        if factors.n_components() == 1 { "component" } else { "components" },
+        factors.n_iter,
+        factors.stop_reason.name(),
+        factors.divergence,
+    ));
+    terminal.say(&format!("  W, H and info.json  {}", args.out.display()));
+}
+
+/// Adds the fields of one JSON object to another.
+fn merge(object: &mut Value, fields: Value) {
+    if let (Value::Object(object), Value::Object(fields)) = (object, fields) {
+        object.extend(fields);
+    }
+}

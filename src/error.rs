@@ -72,6 +72,12 @@ pub enum Error {
         /// Rows and columns that fit.
         expected: (usize, usize),
     },
+    /// The lists that make up a sparse matrix contradict one another.
+    #[error("the sparse matrix has {reason}")]
+    SparseStructure {
+        /// What does not fit: "3 columns for 4 values".
+        reason: String,
+    },
     /// A matrix is asked for in a file of a kind that is not read or written.
     #[error("`{}` is no matrix file by its name, expected one that ends in {expected}", path.display())]
     MatrixFileFormat {
@@ -94,12 +100,6 @@ pub enum Error {
         /// The file.
         path: PathBuf,
         /// What is wrong with it: "line 7 has 3 entries, expected 4 as in line 1".
-        reason: String,
-    },
-    /// The lists that make up a sparse matrix contradict one another.
-    #[error("the sparse matrix has {reason}")]
-    SparseStructure {
-        /// What does not fit: "3 columns for 4 values".
         reason: String,
     },
     /// A text is not a matrix in the Matrix Market format.
@@ -347,12 +347,8 @@ impl Error {
             }
             // Pictures.
             Self::PictureFormat { path } => Some(format!("use `{}`", path.with_extension("png").display())),
-            Self::SparseStructure { .. }
-            | Self::MatrixMarket { .. }
-            | Self::MatrixShape { .. }
-            | Self::Length { .. }
-            | Self::SampleCount { .. }
-            | Self::Cancelled => None,
+            Self::SparseStructure { .. } | Self::MatrixMarket { .. } => None,
+            Self::MatrixShape { .. } | Self::Length { .. } | Self::SampleCount { .. } | Self::Cancelled => None,
         }
     }
 }

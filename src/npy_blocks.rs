@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayViewMut2};
 
-use crate::matrix_file::npy::Header;
+use crate::matrix_file::npy::{Header, Kind};
 use crate::nmf::{BlockConfig, ColumnBlocks, Factor, Factorization, Progress, fit_blocks};
 use crate::{Error, Result};
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 1 << 20;
 
-/// A matrix of numbers in a `.npy` file, read as `f32` where it is asked for.
+/// A matrix of numbers in a `.npy` file, rounded to `f32` where it is asked for.
 ///
 /// Blocks of columns have to lie together in the file. NumPy stores rows after rows unless told otherwise (C order),
 /// so such a file is shown as the transpose of its matrix ([`NpyBlocks::is_transposed`]), whose columns are the rows of
@@ -33,13 +33,19 @@ impl NpyBlocks {
     /// Opens a file and reads its header.
     ///
     /// # Errors
-    /// Those of [`Header::read`] and [`Header::check_length`].
+    /// [`Error::ReadMatrix`] if the system says no, [`Error::MalformedMatrix`] for anything but a whole `.npy` file with
+    /// two dimensions of numbers.
     pub fn open(path: &Path) -> Result<Self> {
-        let cannot_open = |source| Error::ReadMatrix { path: path.to_owned(), source };
-        let mut file = File::open(path).map_err(cannot_open)?;
-        let n_bytes = file.metadata().map_err(cannot_open)?.len();
+        let unreadable = |source| Error::ReadMatrix { path: path.to_owned(), source };
+        let mut file = File::open(path).map_err(unreadable)?;
         let header = Header::read(&mut file, path)?;
-        header.check_length(n_bytes, path)?;
+        let n_bytes = file.metadata().map_err(unreadable)?.len();
+        let expected = header.n_bytes().and_then(|n_bytes| n_bytes.checked_add(header.offset as u64));
+        if expected.is_none_or(|expected| expected > n_bytes) {
+            let (n_rows, n_columns) = header.shape;
+            let reason = format!("it is too short for the {n_rows} x {n_columns} entries it declares");
+            return Err(Error::MalformedMatrix { path: path.to_owned(), reason });
+        }
         Ok(Self { path: path.to_owned(), file, header, buffer: Vec::new() })
     }
 
@@ -48,7 +54,7 @@ impl NpyBlocks {
         !self.header.is_fortran
     }
 
-    fn cannot_read(&self, source: std::io::Error) -> Error {
+    fn unreadable(&self, source: std::io::Error) -> Error {
         Error::ReadMatrix { path: self.path.clone(), source }
     }
 }
@@ -60,18 +66,24 @@ impl ColumnBlocks for NpyBlocks {
     }
 
     fn read(&mut self, columns: Range<usize>, block: ArrayViewMut2<'_, f32>) -> Result<()> {
-        let header = self.header;
+        let Header { width, offset, .. } = self.header;
         let first = columns.start as u64 * self.dim().0 as u64;
-        let place = header.offset as u64 + first * header.width as u64;
-        self.file.seek(SeekFrom::Start(place)).map_err(|error| self.cannot_read(error))?;
+        let place = offset as u64 + first * width as u64;
+        self.file.seek(SeekFrom::Start(place)).map_err(|error| self.unreadable(error))?;
+        let is_plain = self.header.kind == Kind::Float && width == 4 && !self.header.is_big_endian;
         let mut by_columns = block.reversed_axes();
         let mut rest = by_columns.len();
         let mut entries = by_columns.iter_mut();
         while rest > 0 {
-            let n_entries = rest.min(READ_BYTES / header.width);
-            self.buffer.resize(n_entries * header.width, 0);
-            self.file.read_exact(&mut self.buffer).map_err(|error| self.cannot_read(error))?;
-            header.decode(&self.buffer, entries.by_ref().take(n_entries));
+            let n_entries = rest.min(READ_BYTES / width);
+            self.buffer.resize(n_entries * width, 0);
+            self.file.read_exact(&mut self.buffer).map_err(|error| self.unreadable(error))?;
+            let piece = entries.by_ref().take(n_entries);
+            if is_plain {
+                piece.zip(self.buffer.as_chunks().0).for_each(|(x, bytes)| *x = f32::from_le_bytes(*bytes));
+            } else {
+                piece.zip(self.buffer.chunks_exact(width)).for_each(|(x, bytes)| *x = self.header.value(bytes) as f32);
+            }
             rest -= n_entries;
         }
         Ok(())

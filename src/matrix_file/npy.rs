@@ -158,8 +158,8 @@ impl Header {
         Ok(Self { kind, width, is_big_endian, is_fortran, shape, offset })
     }
 
-    /// The value in these bytes, `width` of them.
-    pub fn value(&self, bytes: &[u8]) -> f64 {
+    /// One value, of `width` bytes.
+    pub(crate) fn value(&self, bytes: &[u8]) -> f64 {
         // The lowest byte first, in an integer of 64 bits.
         let mut wide = [0; 8];
         for (i, wide) in wide.iter_mut().take(self.width).enumerate() {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayViewMut2};
 
-use crate::matrix_file::npy::{Header, Kind};
+use crate::matrix_file::npy::Header;
 use crate::nmf::{BlockConfig, ColumnBlocks, Factor, Factorization, Progress, fit_blocks};
 use crate::{Error, Result};
 
@@ -40,12 +40,7 @@ impl NpyBlocks {
         let mut file = File::open(path).map_err(unreadable)?;
         let header = Header::read(&mut file, path)?;
         let n_bytes = file.metadata().map_err(unreadable)?.len();
-        let expected = header.n_bytes().and_then(|n_bytes| n_bytes.checked_add(header.offset as u64));
-        if expected.is_none_or(|expected| expected > n_bytes) {
-            let (n_rows, n_columns) = header.shape;
-            let reason = format!("it is too short for the {n_rows} x {n_columns} entries it declares");
-            return Err(Error::MalformedMatrix { path: path.to_owned(), reason });
-        }
+        header.check_length(n_bytes, path)?;
         Ok(Self { path: path.to_owned(), file, header, buffer: Vec::new() })
     }
 
@@ -70,7 +65,6 @@ impl ColumnBlocks for NpyBlocks {
         let first = columns.start as u64 * self.dim().0 as u64;
         let place = offset as u64 + first * width as u64;
         self.file.seek(SeekFrom::Start(place)).map_err(|error| self.unreadable(error))?;
-        let is_plain = self.header.kind == Kind::Float && width == 4 && !self.header.is_big_endian;
         let mut by_columns = block.reversed_axes();
         let mut rest = by_columns.len();
         let mut entries = by_columns.iter_mut();
@@ -78,12 +72,7 @@ impl ColumnBlocks for NpyBlocks {
             let n_entries = rest.min(READ_BYTES / width);
             self.buffer.resize(n_entries * width, 0);
             self.file.read_exact(&mut self.buffer).map_err(|error| self.unreadable(error))?;
-            let piece = entries.by_ref().take(n_entries);
-            if is_plain {
-                piece.zip(self.buffer.as_chunks().0).for_each(|(x, bytes)| *x = f32::from_le_bytes(*bytes));
-            } else {
-                piece.zip(self.buffer.chunks_exact(width)).for_each(|(x, bytes)| *x = self.header.value(bytes) as f32);
-            }
+            self.header.decode(&self.buffer, entries.by_ref().take(n_entries));
             rest -= n_entries;
         }
         Ok(())

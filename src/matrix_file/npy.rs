@@ -159,7 +159,7 @@ impl Header {
     }
 
     /// One value, of `width` bytes.
-    pub(crate) fn value(&self, bytes: &[u8]) -> f64 {
+    fn value(&self, bytes: &[u8]) -> f64 {
         // The lowest byte first, in an integer of 64 bits.
         let mut wide = [0; 8];
         for (i, wide) in wide.iter_mut().take(self.width).enumerate() {

@@ -44,6 +44,11 @@ impl NpyBlocks {
         Ok(Self { path: path.to_owned(), file, header, buffer: Vec::new() })
     }
 
+    /// Rows and columns of the matrix in the file.
+    pub fn shape(&self) -> (usize, usize) {
+        self.header.shape
+    }
+
     /// Whether [`ColumnBlocks`] sees the transpose of the matrix in the file.
     pub fn is_transposed(&self) -> bool {
         !self.header.is_fortran

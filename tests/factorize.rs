@@ -565,3 +565,40 @@ fn help_is_as_recorded() {
     let output = Dir::new().succeeds(&["--help"]);
     assert_data_eq!(String::from_utf8_lossy(&output.stdout).into_owned(), file!["cli/factorize.txt"]);
 }
+
+// ---- sparse, and larger than memory -----------------------------------------------------------------------------
+
+#[test]
+fn a_sparse_matrix_gives_the_factors_of_the_dense_one() {
+    let dir = Dir::new();
+    let v = Array2::from_shape_fn((12, 9), |(i, j)| if (i * 7 + j * 5) % 4 == 0 { (1 + i + j) as f32 } else { 0.0 });
+    dir.npy("v.npy", &v);
+    let entries: Vec<_> = v.indexed_iter().filter(|(_, x)| **x > 0.0).collect();
+    let mut text = format!("%%MatrixMarket matrix coordinate real general\n12 9 {}\n", entries.len());
+    entries.iter().for_each(|((i, j), x)| text.push_str(&format!("{} {} {x}\n", i + 1, j + 1)));
+    dir.text("v.mtx", text);
+    let options = ["-k", "3", "--solver", "mu", "--max-iter", "30", "--tol", "0"];
+    dir.succeeds(&[&["v.npy", "-o", "dense.npz"], &options[..]].concat());
+    dir.succeeds(&[&["v.mtx", "-o", "sparse.npz"], &options[..]].concat());
+    let (dense, sparse) = (dir.factors("dense.npz"), dir.factors("sparse.npz"));
+    let gap = (dense.0.dot(&dense.1) - sparse.0.dot(&sparse.1)).mapv(f32::abs).fold(0.0f32, |a, b| a.max(*b));
+    assert!(gap < 1e-3, "largest difference of the products: {gap}");
+    let message = dir.fails(&["v.mtx", "-o", "none.npz", "--select-rank", "1-3"], 2);
+    assert!(message.contains("`--select-rank` does not go with a sparse matrix"), "{message}");
+    dir.text("bad.mtx", "%%MatrixMarket matrix coordinate real general\n2 2 1\n3 1 5\n");
+    assert!(dir.fails(&["bad.mtx", "-o", "none.npz"], 1).contains("line 3"));
+}
+
+#[test]
+fn a_matrix_that_is_read_by_blocks_comes_to_the_divergence_of_the_whole() {
+    let dir = Dir::new();
+    let v = Array2::from_shape_fn((40, 60), |(i, j)| ((i % 5) * (j % 3) + 1) as f32);
+    dir.npy("v.npy", &v);
+    for extra in [&[][..], &["--warm-start"]] {
+        let options = [&["v.npy", "-o", "out.npz", "-k", "2", "--max-iter", "300", "-f", "--by-blocks"], extra];
+        dir.succeeds(&options.concat());
+        let (w, h) = dir.factors("out.npz");
+        let gap = (w.dot(&h) - &v).mapv(f32::abs).sum() / v.sum();
+        assert!(gap < 0.01, "{extra:?}: off by {gap} of the whole");
+    }
+}

@@ -247,7 +247,7 @@ pub(super) struct Spectrogram {
 
 #[derive(Debug, Args)]
 pub(super) struct Factorize {
-    /// The matrix V, no entry below 0: .npy, or text (.csv, .tsv, .txt) with a row per line
+    /// The matrix V, no entry below 0: .npy, text (.csv, .tsv, .txt) with a row per line, or sparse Matrix Market (.mtx)
     #[arg(value_name = "INPUT", value_hint = ValueHint::FilePath)]
     pub(super) input: PathBuf,
     /// The .npz to write: W (rows x components), H (components x columns) and info.json
@@ -310,6 +310,9 @@ pub(super) struct Start {
     /// Keep H as given
     #[arg(long, requires = "init_activations")]
     pub(super) fix_activations: bool,
+    /// Start W from a fit to every eighth column; for matrices that are read by blocks
+    #[arg(long, conflicts_with = "init_dictionary")]
+    pub(super) warm_start: bool,
 }
 
 /// Which entries count.
@@ -322,6 +325,9 @@ pub(super) struct Entries {
     /// Entries of V that are missing
     #[arg(long, default_value = Missing::default().name(), value_parser = named(Missing::ALL, Missing::name))]
     pub(super) missing: Missing,
+    /// Read the matrix block by block in each iteration, in bounded memory [default: for .npy files above 2 GiB]
+    #[arg(long)]
+    pub(super) by_blocks: bool,
 }
 
 /// What the factors pay for.

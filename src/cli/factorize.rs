@@ -3,15 +3,20 @@
 //! The `.npz` holds W, H and `info.json`: the settings, the number of iterations, the divergence and its curve, and why
 //! the fit ended. What differs from one run to the next (time, memory) is told on standard output only, with `--json`.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 use partita::Error;
 use partita::matrix_file::{self, Missing, NpzWriter};
+use partita::matrix_market;
 use partita::nmf::{
-    self, Factor, Factorization, GroupSparsity, HoldOut, NmfConfig, Progress, RankSelection, Regularization, StopReason,
+    self, BlockConfig, Factor, Factorization, GroupSparsity, HoldOut, NmfConfig, Progress, RankSelection,
+    Regularization, SparseMatrix, StopReason, WarmStart,
 };
+use partita::npy_blocks::{self, NpyBlocks};
 use partita::plot::{self, Columns, PlotConfig, Rows};
 use serde_json::{Value, json};
 
@@ -29,7 +34,7 @@ pub(super) fn run(args: &Factorize, seed: u64, terminal: &Terminal) -> Result<u8
     let drawn = if args.plot { &pictures[..] } else { &[] };
     outputs::refuse_existing(&[std::slice::from_ref(&args.out), drawn].concat(), args.force)?;
 
-    let v = read(&args.input, args.entries.missing, terminal)?;
+    let v = open(args, terminal)?;
     let mut config = config(args, &v, seed, terminal)?;
     // Before the work, which a folder that cannot be written to would waste.
     let writer = NpzWriter::create(&args.out, outputs::may_replace(args.force))?;
@@ -46,7 +51,7 @@ pub(super) fn run(args: &Factorize, seed: u64, terminal: &Terminal) -> Result<u8
     if args.plot {
         draw(args, &factors, &pictures)?;
     }
-    terminal.say(&size(&args.input, &v));
+    terminal.say(&size(&args.input, v.dim()));
     report(args, &factors, terminal);
     let mut event = json!({
         "event": "factorized", "path": args.out.to_string_lossy(),
@@ -58,21 +63,77 @@ pub(super) fn run(args: &Factorize, seed: u64, terminal: &Terminal) -> Result<u8
     Ok(DONE)
 }
 
+/// The matrix to factorize, as it is kept.
+enum Matrix {
+    /// Whole, in memory.
+    Dense(Array2<f32>),
+    /// Its entries that are not zero.
+    Sparse(SparseMatrix),
+    /// In its file, read block by block in each iteration.
+    Blocks((usize, usize)),
+}
+
+impl Matrix {
+    fn dim(&self) -> (usize, usize) {
+        match self {
+            Self::Dense(v) => v.dim(),
+            Self::Sparse(v) => v.dim(),
+            Self::Blocks(dim) => *dim,
+        }
+    }
+
+    /// The entries, for what needs all of them at hand.
+    fn dense(&self, flag: &str) -> Result<&Array2<f32>, Failure> {
+        match self {
+            Self::Dense(v) => Ok(v),
+            Self::Sparse(_) => Err(Failure::usage(
+                format!("`{flag}` does not go with a sparse matrix"),
+                "save the matrix as a dense `.npy`",
+            )),
+            Self::Blocks(_) => Err(Failure::usage(
+                format!("`{flag}` does not go with a matrix that is read by blocks"),
+                "give a part of the matrix that fits into memory",
+            )),
+        }
+    }
+}
+
+/// Files above this size are read by blocks where nobody says otherwise: such a matrix and its packed copy take twice
+/// as much memory, in bytes.
+const WHOLE_BYTES: u64 = 2 << 30;
+
+fn open(args: &Factorize, terminal: &Terminal) -> Result<Matrix, Failure> {
+    let (path, at) = (&args.input, || Failure::at(args.input.display()));
+    let is = |ending: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(ending));
+    if is("mtx") {
+        let _bar = terminal.bar(1, "reading");
+        let file = File::open(path).map_err(|source| Error::ReadMatrix { path: path.clone(), source })?;
+        return matrix_market::read(BufReader::new(file)).map(Matrix::Sparse).map_err(at());
+    }
+    let is_large = || path.metadata().is_ok_and(|file| file.is_file() && file.len() > WHOLE_BYTES);
+    if args.entries.by_blocks || (is("npy") && is_large()) {
+        let (n_rows, n_columns) = NpyBlocks::open(path).map_err(at())?.shape();
+        terminal.detail("the matrix is read block by block in each iteration");
+        return Ok(Matrix::Blocks((n_rows, n_columns)));
+    }
+    read(path, args.entries.missing, terminal).map(Matrix::Dense)
+}
+
 fn read(path: &Path, missing: Missing, terminal: &Terminal) -> Result<Array2<f32>, Failure> {
     let _bar = terminal.bar(1, "reading");
     matrix_file::read(path, missing).map_err(Failure::at(path.display()))
 }
 
-fn size(path: &Path, values: &Array2<f32>) -> String {
-    format!("{}: {} x {}", path.display(), values.nrows(), values.ncols())
+fn size(path: &Path, (n_rows, n_columns): (usize, usize)) -> String {
+    format!("{}: {n_rows} x {n_columns}", path.display())
 }
 
-fn config(args: &Factorize, v: &Array2<f32>, seed: u64, terminal: &Terminal) -> Result<NmfConfig, Failure> {
+fn config(args: &Factorize, v: &Matrix, seed: u64, terminal: &Terminal) -> Result<NmfConfig, Failure> {
     let (start, entries) = (&args.start, &args.entries);
     let given = |path: &Option<PathBuf>| -> Result<_, Failure> {
         let Some(path) = path else { return Ok(None) };
         let values = read(path, Missing::None, terminal)?;
-        terminal.detail(&size(path, &values));
+        terminal.detail(&size(path, values.dim()));
         Ok(Some(values))
     };
     let (w, h) = (given(&start.init_dictionary)?, given(&start.init_activations)?);
@@ -89,7 +150,7 @@ fn config(args: &Factorize, v: &Array2<f32>, seed: u64, terminal: &Terminal) -> 
         regularization: regularization(&args.penalties),
         weights: match entries.missing {
             Missing::None => weights,
-            Missing::Nan => Some(matrix_file::hide_missing(v, weights)),
+            Missing::Nan => Some(matrix_file::hide_missing(v.dense("--missing nan")?, weights)),
         },
         max_iter: args.max_iter,
         tol: args.tol,
@@ -124,11 +185,12 @@ fn regularization(penalties: &Penalties) -> Regularization {
 fn select_rank(
     args: &Factorize,
     range: &RangeInclusive<usize>,
-    v: &Array2<f32>,
+    v: &Matrix,
     config: &NmfConfig,
     terminal: &Terminal,
 ) -> Result<RankSelection, Failure> {
     let mut bar = None;
+    let v = v.dense("--select-rank")?;
     let ranks = nmf::select_rank_with(v.view(), range.clone(), config, &HoldOut::default(), &mut |progress| {
         let bar = bar.get_or_insert_with(|| terminal.bar(progress.max_iter as u64, "comparing"));
         bar.set(progress.iteration as u64);
@@ -145,9 +207,9 @@ fn select_rank(
     Ok(ranks)
 }
 
-fn fit(args: &Factorize, v: &Array2<f32>, config: &NmfConfig, terminal: &Terminal) -> Result<Factorization, Failure> {
+fn fit(args: &Factorize, v: &Matrix, config: &NmfConfig, terminal: &Terminal) -> Result<Factorization, Failure> {
     let bar = terminal.bar(config.max_iter as u64, "factorizing");
-    let factors = nmf::fit_with(v.view(), config, &mut |progress: Progress| {
+    let mut tell = |progress: Progress| {
         bar.set(progress.iteration as u64);
         if let Some(divergence) = progress.divergence {
             terminal.event(json!({
@@ -156,7 +218,16 @@ fn fit(args: &Factorize, v: &Array2<f32>, config: &NmfConfig, terminal: &Termina
             }));
         }
         flow()
-    });
+    };
+    let factors = match v {
+        Matrix::Dense(v) => nmf::fit_with(v.view(), config, &mut tell),
+        Matrix::Sparse(v) => nmf::fit_sparse_with(v, config, &mut tell),
+        Matrix::Blocks(_) => {
+            let warm_start = args.start.warm_start.then(WarmStart::default);
+            let config = BlockConfig { nmf: config.clone(), warm_start, ..BlockConfig::default() };
+            npy_blocks::factorize(&args.input, &config, &mut tell)
+        }
+    };
     let factors = factors.map_err(|error| blame(args, error))?;
     if factors.stop_reason == StopReason::Cancelled {
         return Err(Error::Cancelled.into());

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::{SeparateConfig, Separation, energy_shares};
-use crate::nmf::{NmfConfig, Progress, StopReason, fit_with};
+use crate::nmf::{Progress, StopReason, fit_with};
 use crate::stft::Stft;
 use crate::{Audio, Error, Result, group};
 
@@ -25,7 +25,7 @@ pub(super) fn separate(
         });
     }
     let magnitude = stft.magnitude(audio.samples());
-    let factorization = fit_with(magnitude.t(), &NmfConfig { ..config.nmf.clone() }, progress)?;
+    let factorization = fit_with(magnitude.t(), &config.nmf, progress)?;
     if factorization.stop_reason == StopReason::Cancelled {
         return Err(Error::Cancelled);
     }

@@ -16,9 +16,11 @@ const SIDE: usize = 32;
 /// Pictures in a row of the sheet, and pixels of the sheet for one of theirs.
 const PER_ROW: usize = 8;
 const ZOOM: usize = 4;
-/// Where a limb begins, as (x, y), and the way it goes in each of its positions.
-type Limb = ((i32, i32), [(i32, i32); 4]);
-const LIMBS: [Limb; 4] = [
+/// x and y.
+type Point = (i32, i32);
+
+/// Where each limb begins, and the way it goes in each of its positions.
+const LIMBS: [(Point, [Point; 4]); 4] = [
     ((14, 10), [(0, -1), (-1, -1), (-1, 0), (-1, 1)]),
     ((17, 10), [(0, -1), (1, -1), (1, 0), (1, 1)]),
     ((14, 21), [(0, 1), (-1, 1), (-1, 0), (-1, -1)]),

@@ -24,7 +24,7 @@ fn counts(shape: (usize, usize), one_in: u64) -> Array2<f32> {
 fn sparse(v: &Array2<f32>) -> SparseMatrix {
     let mut entries: Vec<_> = v.indexed_iter().map(|((i, j), &x)| (i as u32, j as u32, x)).collect();
     entries.reverse();
-    SparseMatrix::from_entries(v.dim(), entries).expect("entries of a matrix")
+    SparseMatrix::from_entries(v.dim(), entries).expect("entries within the shape")
 }
 
 /// Few iterations: extrapolation makes differences of the last digit grow with each.

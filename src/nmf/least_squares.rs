@@ -16,8 +16,8 @@ use super::{anls, coordinate_descent, projected_gradient};
 const ROWS_PER_JOB: usize = 128;
 
 /// W (rows x K) and H (columns x K, transposed) between two iterations.
-pub(super) struct LeastSquares<'a> {
-    pub(super) data: Data<'a>,
+pub(super) struct LeastSquares {
+    pub(super) data: Data,
     pub(super) w: Array2<f32>,
     pub(super) h: Array2<f32>,
     free_w: Vec<usize>,
@@ -42,9 +42,9 @@ pub(super) struct Normal {
     pub(super) free: Vec<usize>,
 }
 
-impl<'a> LeastSquares<'a> {
+impl LeastSquares {
     pub(super) fn new(
-        data: Data<'a>,
+        data: Data,
         (w, h): (Array2<f32>, Array2<f32>),
         (free_w, free_h): (Vec<bool>, Vec<bool>),
         penalties: Penalties,
@@ -57,7 +57,7 @@ impl<'a> LeastSquares<'a> {
     }
 }
 
-impl Solve for LeastSquares<'_> {
+impl Solve for LeastSquares {
     fn iterate(&mut self) {
         let Self { data, w, h, free_w, free_h, penalties, solver, tolerances } = self;
         let [tolerance_w, tolerance_h] = tolerances;

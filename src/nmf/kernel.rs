@@ -17,7 +17,7 @@
 
 #![expect(unsafe_code, reason = "vector instructions chosen at run time are three times as fast as portable code")]
 
-use ndarray::{ArrayView2, s};
+use ndarray::{Array2, ArrayView2, s};
 
 /// Frames in a tile.
 pub(super) const TILE: usize = 6;
@@ -35,6 +35,11 @@ pub(super) type Row = [Lanes; 2];
 pub(super) type Tile = [Row; TILE];
 /// One component's activations in the frames of a tile.
 pub(super) type Activations = [f32; TILE];
+
+/// Rows of X that coordinate descent takes at once.
+pub(super) const N_ABREAST: usize = 16;
+/// One component in some rows of X.
+pub(super) type Abreast = [f64; N_ABREAST];
 
 /// Entries of W and H that are not 0 stay at or above it, so that nothing becomes subnormal. A floor that is reached
 /// soon lets sunk entries rise again: 1e-16 changes the divergence after 1000 iterations by 5e-5.
@@ -294,6 +299,11 @@ impl Kernel {
         denominators: &mut [Row],
     ) {
         self.run(TermsOntoW { entries, w, h, numerators, denominators });
+    }
+
+    /// One pass over the `free` entries of rows of X, each in turn to the minimum of `1/2 x G x^T - c x^T`.
+    pub(super) fn sweep(self, gram: &Array2<f64>, free: &[usize], targets: &[Abreast], x: &mut [Abreast]) {
+        self.run(Sweep { gram, free, targets, x });
     }
 
     /// `n` times twelve independent multiply-adds of whole vectors: what the processor can do at best.
@@ -575,6 +585,36 @@ impl Job for TermsOntoW<'_> {
             gather_all_w(s, &near_n[..n_tiles], h, numerators);
             if let Some(denominators) = denominators.next() {
                 gather_all_w(s, &near_d[..n_tiles], h, denominators);
+            }
+        }
+    }
+}
+
+struct Sweep<'a> {
+    gram: &'a Array2<f64>,
+    free: &'a [usize],
+    targets: &'a [Abreast],
+    x: &'a mut [Abreast],
+}
+
+impl Job for Sweep<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for &k in self.free {
+            let curvature = self.gram[(k, k)];
+            if curvature > 0.0 {
+                let mut slopes = self.targets[k].map(|target| -target);
+                for (x, &g) in self.x.iter().zip(self.gram.row(k)) {
+                    for (slope, x) in slopes.iter_mut().zip(x) {
+                        *slope += x * g;
+                    }
+                }
+                for (x, slope) in self.x[k].iter_mut().zip(slopes) {
+                    // What is stored is rounded, and the next components are to see that.
+                    *x = f64::from((*x - slope / curvature).max(0.0) as f32);
+                }
             }
         }
     }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2};
+use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, s};
 
 use super::coordinate_descent::sweep;
+use super::kernel::Kernel;
 use super::least_squares::Normal;
 
 /// Full exchanges that need not lower the number of infeasible entries, as in Kim and Park.
@@ -28,6 +29,7 @@ const FALLBACK_SWEEPS: usize = 100;
 /// rule, and the grouping of rows by passive set.
 pub(super) struct Pivoting<'a> {
     normal: &'a Normal,
+    kernel: Kernel,
     /// G of the free components, with the ridge.
     gram: Array2<f64>,
 }
@@ -47,14 +49,14 @@ struct Row {
 }
 
 impl<'a> Pivoting<'a> {
-    pub(super) fn new(normal: &'a Normal) -> Self {
+    pub(super) fn new(normal: &'a Normal, kernel: Kernel) -> Self {
         let free = &normal.free;
         let mut gram = Array2::from_shape_fn((free.len(), free.len()), |(i, j)| normal.gram[(free[i], free[j])]);
         let largest = gram.diag().fold(0.0, |largest: f64, x| largest.max(*x));
         for entry in gram.diag_mut() {
             *entry += (RIDGE * largest).max(f64::MIN_POSITIVE);
         }
-        Self { normal, gram }
+        Self { normal, kernel, gram }
     }
 
     /// Puts the solution into each row of X.
@@ -70,14 +72,14 @@ impl<'a> Pivoting<'a> {
                 break;
             }
         }
-        for (i, (mut x, row)) in x.rows_mut().into_iter().zip(&rows).enumerate() {
+        for (i, (mut x, row)) in x.axis_chunks_iter_mut(Axis(0), 1).into_iter().zip(&rows).enumerate() {
             if open.contains(&i) {
                 for _ in 0..FALLBACK_SWEEPS {
-                    sweep(self.normal, &mut x, cross.row(i));
+                    sweep(self.kernel, self.normal, &mut x, cross.slice(s![i..=i, ..]));
                 }
             } else {
                 for (&k, value) in self.normal.free.iter().zip(&row.x) {
-                    x[k] = value.max(0.0) as f32;
+                    x[(0, k)] = value.max(0.0) as f32;
                 }
             }
         }

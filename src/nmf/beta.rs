@@ -5,9 +5,9 @@
 use ndarray::{Array1, Array2, ArrayView2, Zip};
 
 use super::Solver;
-use super::data::{Block, Data, column_sums, pack_activations, pack_dictionary, pack_frames, zip_lanes};
+use super::data::{Block, Data, column_sums, pack_dictionary, pack_frames};
 use super::driver::Solve;
-use super::kernel::{Panels, TILE, Tile};
+use super::kernel::Panels;
 use super::penalty::{Penalties, exponent};
 
 /// Entries below it become 0, so that nothing is subnormal; V has a mean of 1.
@@ -27,8 +27,8 @@ const ROUNDING: f64 = 1e-6;
 /// # References
 /// C. Fevotte and J. Idier, "Algorithms for nonnegative matrix factorization with the beta-divergence", Neural
 /// Computation 23(9), 2011: the MM algorithm. The weights multiply each entry's majorizer.
-pub(super) struct BetaMu<'a> {
-    pub(super) data: Data<'a>,
+pub(super) struct BetaMu {
+    pub(super) data: Data,
     pub(super) w: Array2<f32>,
     pub(super) h: Array2<f32>,
     free_w: Vec<bool>,
@@ -39,9 +39,9 @@ pub(super) struct BetaMu<'a> {
     momentum: Option<Momentum>,
 }
 
-impl<'a> BetaMu<'a> {
+impl BetaMu {
     pub(super) fn new(
-        data: Data<'a>,
+        data: Data,
         (w, h): (Array2<f32>, Array2<f32>),
         (free_w, free_h): (Vec<bool>, Vec<bool>),
         penalties: Penalties,
@@ -119,7 +119,7 @@ impl<'a> BetaMu<'a> {
     }
 }
 
-impl Solve for BetaMu<'_> {
+impl Solve for BetaMu {
     fn iterate(&mut self) {
         if let Some(momentum) = &mut self.momentum {
             momentum.extrapolate(&mut self.w, &mut self.h);
@@ -202,32 +202,12 @@ pub(super) struct Terms {
 
 /// For W, rows x K: (V (WH)^(beta-2)) H^T and (WH)^(beta-1) H^T, powers and products with V and the weights entry by
 /// entry.
-pub(super) fn dictionary_terms(data: &Data<'_>, w: &Array2<f32>, h: &Array2<f32>) -> Terms {
+pub(super) fn dictionary_terms(data: &Data, w: &Array2<f32>, h: &Array2<f32>) -> Terms {
     if data.beta == 2.0 && !data.is_weighted() {
         return Terms { numerator: data.times_activations(h), denominator: w.dot(&h.t().dot(h)) };
     }
-    let k = w.ncols();
-    let has_denominator = needs_denominator(data.beta, data.is_weighted());
-    let panels = pack_dictionary(w);
-    let parts = data.map_chunks(
-        || (data.zero_panels(k), if has_denominator { data.zero_panels(k) } else { Vec::new() }),
-        |(numerator, denominator), block| {
-            let h = pack_activations(block, h);
-            let (n, d) = block_terms(data.model(block, &panels, &h), block, data.beta);
-            data.kernel.gather_onto_w(&n, &h, k, numerator);
-            if let Some(d) = d {
-                data.kernel.gather_onto_w(&d, &h, k, denominator);
-            }
-        },
-    );
-    let (numerators, denominators): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-    let denominator = if has_denominator {
-        data.sum_panels(denominators, k)
-    } else {
-        let sums = column_sums(h);
-        Array2::from_shape_fn(w.dim(), |(_, k)| sums[k] as f32)
-    };
-    Terms { numerator: data.sum_panels(numerators, k), denominator }
+    let (numerator, denominator) = data.dictionary_terms(&pack_dictionary(w), h);
+    Terms { numerator, denominator: denominator.unwrap_or_else(|| sums_in_rows(&column_sums(h), w.nrows())) }
 }
 
 /// W as the steps of H need it.
@@ -239,84 +219,17 @@ struct Dictionary {
 }
 
 /// For H, frames of the block x K: W^T (V (WH)^(beta-2)) and W^T (WH)^(beta-1), transposed.
-fn activation_terms(data: &Data<'_>, block: &Block, w: &Dictionary, h: ArrayView2<'_, f32>) -> Terms {
-    let (kernel, k) = (data.kernel, h.ncols());
-    let gathered = |x: &[Tile]| {
-        let mut sums = vec![[0.0; TILE]; block.n_tiles() * k];
-        kernel.gather_onto_h(&w.panels, x, &mut sums);
-        Array2::from_shape_fn(h.dim(), |(frame, k_idx)| sums[frame / TILE * k + k_idx][frame % TILE])
-    };
+fn activation_terms(data: &Data, block: &Block, w: &Dictionary, h: ArrayView2<'_, f32>) -> Terms {
     if let Some(gram) = &w.gram {
-        return Terms { numerator: gathered(&block.v), denominator: h.dot(gram) };
+        return Terms { numerator: data.gathered(block, &w.panels), denominator: h.dot(gram) };
     }
-    let (n, d) = block_terms(data.model(block, &w.panels, &pack_frames(h)), block, data.beta);
-    let sums = || Array2::from_shape_fn(h.dim(), |(_, k)| w.sums[k] as f32);
-    Terms { numerator: gathered(&n), denominator: d.map_or_else(sums, |d| gathered(&d)) }
+    let (numerator, denominator) = data.activation_terms(block, &w.panels, &pack_frames(h));
+    Terms { numerator, denominator: denominator.unwrap_or_else(|| sums_in_rows(&w.sums, h.nrows())) }
 }
 
-/// Whether (WH)^(beta-1) times the weights is anything but ones.
-fn needs_denominator(beta: f32, is_weighted: bool) -> bool {
-    beta != 1.0 || is_weighted
-}
-
-/// V y^(beta-2) and y^(beta-1), times the weights, from y = WH; no second where it is all ones.
-fn block_terms(mut y: Vec<Tile>, block: &Block, beta: f32) -> (Vec<Tile>, Option<Vec<Tile>>) {
-    if !needs_denominator(beta, block.weights.is_some()) {
-        zip_lanes(&mut y, &block.v, |y, v| {
-            for i in 0..8 {
-                y.0[i] = v.0[i] / y.0[i];
-            }
-        });
-        return (y, None);
-    }
-    // The powers that sound is worked with have forms that vectorize.
-    let mut d = if beta == 0.0 {
-        powers(&mut y, &block.v, |y, v| (v / (y * y), 1.0 / y))
-    } else if beta == 0.5 {
-        powers(&mut y, &block.v, |y, v| {
-            let d = 1.0 / y.sqrt();
-            (v * d / y, d)
-        })
-    } else if beta == 1.0 {
-        powers(&mut y, &block.v, |y, v| (v / y, 1.0))
-    } else if beta == 1.5 {
-        powers(&mut y, &block.v, |y, v| (v / y.sqrt(), y.sqrt()))
-    } else if beta == 2.0 {
-        powers(&mut y, &block.v, |y, v| (v, y))
-    } else if beta == 3.0 {
-        powers(&mut y, &block.v, |y, v| (v * y, y * y))
-    } else {
-        powers(&mut y, &block.v, |y, v| {
-            let power = y.powf(beta - 2.0);
-            (v * power, y * power)
-        })
-    };
-    if let Some(weights) = &block.weights {
-        for x in [&mut y, &mut d] {
-            zip_lanes(x, weights, |x, weight| {
-                for i in 0..8 {
-                    x.0[i] *= weight.0[i];
-                }
-            });
-        }
-    }
-    (y, Some(d))
-}
-
-/// Replaces y by the first of `of(y, v)`, and returns the second.
-fn powers(y: &mut [Tile], v: &[Tile], of: impl Fn(f32, f32) -> (f32, f32)) -> Vec<Tile> {
-    // V's copy is replaced as it is read.
-    let mut second = v.to_vec();
-    for (y, second) in y.iter_mut().zip(&mut second) {
-        for (y, second) in y.iter_mut().zip(second) {
-            for (y, second) in y.iter_mut().zip(second) {
-                for i in 0..8 {
-                    (y.0[i], second.0[i]) = of(y.0[i], second.0[i]);
-                }
-            }
-        }
-    }
-    second
+/// One sum per component, in each of `n_rows` rows.
+fn sums_in_rows(sums: &Array1<f64>, n_rows: usize) -> Array2<f32> {
+    Array2::from_shape_fn((n_rows, sums.len()), |(_, k)| sums[k] as f32)
 }
 
 /// x (numerator / denominator)^exponent, kept within what f32 can multiply further; 0 stays 0.

@@ -1,10 +1,11 @@
 //! Coordinate descent: each entry in turn to its own minimum, the others held.
 
-use ndarray::{ArrayView1, ArrayViewMut1};
+use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 
+use super::kernel::{Abreast, Kernel, N_ABREAST};
 use super::least_squares::Normal;
 
-/// One pass over the free entries of one row of X.
+/// One pass over the free entries of some rows of X.
 ///
 /// With the rows taken one by one and, in each, the components in order, this is what scikit-learn's `cd` does
 /// without shuffling, and fast HALS without its normalization: entries of one component in different rows do not see
@@ -14,13 +15,23 @@ use super::least_squares::Normal;
 /// A. Cichocki and A.-H. Phan, "Fast local algorithms for large scale nonnegative matrix and tensor factorizations",
 /// IEICE Transactions on Fundamentals E92-A(3), 2009 (fast HALS). C.-J. Hsieh and I. S. Dhillon, "Fast coordinate
 /// descent methods with variable selection for non-negative matrix factorization", KDD 2011.
-pub(super) fn sweep(normal: &Normal, x: &mut ArrayViewMut1<'_, f32>, cross: ArrayView1<'_, f32>) {
-    for &k in &normal.free {
-        let curvature = normal.gram[(k, k)];
-        if curvature > 0.0 {
-            let slope = x.iter().zip(normal.gram.row(k)).map(|(x, g)| f64::from(*x) * g).sum::<f64>()
-                - (f64::from(cross[k]) - normal.l1);
-            x[k] = (f64::from(x[k]) - slope / curvature).max(0.0) as f32;
+pub(super) fn sweep(kernel: Kernel, normal: &Normal, x: &mut ArrayViewMut2<'_, f32>, cross: ArrayView2<'_, f32>) {
+    let k = x.ncols();
+    let (mut abreast, mut targets) = (vec![[0.0; N_ABREAST]; k], vec![[0.0; N_ABREAST]; k]);
+    let rows = x.axis_chunks_iter_mut(Axis(0), N_ABREAST).into_iter();
+    for (mut x, cross) in rows.zip(cross.axis_chunks_iter(Axis(0), N_ABREAST)) {
+        turn(x.view(), 0.0, &mut abreast);
+        turn(cross, normal.l1, &mut targets);
+        kernel.sweep(&normal.gram, &normal.free, &targets, &mut abreast);
+        for (i, mut row) in x.rows_mut().into_iter().enumerate() {
+            row.iter_mut().zip(&abreast).for_each(|(x, abreast)| *x = abreast[i] as f32);
         }
+    }
+}
+
+/// Puts rows less `offset` side by side.
+fn turn(rows: ArrayView2<'_, f32>, offset: f64, abreast: &mut [Abreast]) {
+    for (i, row) in rows.rows().into_iter().enumerate() {
+        row.iter().zip(&mut *abreast).for_each(|(&x, abreast)| abreast[i] = f64::from(x) - offset);
     }
 }

@@ -1,5 +1,5 @@
 //! V as the general solvers see it: blocks of columns, packed for the kernel and scaled to a mean of about 1.
-//! Holds no copy of V; a solver works through its blocks, and V / WH exists for one block at a time.
+//! Knows products and the divergence; V / WH never exists as a whole.
 
 use std::ops::Range;
 
@@ -7,29 +7,28 @@ use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
 use super::divergence::{entries, level, lift};
-use super::kernel::{self, Activations, Kernel, Lanes, PANEL, Panels, Row, TILE, Tile, ZERO_ROW, ZERO_TILE};
+use super::kernel::{self, Activations, Kernel, Lanes, PANEL, Panels, Power, Row, TILE, Tile, ZERO_ROW, ZERO_TILE};
 
 /// Columns that are worked on at once.
 const BLOCK: usize = kernel::BLOCK * TILE;
 
 /// Pieces into which the columns are shared out, at the most. It does not depend on the number of threads, so that
 /// neither do the sums.
-const MAX_CHUNKS: usize = 32;
+const MAX_CHUNKS: usize = 16;
 
 /// V (rows x columns), its weights, and the scale that brings its mean to about 1.
 ///
 /// Scales are powers of two: dividing by them rounds nothing.
 #[derive(Debug)]
-pub(super) struct Data<'a> {
-    v: ArrayView2<'a, f32>,
-    weights: Option<ArrayView2<'a, f32>>,
+pub(super) struct Data {
+    shape: (usize, usize),
+    blocks: Vec<Block>,
+    is_weighted: bool,
     /// V on the input's scale over V as the blocks have it.
     pub(super) scale: f64,
     /// Mean of V as the blocks have it, about 1; 1 where V is silent.
     pub(super) mean: f64,
     pub(super) beta: f32,
-    /// Least entry of a block, see [`lift`].
-    least: f32,
     pub(super) kernel: Kernel,
 }
 
@@ -37,42 +36,57 @@ pub(super) struct Data<'a> {
 #[derive(Debug)]
 pub(super) struct Block {
     pub(super) columns: Range<usize>,
-    pub(super) v: Vec<Tile>,
-    pub(super) weights: Option<Vec<Tile>>,
+    v: Vec<Tile>,
+    weights: Option<Vec<Tile>>,
 }
 
-impl<'a> Data<'a> {
-    pub(super) fn new(v: ArrayView2<'a, f32>, weights: Option<ArrayView2<'a, f32>>, beta: f32) -> Self {
-        let (sum, count) = match weights {
-            None => (v.iter().map(|&x| f64::from(x)).sum(), v.len() as f64),
-            Some(weights) => weighted_sum(v, weights),
-        };
-        let least = if beta <= 0.0 { lift(beta) } else { 0.0 };
-        let scale = level(sum, count);
-        let mean = if sum > 0.0 { sum / count / scale } else { 1.0 };
-        Self { v, weights, scale, mean, beta, least, kernel: Kernel::detect() }
+impl Data {
+    /// # Cost
+    /// Memory: one packed copy of V and one of the weights.
+    pub(super) fn new(v: ArrayView2<'_, f32>, weights: Option<ArrayView2<'_, f32>>, beta: f32) -> Self {
+        let (sum, count) = sum_and_count(v, weights);
+        Self::with_scale(v, weights, beta, level(sum, count))
     }
 
-    /// The same on another scale.
-    pub(super) fn with_scale(self, scale: f64) -> Self {
-        Self { mean: self.mean * self.scale / scale, scale, ..self }
+    /// V over a given scale.
+    pub(super) fn with_scale(
+        v: ArrayView2<'_, f32>,
+        weights: Option<ArrayView2<'_, f32>>,
+        beta: f32,
+        scale: f64,
+    ) -> Self {
+        let (sum, count) = sum_and_count(v, weights);
+        let least = if beta <= 0.0 { lift(beta) } else { 0.0 };
+        let blocks = (0..v.ncols().div_ceil(BLOCK)).into_par_iter().map(|i| {
+            let columns = i * BLOCK..((i + 1) * BLOCK).min(v.ncols());
+            Block::new(v.slice(s![.., columns.clone()]), weights, columns, scale, least)
+        });
+        Self {
+            shape: v.dim(),
+            blocks: blocks.collect(),
+            is_weighted: weights.is_some(),
+            scale,
+            mean: if sum > 0.0 { sum / count / scale } else { 1.0 },
+            beta,
+            kernel: Kernel::detect(),
+        }
     }
 
     pub(super) fn n_rows(&self) -> usize {
-        self.v.nrows()
+        self.shape.0
     }
 
     pub(super) fn n_columns(&self) -> usize {
-        self.v.ncols()
+        self.shape.1
     }
 
     pub(super) fn is_weighted(&self) -> bool {
-        self.weights.is_some()
+        self.is_weighted
     }
 
-    /// Columns per chunk, whole blocks except for the last.
-    pub(super) fn chunk_len(&self) -> usize {
-        self.n_columns().div_ceil(MAX_CHUNKS).next_multiple_of(BLOCK).max(BLOCK)
+    /// Blocks per chunk, except for the last.
+    fn chunk_len(&self) -> usize {
+        self.blocks.len().div_ceil(MAX_CHUNKS).max(1)
     }
 
     /// Does `work` on each block, one chunk per job, and returns the chunks' results in order.
@@ -81,46 +95,12 @@ impl<'a> Data<'a> {
         start: impl Fn() -> T + Sync,
         work: impl Fn(&mut T, &Block) + Sync,
     ) -> Vec<T> {
-        let chunk_len = self.chunk_len();
-        (0..self.n_columns().div_ceil(chunk_len))
-            .into_par_iter()
-            .map(|chunk| {
-                let first = chunk * chunk_len;
-                let mut result = start();
-                for block in self.blocks(first..(first + chunk_len).min(self.n_columns())) {
-                    work(&mut result, &block);
-                }
-                result
-            })
-            .collect()
-    }
-
-    /// Blocks that cover the given columns.
-    pub(super) fn blocks(&self, columns: Range<usize>) -> impl Iterator<Item = Block> {
-        columns.clone().step_by(BLOCK).map(move |first| self.block(first..(first + BLOCK).min(columns.end)))
-    }
-
-    fn block(&self, columns: Range<usize>) -> Block {
-        let to_scale = 1.0 / self.scale;
-        let weights = self.weights.map(|weights| pack(weights, columns.clone(), |x| x));
-        let mut v = if (to_scale as f32).is_normal() {
-            // A power of two: f32 is as exact as f64.
-            let (to_scale, least) = (to_scale as f32, self.least);
-            pack(self.v, columns.clone(), |x| (x * to_scale).max(least))
-        } else {
-            pack(self.v, columns.clone(), |x| ((f64::from(x) * to_scale) as f32).max(self.least))
+        let chunk = |blocks: &[Block]| {
+            let mut result = start();
+            blocks.iter().for_each(|block| work(&mut result, block));
+            result
         };
-        if let Some(weights) = &weights {
-            // Missing entries may hold anything.
-            zip_lanes(&mut v, weights, |v, weight| {
-                for i in 0..8 {
-                    if weight.0[i] == 0.0 {
-                        v.0[i] = self.least;
-                    }
-                }
-            });
-        }
-        Block { columns, v, weights }
+        self.blocks.par_chunks(self.chunk_len()).map(chunk).collect()
     }
 
     /// V H^T: rows x K. `h` is columns x K.
@@ -139,9 +119,7 @@ impl<'a> Data<'a> {
         let panels = pack_dictionary(w);
         let mut product = Array2::zeros((self.n_columns(), k));
         self.for_each_block(&mut product, |block, mut part| {
-            let mut sums = vec![[0.0; TILE]; block.n_tiles() * k];
-            self.kernel.gather_onto_h(&panels, &block.v, &mut sums);
-            part.indexed_iter_mut().for_each(|((frame, k_idx), x)| *x = sums[frame / TILE * k + k_idx][frame % TILE]);
+            part.assign(&self.gathered(block, &panels));
         });
         product
     }
@@ -153,25 +131,20 @@ impl<'a> Data<'a> {
 
     /// The sum of the chunks' results, from the first to the last: rows x K.
     pub(super) fn sum_panels(&self, parts: Vec<Vec<Row>>, k: usize) -> Array2<f32> {
-        let mut sum = Array2::zeros((self.n_rows(), k));
-        for part in parts {
-            for ((row, k_idx), sum) in sum.indexed_iter_mut() {
-                *sum += part[row / PANEL * k + k_idx][row % PANEL / 8].0[row % 8];
+        let sum = parts.into_iter().reduce(|mut sum, part| {
+            for (sum, part) in sum.as_flattened_mut().iter_mut().zip(part.as_flattened()) {
+                sum.0.iter_mut().zip(part.0).for_each(|(sum, part)| *sum += part);
             }
-        }
-        sum
+            sum
+        });
+        let panels = Panels { rows: sum.unwrap_or_else(|| self.zero_panels(k)), n_components: k };
+        Array2::from_shape_fn((self.n_rows(), k), |(row, k)| panels.at(row, k))
     }
 
-    /// Does `work` on each block and its rows of `out` (columns x anything), one chunk per job.
+    /// Does `work` on each block and its rows of `out` (columns x anything).
     pub(super) fn for_each_block(&self, out: &mut Array2<f32>, work: impl Fn(&Block, ArrayViewMut2<'_, f32>) + Sync) {
-        let chunk_len = self.chunk_len();
-        out.axis_chunks_iter_mut(Axis(0), chunk_len).into_par_iter().enumerate().for_each(|(chunk, mut rows)| {
-            let first = chunk * chunk_len;
-            for block in self.blocks(first..first + rows.nrows()) {
-                let here = block.columns.start - first..block.columns.end - first;
-                work(&block, rows.slice_mut(s![here, ..]));
-            }
-        });
+        let rows = out.axis_chunks_iter_mut(Axis(0), BLOCK).into_par_iter();
+        rows.zip(&self.blocks).for_each(|(rows, block)| work(block, rows));
     }
 
     /// The divergence of V from W H, on the input's scale. `h` is columns x K.
@@ -182,7 +155,8 @@ impl<'a> Data<'a> {
         let sums = self.map_chunks(
             || 0.0,
             |sum: &mut f64, block| {
-                let y = self.model(block, &panels, &pack_activations(block, h));
+                let mut y = vec![ZERO_TILE; block.v.len()];
+                self.kernel.multiply(&panels, &pack_activations(block, h), lift(self.beta), &mut y);
                 for frame in 0..block.columns.len() {
                     let tiles = frame / TILE * n_panels..(frame / TILE + 1) * n_panels;
                     for (panel, tile) in tiles.enumerate() {
@@ -201,43 +175,97 @@ impl<'a> Data<'a> {
         sums.iter().sum::<f64>() * self.scale.powf(beta)
     }
 
-    /// W H for one block, lifted above 0.
-    pub(super) fn model(&self, block: &Block, w: &Panels, h: &[Activations]) -> Vec<Tile> {
-        let mut y = vec![ZERO_TILE; block.v.len()];
-        self.kernel.multiply(w, h, &mut y);
-        let lift = lift(self.beta);
-        if lift > lift_of_kernel() {
-            for row in y.iter_mut().flatten() {
-                for lanes in row {
-                    for y in &mut lanes.0 {
-                        *y += lift;
-                    }
-                }
-            }
-        }
-        y
+    /// V^T W for one block: frames x K.
+    pub(super) fn gathered(&self, block: &Block, w: &Panels) -> Array2<f32> {
+        let k = w.n_components;
+        let mut sums = vec![[0.0; TILE]; block.n_tiles() * k];
+        self.kernel.gather_onto_h(w, &block.v, &mut sums);
+        unpack_frames(&sums, (block.columns.len(), k))
+    }
+
+    /// What a multiplicative step of H divides by what, for one block: frames x K. No second where it is but sums of W.
+    pub(super) fn activation_terms(
+        &self,
+        block: &Block,
+        w: &Panels,
+        h: &[Activations],
+    ) -> (Array2<f32>, Option<Array2<f32>>) {
+        let shape = (block.columns.len(), w.n_components);
+        let mut numerator = vec![[0.0; TILE]; h.len()];
+        let mut denominator = if self.needs_denominator() { numerator.clone() } else { Vec::new() };
+        self.kernel.terms_onto_h(self.entries(block), w, h, &mut numerator, &mut denominator);
+        let denominator = self.needs_denominator().then(|| unpack_frames(&denominator, shape));
+        (unpack_frames(&numerator, shape), denominator)
+    }
+
+    /// The same for W: rows x K.
+    pub(super) fn dictionary_terms(&self, w: &Panels, h: &Array2<f32>) -> (Array2<f32>, Option<Array2<f32>>) {
+        let k = w.n_components;
+        let parts = self.map_chunks(
+            || (self.zero_panels(k), if self.needs_denominator() { self.zero_panels(k) } else { Vec::new() }),
+            |(numerator, denominator), block| {
+                let h = pack_activations(block, h);
+                self.kernel.terms_onto_w(self.entries(block), w, &h, numerator, denominator);
+            },
+        );
+        let (numerators, denominators) = parts.into_iter().unzip();
+        let denominator = self.needs_denominator().then(|| self.sum_panels(denominators, k));
+        (self.sum_panels(numerators, k), denominator)
+    }
+
+    /// Whether (WH)^(beta-1) times the weights is anything but ones.
+    fn needs_denominator(&self) -> bool {
+        self.beta != 1.0 || self.is_weighted
+    }
+
+    fn entries<'b>(&self, block: &'b Block) -> kernel::Entries<'b> {
+        let power = Power::of(self.beta);
+        kernel::Entries { v: &block.v, weights: block.weights.as_deref(), power, lift: lift(self.beta) }
     }
 }
 
 impl Block {
+    fn new(
+        v: ArrayView2<'_, f32>,
+        weights: Option<ArrayView2<'_, f32>>,
+        columns: Range<usize>,
+        scale: f64,
+        least: f32,
+    ) -> Self {
+        let to_scale = 1.0 / scale;
+        let mut v = if (to_scale as f32).is_normal() {
+            // A power of two: f32 is as exact as f64.
+            let to_scale = to_scale as f32;
+            pack(v, |x| (x * to_scale).max(least))
+        } else {
+            pack(v, |x| ((f64::from(x) * to_scale) as f32).max(least))
+        };
+        let weights = weights.map(|weights| pack(weights.slice(s![.., columns.clone()]), |x| x));
+        if let Some(weights) = &weights {
+            // Missing entries may hold anything.
+            for (v, weight) in lanes_mut(&mut v).zip(lanes(weights)) {
+                for (v, weight) in v.0.iter_mut().zip(weight.0) {
+                    if weight == 0.0 {
+                        *v = least;
+                    }
+                }
+            }
+        }
+        Self { columns, v, weights }
+    }
+
     /// Tiles of frames.
-    pub(super) fn n_tiles(&self) -> usize {
+    fn n_tiles(&self) -> usize {
         self.columns.len().div_ceil(TILE)
     }
 }
 
-/// What the kernel lifts WH by: enough for a beta of at least 1.
-fn lift_of_kernel() -> f32 {
-    lift(1.0)
-}
-
-/// Some columns of a matrix as tiles, padded with zeros.
-fn pack(x: ArrayView2<'_, f32>, columns: Range<usize>, convert: impl Fn(f32) -> f32) -> Vec<Tile> {
+/// A matrix as tiles, padded with zeros.
+fn pack(x: ArrayView2<'_, f32>, convert: impl Fn(f32) -> f32) -> Vec<Tile> {
     let n_panels = x.nrows().div_ceil(PANEL);
-    let mut tiles = vec![ZERO_TILE; n_panels * columns.len().div_ceil(TILE)];
+    let mut tiles = vec![ZERO_TILE; n_panels * x.ncols().div_ceil(TILE)];
     let mut copy = Vec::new();
-    for (frame, column) in columns.enumerate() {
-        let column = x.column(column);
+    for (frame, column) in x.columns().into_iter().enumerate() {
         let column = column.as_slice().unwrap_or_else(|| {
             copy.clear();
             copy.extend(column.iter());
@@ -274,15 +302,23 @@ pub(super) fn pack_frames(h: ArrayView2<'_, f32>) -> Vec<Activations> {
     kernel::pack_activations(h.t(), &vec![1.0; h.ncols()])
 }
 
-/// Does `work` on all vectors of two lists of tiles, side by side.
-pub(super) fn zip_lanes(x: &mut [Tile], other: &[Tile], work: impl Fn(&mut Lanes, &Lanes)) {
-    for (x, other) in x.iter_mut().zip(other) {
-        for (x, other) in x.iter_mut().zip(other) {
-            for (x, other) in x.iter_mut().zip(other) {
-                work(x, other);
-            }
+/// Some frames of what is packed as H is: frames x K.
+fn unpack_frames(packed: &[Activations], (n_frames, k): (usize, usize)) -> Array2<f32> {
+    let mut frames = Array2::zeros((n_frames, k));
+    for (mut rows, tile) in frames.axis_chunks_iter_mut(Axis(0), TILE).into_iter().zip(packed.chunks_exact(k)) {
+        for (frame, mut row) in rows.rows_mut().into_iter().enumerate() {
+            row.iter_mut().zip(tile).for_each(|(x, activations)| *x = activations[frame]);
         }
     }
+    frames
+}
+
+fn lanes(tiles: &[Tile]) -> impl Iterator<Item = &Lanes> {
+    tiles.as_flattened().as_flattened().iter()
+}
+
+fn lanes_mut(tiles: &mut [Tile]) -> impl Iterator<Item = &mut Lanes> {
+    tiles.as_flattened_mut().as_flattened_mut().iter_mut()
 }
 
 /// Sums over rows, in f64: one number per component.
@@ -292,6 +328,14 @@ pub(super) fn column_sums(x: &Array2<f32>) -> Array1<f64> {
         ndarray::Zip::from(&mut sums).and(row).for_each(|sum: &mut f64, &x| *sum += f64::from(x));
     }
     sums
+}
+
+/// The sum of V's entries and their number, or the sum of their weights.
+fn sum_and_count(v: ArrayView2<'_, f32>, weights: Option<ArrayView2<'_, f32>>) -> (f64, f64) {
+    match weights {
+        None => (v.iter().map(|&x| f64::from(x)).sum(), v.len() as f64),
+        Some(weights) => weighted_sum(v, weights),
+    }
 }
 
 /// The weighted sum of V's entries, and the sum of their weights.

@@ -1,5 +1,6 @@
-//! The hot loop of KL-NMF: V / WH and its two products with W and H, without ever storing WH or V / WH.
-//! Knows packed blocks of numbers only; what is free, scaled or extrapolated is decided in `multiplicative`.
+//! The hot loops of NMF: V / WH, or what other divergences have in its place, and the products with W and H, without
+//! ever storing WH or V / WH. Knows packed blocks of numbers only; what is free, scaled or extrapolated is decided by the
+//! solvers.
 //!
 //! Everything works on *tiles* of 16 bins x 6 frames, whose twelve vectors of 8 fit the sixteen registers of AVX2
 //! beside three operands:
@@ -16,7 +17,7 @@
 
 #![expect(unsafe_code, reason = "vector instructions chosen at run time are three times as fast as portable code")]
 
-use ndarray::{ArrayView2, s};
+use ndarray::{Array2, ArrayView2, s};
 
 /// Frames in a tile.
 pub(super) const TILE: usize = 6;
@@ -35,6 +36,11 @@ pub(super) type Tile = [Row; TILE];
 /// One component's activations in the frames of a tile.
 pub(super) type Activations = [f32; TILE];
 
+/// Rows of X that coordinate descent takes at once.
+pub(super) const N_ABREAST: usize = 16;
+/// One component in some rows of X.
+pub(super) type Abreast = [f64; N_ABREAST];
+
 /// Entries of W and H that are not 0 stay at or above it, so that nothing becomes subnormal. A floor that is reached
 /// soon lets sunk entries rise again: 1e-16 changes the divergence after 1000 iterations by 5e-5.
 pub(super) const FLOOR: f32 = 1e-30;
@@ -47,6 +53,8 @@ pub(super) const EPS: f32 = 1e-20;
 const NEAR_BYTES: usize = 40 << 10;
 /// Tiles from the one at work to the one that is fetched meanwhile, in the H phase: 400 to 6000 cycles.
 const PREFETCH: usize = 6;
+/// Panels that the H phase of the general terms goes over twice, at the most.
+const MAX_NEAR: usize = 16;
 /// Tiles to do the H phase, then the W phase on: V's part (200 kB at 1025 bins) is read from the second-level cache
 /// the second time.
 pub(super) const BLOCK: usize = 8;
@@ -151,6 +159,49 @@ impl Scratch {
     }
 }
 
+/// What the multiplicative updates of a beta-divergence read beside W and H.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entries<'a> {
+    pub(super) v: &'a [Tile],
+    pub(super) weights: Option<&'a [Tile]>,
+    pub(super) power: Power,
+    /// Added to WH, or EPS if that is more.
+    pub(super) lift: f32,
+}
+
+/// The powers y^(beta - 2) and y^(beta - 1), by what it takes to compute them: the betas that sound is worked with have
+/// forms that vectorize.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Power {
+    /// Beta 0: 1 / y^2 and 1 / y.
+    ItakuraSaito,
+    /// Beta 0.5.
+    Half,
+    /// Beta 1: 1 / y and 1.
+    KullbackLeibler,
+    /// Beta 1.5.
+    ThreeHalves,
+    /// Beta 2: 1 and y.
+    Euclidean,
+    /// Beta 3: y and y^2.
+    Three,
+    Any(f32),
+}
+
+impl Power {
+    pub(super) fn of(beta: f32) -> Self {
+        const FORMS: [(f32, Power); 6] = [
+            (0.0, Power::ItakuraSaito),
+            (0.5, Power::Half),
+            (1.0, Power::KullbackLeibler),
+            (1.5, Power::ThreeHalves),
+            (2.0, Power::Euclidean),
+            (3.0, Power::Three),
+        ];
+        FORMS.iter().find(|(with_form, _)| *with_form == beta).map_or(Self::Any(beta), |(_, power)| *power)
+    }
+}
+
 /// The instructions to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kernel {
@@ -209,9 +260,9 @@ impl Kernel {
         self.run(Diverge { v, w, h })
     }
 
-    /// EPS + WH, for as many tiles of frames as `h` has.
-    pub(super) fn multiply(self, w: &Panels, h: &[Activations], out: &mut [Tile]) {
-        self.run(Multiply { w, h, out });
+    /// WH, lifted by at least EPS, for as many tiles of frames as `h` has.
+    pub(super) fn multiply(self, w: &Panels, h: &[Activations], lift: f32, out: &mut [Tile]) {
+        self.run(Multiply { w, h, lift, out });
     }
 
     /// W^T X, for as many tiles of frames as `out` has.
@@ -222,6 +273,37 @@ impl Kernel {
     /// Adds X H^T to `out`, packed as W is; at most [`BLOCK`] tiles of frames at once.
     pub(super) fn gather_onto_w(self, x: &[Tile], h: &[Activations], n_components: usize, out: &mut [Row]) {
         self.run(OntoW { x, h, n_components, out });
+    }
+
+    /// W^T (V y^(beta - 2)) and W^T y^(beta - 1) with y = WH, for as many tiles of frames as `h` has; the second only
+    /// where there is room for it.
+    pub(super) fn terms_onto_h(
+        self,
+        entries: Entries<'_>,
+        w: &Panels,
+        h: &[Activations],
+        numerators: &mut [Activations],
+        denominators: &mut [Activations],
+    ) {
+        self.run(TermsOntoH { entries, w, h, numerators, denominators });
+    }
+
+    /// Adds (V y^(beta - 2)) H^T and y^(beta - 1) H^T with y = WH to sums packed as W is, the second only where there
+    /// is room for it; at most [`BLOCK`] tiles of frames at once.
+    pub(super) fn terms_onto_w(
+        self,
+        entries: Entries<'_>,
+        w: &Panels,
+        h: &[Activations],
+        numerators: &mut [Row],
+        denominators: &mut [Row],
+    ) {
+        self.run(TermsOntoW { entries, w, h, numerators, denominators });
+    }
+
+    /// One pass over the `free` entries of rows of X, each in turn to the minimum of `1/2 x G x^T - c x^T`.
+    pub(super) fn sweep(self, gram: &Array2<f64>, free: &[usize], targets: &[Abreast], x: &mut [Abreast]) {
+        self.run(Sweep { gram, free, targets, x });
     }
 
     /// `n` times twelve independent multiply-adds of whole vectors: what the processor can do at best.
@@ -275,15 +357,7 @@ impl Job for ImproveH<'_> {
                     }
                     divide(s, v, product(s, &w[i * n_components..][..n_components], h), quotient);
                 }
-                let quotients = &quotients[..v.len()];
-                let (pairs, rest) = numerators.as_chunks_mut::<2>();
-                let n_pairs = pairs.len();
-                for (i, pair) in pairs.iter_mut().enumerate() {
-                    gather_h(s, w, n_components, 2 * i, quotients, pair);
-                }
-                if let [last] = rest {
-                    gather_h(s, w, n_components, 2 * n_pairs, quotients, std::array::from_mut(last));
-                }
+                gather_all_h(s, w, &quotients[..v.len()], numerators);
             }
             for ((h, numerators), inverse) in h.iter_mut().zip(numerators.iter()).zip(self.inverse_sums) {
                 if let Some(inverse) = inverse {
@@ -313,9 +387,6 @@ impl<const DIVERGENCE: bool> Job for GatherW<'_, DIVERGENCE> {
         let n_panels = self.w.rows.len() / n_components;
         let n_tiles = self.h.len() / n_components;
         let quotients = &mut self.scratch.quotients[..n_tiles];
-        // Groups of at most 6 components, as equal as can be: 8 are 4 + 4, not 6 + 2.
-        let n_groups = n_components.div_ceil(6);
-        let (size, n_larger) = (n_components / n_groups, n_components % n_groups);
         let panels = self.w.rows.chunks_exact(n_components).zip(self.numerators.chunks_exact_mut(n_components));
         let mut total = 0.0;
         for (panel_idx, (panel, numerators)) in panels.enumerate() {
@@ -330,21 +401,7 @@ impl<const DIVERGENCE: bool> Job for GatherW<'_, DIVERGENCE> {
                     total += diverge(s, v, y, quotient);
                 }
             }
-            let (mut k, mut rest) = (0, numerators);
-            for group in 0..n_groups {
-                let size = size + usize::from(group < n_larger);
-                let (sums, others) = rest.split_at_mut(size);
-                match size {
-                    1 => gather_w::<S, 1>(s, quotients, self.h, n_components, k, sums),
-                    2 => gather_w::<S, 2>(s, quotients, self.h, n_components, k, sums),
-                    3 => gather_w::<S, 3>(s, quotients, self.h, n_components, k, sums),
-                    4 => gather_w::<S, 4>(s, quotients, self.h, n_components, k, sums),
-                    5 => gather_w::<S, 5>(s, quotients, self.h, n_components, k, sums),
-                    _ => gather_w::<S, 6>(s, quotients, self.h, n_components, k, sums),
-                }
-                k += size;
-                rest = others;
-            }
+            gather_all_w(s, quotients, self.h, numerators);
         }
         total
     }
@@ -379,6 +436,7 @@ impl Job for Diverge<'_> {
 struct Multiply<'a> {
     w: &'a Panels,
     h: &'a [Activations],
+    lift: f32,
     out: &'a mut [Tile],
 }
 
@@ -391,7 +449,7 @@ impl Job for Multiply<'_> {
         let n_panels = self.w.rows.len() / n_components;
         for (out, h) in self.out.chunks_exact_mut(n_panels.max(1)).zip(self.h.chunks_exact(n_components)) {
             for (out, panel) in out.iter_mut().zip(self.w.rows.chunks_exact(n_components)) {
-                let y = product(s, panel, h);
+                let y = lifted_product(s, self.lift, panel, h);
                 for f in 0..TILE {
                     s.store(y[f][0], &mut out[f][0]);
                     s.store(y[f][1], &mut out[f][1]);
@@ -419,20 +477,9 @@ impl Job for OntoH<'_> {
         for (x, out) in self.x.chunks_exact(n_panels).zip(self.out.chunks_exact_mut(n_components)) {
             sums.fill([Lanes::default(); TILE]);
             for (x, w) in x.chunks(n_near).zip(self.w.rows.chunks(n_near * n_components)) {
-                let (pairs, rest) = sums.as_chunks_mut::<2>();
-                let n_pairs = pairs.len();
-                for (i, pair) in pairs.iter_mut().enumerate() {
-                    gather_h(s, w, n_components, 2 * i, x, pair);
-                }
-                if let [last] = rest {
-                    gather_h(s, w, n_components, 2 * n_pairs, x, std::array::from_mut(last));
-                }
+                gather_all_h(s, w, x, &mut sums);
             }
-            for (out, sums) in out.iter_mut().zip(&sums) {
-                for (out, sum) in out.iter_mut().zip(sums) {
-                    *out = s.sum(s.load(sum));
-                }
-            }
+            store_sums(s, &sums, out);
         }
     }
 }
@@ -457,15 +504,116 @@ impl Job for OntoW<'_> {
             for (near, far) in tiles.iter_mut().zip(self.x.iter().skip(i).step_by(n_panels)) {
                 *near = *far;
             }
-            let tiles = &tiles[..n_tiles];
-            for (group, sums) in out.chunks_mut(6).enumerate() {
-                match sums.len() {
-                    1 => gather_w::<S, 1>(s, tiles, self.h, n_components, 6 * group, sums),
-                    2 => gather_w::<S, 2>(s, tiles, self.h, n_components, 6 * group, sums),
-                    3 => gather_w::<S, 3>(s, tiles, self.h, n_components, 6 * group, sums),
-                    4 => gather_w::<S, 4>(s, tiles, self.h, n_components, 6 * group, sums),
-                    5 => gather_w::<S, 5>(s, tiles, self.h, n_components, 6 * group, sums),
-                    _ => gather_w::<S, 6>(s, tiles, self.h, n_components, 6 * group, sums),
+            gather_all_w(s, &tiles[..n_tiles], self.h, out);
+        }
+    }
+}
+
+struct TermsOntoH<'a> {
+    entries: Entries<'a>,
+    w: &'a Panels,
+    h: &'a [Activations],
+    numerators: &'a mut [Activations],
+    denominators: &'a mut [Activations],
+}
+
+impl Job for TermsOntoH<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { entries, w, h, numerators, denominators } = self;
+        let n_components = w.n_components;
+        let n_panels = w.rows.len() / n_components;
+        let n_near = (NEAR_BYTES / (n_components * size_of::<Row>() + 2 * size_of::<Tile>())).clamp(1, MAX_NEAR);
+        let (mut near_n, mut near_d) = ([ZERO_TILE; MAX_NEAR], [ZERO_TILE; MAX_NEAR]);
+        let mut sums_n = vec![[Lanes::default(); TILE]; n_components];
+        let mut sums_d = sums_n.clone();
+        let mut denominators = denominators.chunks_exact_mut(n_components);
+        for (frames, (h, numerators)) in
+            h.chunks_exact(n_components).zip(numerators.chunks_exact_mut(n_components)).enumerate()
+        {
+            let denominators = denominators.next();
+            sums_n.fill([Lanes::default(); TILE]);
+            sums_d.fill([Lanes::default(); TILE]);
+            let mut tiles = frames * n_panels..;
+            for w in w.rows.chunks(n_near * n_components) {
+                let n_tiles = w.len() / n_components;
+                for ((panel, tile), (n, d)) in
+                    w.chunks_exact(n_components).zip(&mut tiles).zip(near_n.iter_mut().zip(&mut near_d))
+                {
+                    terms(s, entries, tile, lifted_product(s, entries.lift, panel, h), n, d);
+                }
+                gather_all_h(s, w, &near_n[..n_tiles], &mut sums_n);
+                if denominators.is_some() {
+                    gather_all_h(s, w, &near_d[..n_tiles], &mut sums_d);
+                }
+            }
+            store_sums(s, &sums_n, numerators);
+            if let Some(denominators) = denominators {
+                store_sums(s, &sums_d, denominators);
+            }
+        }
+    }
+}
+
+struct TermsOntoW<'a> {
+    entries: Entries<'a>,
+    w: &'a Panels,
+    h: &'a [Activations],
+    numerators: &'a mut [Row],
+    denominators: &'a mut [Row],
+}
+
+impl Job for TermsOntoW<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { entries, w, h, numerators, denominators } = self;
+        let n_components = w.n_components;
+        let n_panels = w.rows.len() / n_components;
+        let n_tiles = (h.len() / n_components).min(BLOCK);
+        let (mut near_n, mut near_d) = ([ZERO_TILE; BLOCK], [ZERO_TILE; BLOCK]);
+        let mut denominators = denominators.chunks_exact_mut(n_components);
+        let panels = w.rows.chunks_exact(n_components).zip(numerators.chunks_exact_mut(n_components));
+        for (panel_idx, (panel, numerators)) in panels.enumerate() {
+            let tiles = (panel_idx..).step_by(n_panels);
+            for ((h, tile), (n, d)) in h.chunks_exact(n_components).zip(tiles).zip(near_n.iter_mut().zip(&mut near_d)) {
+                terms(s, entries, tile, lifted_product(s, entries.lift, panel, h), n, d);
+            }
+            gather_all_w(s, &near_n[..n_tiles], h, numerators);
+            if let Some(denominators) = denominators.next() {
+                gather_all_w(s, &near_d[..n_tiles], h, denominators);
+            }
+        }
+    }
+}
+
+struct Sweep<'a> {
+    gram: &'a Array2<f64>,
+    free: &'a [usize],
+    targets: &'a [Abreast],
+    x: &'a mut [Abreast],
+}
+
+impl Job for Sweep<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        for &k in self.free {
+            let curvature = self.gram[(k, k)];
+            if curvature > 0.0 {
+                let mut slopes = self.targets[k].map(|target| -target);
+                for (x, &g) in self.x.iter().zip(self.gram.row(k)) {
+                    for (slope, x) in slopes.iter_mut().zip(x) {
+                        *slope += x * g;
+                    }
+                }
+                for (x, slope) in self.x[k].iter_mut().zip(slopes) {
+                    // What is stored is rounded, and the next components are to see that.
+                    *x = f64::from((*x - slope / curvature).max(0.0) as f32);
                 }
             }
         }
@@ -497,7 +645,13 @@ impl Job for MultiplyAdds {
 /// EPS + WH for one tile.
 #[inline(always)]
 fn product<S: Simd>(s: S, panel: &[Row], h: &[Activations]) -> [[S::V; 2]; TILE] {
-    let mut y = [[s.splat(EPS); 2]; TILE];
+    lifted_product(s, EPS, panel, h)
+}
+
+/// WH for one tile, lifted by EPS or more.
+#[inline(always)]
+fn lifted_product<S: Simd>(s: S, lift: f32, panel: &[Row], h: &[Activations]) -> [[S::V; 2]; TILE] {
+    let mut y = [[s.splat(lift.max(EPS)); 2]; TILE];
     for (w, h) in panel.iter().zip(h) {
         let w = [s.load(&w[0]), s.load(&w[1])];
         for f in 0..TILE {
@@ -515,6 +669,111 @@ fn divide<S: Simd>(s: S, v: &Tile, y: [[S::V; 2]; TILE], quotient: &mut Tile) {
     for f in 0..TILE {
         for half in 0..2 {
             s.store(s.div(s.load(&v[f][half]), y[f][half]), &mut quotient[f][half]);
+        }
+    }
+}
+
+/// V y^(beta - 2) and y^(beta - 1) for one tile, times the weights.
+#[inline(always)]
+fn terms<S: Simd>(
+    s: S,
+    entries: Entries<'_>,
+    tile: usize,
+    y: [[S::V; 2]; TILE],
+    numerator: &mut Tile,
+    denominator: &mut Tile,
+) {
+    let v = &entries.v[tile];
+    let weights = entries.weights.map(|weights| &weights[tile]);
+    for f in 0..TILE {
+        for half in 0..2 {
+            let (mut n, mut d) = powers(s, entries.power, s.load(&v[f][half]), y[f][half]);
+            if let Some(weights) = weights {
+                let weights = s.load(&weights[f][half]);
+                (n, d) = (s.mul(n, weights), s.mul(d, weights));
+            }
+            s.store(n, &mut numerator[f][half]);
+            s.store(d, &mut denominator[f][half]);
+        }
+    }
+}
+
+/// v y^(beta - 2) and y^(beta - 1)
+#[inline(always)]
+fn powers<S: Simd>(s: S, power: Power, v: S::V, y: S::V) -> (S::V, S::V) {
+    let one = s.splat(1.0);
+    match power {
+        Power::ItakuraSaito => {
+            let d = s.div(one, y);
+            (s.mul(s.mul(v, d), d), d)
+        }
+        Power::Half => {
+            let d = s.div(one, s.sqrt(y));
+            (s.mul(s.mul(v, d), s.mul(d, d)), d)
+        }
+        Power::KullbackLeibler => (s.div(v, y), one),
+        Power::ThreeHalves => {
+            let d = s.sqrt(y);
+            (s.div(v, d), d)
+        }
+        Power::Euclidean => (v, y),
+        Power::Three => (s.mul(v, y), s.mul(y, y)),
+        Power::Any(beta) => {
+            let mut power = Lanes::default();
+            s.store(y, &mut power);
+            for y in &mut power.0 {
+                *y = y.powf(beta - 2.0);
+            }
+            let power = s.load(&power);
+            (s.mul(v, power), s.mul(y, power))
+        }
+    }
+}
+
+/// [`gather_h`] for all components.
+#[inline(always)]
+fn gather_all_h<S: Simd>(s: S, w: &[Row], tiles: &[Tile], sums: &mut [[Lanes; TILE]]) {
+    let n_components = sums.len();
+    let (pairs, rest) = sums.as_chunks_mut::<2>();
+    let n_pairs = pairs.len();
+    for (i, pair) in pairs.iter_mut().enumerate() {
+        gather_h(s, w, n_components, 2 * i, tiles, pair);
+    }
+    if let [last] = rest {
+        gather_h(s, w, n_components, 2 * n_pairs, tiles, std::array::from_mut(last));
+    }
+}
+
+/// [`gather_w`] for all components.
+#[inline(always)]
+fn gather_all_w<S: Simd>(s: S, tiles: &[Tile], h: &[Activations], sums: &mut [Row]) {
+    let n_components = sums.len();
+    // Groups of at most 6 components, as equal as can be: 8 are 4 + 4, not 6 + 2.
+    let n_groups = n_components.div_ceil(6);
+    let (size, n_larger) = (n_components / n_groups, n_components % n_groups);
+    let (mut k, mut rest) = (0, sums);
+    for group in 0..n_groups {
+        let size = size + usize::from(group < n_larger);
+        let (sums, others) = rest.split_at_mut(size);
+        match size {
+            1 => gather_w::<S, 1>(s, tiles, h, n_components, k, sums),
+            2 => gather_w::<S, 2>(s, tiles, h, n_components, k, sums),
+            3 => gather_w::<S, 3>(s, tiles, h, n_components, k, sums),
+            4 => gather_w::<S, 4>(s, tiles, h, n_components, k, sums),
+            5 => gather_w::<S, 5>(s, tiles, h, n_components, k, sums),
+            _ => gather_w::<S, 6>(s, tiles, h, n_components, k, sums),
+        }
+        k += size;
+        rest = others;
+    }
+}
+
+/// Adds up the eight partial sums of each entry.
+#[inline(always)]
+fn store_sums<S: Simd>(s: S, sums: &[[Lanes; TILE]], out: &mut [Activations]) {
+    for (out, sums) in out.iter_mut().zip(sums) {
+        for (out, sum) in out.iter_mut().zip(sums) {
+            *out = s.sum(s.load(sum));
         }
     }
 }
@@ -641,6 +900,7 @@ pub(super) trait Simd: Copy {
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sqrt(self, x: Self::V) -> Self::V;
     /// a b + c
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// Asks for a tile to be brought near; V is too long for the nearer caches, and its division comes too late to hide
@@ -701,6 +961,10 @@ impl Simd for Portable {
     #[inline(always)]
     fn max(self, a: Lanes, b: Lanes) -> Lanes {
         zip(a, b, |a, b| if a > b { a } else { b })
+    }
+    #[inline(always)]
+    fn sqrt(self, x: Lanes) -> Lanes {
+        Lanes(x.0.map(f32::sqrt))
     }
     #[inline(always)]
     fn mul_add(self, a: Lanes, b: Lanes, c: Lanes) -> Lanes {
@@ -801,6 +1065,11 @@ mod avx2 {
         fn max(self, a: __m256, b: __m256) -> __m256 {
             // SAFETY: `self` proves AVX.
             unsafe { _mm256_max_ps(a, b) }
+        }
+        #[inline(always)]
+        fn sqrt(self, x: __m256) -> __m256 {
+            // SAFETY: `self` proves AVX.
+            unsafe { _mm256_sqrt_ps(x) }
         }
         #[inline(always)]
         fn mul_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::Solver;
 use super::data::Data;
 use super::driver::Solve;
+use super::kernel::Kernel;
 use super::penalty::Penalties;
 use super::{anls, coordinate_descent, projected_gradient};
 
@@ -16,8 +17,8 @@ use super::{anls, coordinate_descent, projected_gradient};
 const ROWS_PER_JOB: usize = 128;
 
 /// W (rows x K) and H (columns x K, transposed) between two iterations.
-pub(super) struct LeastSquares<'a> {
-    pub(super) data: Data<'a>,
+pub(super) struct LeastSquares {
+    pub(super) data: Data,
     pub(super) w: Array2<f32>,
     pub(super) h: Array2<f32>,
     free_w: Vec<usize>,
@@ -42,9 +43,9 @@ pub(super) struct Normal {
     pub(super) free: Vec<usize>,
 }
 
-impl<'a> LeastSquares<'a> {
+impl LeastSquares {
     pub(super) fn new(
-        data: Data<'a>,
+        data: Data,
         (w, h): (Array2<f32>, Array2<f32>),
         (free_w, free_h): (Vec<bool>, Vec<bool>),
         penalties: Penalties,
@@ -57,19 +58,31 @@ impl<'a> LeastSquares<'a> {
     }
 }
 
-impl Solve for LeastSquares<'_> {
+impl Solve for LeastSquares {
     fn iterate(&mut self) {
         let Self { data, w, h, free_w, free_h, penalties, solver, tolerances } = self;
         let [tolerance_w, tolerance_h] = tolerances;
         if !free_w.is_empty() {
             let (l1, l2) = (penalties.l1_w, penalties.l2_w);
             let cross = data.times_activations(h);
-            improve(*solver, &Normal { gram: gram(h, l2), cross, l1, free: free_w.clone() }, w, tolerance_w);
+            improve(
+                *solver,
+                data.kernel,
+                &Normal { gram: gram(h, l2), cross, l1, free: free_w.clone() },
+                w,
+                tolerance_w,
+            );
         }
         if !free_h.is_empty() {
             let (l1, l2) = (penalties.l1_h, penalties.l2_h);
             let cross = data.times_dictionary(w);
-            improve(*solver, &Normal { gram: gram(w, l2), cross, l1, free: free_h.clone() }, h, tolerance_h);
+            improve(
+                *solver,
+                data.kernel,
+                &Normal { gram: gram(w, l2), cross, l1, free: free_h.clone() },
+                h,
+                tolerance_h,
+            );
         }
     }
 
@@ -80,8 +93,8 @@ impl Solve for LeastSquares<'_> {
 }
 
 /// Hands X to the solver in groups of rows, which do not see each other.
-fn improve(solver: Solver, normal: &Normal, x: &mut Array2<f32>, tolerances: &mut Tolerances) {
-    let pivoting = (solver == Solver::Anls).then(|| anls::Pivoting::new(normal));
+fn improve(solver: Solver, kernel: Kernel, normal: &Normal, x: &mut Array2<f32>, tolerances: &mut Tolerances) {
+    let pivoting = (solver == Solver::Anls).then(|| anls::Pivoting::new(normal, kernel));
     x.axis_chunks_iter_mut(Axis(0), ROWS_PER_JOB)
         .into_par_iter()
         .zip(normal.cross.axis_chunks_iter(Axis(0), ROWS_PER_JOB))
@@ -89,11 +102,7 @@ fn improve(solver: Solver, normal: &Normal, x: &mut Array2<f32>, tolerances: &mu
         .for_each(|((mut x, cross), tolerance)| match (&pivoting, solver) {
             (Some(pivoting), _) => pivoting.solve(x, cross),
             (None, Solver::ProjectedGradient) => projected_gradient::descend(normal, &mut x, cross, tolerance),
-            (None, _) => {
-                for (mut row, cross) in x.rows_mut().into_iter().zip(cross.rows()) {
-                    coordinate_descent::sweep(normal, &mut row, cross);
-                }
-            }
+            (None, _) => coordinate_descent::sweep(kernel, normal, &mut x, cross),
         });
 }
 

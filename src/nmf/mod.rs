@@ -70,7 +70,7 @@ use crate::{Error, Result};
 /// where one factor is fixed; they are shared out among rayon's threads. Memory beside `v`: one packed copy of it,
 /// with [`Solver::MuExtrapolated`] four copies of W and H (with [`Solver::Mu`] two), and sums for W that take at most
 /// half as much as `v`, or a copy of W. Other divergences, weights and penalties: 12 operations instead of 8 (with the
-/// unweighted Euclidean divergence 4), and no copy of `v`, but up to 64 of W.
+/// unweighted Euclidean divergence 4), one packed copy of `v` and of the weights, and up to 32 of W.
 ///
 /// # References
 /// D. D. Lee and H. S. Seung, "Algorithms for non-negative matrix factorization", NIPS 2001, theorem 2 (KL).

@@ -132,7 +132,7 @@ impl State {
         let k = config.n_components;
         let free = config.dictionary.is_free(k);
         let beta = config.divergence.beta();
-        let data = || Data::new(block, None, beta).with_scale(self.scales.v);
+        let data = || Data::with_scale(block, None, beta, self.scales.v);
         let penalties = Penalties::new(&config.regularization, block.dim(), self.scales, beta, data().mean);
         let exponent = exponent(beta, penalties.l2_w > 0.0, false);
         let seeded = NmfConfig { seed: config.seed.wrapping_add(self.n_blocks), ..config.clone() };

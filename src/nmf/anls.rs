@@ -72,7 +72,7 @@ impl<'a> Pivoting<'a> {
                 break;
             }
         }
-        for (i, (mut x, row)) in x.axis_chunks_iter_mut(Axis(0), 1).into_iter().zip(&rows).enumerate() {
+        for (i, (mut x, row)) in x.axis_chunks_iter_mut(Axis(0), 1).zip(&rows).enumerate() {
             if open.contains(&i) {
                 for _ in 0..FALLBACK_SWEEPS {
                     sweep(self.kernel, self.normal, &mut x, cross.slice(s![i..=i, ..]));

@@ -18,7 +18,7 @@ use super::least_squares::Normal;
 pub(super) fn sweep(kernel: Kernel, normal: &Normal, x: &mut ArrayViewMut2<'_, f32>, cross: ArrayView2<'_, f32>) {
     let k = x.ncols();
     let (mut abreast, mut targets) = (vec![[0.0; N_ABREAST]; k], vec![[0.0; N_ABREAST]; k]);
-    let rows = x.axis_chunks_iter_mut(Axis(0), N_ABREAST).into_iter();
+    let rows = x.axis_chunks_iter_mut(Axis(0), N_ABREAST);
     for (mut x, cross) in rows.zip(cross.axis_chunks_iter(Axis(0), N_ABREAST)) {
         turn(x.view(), 0.0, &mut abreast);
         turn(cross, normal.l1, &mut targets);

@@ -305,7 +305,7 @@ pub(super) fn pack_frames(h: ArrayView2<'_, f32>) -> Vec<Activations> {
 /// Some frames of what is packed as H is: frames x K.
 fn unpack_frames(packed: &[Activations], (n_frames, k): (usize, usize)) -> Array2<f32> {
     let mut frames = Array2::zeros((n_frames, k));
-    for (mut rows, tile) in frames.axis_chunks_iter_mut(Axis(0), TILE).into_iter().zip(packed.chunks_exact(k)) {
+    for (mut rows, tile) in frames.axis_chunks_iter_mut(Axis(0), TILE).zip(packed.chunks_exact(k)) {
         for (frame, mut row) in rows.rows_mut().into_iter().enumerate() {
             row.iter_mut().zip(tile).for_each(|(x, activations)| *x = activations[frame]);
         }

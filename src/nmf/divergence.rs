@@ -38,7 +38,21 @@ pub(super) fn entry(v: f64, y: f64, beta: f64) -> f64 {
     } else if beta == 2.0 {
         0.5 * (v - y) * (v - y)
     } else {
-        (v.powf(beta) + (beta - 1.0) * y.powf(beta) - beta * v * y.powf(beta - 1.0)) / (beta * (beta - 1.0))
+        // (v^beta + (beta - 1) y^beta - beta v y^(beta - 1)) / (beta (beta - 1))
+        (power(v, beta) + power(y, beta - 1.0) * ((beta - 1.0) * y - beta * v)) / (beta * (beta - 1.0))
+    }
+}
+
+/// x^p, fast for the halves that sound is worked with.
+fn power(x: f64, p: f64) -> f64 {
+    if p == 0.5 {
+        x.sqrt()
+    } else if p == -0.5 {
+        1.0 / x.sqrt()
+    } else if p == 1.5 {
+        x * x.sqrt()
+    } else {
+        x.powf(p)
     }
 }
 

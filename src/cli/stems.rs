@@ -92,7 +92,7 @@ pub(super) fn run(
         template: Template::new(output)?,
         // What an interrupted run began is finished by one that resumes it.
         may_replace: output.force || batch.resume,
-        encode: encode_config(output, seed)?,
+        encode: encode_config(output, output.force || batch.resume, seed)?,
         stems: stems(output),
         excerpt: sound::Excerpt::new(excerpt),
         method,
@@ -445,7 +445,7 @@ fn stems(output: &Output) -> Stems {
     }
 }
 
-fn encode_config(output: &Output, seed: u64) -> Result<EncodeConfig, Failure> {
+fn encode_config(output: &Output, may_replace: bool, seed: u64) -> Result<EncodeConfig, Failure> {
     let file_format = output.format;
     let sample_format = match (output.int16, output.int24, output.float32) {
         (true, ..) => SampleFormat::Int16,
@@ -454,7 +454,7 @@ fn encode_config(output: &Output, seed: u64) -> Result<EncodeConfig, Failure> {
         _ => file_format.default_sample_format(),
     };
     let clip_mode = output.clip_mode.unwrap_or(sample_format.default_clip_mode());
-    let existing = outputs::may_replace(output.force);
+    let existing = outputs::may_replace(may_replace);
     let config = EncodeConfig { file_format, sample_format, clip_mode, existing, seed };
     // What no recording could be written as is refused before any is read.
     config.check(&Spec { sample_rate: 44_100, n_channels: 1, channel_mask: None, n_samples: None })?;

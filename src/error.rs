@@ -281,6 +281,30 @@ pub enum Error {
         expected: usize,
     },
 
+    // ---- comparisons ---------------------------------------------------------------------------------------------
+    /// Two recordings that are to be compared sample by sample differ in rate, channels or length.
+    #[error("`{name}` has {got} {unit}, expected {expected}, as `{other}` has")]
+    Unequal {
+        /// The recording: a path, or "estimate 2".
+        name: String,
+        /// What it has.
+        got: u64,
+        /// The recording that it is compared with.
+        other: String,
+        /// What that one has.
+        expected: u64,
+        /// Of what: "Hz", "channels", "samples".
+        unit: &'static str,
+    },
+    /// There are not as many estimates as references.
+    #[error("there are {got} estimates, expected {expected}, one for each reference")]
+    EstimateCount {
+        /// Estimates that were given.
+        got: usize,
+        /// References.
+        expected: usize,
+    },
+
     // ---- work ----------------------------------------------------------------------------------------------------
     /// A progress callback asked to stop.
     #[error("stopped before the end")]
@@ -347,6 +371,13 @@ impl Error {
             }
             // Pictures.
             Self::PictureFormat { path } => Some(format!("use `{}`", path.with_extension("png").display())),
+            // Comparisons.
+            Self::Unequal { name, expected, unit, .. } => Some(match *unit {
+                "Hz" => format!("convert it with {}", ffmpeg_command(Path::new(name), &format!(" -ar {expected}"))),
+                "channels" => format!("convert it with {}", ffmpeg_command(Path::new(name), &format!(" -ac {expected}"))),
+                _ => "compare recordings of the same stretch of time, neither trimmed nor padded".into(),
+            }),
+            Self::EstimateCount { .. } => Some("give one estimate for each reference, in the same order".into()),
             Self::SparseStructure { .. } | Self::MatrixMarket { .. } => None,
             Self::MatrixShape { .. } | Self::Length { .. } | Self::SampleCount { .. } | Self::Cancelled => None,
         }

@@ -21,6 +21,7 @@ pub mod npy_blocks;
 pub mod group;
 pub mod mask;
 pub mod separate;
+pub mod eval;
 #[cfg(feature = "plot")]
 pub mod plot;
 

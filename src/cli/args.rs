@@ -9,6 +9,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use partita::audio::encode::{ClipMode, FileFormat};
+use partita::eval::{Channels, EvalConfig, Mode};
 use partita::matrix_file::Missing;
 use partita::nmf::{Divergence, Init, NmfConfig, Solver};
 use partita::plot::ColorMap;
@@ -38,6 +39,8 @@ pub(super) enum Command {
     Spectrogram(Box<Spectrogram>),
     /// Factorizes a matrix from a file: V ~ W H
     Factorize(Box<Factorize>),
+    /// Scores estimates of sources against the sources themselves
+    Evaluate(Box<Evaluate>),
     /// Prints a completion script for a shell
     Completions {
         /// The shell
@@ -366,6 +369,41 @@ pub(super) struct Penalties {
     /// What counts as silence of a group, relative to the mean of V
     #[arg(id = "group_sparsity.offset", long = "group-offset", value_name = "X", default_value_t = 0.01)]
     pub(super) group_offset: f32,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Evaluate {
+    /// Folder of the sources as they are, one file each, or of folders of them, one for each track
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(super) references: PathBuf,
+    /// Folder of the estimates, under the same names
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(super) estimates: PathBuf,
+    /// Find out which estimate belongs to which reference, by the best SIR, whatever their names
+    #[arg(long)]
+    pub(super) permutation: bool,
+    /// The mixture, to say how much better the estimates are; with several tracks, its place in each folder of references
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) mixture: Option<PathBuf>,
+
+    /// What BSS Eval forgives: nothing (images), or what a filter does to the source (sources)
+    #[arg(long, default_value = Mode::default().name(), value_parser = named(Mode::ALL, Mode::name), help_heading = "Measure")]
+    pub(super) mode: Mode,
+    /// Judge channels as one signal, or each for itself and average
+    #[arg(long, default_value = Channels::default().name(), value_parser = named(Channels::ALL, Channels::name), help_heading = "Measure")]
+    pub(super) channels: Channels,
+    /// Judge windows one by one, and tell the medians [default: the whole at once]
+    #[arg(long, help_heading = "Measure")]
+    pub(super) framewise: bool,
+    /// Length of a window, in seconds; implies --framewise [default: 1]
+    #[arg(long = "window", value_name = "S", help_heading = "Measure")]
+    pub(super) window_s: Option<f64>,
+    /// From one window to the next, in seconds; implies --framewise [default: the length of a window]
+    #[arg(long = "hop", value_name = "S", help_heading = "Measure")]
+    pub(super) hop_s: Option<f64>,
+    /// Taps of the distortion filters
+    #[arg(long = "filter-length", value_name = "N", default_value_t = EvalConfig::default().n_taps, help_heading = "Measure")]
+    pub(super) n_taps: usize,
 }
 
 /// A parser of one of `all`, by name.

@@ -2,6 +2,7 @@
 
 mod args;
 mod completions;
+mod evaluate;
 mod factorize;
 mod failure;
 mod inputs;
@@ -62,6 +63,7 @@ fn run(cli: Cli, terminal: &Terminal) -> Result<u8, Failure> {
         Command::Separate(args) => separate::run(&args, cli.global.seed, terminal),
         Command::Spectrogram(args) => spectrogram::run(&args, terminal),
         Command::Factorize(args) => factorize::run(&args, cli.global.seed, terminal),
+        Command::Evaluate(args) => evaluate::run(&args, terminal),
         Command::Completions { shell } => completions::completions(shell, Cli::command()),
         Command::Man { command } => completions::man(command.as_deref(), Cli::command()),
     }

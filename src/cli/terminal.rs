@@ -66,6 +66,13 @@ impl Terminal {
         }
     }
 
+    /// Lines of data on standard output, unless `--json` puts objects there.
+    pub(super) fn print(&self, text: &str) {
+        if !self.json {
+            let _ = writeln!(stdout().lock(), "{text}");
+        }
+    }
+
     /// One JSON object on standard output, where `--json` asks for it.
     pub(super) fn event(&self, event: Value) {
         if self.json {

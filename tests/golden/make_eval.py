@@ -70,9 +70,9 @@ def quantize(s, i):
 
 # Gains of the three parts in the left and the right channel, and delays in samples.
 ONE = [[(1.0, 0)]] * 3
-PANNED = [[(0.9, 0), (0.4, 0)], [(0.5, 0), (0.5, 0)], [(0.3, 0), (0.8, 0)]]
+PANNED = [[(0.9, 0), (0.4, 0)], [(0.5, 0), (0.55, 0)], [(0.3, 0), (0.8, 0)]]
 SPACED = [[(0.9, 0), (0.6, 11)], [(0.5, 5), (0.7, 0)], [(0.4, 20), (0.8, 0)]]
-SIDES = [[(1.0, 0), (0.0, 0)], [(0.5, 0), (0.5, 0)], [(0.2, 0), (0.9, 0)]]
+SIDES = [[(1.0, 0), (0.0, 0)], [(0.5, 0), (0.55, 0)], [(0.2, 0), (0.9, 0)]]
 SETS = [
     ("leak-mono", BAND, ONE, leak, 0.0),
     ("clip-mono", BAND, ONE, clip, 0.0),
@@ -90,7 +90,9 @@ def signals(recording, pan, degrade, level):
     s, n_channels = parts(recording), len(pan[0])
     r, e = [], []
     for i in range(3):
-        r.append([gain * delay(s[i], lag) for gain, lag in pan[i]])
+        # Rounded to 16 bit: channels that are multiples of one another would make museval's system of equations singular,
+        # and what it says of them rounding noise.
+        r.append([np.floor(32768.0 * gain * delay(s[i], lag) + 0.5) / 32768.0 for gain, lag in pan[i]])
     for i in range(3):
         e.append([degrade([r[j][c] for j in range(3)], i) + level * noise(len(s[i]), 10 + 2 * i + c) for c in range(n_channels)])
     as_single = lambda x: np.moveaxis(np.array(x), 1, 2).astype(np.float32).astype(np.float64)

@@ -286,7 +286,6 @@ pub enum Error {
         /// Samples per channel of the recording that was separated.
         expected: usize,
     },
-
     /// Components are asked for where no factorization found any.
     #[error("there are no components: this separation is not a factorization")]
     NoComponents,
@@ -384,7 +383,9 @@ impl Error {
             // Comparisons.
             Self::Unequal { name, expected, unit, .. } => Some(match *unit {
                 "Hz" => format!("convert it with {}", ffmpeg_command(Path::new(name), &format!(" -ar {expected}"))),
-                "channels" => format!("convert it with {}", ffmpeg_command(Path::new(name), &format!(" -ac {expected}"))),
+                "channels" => {
+                    format!("convert it with {}", ffmpeg_command(Path::new(name), &format!(" -ac {expected}")))
+                }
                 _ => "compare recordings of the same stretch of time, neither trimmed nor padded".into(),
             }),
             Self::EstimateCount { .. } => Some("give one estimate for each reference, in the same order".into()),

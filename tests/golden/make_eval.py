@@ -74,9 +74,9 @@ PANNED = [[(0.9, 0), (0.4, 0)], [(0.5, 0), (0.55, 0)], [(0.3, 0), (0.8, 0)]]
 SPACED = [[(0.9, 0), (0.6, 11)], [(0.5, 5), (0.7, 0)], [(0.4, 20), (0.8, 0)]]
 SIDES = [[(1.0, 0), (0.0, 0)], [(0.5, 0), (0.55, 0)], [(0.2, 0), (0.9, 0)]]
 SETS = [
-    ("leak-mono", BAND, ONE, leak, 0.0),
+    ("leak-mono", BAND, ONE, leak, 0.0005),
     ("clip-mono", BAND, ONE, clip, 0.0),
-    ("echo-mono", BAND, ONE, echo, 0.0),
+    ("echo-mono", BAND, ONE, echo, 0.0003),
     ("bands-mono", KIT, ONE, bands, 0.0),
     ("leak-panned", BAND, PANNED, leak, 0.002),
     ("clip-spaced", BAND, SPACED, clip, 0.0),

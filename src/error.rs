@@ -290,6 +290,23 @@ pub enum Error {
     #[error("there are no components: this separation is not a factorization")]
     NoComponents,
 
+    /// A text is not a labels file.
+    #[error("cannot read the labels: {}{reason}", line.map(|line| format!("line {line}: ")).unwrap_or_default())]
+    Labels {
+        /// Line, counted from 1, where that can be said.
+        line: Option<usize>,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Labels are of another recording than the one that is given.
+    #[error("the recording has {got}, the labels are of one with {expected}")]
+    OtherRecording {
+        /// What it has: "44100 Hz", "the fingerprint 09af".
+        got: String,
+        /// What the labels say.
+        expected: String,
+    },
+
     // ---- comparisons ---------------------------------------------------------------------------------------------
     /// Two recordings that are to be compared sample by sample differ in rate, channels or length.
     #[error("`{name}` has {got} {unit}, expected {expected}, as `{other}` has")]
@@ -380,6 +397,10 @@ impl Error {
             }
             // Pictures.
             Self::PictureFormat { path } => Some(format!("use `{}`", path.with_extension("png").display())),
+            Self::Labels { .. } => Some("change only the names; `labels_out` writes the file anew".into()),
+            Self::OtherRecording { .. } => {
+                Some("give the recording that was separated, with the same `start` and `duration`".into())
+            }
             // Comparisons.
             Self::Unequal { name, expected, unit, .. } => Some(match *unit {
                 "Hz" => format!("convert it with {}", ffmpeg_command(Path::new(name), &format!(" -ar {expected}"))),

@@ -19,6 +19,7 @@ pub mod nmf;
 pub mod matrix_market;
 pub mod npy_blocks;
 pub mod group;
+pub mod labels;
 pub mod mask;
 pub mod separate;
 pub mod eval;

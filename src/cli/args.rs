@@ -106,6 +106,15 @@ pub(super) struct Separate {
     /// Number of components, which are grouped into the sources
     #[arg(short = 'k', long = "components", value_name = "K", default_value_t = partita::SeparateConfig::default().nmf.n_components)]
     pub(super) n_components: usize,
+    /// Also write a file in which the components can be given names, and their factors beside it, as .npz
+    #[arg(long, value_name = "FILE.toml", value_hint = ValueHint::FilePath)]
+    pub(super) labels_out: Option<PathBuf>,
+    /// Make the stems that this file names, of the components that were found before
+    #[arg(long, value_name = "FILE.toml", value_hint = ValueHint::FilePath, conflicts_with_all = [
+        "labels_out", "components_out", "n_sources", "n_components", "max_iter", "tol", "n_fft", "hop_length", "window",
+        "mask_exponent", "divergence", "max_frames",
+    ])]
+    pub(super) labels: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) output: Output,

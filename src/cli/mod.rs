@@ -6,6 +6,7 @@ mod evaluate;
 mod factorize;
 mod failure;
 mod inputs;
+mod labels;
 mod meter;
 mod outputs;
 mod separate;

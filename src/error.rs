@@ -286,7 +286,6 @@ pub enum Error {
         /// Samples per channel of the recording that was separated.
         expected: usize,
     },
-
     /// Components are asked for where no factorization found any.
     #[error("there are no components: this separation is not a factorization")]
     NoComponents,
@@ -301,6 +300,46 @@ pub enum Error {
         line: usize,
         /// What stands there.
         reason: String,
+    },
+    /// A text is not a labels file.
+    #[error("cannot read the labels: {}{reason}", line.map(|line| format!("line {line}: ")).unwrap_or_default())]
+    Labels {
+        /// Line, counted from 1, where that can be said.
+        line: Option<usize>,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Labels are of another recording than the one that is given.
+    #[error("the recording has {got}, the labels are of one with {expected}")]
+    OtherRecording {
+        /// What it has: "44100 Hz", "the fingerprint 09af".
+        got: String,
+        /// What the labels say.
+        expected: String,
+    },
+
+    // ---- comparisons ---------------------------------------------------------------------------------------------
+    /// Two recordings that are to be compared sample by sample differ in rate, channels or length.
+    #[error("`{name}` has {got} {unit}, expected {expected}, as `{other}` has")]
+    Unequal {
+        /// The recording: a path, or "estimate 2".
+        name: String,
+        /// What it has.
+        got: u64,
+        /// The recording that it is compared with.
+        other: String,
+        /// What that one has.
+        expected: u64,
+        /// Of what: "Hz", "channels", "samples".
+        unit: &'static str,
+    },
+    /// There are not as many estimates as references.
+    #[error("there are {got} estimates, expected {expected}, one for each reference")]
+    EstimateCount {
+        /// Estimates that were given.
+        got: usize,
+        /// References.
+        expected: usize,
     },
 
     // ---- work ----------------------------------------------------------------------------------------------------
@@ -369,6 +408,19 @@ impl Error {
             }
             // Pictures.
             Self::PictureFormat { path } => Some(format!("use `{}`", path.with_extension("png").display())),
+            Self::Labels { .. } => Some("change only the names; `labels_out` writes the file anew".into()),
+            Self::OtherRecording { .. } => {
+                Some("give the recording that was separated, with the same `start` and `duration`".into())
+            }
+            // Comparisons.
+            Self::Unequal { name, expected, unit, .. } => Some(match *unit {
+                "Hz" => format!("convert it with {}", ffmpeg_command(Path::new(name), &format!(" -ar {expected}"))),
+                "channels" => {
+                    format!("convert it with {}", ffmpeg_command(Path::new(name), &format!(" -ac {expected}")))
+                }
+                _ => "compare recordings of the same stretch of time, neither trimmed nor padded".into(),
+            }),
+            Self::EstimateCount { .. } => Some("give one estimate for each reference, in the same order".into()),
             Self::SparseStructure { .. } | Self::MatrixMarket { .. } => None,
             Self::Manifest { .. } => Some("give another `manifest`, or move this file away".into()),
             Self::NoComponents => Some("leave `components_out` out".into()),

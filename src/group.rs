@@ -2,7 +2,7 @@
 //! Without knowledge this is a suggestion: nothing in a component says which instrument it belongs to.
 
 use kodama::{Method, linkage};
-use ndarray::{Array1, ArrayView1, Axis};
+use ndarray::{Array1, ArrayView1, ArrayView2, Axis};
 
 use crate::nmf::Factorization;
 use crate::stft::StftConfig;
@@ -31,21 +31,10 @@ pub fn by_likeness(
     n_sources: Option<usize>,
 ) -> Vec<usize> {
     let n_components = factorization.n_components();
-    let features: Vec<_> = (0..n_components)
-        .map(|k| {
-            let template = factorization.dictionary.column(k);
-            let activation = factorization.activations.row(k);
-            let slot = (SLOT_S * f64::from(sample_rate) / stft.hop_length as f64).round().max(1.0) as usize;
-            (envelope(template, stft, sample_rate), unit(slots(activation, slot)))
-        })
-        .collect();
+    let looks = looks(factorization.dictionary.view(), factorization.activations.view(), stft, sample_rate);
     let mut distances = Vec::with_capacity(n_components * n_components.saturating_sub(1) / 2);
-    for (i, (spectrum, activation)) in features.iter().enumerate() {
-        for (other_spectrum, other_activation) in &features[i + 1..] {
-            let squared =
-                (1.0 - spectrum.dot(other_spectrum)) + ACTIVATION_WEIGHT * (1.0 - activation.dot(other_activation));
-            distances.push(squared.max(0.0).sqrt());
-        }
+    for (i, look) in looks.iter().enumerate() {
+        distances.extend(looks[i + 1..].iter().map(|other| look.distance(other)));
     }
     let dendrogram = linkage(&mut distances, n_components, Method::Ward);
     let steps = dendrogram.steps();
@@ -54,6 +43,162 @@ pub fn by_likeness(
         natural_count(&heights)
     });
     cut(n_components, n_sources, steps.iter().map(|step| (step.cluster1, step.cluster2)))
+}
+
+/// The source of each component where some are known: each of the others goes where those are that it is most like, the
+/// nearest first, so that a source may grow from its own likes.
+///
+/// # Shapes and units
+/// | name | shape | unit |
+/// |---|---|---|
+/// | `dictionary` | `n_bins` x `n_components` | magnitude |
+/// | `activations` | `n_components` x frames | gain |
+/// | `known` | `n_components` | source, from 0; `None`: unknown |
+///
+/// # Panics
+/// If `known` has not one entry for each component.
+pub fn follow(
+    dictionary: ArrayView2<'_, f32>,
+    activations: ArrayView2<'_, f32>,
+    stft: &StftConfig,
+    sample_rate: u32,
+    known: &[Option<usize>],
+) -> Vec<usize> {
+    assert_eq!(known.len(), dictionary.ncols(), "a label, or none, for each component");
+    let looks = looks(dictionary, activations, stft, sample_rate);
+    let named: Vec<_> = (0..known.len()).filter_map(|k| Some((k, known[k]?))).collect();
+    let nearest = |k: usize| {
+        let distance = |other: usize| looks[k].distance(&looks[other]);
+        let nearest = named.iter().min_by(|a, b| distance(a.0).total_cmp(&distance(b.0)));
+        nearest.map_or(0, |(_, source)| *source)
+    };
+    (0..known.len()).map(|k| known[k].unwrap_or_else(|| nearest(k))).collect()
+}
+
+/// What a component is like, in numbers that a person can use.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Description {
+    /// Its share in the energy of all components.
+    pub energy_share: f64,
+    /// Middle of its power spectrum, in Hz.
+    pub centroid_hz: f64,
+    /// Fundamental frequency in Hz, where its spectrum is that of a harmonic tone.
+    pub pitch_hz: Option<f64>,
+    /// How often it begins, per second.
+    pub onsets_per_s: f64,
+}
+
+/// Describes every component.
+pub fn describe(factorization: &Factorization, stft: &StftConfig, sample_rate: u32) -> Vec<Description> {
+    let energy = |x: ArrayView1<'_, f32>| x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+    let pairs: Vec<_> =
+        factorization.dictionary.axis_iter(Axis(1)).zip(factorization.activations.outer_iter()).collect();
+    // A component's spectrogram has one row for each pair of entries: its energy is the product of theirs.
+    let energies: Vec<_> = pairs.iter().map(|(template, activation)| energy(*template) * energy(*activation)).collect();
+    let total = energies.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+    let describe = |((template, activation), own): (&(ArrayView1<'_, f32>, ArrayView1<'_, f32>), &f64)| {
+        let moment: f64 = template
+            .iter()
+            .enumerate()
+            .map(|(bin_idx, x)| stft.bin_hz(bin_idx, sample_rate) * f64::from(*x).powi(2))
+            .sum();
+        let duration_s = (activation.len() * stft.hop_length) as f64 / f64::from(sample_rate);
+        Description {
+            energy_share: own / total,
+            centroid_hz: moment / energy(*template).max(f64::MIN_POSITIVE),
+            pitch_hz: pitch_hz(*template, stft, sample_rate),
+            onsets_per_s: n_onsets(*activation) as f64 / duration_s,
+        }
+    };
+    pairs.iter().zip(&energies).map(describe).collect()
+}
+
+/// Lowest and highest fundamental frequency that is looked for, in Hz: those of a piano's keys but for the highest
+/// octave, where there are no harmonics left to tell.
+const PITCHES_HZ: (f64, f64) = (27.5, 2093.0);
+/// Harmonics that are looked at.
+const N_HARMONICS: usize = 20;
+/// Bins on each side of a harmonic that belong to it: the main lobe of a Hann window.
+const LOBE: f64 = 2.0;
+/// A comb must hold this share of the energy, and this much more than its share of the bins.
+const HARMONIC_SHARE: f64 = 0.7;
+const HARMONIC_EXCESS: f64 = 0.3;
+
+/// The fundamental frequency whose harmonics hold most of a template, where they hold enough of it.
+fn pitch_hz(template: ArrayView1<'_, f32>, stft: &StftConfig, sample_rate: u32) -> Option<f64> {
+    let power: Vec<_> = template.iter().map(|x| f64::from(*x).powi(2)).collect();
+    let total: f64 = power.iter().sum();
+    if total <= 0.0 {
+        return None;
+    }
+    let bin_hz = stft.bin_hz(1, sample_rate);
+    // What the comb holds more than it would hold of noise.
+    let excess = |pitch_hz: f64| {
+        let (mut held, mut n_held, mut next) = (0.0, 0, 0);
+        for harmonic in 1..=N_HARMONICS {
+            let center = harmonic as f64 * pitch_hz / bin_hz;
+            let first = ((center - LOBE).ceil().max(0.0) as usize).max(next);
+            let end = ((center + LOBE).floor() as usize + 1).min(power.len());
+            if first >= end {
+                continue;
+            }
+            held += power[first..end].iter().sum::<f64>();
+            n_held += end - first;
+            next = end;
+        }
+        // Only the bins up to the last harmonic could have been missed.
+        let n_bins = ((N_HARMONICS as f64 + 0.5) * pitch_hz / bin_hz).min(power.len() as f64);
+        let (share, chance) = (held / total, n_held as f64 / n_bins.max(1.0));
+        (share >= HARMONIC_SHARE && share - chance >= HARMONIC_EXCESS).then_some(share - chance)
+    };
+    let n_steps = (48.0 * (PITCHES_HZ.1 / PITCHES_HZ.0).log2()) as usize;
+    let pitches = (0..=n_steps).map(|step| PITCHES_HZ.0 * 2f64.powf(step as f64 / 48.0));
+    let found = pitches.filter_map(|pitch_hz| Some((pitch_hz, excess(pitch_hz)?)));
+    found.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(pitch_hz, _)| pitch_hz)
+}
+
+/// Times that an activation rises above a third of its peak after it was below a sixth.
+fn n_onsets(activation: ArrayView1<'_, f32>) -> usize {
+    let peak = activation.iter().fold(0.0f32, |peak, x| peak.max(*x));
+    let (mut n, mut is_on) = (0, false);
+    for x in activation {
+        if !is_on && *x > peak / 3.0 {
+            (n, is_on) = (n + 1, true);
+        } else if *x < peak / 6.0 {
+            is_on = false;
+        }
+    }
+    n
+}
+
+/// What components are compared by.
+struct Look {
+    /// Energy in bands, compressed.
+    color: Array1<f32>,
+    /// When it sounds.
+    times: Array1<f32>,
+}
+
+impl Look {
+    fn distance(&self, other: &Self) -> f32 {
+        let squared =
+            (1.0 - self.color.dot(&other.color)) + ACTIVATION_WEIGHT * (1.0 - self.times.dot(&other.times));
+        squared.max(0.0).sqrt()
+    }
+}
+
+fn looks(
+    dictionary: ArrayView2<'_, f32>,
+    activations: ArrayView2<'_, f32>,
+    stft: &StftConfig,
+    sample_rate: u32,
+) -> Vec<Look> {
+    let slot = (SLOT_S * f64::from(sample_rate) / stft.hop_length as f64).round().max(1.0) as usize;
+    let look = |(template, activation)| Look {
+        color: envelope(template, stft, sample_rate),
+        times: unit(slots(activation, slot)),
+    };
+    dictionary.axis_iter(Axis(1)).zip(activations.outer_iter()).map(look).collect()
 }
 
 /// The number of clusters at which the next merge costs most, against the one before.
@@ -140,6 +285,51 @@ mod tests {
         for n_sources in [Some(2), None] {
             assert_eq!(by_likeness(&parts, &StftConfig::new(512), 16_000, n_sources), [0, 1, 0, 1], "{n_sources:?}");
         }
+    }
+
+    #[test]
+    fn components_without_a_label_follow_those_that_they_are_like() {
+        let parts = two_pairs();
+        let follow = |known: &[Option<usize>]| {
+            follow(parts.dictionary.view(), parts.activations.view(), &StftConfig::new(512), 16_000, known)
+        };
+        assert_eq!(follow(&[Some(1), Some(0), None, None]), [1, 0, 1, 0]);
+        assert_eq!(follow(&[None, None, Some(0), Some(1)]), [0, 1, 0, 1]);
+        assert_eq!(follow(&[Some(2), Some(0), Some(0), Some(1)]), [2, 0, 0, 1], "labels stay");
+        assert_eq!(follow(&[None; 4]), [0; 4]);
+    }
+
+    #[test]
+    fn harmonic_templates_have_a_pitch_and_noise_has_none() {
+        let stft = StftConfig::new(4096);
+        let tone = |pitch_hz: f64, n_harmonics: usize| {
+            let mut template = ndarray::Array1::<f32>::zeros(stft.n_bins());
+            for harmonic in 1..=n_harmonics {
+                let center = (harmonic as f64 * pitch_hz / stft.bin_hz(1, 44_100)).round() as usize;
+                template.slice_mut(s![center - 1..=center + 1]).fill(1.0 / harmonic as f32);
+            }
+            template
+        };
+        for (pitch, n_harmonics) in [(110.0, 8), (440.0, 10), (1000.0, 4), (196.0, 3)] {
+            let found = pitch_hz(tone(pitch, n_harmonics).view(), &stft, 44_100).expect("a pitch");
+            // Within half a semitone: steps of a quarter, and bins of 11 Hz.
+            assert!((found / pitch).log2().abs() < 1.0 / 24.0, "{found} Hz, expected {pitch} Hz");
+        }
+        let noise = ndarray::Array1::from_shape_fn(stft.n_bins(), |i| 0.5 + (i * 7919 % 1009) as f32 / 1009.0);
+        assert_eq!(pitch_hz(noise.view(), &stft, 44_100), None);
+    }
+
+    #[test]
+    fn descriptions_hold_share_centroid_and_onsets() {
+        let parts = two_pairs();
+        let found = describe(&parts, &StftConfig::new(512), 16_000);
+        let total: f64 = found.iter().map(|component| component.energy_share).sum();
+        assert!((total - 1.0).abs() < 1e-12, "{total}");
+        assert_eq!(found[1].centroid_hz, 120.0 * 16_000.0 / 512.0);
+        // One beginning in 400 frames of 8 ms.
+        assert!((found[1].onsets_per_s - 1.0 / 3.2).abs() < 1e-12, "{:?}", found[1]);
+        let beats = ndarray::Array1::from_shape_fn(100, |i| if i % 10 < 3 { 1.0f32 } else { 0.01 });
+        assert_eq!(n_onsets(beats.view()), 10);
     }
 
     #[test]

@@ -19,9 +19,11 @@ pub mod nmf;
 pub mod matrix_market;
 pub mod npy_blocks;
 pub mod group;
+pub mod labels;
 pub mod mask;
 pub mod separate;
 pub mod batch;
+pub mod eval;
 #[cfg(feature = "plot")]
 pub mod plot;
 

@@ -1,5 +1,5 @@
 //! Short-time Fourier transform and its inverse, for whole signals and for streams, with the same bits.
-//! The only file that knows realfft. One channel at a time; nothing here knows about files or parts.
+//! With `eval`, the only place that knows realfft. One channel at a time; nothing here knows about files or parts.
 
 use std::sync::Arc;
 

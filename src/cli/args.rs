@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use partita::audio::encode::{ClipMode, FileFormat};
 use partita::batch::Shard;
+use partita::eval::{Channels, EvalConfig, Mode};
 use partita::matrix_file::Missing;
 use partita::nmf::{Divergence, Init, NmfConfig, Solver};
 use partita::plot::ColorMap;
@@ -39,6 +40,8 @@ pub(super) enum Command {
     Spectrogram(Box<Spectrogram>),
     /// Factorizes a matrix from a file: V ~ W H
     Factorize(Box<Factorize>),
+    /// Scores estimates of sources against the sources themselves
+    Evaluate(Box<Evaluate>),
     /// Prints a completion script for a shell
     Completions {
         /// The shell
@@ -105,6 +108,15 @@ pub(super) struct Separate {
     /// Number of components, which are grouped into the sources
     #[arg(short = 'k', long = "components", value_name = "K", default_value_t = partita::SeparateConfig::default().nmf.n_components)]
     pub(super) n_components: usize,
+    /// Also write a file in which the components can be given names, and their factors beside it, as .npz
+    #[arg(long, value_name = "FILE.toml", value_hint = ValueHint::FilePath)]
+    pub(super) labels_out: Option<PathBuf>,
+    /// Make the stems that this file names, of the components that were found before
+    #[arg(long, value_name = "FILE.toml", value_hint = ValueHint::FilePath, conflicts_with_all = [
+        "labels_out", "components_out", "n_sources", "n_components", "max_iter", "tol", "n_fft", "hop_length", "window",
+        "mask_exponent", "divergence", "max_frames",
+    ])]
+    pub(super) labels: Option<PathBuf>,
 
     #[command(flatten)]
     pub(super) output: Output,
@@ -395,6 +407,41 @@ pub(super) struct Penalties {
     /// What counts as silence of a group, relative to the mean of V
     #[arg(id = "group_sparsity.offset", long = "group-offset", value_name = "X", default_value_t = 0.01)]
     pub(super) group_offset: f32,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Evaluate {
+    /// Folder of the sources as they are, one file each, or of folders of them, one for each track
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(super) references: PathBuf,
+    /// Folder of the estimates, under the same names
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(super) estimates: PathBuf,
+    /// Find out which estimate belongs to which reference, by the best SIR, whatever their names
+    #[arg(long)]
+    pub(super) permutation: bool,
+    /// The mixture, to say how much better the estimates are; with several tracks, its place in each folder of references
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) mixture: Option<PathBuf>,
+
+    /// What BSS Eval forgives: nothing (images), or what a filter does to the source (sources)
+    #[arg(long, default_value = Mode::default().name(), value_parser = named(Mode::ALL, Mode::name), help_heading = "Measure")]
+    pub(super) mode: Mode,
+    /// Judge channels as one signal, or each for itself and average
+    #[arg(long, default_value = Channels::default().name(), value_parser = named(Channels::ALL, Channels::name), help_heading = "Measure")]
+    pub(super) channels: Channels,
+    /// Judge windows one by one, and tell the medians [default: the whole at once]
+    #[arg(long, help_heading = "Measure")]
+    pub(super) framewise: bool,
+    /// Length of a window, in seconds; implies --framewise [default: 1]
+    #[arg(long = "window", value_name = "S", help_heading = "Measure")]
+    pub(super) window_s: Option<f64>,
+    /// From one window to the next, in seconds; implies --framewise [default: the length of a window]
+    #[arg(long = "hop", value_name = "S", help_heading = "Measure")]
+    pub(super) hop_s: Option<f64>,
+    /// Taps of the distortion filters
+    #[arg(long = "filter-length", value_name = "N", default_value_t = EvalConfig::default().n_taps, help_heading = "Measure")]
+    pub(super) n_taps: usize,
 }
 
 /// A parser of one of `all`, by name.

@@ -3,9 +3,11 @@
 mod args;
 mod batch;
 mod completions;
+mod evaluate;
 mod factorize;
 mod failure;
 mod inputs;
+mod labels;
 mod meter;
 mod outputs;
 mod separate;
@@ -64,6 +66,7 @@ fn run(cli: Cli, terminal: &Terminal) -> Result<u8, Failure> {
         Command::Separate(args) => separate::run(&args, cli.global.seed, terminal),
         Command::Spectrogram(args) => spectrogram::run(&args, terminal),
         Command::Factorize(args) => factorize::run(&args, cli.global.seed, terminal),
+        Command::Evaluate(args) => evaluate::run(&args, terminal),
         Command::Completions { shell } => completions::completions(shell, Cli::command()),
         Command::Man { command } => completions::man(command.as_deref(), Cli::command()),
     }

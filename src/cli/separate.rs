@@ -9,16 +9,21 @@ use partita::{Error, SeparateConfig, StftOptions};
 
 use super::args::Separate;
 use super::failure::Failure;
+use super::labels;
 use super::stems::{self, Method, Outcome};
 use super::terminal::Terminal;
 
 pub(super) fn run(args: &Separate, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
-    let method = Blind { config: config(args, seed) };
+    if let Some(path) = &args.labels {
+        return labels::run(path, args, seed, terminal);
+    }
+    let method = Blind { config: config(args, seed), labels: labels::Output::new(args)? };
     stems::run(&args.inputs, &args.output, &args.excerpt, seed, terminal, &method)
 }
 
 struct Blind {
     config: SeparateConfig,
+    labels: Option<labels::Output>,
 }
 
 impl Method for Blind {
@@ -53,6 +58,9 @@ impl Method for Blind {
                 "Grouping without knowledge is a suggestion: listen, and try another `-n` or `-k`, or `--components-out`."
                     .into(),
             );
+        }
+        if let Some(output) = &self.labels {
+            remarks.push(output.write(recording, &separation, &self.config, progress)?);
         }
         Ok(Outcome { remarks, ..separation.into() })
     }

@@ -47,7 +47,7 @@ impl Terminal {
     }
 
     /// Prints a line to standard error, above the bars.
-    fn print(&self, line: impl std::fmt::Display) {
+    fn tell(&self, line: impl std::fmt::Display) {
         if self.interactive {
             self.bars.suspend(|| eprintln!("{line}"));
         } else {
@@ -60,28 +60,35 @@ impl Terminal {
         let message = flags(&chain(failure));
         let hint = failure.hint().map(|hint| flags(&hint));
         let advice = hint.as_ref().map_or(String::new(), |hint| format!("\n\n{HINT}hint{HINT:#}: {hint}"));
-        self.print(format_args!("{ERROR}error{ERROR:#}: {message}{advice}"));
+        self.tell(format_args!("{ERROR}error{ERROR:#}: {message}{advice}"));
         self.event(json!({ "event": "error", "message": message, "hint": hint }));
     }
 
     /// Something that the user should know although the work goes on.
     pub(super) fn warning(&self, message: &str) {
         if !self.quiet {
-            self.print(format_args!("{WARNING}warning{WARNING:#}: {}", flags(message)));
+            self.tell(format_args!("{WARNING}warning{WARNING:#}: {}", flags(message)));
         }
     }
 
     /// A line, or several that stay together, for the person at the terminal.
     pub(super) fn say(&self, line: &str) {
         if !self.quiet {
-            self.print(line);
+            self.tell(line);
         }
     }
 
     /// A line for whoever asked for more.
     pub(super) fn detail(&self, line: &str) {
         if self.verbose {
-            self.print(line);
+            self.tell(line);
+        }
+    }
+
+    /// Lines of data on standard output, unless `--json` puts objects there.
+    pub(super) fn print(&self, text: &str) {
+        if !self.json {
+            let _ = writeln!(stdout().lock(), "{text}");
         }
     }
 

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use ndarray::Array2;
 
-pub use npz::{NpzWriter, check_name};
+pub use npz::{NpzWriter, check_name, read_member};
 
 use crate::{Error, Result};
 
@@ -78,6 +78,11 @@ pub fn read(path: &Path, missing: Missing) -> Result<Array2<f32>> {
         _ => return Err(Error::MatrixFileFormat { path: path.into(), expected: "`.npy` or `.csv`" }),
     };
     let values = read(BufReader::new(File::open(path).map_err(unreadable(path))?), path)?;
+    check_values(values, path, missing)
+}
+
+/// Refuses what is no non-negative matrix.
+fn check_values(values: Array2<f32>, path: &Path, missing: Missing) -> Result<Array2<f32>> {
     if values.is_empty() {
         return Err(malformed(path, format!("it has no entries ({} x {})", values.nrows(), values.ncols())));
     }

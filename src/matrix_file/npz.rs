@@ -4,12 +4,13 @@
 //! Every size is written in 64 bits (ZIP64), as `numpy.savez` does: one form for small and large arrays alike.
 //! Reference: PKWARE, "APPNOTE.TXT - .ZIP File Format Specification", 6.3.10, sections 4.3 to 4.5.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufReader, ErrorKind, Read, Write};
 use std::path::Path;
 
-use ndarray::ArrayView2;
+use ndarray::{Array2, ArrayView2};
 
-use super::npy;
+use super::{check_values, malformed, npy, unreadable};
 use crate::atomic::{AtomicFile, Existing};
 use crate::{Error, Result};
 
@@ -134,6 +135,65 @@ impl NpzWriter {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.position += bytes.len() as u64;
         self.file.write_all(bytes).map_err(|source| Error::WriteFile { path: self.file.path().into(), source })
+    }
+}
+
+/// Reads a matrix that [`NpzWriter::array`] or `numpy.savez` wrote: no entry is negative, NaN or infinite.
+///
+/// # Errors
+/// [`Error::ReadMatrix`] if the system says no; [`Error::MalformedMatrix`] for a file that is no such archive, is
+/// compressed, or has no matrix of this name; [`Error::MatrixEntry`].
+pub fn read_member(path: &Path, name: &str) -> Result<Array2<f32>> {
+    let mut reader = BufReader::new(File::open(path).map_err(unreadable(path))?);
+    let wanted = format!("{name}.npy");
+    let cut_off = |error: io::Error| match error.kind() {
+        ErrorKind::UnexpectedEof => malformed(path, "it is cut off"),
+        _ => unreadable(path)(error),
+    };
+    loop {
+        let mut header = [0; 30];
+        reader.read_exact(&mut header).map_err(cut_off)?;
+        let u16_at = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
+        let u32_at = |at: usize| u32::from(u16_at(at)) | u32::from(u16_at(at + 2)) << 16;
+        match u32_at(0) {
+            0x0403_4b50 => {}
+            // The directory, after the last member.
+            0x0201_4b50 | 0x0606_4b50 | 0x0605_4b50 => {
+                return Err(malformed(path, format!("it has no matrix `{name}`")));
+            }
+            _ => return Err(malformed(path, "it is no .npz file")),
+        }
+        let (mut member, mut extra) = (vec![0; usize::from(u16_at(26))], vec![0; usize::from(u16_at(28))]);
+        reader.read_exact(&mut member).map_err(cut_off)?;
+        reader.read_exact(&mut extra).map_err(cut_off)?;
+        // Sizes that follow the content, or a content that is compressed: numpy.savez writes neither.
+        if u16_at(6) & 8 != 0 || u16_at(8) != 0 {
+            return Err(malformed(path, "it is compressed, expected what `numpy.savez` writes"));
+        }
+        if member == wanted.as_bytes() {
+            return check_values(npy::read(reader, path)?, path, super::Missing::None);
+        }
+        let size = match u32_at(18) {
+            ELSEWHERE => size_elsewhere(&extra).ok_or_else(|| malformed(path, "it does not say how long a part is"))?,
+            size => u64::from(size),
+        };
+        let skipped = io::copy(&mut reader.by_ref().take(size), &mut io::sink()).map_err(cut_off)?;
+        if skipped < size {
+            return Err(malformed(path, "it is cut off"));
+        }
+    }
+}
+
+/// The size of the stored content, the second of two in the ZIP64 field.
+fn size_elsewhere(mut extra: &[u8]) -> Option<u64> {
+    loop {
+        let (head, rest) = extra.split_first_chunk::<4>()?;
+        let (tag, length) = (u16::from_le_bytes([head[0], head[1]]), u16::from_le_bytes([head[2], head[3]]));
+        let (field, rest) = rest.split_at_checked(usize::from(length))?;
+        if tag == ZIP64 {
+            return field.get(8..16)?.try_into().ok().map(u64::from_le_bytes);
+        }
+        extra = rest;
     }
 }
 

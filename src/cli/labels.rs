@@ -1,0 +1,105 @@
+//! Labels files, out of `partita separate --labels-out` and back in with `--labels`.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use ndarray::Array2;
+use partita::audio::Recording;
+use partita::labels::Labels;
+use partita::matrix_file::{self, NpzWriter};
+use partita::separate::{Progress, labelled, labels};
+use partita::{Error, SeparateConfig, Separation, atomic};
+
+use super::args::Separate;
+use super::failure::Failure;
+use super::outputs;
+use super::stems::{self, Method, Outcome};
+use super::terminal::Terminal;
+
+/// Where labels and factors go.
+pub(super) struct Output {
+    labels: PathBuf,
+    factors: PathBuf,
+    force: bool,
+}
+
+impl Output {
+    /// Refuses what cannot be labelled, and files that exist, before any work.
+    pub(super) fn new(args: &Separate) -> Result<Option<Self>, Failure> {
+        let Some(labels) = &args.labels_out else { return Ok(None) };
+        if args.inputs.len() != 1 || args.inputs[0].is_dir() {
+            return Err(Failure::usage(
+                "`--labels-out` is for one recording, and there are several",
+                "separate them one by one, each with its own labels",
+            ));
+        }
+        let output = Self { labels: labels.clone(), factors: labels.with_extension("npz"), force: args.output.force };
+        if output.labels == output.factors {
+            return Err(Failure::usage(
+                format!("`--labels-out` is `{}`, where the factors are to go", labels.display()),
+                format!("use `--labels-out {}`", labels.with_extension("toml").display()),
+            ));
+        }
+        outputs::refuse_existing(&[output.labels.clone(), output.factors.clone()], output.force)?;
+        Ok(Some(output))
+    }
+
+    /// Writes both.
+    pub(super) fn write(
+        &self,
+        recording: &dyn Recording,
+        separation: &Separation,
+        config: &SeparateConfig,
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<String, Error> {
+        let Some(factors) = separation.factorization() else { return Err(Error::NoComponents) };
+        let name = self.factors.file_name().unwrap_or_default().to_string_lossy();
+        let text = labels(recording, separation, config, &name, progress)?.text()?;
+        let existing = outputs::may_replace(self.force);
+        let mut writer = NpzWriter::create(&self.factors, existing)?;
+        writer.array("W", factors.dictionary.view())?;
+        writer.array("H", factors.activations.view())?;
+        writer.finish()?;
+        atomic::write(&self.labels, text.as_bytes(), existing)?;
+        Ok(format!("Components to name are in `{0}`; then give `--labels {0}`.", self.labels.display()))
+    }
+}
+
+/// Makes stems of what was named.
+pub(super) fn run(path: &Path, args: &Separate, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
+    let text = fs::read_to_string(path).map_err(|source| Error::ReadMatrix { path: path.to_owned(), source })?;
+    let labels = Labels::parse(&text).map_err(Failure::at(path.display()))?;
+    let factors = path.with_file_name(&labels.factors);
+    let read = |name| matrix_file::read_member(&factors, name).map_err(Failure::at(factors.display()));
+    let method = Labelled { dictionary: read("W")?, activations: read("H")?, labels };
+    stems::run(&args.inputs, &args.output, &args.excerpt, seed, terminal, &method)
+}
+
+struct Labelled {
+    labels: Labels,
+    dictionary: Array2<f32>,
+    activations: Array2<f32>,
+}
+
+impl Method for Labelled {
+    fn names(&self) -> Vec<String> {
+        self.labels.names().0
+    }
+
+    fn separate(
+        &self,
+        recording: &dyn Recording,
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Outcome, Error> {
+        let (dictionary, activations) = (self.dictionary.clone(), self.activations.clone());
+        let separation = labelled(recording, &self.labels, dictionary, activations, progress)?;
+        let n_named = self.labels.components.iter().filter(|component| !component.name.is_empty()).count();
+        let n_components = self.labels.components.len();
+        let remark = match n_named {
+            0 => "no component has a name: the suggestions count".to_owned(),
+            _ => format!("{n_named} of {n_components} components have a name, the others follow"),
+        };
+        Ok(Outcome { remarks: vec![remark], ..separation.into() })
+    }
+}

@@ -2,8 +2,10 @@
 
 mod args;
 mod completions;
+mod drums;
 mod factorize;
 mod failure;
+mod hpss;
 mod inputs;
 mod meter;
 mod outputs;
@@ -61,6 +63,8 @@ fn run(cli: Cli, terminal: &Terminal) -> Result<u8, Failure> {
     rayon::ThreadPoolBuilder::new().num_threads(cli.global.jobs).build_global().map_err(Failure::threads)?;
     match cli.command {
         Command::Separate(args) => separate::run(&args, cli.global.seed, terminal),
+        Command::Drums(args) => drums::run(&args, cli.global.seed, terminal),
+        Command::Hpss(args) => hpss::run(&args, cli.global.seed, terminal),
         Command::Spectrogram(args) => spectrogram::run(&args, terminal),
         Command::Factorize(args) => factorize::run(&args, cli.global.seed, terminal),
         Command::Completions { shell } => completions::completions(shell, Cli::command()),

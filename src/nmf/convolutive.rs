@@ -34,7 +34,8 @@ pub struct ConvolutiveConfig {
     pub dictionary: Factor,
     /// Treatment of the activations, K x `n_columns`. Default free.
     pub activations: Factor,
-    /// Iterations, the first ones, in which the templates stay as they started. Default 0.
+    /// Iterations, the first ones, in which templates that were given as a seed stay as they are: meanwhile the
+    /// activations find out what each of them is for. Default 0.
     pub n_held: usize,
     /// Columns of V that belong together: no template reaches from one run of so many columns into the next. Default:
     /// all.
@@ -173,6 +174,15 @@ fn factors(v: ArrayView2<'_, f32>, config: &ConvolutiveConfig) -> Result<(Array2
     Ok((dictionary, activations))
 }
 
+/// Which components are learned from given values.
+fn seeded(factor: &Factor, n_components: usize) -> Vec<bool> {
+    match factor {
+        Factor::Seed(_) => vec![true; n_components],
+        Factor::Free | Factor::Fixed(_) => vec![false; n_components],
+        Factor::PerComponent(parts) => parts.iter().map(|part| matches!(part, Part::Seed(_))).collect(),
+    }
+}
+
 /// V, W and H between two iterations.
 #[derive(Debug)]
 struct Convolutive {
@@ -186,7 +196,8 @@ struct Convolutive {
     /// Which columns of W and rows of H may change.
     free_w: Vec<bool>,
     free_h: Vec<bool>,
-    /// Iterations for which W still stays as it is.
+    /// Columns of W that stay as they are for the next `n_held` iterations.
+    held_w: Vec<bool>,
     n_held: usize,
     /// The factors as they were given: in the end, what is free is written over.
     given_w: Array2<f32>,
@@ -245,6 +256,7 @@ impl Convolutive {
             free_h: config.activations.is_free(h.nrows()),
             w: panels,
             free_w,
+            held_w: seeded(&config.dictionary, n_components),
             n_held: config.n_held,
             given_w: w,
             given_h: h,
@@ -326,6 +338,11 @@ impl Convolutive {
 
     /// W[:, (k, t)] <- W[:, (k, t)] * ((V / WH) H^T) / (1 H^T) over the moved activations.
     fn improve_w(&mut self) {
+        let changes = |k: usize| self.free_w[k] && !(self.n_held > 0 && self.held_w[k]);
+        let changes: Vec<_> = (0..self.w.n_components).map(changes).collect();
+        if !changes.contains(&true) {
+            return;
+        }
         self.stack();
         let (kernel, w, n_components) = (self.kernel, &self.w, self.w.n_components);
         let n_panels = w.rows.len() / n_components;
@@ -347,7 +364,7 @@ impl Convolutive {
             .collect();
         let total = |k: usize| h_sums.iter().map(|sums| sums[k]).sum::<f64>();
         let inverse: Vec<_> =
-            (0..n_components).map(|k| (self.free_w[k] && total(k) > 0.0).then(|| (1.0 / total(k)) as f32)).collect();
+            (0..n_components).map(|k| (changes[k] && total(k) > 0.0).then(|| (1.0 / total(k)) as f32)).collect();
         let chunks = &self.chunks;
         self.w.rows.par_chunks_exact_mut(n_components).enumerate().for_each(|(panel_idx, panel)| {
             for ((k, row), inverse) in panel.iter_mut().enumerate().zip(&inverse) {
@@ -370,11 +387,8 @@ impl Convolutive {
 impl Solve for Convolutive {
     fn iterate(&mut self) {
         self.improve_h();
-        if self.n_held > 0 {
-            self.n_held -= 1;
-        } else if self.free_w.contains(&true) {
-            self.improve_w();
-        }
+        self.improve_w();
+        self.n_held = self.n_held.saturating_sub(1);
     }
 
     fn check(&mut self) -> f64 {

@@ -2,6 +2,9 @@
 
 mod analysis;
 mod blind;
+mod drums;
+mod hpss;
+mod median;
 mod model;
 mod render;
 
@@ -10,6 +13,8 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 
+pub use self::drums::{Drum, DrumsConfig, Hit, Sound, drums};
+pub use self::hpss::{HpssConfig, hpss};
 use self::model::Model;
 pub use self::render::Rendered;
 use self::render::Stage;

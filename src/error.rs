@@ -291,6 +291,23 @@ pub enum Error {
     #[error("there are no components: this separation is not a factorization")]
     NoComponents,
 
+    // ---- scores --------------------------------------------------------------------------------------------------
+    /// Bytes are not a score that can be read.
+    #[error("the score cannot be read: {reason}")]
+    MalformedScore {
+        /// What is wrong with it: "it is no MIDI file".
+        reason: String,
+    },
+    /// No track of a score has a note.
+    #[error("the score has no notes")]
+    EmptyScore,
+    /// The notes of a score lie outside the recording, or where nothing is heard.
+    #[error("the score does not match the recording: {reason}")]
+    ScoreMismatch {
+        /// What does not fit: "its notes lie at 65.0 to 80.0 s, and the recording ends at 8.0 s".
+        reason: String,
+    },
+
     // ---- work ----------------------------------------------------------------------------------------------------
     /// A progress callback asked to stop.
     #[error("stopped before the end")]
@@ -333,6 +350,13 @@ impl Error {
                 Some("give a matrix of numbers: an `.npy` file of two dimensions, or text with a row per line".into())
             }
             Self::UnknownStem { names, .. } => names.first().map(|name| format!("use `stem {name}`")),
+            Self::MalformedScore { .. } => Some("export it again as a Standard MIDI File, of format 1".into()),
+            Self::EmptyScore => Some("give a MIDI file with a track of notes for each instrument".into()),
+            Self::ScoreMismatch { .. } => Some(
+                "move it with `--score-offset SECONDS`, or let `--align` find where it belongs; check that it is of \
+                 the same piece"
+                    .into(),
+            ),
             // Audio files, in.
             Self::OpenAudio { path, source } => open_hint(path, source),
             Self::ReadAudio { .. } => Some("copy the file to another disk and try again".into()),

@@ -15,6 +15,7 @@ pub mod audio;
 pub mod window;
 pub mod stft;
 pub mod spectrogram;
+pub mod score;
 pub mod nmf;
 pub mod matrix_market;
 pub mod npy_blocks;
@@ -26,6 +27,7 @@ pub mod plot;
 
 pub use audio::Audio;
 pub use error::{Error, Result};
+pub use score::Score;
 pub use separate::{SeparateConfig, Separation, separate};
 pub use spectrogram::Spectrogram;
 pub use stft::{Stft, StftConfig, StftOptions};

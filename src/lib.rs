@@ -18,6 +18,7 @@ pub mod spectrogram;
 pub mod nmf;
 pub mod matrix_market;
 pub mod npy_blocks;
+pub mod dictionary;
 pub mod group;
 pub mod mask;
 pub mod separate;
@@ -25,6 +26,7 @@ pub mod separate;
 pub mod plot;
 
 pub use audio::Audio;
+pub use dictionary::{Dictionary, DictionaryConfig};
 pub use error::{Error, Result};
 pub use separate::{SeparateConfig, Separation, separate};
 pub use spectrogram::Spectrogram;

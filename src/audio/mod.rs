@@ -7,6 +7,7 @@ use crate::{Error, Result};
 
 pub mod decode;
 pub mod encode;
+pub mod resample;
 
 /// A recording, or a part of one: `n_channels` x `n_samples`, every sample finite.
 #[derive(Debug, Clone, PartialEq)]

@@ -269,6 +269,52 @@ pub enum Error {
         path: PathBuf,
     },
 
+    // ---- dictionaries ----------------------------------------------------------------------------------------
+    /// A source cannot be called this.
+    #[error("a source cannot be called `{name}`: the name {reason}")]
+    SourceName {
+        /// The name, shortened.
+        name: String,
+        /// What is wrong with it: "is empty".
+        reason: &'static str,
+    },
+    /// An example of a source cannot be learned from.
+    #[error("cannot learn `{name}` from `{label}`: {source}")]
+    Example {
+        /// The source.
+        name: String,
+        /// What the recording is called: its file.
+        label: String,
+        /// What is wrong with it.
+        source: Box<Error>,
+    },
+    /// A dictionary is for recordings of another kind.
+    #[error("the dictionary is for `{name} {dictionary}`, expected {wanted}")]
+    DictionaryMismatch {
+        /// The setting that differs, as the library spells it.
+        name: &'static str,
+        /// Its value in the dictionary.
+        dictionary: String,
+        /// Its value where the dictionary is to be used.
+        wanted: String,
+    },
+    /// The system did not give a dictionary's file.
+    #[error("cannot read `{}`", path.display())]
+    ReadDictionary {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file holds no dictionary.
+    #[error("`{}` is no dictionary: {reason}", path.display())]
+    MalformedDictionary {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it: "its metadata have no `n_fft`, as a dictionary's have".
+        reason: String,
+    },
+
     // ---- parts ---------------------------------------------------------------------------------------------------
     /// No source has this name.
     #[error("there is no stem `{name}`, expected one of {}", list(names))]
@@ -378,6 +424,27 @@ impl Error {
             Self::CreateFolder { source, .. } | Self::WriteFile { source, .. } => disk_hint(source.kind()),
             Self::BeyondFullScale { .. } => {
                 Some("use `--clip-mode rescale` or `--clip-mode clamp`, or `--float32`, which holds any level".into())
+            }
+            // Dictionaries.
+            Self::SourceName { .. } => Some("name it as you would its file: `violin`, `lead guitar`".into()),
+            Self::Example { source, .. } => source.hint(),
+            Self::DictionaryMismatch { name: "sample_rate", wanted, .. } => Some(format!(
+                "learn it from the same examples for this rate: \
+                 `partita learn NAME=SOLO --sample-rate {wanted} -o FILE.safetensors`"
+            )),
+            Self::DictionaryMismatch { name: "n_context", wanted, .. } => Some(format!(
+                "learn it again: `partita learn NAME=SOLO --context {wanted} -o FILE.safetensors`"
+            )),
+            Self::DictionaryMismatch { name, dictionary, wanted } => {
+                let flag = name.replace('_', "-");
+                Some(format!(
+                    "add `--{flag} {dictionary}`, or learn it again: \
+                     `partita learn NAME=SOLO --{flag} {wanted} -o FILE.safetensors`"
+                ))
+            }
+            Self::ReadDictionary { path, source } => open_hint(path, source),
+            Self::MalformedDictionary { .. } => {
+                Some("make one: `partita learn NAME=SOLO -o FILE.safetensors`".into())
             }
             // Pictures.
             Self::PictureFormat { path } => Some(format!("use `{}`", path.with_extension("png").display())),

@@ -19,6 +19,7 @@ pub mod score;
 pub mod nmf;
 pub mod matrix_market;
 pub mod npy_blocks;
+pub mod dictionary;
 pub mod group;
 pub mod mask;
 pub mod separate;
@@ -26,6 +27,7 @@ pub mod separate;
 pub mod plot;
 
 pub use audio::Audio;
+pub use dictionary::{Dictionary, DictionaryConfig};
 pub use error::{Error, Result};
 pub use score::Score;
 pub use separate::{SeparateConfig, Separation, separate};

@@ -221,6 +221,9 @@ pub(super) struct Drums {
     /// Look for the drums of `--kit` only, not for kick, snare and hihat
     #[arg(long, requires = "kit")]
     pub(super) kit_only: bool,
+    /// Also write the hits as a MIDI file, `drums.mid`, beside the stems
+    #[arg(long)]
+    pub(super) midi_out: bool,
 
     #[command(flatten)]
     pub(super) output: Output,

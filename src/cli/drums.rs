@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use partita::audio::Recording;
 use partita::audio::decode;
-use partita::separate::{Drum, DrumsConfig, Progress, Sound, drums};
+use partita::separate::{Drum, DrumsConfig, Progress, Sound, drums, hits_to_score};
 use partita::{Error, StftOptions};
 
 use super::args::Drums;
 use super::failure::Failure;
-use super::stems::{self, Method, Outcome};
+use super::stems::{self, Extra, Method, Outcome};
 use super::terminal::Terminal;
 
 pub(super) fn run(args: &Drums, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
@@ -24,7 +24,7 @@ pub(super) fn run(args: &Drums, seed: u64, terminal: &Terminal) -> Result<u8, Fa
         max_frames: args.max_frames,
         seed,
     };
-    stems::run(&args.inputs, &args.output, &args.excerpt, seed, terminal, &Kit { config })
+    stems::run(&args.inputs, &args.output, &args.excerpt, seed, terminal, &Kit { config, has_midi: args.midi_out })
 }
 
 /// The drums to look for: kick, snare and hi-hat, unless they are not wanted, and those that were recorded, which take
@@ -33,12 +33,9 @@ fn kit(recorded: &[(String, PathBuf)], is_all: bool) -> Result<Vec<Drum>, Failur
     let mut kit = if is_all { Vec::new() } else { Drum::standard() };
     for (name, path) in recorded {
         let audio = decode::read(path).map_err(Failure::at(path.display()))?;
-        if audio.peak() == 0.0 {
-            return Err(Failure::at(path.display())(Error::Silent));
-        }
-        let sound = Sound::Recording(audio);
+        let sound = Sound::Recording { audio, label: path.display().to_string() };
         match kit.iter_mut().find(|drum| drum.name == *name) {
-            Some(drum) if drum.sounds.iter().all(|sound| matches!(sound, Sound::Recording(_))) => drum.sounds.push(sound),
+            Some(drum) if drum.sounds.iter().all(|sound| matches!(sound, Sound::Recording { .. })) => drum.sounds.push(sound),
             Some(drum) => drum.sounds = vec![sound],
             None => kit.push(Drum { name: name.clone(), sounds: vec![sound] }),
         }
@@ -48,6 +45,8 @@ fn kit(recorded: &[(String, PathBuf)], is_all: bool) -> Result<Vec<Drum>, Failur
 
 struct Kit {
     config: DrumsConfig,
+    /// Whether the hits are written, too.
+    has_midi: bool,
 }
 
 impl Method for Kit {
@@ -67,6 +66,9 @@ impl Method for Kit {
             format!("{n_hits} {} of {}", if n_hits == 1 { "hit" } else { "hits" }, drum.name)
         };
         let counts: Vec<_> = self.config.kit.iter().enumerate().map(count).collect();
-        Ok(Outcome { remarks: vec![counts.join(", ")], ..separation.into() })
+        let score = || hits_to_score(&self.config.kit, &hits).to_midi();
+        let extras = self.has_midi.then(|| Extra { name: "drums", extension: "mid", bytes: score() });
+        let extras = extras.into_iter().collect();
+        Ok(Outcome { remarks: vec![counts.join(", ")], extras, ..separation.into() })
     }
 }

@@ -10,7 +10,10 @@ use super::analysis::{self, Front, analyze};
 use super::model::{Block, Model};
 use super::{Progress, Separation, Step, check_mask_exponent, fitting};
 use crate::audio::Recording;
+use crate::audio::resample::resample;
+use crate::dictionary;
 use crate::nmf::{self, ConvolutiveConfig, Factor, Part, StopReason, convolve, fit_convolutive};
+use crate::score::{self, Note, Score, instrument};
 use crate::stft::{Stft, StftConfig, StftOptions};
 use crate::{Audio, Error, Result, mask};
 
@@ -50,7 +53,7 @@ pub struct DrumsConfig {
     /// Free templates for what no drum of the kit explains, which go to a part `residual`. Default 0: all of the sound
     /// is shared out among the drums.
     pub n_residual: usize,
-    /// Iterations. Default 60.
+    /// Iterations. Default 80.
     pub max_iter: usize,
     /// Exponent of the masks, above 0; 2 is the Wiener filter's. Default 2.
     pub mask_exponent: f32,
@@ -68,7 +71,7 @@ impl Default for DrumsConfig {
             stft: StftOptions::default(),
             template_s: 0.12,
             n_residual: 0,
-            max_iter: 60,
+            max_iter: 80,
             mask_exponent: 2.0,
             max_frames: analysis::MAX_FRAMES,
             seed: 0,
@@ -92,10 +95,15 @@ pub enum Sound {
     Kick,
     /// A tone of 200 Hz and noise of all frequencies.
     Snare,
-    /// Noise above 7 kHz.
+    /// Noise above 5 kHz.
     HiHat,
-    /// A recording of one hit or of several hits of this drum alone.
-    Recording(Audio),
+    /// A recording of one hit or of several hits of this drum alone, at any sample rate.
+    Recording {
+        /// The hits.
+        audio: Audio,
+        /// What the recording is called in messages: its file.
+        label: String,
+    },
 }
 
 impl Drum {
@@ -116,6 +124,38 @@ pub struct Hit {
     /// Level relative to the strongest hit of this drum, above 0 to 1.
     pub level: f32,
 }
+
+/// The hits as a score, one drum part for each drum that was hit: what a MIDI file of them holds.
+///
+/// A drum has its key of General MIDI by its name, and one beyond General MIDI where the name is none of its drums.
+pub fn hits_to_score(kit: &[Drum], hits: &[Hit]) -> Score {
+    let mut free = BEYOND_GENERAL_MIDI;
+    let part = |(i, drum): (usize, &Drum)| {
+        let pitch = pitch(&drum.name).unwrap_or_else(|| free.next().unwrap_or(u8::MAX >> 1));
+        let note = |hit: &Hit| Note {
+            onset_s: hit.onset_s,
+            offset_s: hit.onset_s + NOTE_S,
+            pitch,
+            velocity: (127.0 * hit.level).round().clamp(1.0, 127.0) as u8,
+        };
+        let notes: Vec<_> = hits.iter().filter(|hit| hit.drum == i).map(note).collect();
+        (!notes.is_empty()).then(|| score::Part::drum(&drum.name, notes))
+    };
+    Score { parts: kit.iter().enumerate().filter_map(part).collect(), warnings: Vec::new() }
+}
+
+/// The key of General MIDI's channel 10 that a drum of this name has; of several, the usual one.
+fn pitch(name: &str) -> Option<u8> {
+    // The acoustic bass drum comes before the kick that every kit has.
+    let usual = [36, 38, 42, 49, 51];
+    usual.into_iter().chain(0..128).find(|pitch| instrument::drum(*pitch) == name)
+}
+
+/// Keys that General MIDI gives no drum.
+const BEYOND_GENERAL_MIDI: std::ops::Range<u8> = 82..128;
+
+/// Length of a hit as a note, in seconds: drums have none, files need one.
+const NOTE_S: f64 = 0.1;
 
 /// Takes drums apart, and lists the hits of each, in the order of time.
 ///
@@ -213,6 +253,7 @@ impl DrumsConfig {
             return refuse("kit", "empty".into(), "at least one drum".into(), Some("use `kit kick=kick.wav`".into()));
         }
         for (i, drum) in self.kit.iter().enumerate() {
+            dictionary::check_name(&drum.name)?;
             if drum.sounds.is_empty() {
                 return refuse("kit", format!("`{}` without a sound", drum.name), "at least one for each drum".into(), None);
             }
@@ -244,12 +285,15 @@ fn even(n_templates: usize, magnitude: ArrayView2<'_, f32>) -> Array2<f32> {
 
 /// One template for each sound of the kit, `n_bins` x `n_lags`; the first frame of a sound sums to about one.
 fn templates(config: &DrumsConfig, stft: &Stft, sample_rate: u32, n_lags: usize) -> Result<Vec<Array2<f32>>> {
-    let sounds = config.kit.iter().flat_map(|drum| &drum.sounds);
-    let template = |sound: &Sound| match sound {
-        Sound::Kick => Ok(analytic(kick, KICK_FADE_S, stft.config(), sample_rate, n_lags)),
-        Sound::Snare => Ok(analytic(snare, SNARE_FADE_S, stft.config(), sample_rate, n_lags)),
-        Sound::HiHat => Ok(analytic(hihat, HIHAT_FADE_S, stft.config(), sample_rate, n_lags)),
-        Sound::Recording(audio) => learned(audio, stft, sample_rate, n_lags),
+    let sounds = config.kit.iter().flat_map(|drum| drum.sounds.iter().map(move |sound| (drum, sound)));
+    let analytic = |spectrum, fade_s| Ok(analytic(spectrum, fade_s, stft.config(), sample_rate, n_lags));
+    let template = |(drum, sound): (&Drum, &Sound)| match sound {
+        Sound::Kick => analytic(kick, KICK_FADE_S),
+        Sound::Snare => analytic(snare, SNARE_FADE_S),
+        Sound::HiHat => analytic(hihat, HIHAT_FADE_S),
+        Sound::Recording { audio, label } => learned(audio, stft, sample_rate, n_lags).map_err(|source| {
+            Error::Example { name: drum.name.clone(), label: label.clone(), source: Box::new(source) }
+        }),
     };
     sounds.map(template).collect()
 }
@@ -269,9 +313,9 @@ fn snare(hz: f64) -> f64 {
     0.5 * hump(hz, 200.0, 0.5) + 0.3 / ((1.0 + (300.0 / hz).powi(2)) * (1.0 + (hz / 5000.0).powi(2)))
 }
 
-/// Magnitude of a hi-hat: noise from 7 kHz on.
+/// Magnitude of a hi-hat: noise from 5 kHz on.
 fn hihat(hz: f64) -> f64 {
-    1.0 / (1.0 + (7000.0 / hz).powi(4))
+    1.0 / (1.0 + (5000.0 / hz).powi(4))
 }
 
 /// A bell of so many octaves, from the center to 61 %.
@@ -291,14 +335,7 @@ fn analytic(spectrum: fn(f64) -> f64, fade_s: f64, stft: &StftConfig, sample_rat
 
 /// The template of recorded hits, by a fit of one template to them.
 fn learned(audio: &Audio, stft: &Stft, sample_rate: u32, n_lags: usize) -> Result<Array2<f32>> {
-    if audio.sample_rate() != sample_rate {
-        return Err(Error::Setting {
-            name: "kit",
-            got: format!("a recording at {} Hz", audio.sample_rate()),
-            expected: format!("{sample_rate} Hz, as that of the drums"),
-            hint: None,
-        });
-    }
+    let audio = resample(audio, sample_rate)?;
     if audio.peak() == 0.0 {
         return Err(Error::Silent);
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 
-pub use self::drums::{Drum, DrumsConfig, Hit, Sound, drums};
+pub use self::drums::{Drum, DrumsConfig, Hit, Sound, drums, hits_to_score};
 pub use self::hpss::{HpssConfig, hpss};
 use self::model::Model;
 pub use self::render::Rendered;

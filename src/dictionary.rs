@@ -170,7 +170,8 @@ impl Dictionary {
         }
         let stacks = self.stacks(runs)?;
         let n_components = config.n_components.min(stacks.nrows());
-        let nmf = NmfConfig { n_components, max_iter: config.max_iter, tol: 0.0, seed: config.seed, ..Default::default() };
+        let nmf =
+            NmfConfig { n_components, max_iter: config.max_iter, tol: 0.0, seed: config.seed, ..Default::default() };
         let mut templates = fit(stacks.t(), &nmf)?.dictionary;
         normalize(&mut templates);
         self.add(name, templates);
@@ -233,7 +234,8 @@ impl Dictionary {
     fn stacks(&self, runs: &[ArrayView2<'_, f32>]) -> Result<Array2<f32>> {
         let width = self.n_context;
         // Where each stack starts, and how loud it is. A run shorter than a stack is followed by silence.
-        let starts = |run: &ArrayView2<'_, f32>| if run.nrows() == 0 { 0 } else { run.nrows().saturating_sub(width) + 1 };
+        let starts =
+            |run: &ArrayView2<'_, f32>| if run.nrows() == 0 { 0 } else { run.nrows().saturating_sub(width) + 1 };
         let mut found = Vec::new();
         for (run_idx, run) in runs.iter().enumerate() {
             let levels: Vec<f32> = run.outer_iter().map(|frame| frame.sum()).collect();
@@ -350,9 +352,9 @@ impl Dictionary {
                 return Err(malformed(format!("it names the source `{name}` twice")));
             }
             let tensor = file.tensor(name).map_err(|_| malformed(format!("it has no tensor `{name}`")))?;
-            let templates = dictionary.templates(&tensor).map_err(|reason| {
-                malformed(format!("the templates of `{name}` {reason}"))
-            })?;
+            let templates = dictionary
+                .templates(&tensor)
+                .map_err(|reason| malformed(format!("the templates of `{name}` {reason}")))?;
             dictionary.add(name, templates);
         }
         Ok(dictionary)
@@ -650,7 +652,8 @@ mod tests {
     fn a_header_that_lies_is_refused_before_it_costs_anything() {
         let settings = r#""partita":"dictionary 1","sample_rate":"8000","n_fft":"4","win_length":"4","hop_length":"1",
             "window":"hann","divergence":"kl","n_context":"1","names":"a""#;
-        let good = format!(r#"{{"__metadata__":{{{settings}}},"a":{{"dtype":"F32","shape":[1,3,1],"data_offsets":[0,12]}}}}"#);
+        let good =
+            format!(r#"{{"__metadata__":{{{settings}}},"a":{{"dtype":"F32","shape":[1,3,1],"data_offsets":[0,12]}}}}"#);
         let data: Vec<u8> = [1.0f32, 2.0, 1.0].iter().flat_map(|x| x.to_le_bytes()).collect();
         assert_eq!(load(&file(&good, &data)).expect("a good file").sources()[0].templates[(1, 0)], 0.5);
         for (from, to, expected) in [

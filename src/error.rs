@@ -432,9 +432,9 @@ impl Error {
                 "learn it from the same examples for this rate: \
                  `partita learn NAME=SOLO --sample-rate {wanted} -o FILE.safetensors`"
             )),
-            Self::DictionaryMismatch { name: "n_context", wanted, .. } => Some(format!(
-                "learn it again: `partita learn NAME=SOLO --context {wanted} -o FILE.safetensors`"
-            )),
+            Self::DictionaryMismatch { name: "n_context", wanted, .. } => {
+                Some(format!("learn it again: `partita learn NAME=SOLO --context {wanted} -o FILE.safetensors`"))
+            }
             Self::DictionaryMismatch { name, dictionary, wanted } => {
                 let flag = name.replace('_', "-");
                 Some(format!(
@@ -443,9 +443,7 @@ impl Error {
                 ))
             }
             Self::ReadDictionary { path, source } => open_hint(path, source),
-            Self::MalformedDictionary { .. } => {
-                Some("make one: `partita learn NAME=SOLO -o FILE.safetensors`".into())
-            }
+            Self::MalformedDictionary { .. } => Some("make one: `partita learn NAME=SOLO -o FILE.safetensors`".into()),
             // Pictures.
             Self::PictureFormat { path } => Some(format!("use `{}`", path.with_extension("png").display())),
             Self::SparseStructure { .. } | Self::MatrixMarket { .. } => None,

@@ -178,10 +178,8 @@ fn a_recorded_hit_finds_its_drum() {
         let one_shot = Array2::from_shape_fn((2, hit_rate as usize), |(_, i)| {
             i.checked_sub(hit_rate as usize / 4).map_or(0.0, |i| bell(i as f32 / hit_rate as f32))
         });
-        let sound = Sound::Recording {
-            audio: Audio::new(one_shot, hit_rate).expect("audio"),
-            label: "cowbell.wav".into(),
-        };
+        let sound =
+            Sound::Recording { audio: Audio::new(one_shot, hit_rate).expect("audio"), label: "cowbell.wav".into() };
         let kit = vec![
             Drum { name: "kick".into(), sounds: vec![Sound::Kick] },
             Drum { name: "cowbell".into(), sounds: vec![sound] },

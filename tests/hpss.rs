@@ -165,7 +165,12 @@ fn the_program_writes_what_it_found() {
     let folder = tempfile::tempdir().expect("folder");
     let song = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/drums-bass-guitar.wav");
     let run = |args: &[&str]| {
-        let command = Command::new(env!("CARGO_BIN_EXE_partita")).arg("hpss").arg(&song).args(args).current_dir(folder.path()).output();
+        let command = Command::new(env!("CARGO_BIN_EXE_partita"))
+            .arg("hpss")
+            .arg(&song)
+            .args(args)
+            .current_dir(folder.path())
+            .output();
         let output = command.expect("partita");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
     };

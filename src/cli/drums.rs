@@ -35,7 +35,9 @@ fn kit(recorded: &[(String, PathBuf)], is_all: bool) -> Result<Vec<Drum>, Failur
         let audio = decode::read(path).map_err(Failure::at(path.display()))?;
         let sound = Sound::Recording { audio, label: path.display().to_string() };
         match kit.iter_mut().find(|drum| drum.name == *name) {
-            Some(drum) if drum.sounds.iter().all(|sound| matches!(sound, Sound::Recording { .. })) => drum.sounds.push(sound),
+            Some(drum) if drum.sounds.iter().all(|sound| matches!(sound, Sound::Recording { .. })) => {
+                drum.sounds.push(sound)
+            }
             Some(drum) => drum.sounds = vec![sound],
             None => kit.push(Drum { name: name.clone(), sounds: vec![sound] }),
         }

@@ -146,9 +146,8 @@ pub fn convolve(template: ArrayView2<'_, f32>, activations: &[f32], first: usize
 
 /// Checks the config at the door, and gives W and H before the first iteration.
 fn factors(v: ArrayView2<'_, f32>, config: &ConvolutiveConfig) -> Result<(Array2<f32>, Array2<f32>)> {
-    let refuse = |name, got: usize, expected: String| {
-        Err(Error::Setting { name, got: got.to_string(), expected, hint: None })
-    };
+    let refuse =
+        |name, got: usize, expected: String| Err(Error::Setting { name, got: got.to_string(), expected, hint: None });
     if !(1..=MAX_LAGS).contains(&config.n_lags) {
         return refuse("n_lags", config.n_lags, format!("1 to {MAX_LAGS}"));
     }
@@ -221,13 +220,7 @@ struct Chunk {
 }
 
 impl Convolutive {
-    fn new(
-        kernel: Kernel,
-        v: ArrayView2<'_, f32>,
-        w: Array2<f32>,
-        h: Array2<f32>,
-        config: &ConvolutiveConfig,
-    ) -> Self {
+    fn new(kernel: Kernel, v: ArrayView2<'_, f32>, w: Array2<f32>, h: Array2<f32>, config: &ConvolutiveConfig) -> Self {
         let n_components = w.ncols();
         let mean = v.iter().map(|&x| f64::from(x)).sum::<f64>() / v.len().max(1) as f64;
         let scale = if mean > 0.0 { 1.0 / mean } else { 1.0 };
@@ -428,7 +421,14 @@ mod tests {
     }
 
     /// One update of H, then one of W, entry by entry.
-    fn iterate(v: &Array2<f64>, w: &mut Array2<f64>, h: &mut Array2<f64>, n_lags: usize, run_length: usize, hold: bool) {
+    fn iterate(
+        v: &Array2<f64>,
+        w: &mut Array2<f64>,
+        h: &mut Array2<f64>,
+        n_lags: usize,
+        run_length: usize,
+        hold: bool,
+    ) {
         let n_columns = h.ncols();
         let reaches = |n: usize, lag: usize| n % run_length + lag < run_length && n + lag < n_columns;
         let quotients = v / &model(w, h, n_lags, run_length);
@@ -533,8 +533,14 @@ mod tests {
         let none = ConvolutiveConfig::default;
         let message = |config| fit(config).expect_err("refused").to_string();
         assert_eq!(message(ConvolutiveConfig { n_lags: 0, ..none() }), "`n_lags` is 0, expected 1 to 4096");
-        assert_eq!(message(ConvolutiveConfig { run_length: Some(0), ..none() }), "`run_length` is 0, expected at least 1");
-        assert_eq!(message(ConvolutiveConfig { n_components: 0, ..none() }), "`n_components` is 0, expected at least 1");
+        assert_eq!(
+            message(ConvolutiveConfig { run_length: Some(0), ..none() }),
+            "`run_length` is 0, expected at least 1"
+        );
+        assert_eq!(
+            message(ConvolutiveConfig { n_components: 0, ..none() }),
+            "`n_components` is 0, expected at least 1"
+        );
         let narrow = Factor::Seed(Array2::ones((20, 7)));
         let error = message(ConvolutiveConfig { dictionary: narrow, ..none() });
         assert_eq!(error, "the dictionary is 20 x 7, expected 20 x 30");

@@ -111,9 +111,9 @@ struct Budget {
 
 impl Budget {
     fn take(left: &mut usize, what: &str, limit: usize) -> Result<()> {
-        *left = left.checked_sub(1).ok_or_else(|| Error::MalformedScore {
-            reason: format!("it has more than {limit} {what}"),
-        })?;
+        *left = left
+            .checked_sub(1)
+            .ok_or_else(|| Error::MalformedScore { reason: format!("it has more than {limit} {what}") })?;
         Ok(())
     }
 }
@@ -436,8 +436,7 @@ const TICKS_PER_S: f64 = TICKS_PER_QUARTER as f64 * 1e6 / DEFAULT_TEMPO_US;
 pub(super) fn write(score: &Score) -> Vec<u8> {
     let header = Header::new(Format::Parallel, Timing::Metrical(u15::new(TICKS_PER_QUARTER)));
     let meta = |message| TrackEvent { delta: u28::new(0), kind: TrackEventKind::Meta(message) };
-    let conductor =
-        vec![meta(MetaMessage::Tempo(u24::new(DEFAULT_TEMPO_US as u32))), meta(MetaMessage::EndOfTrack)];
+    let conductor = vec![meta(MetaMessage::Tempo(u24::new(DEFAULT_TEMPO_US as u32))), meta(MetaMessage::EndOfTrack)];
     let mut tracks = vec![conductor];
     // Channels go round, as a track has its own; channel 10 is for drums.
     let mut pitched = (0..16u8).filter(|channel| *channel != DRUM_CHANNEL).cycle();

@@ -202,8 +202,10 @@ pub fn drums(
     let templates = templates(config, &stft, sample_rate, n_lags)?;
     let analysis = analyze(recording, &stft, config.max_frames, progress)?;
     let n_templates = templates.len() + config.n_residual;
-    let mut columns: Vec<_> =
-        templates.iter().flat_map(|template| template.columns().into_iter().map(|x| Part::Seed(x.to_owned()))).collect();
+    let mut columns: Vec<_> = templates
+        .iter()
+        .flat_map(|template| template.columns().into_iter().map(|x| Part::Seed(x.to_owned())))
+        .collect();
     columns.resize(n_templates * n_lags, Part::Free);
     let nmf = ConvolutiveConfig {
         n_components: n_templates,
@@ -255,7 +257,12 @@ impl DrumsConfig {
         for (i, drum) in self.kit.iter().enumerate() {
             dictionary::check_name(&drum.name)?;
             if drum.sounds.is_empty() {
-                return refuse("kit", format!("`{}` without a sound", drum.name), "at least one for each drum".into(), None);
+                return refuse(
+                    "kit",
+                    format!("`{}` without a sound", drum.name),
+                    "at least one for each drum".into(),
+                    None,
+                );
             }
             if drum.name == "residual" && self.n_residual > 0 {
                 let hint = Some("give the drum another name".into());
@@ -308,9 +315,9 @@ fn kick(hz: f64) -> f64 {
     hump(hz, 70.0, 0.8) + 0.003 / (1.0 + hz / 2000.0)
 }
 
-/// Magnitude of a snare: a hump of an octave about 200 Hz, and noise from 300 Hz to 5 kHz.
+/// Magnitude of a snare: a hump of an octave about 200 Hz, and noise from 300 Hz to 3.5 kHz.
 fn snare(hz: f64) -> f64 {
-    0.5 * hump(hz, 200.0, 0.5) + 0.3 / ((1.0 + (300.0 / hz).powi(2)) * (1.0 + (hz / 5000.0).powi(2)))
+    0.5 * hump(hz, 200.0, 0.5) + 0.3 / ((1.0 + (300.0 / hz).powi(2)) * (1.0 + (hz / 3500.0).powi(2)))
 }
 
 /// Magnitude of a hi-hat: noise from 5 kHz on.
@@ -342,7 +349,8 @@ fn learned(audio: &Audio, stft: &Stft, sample_rate: u32, n_lags: usize) -> Resul
     let magnitude = stft.magnitude(audio.samples());
     let level = magnitude.sum_axis(Axis(1));
     // A hit begins in the frame before the level rises most, where it comes into the window.
-    let rise: Vec<_> = (0..level.len()).map(|i| level[i] - i.checked_sub(1).map_or(0.0, |before| level[before])).collect();
+    let rise: Vec<_> =
+        (0..level.len()).map(|i| level[i] - i.checked_sub(1).map_or(0.0, |before| level[before])).collect();
     let mut activations = Array2::zeros((1, level.len()));
     for at in peaks(&rise, n_lags, HIT_THRESHOLD) {
         activations[[0, at.saturating_sub(1)]] = rise[at];

@@ -51,13 +51,7 @@ pub struct HpssConfig {
 
 impl Default for HpssConfig {
     fn default() -> Self {
-        Self {
-            stft: StftOptions::default(),
-            harmonic_s: 0.4,
-            percussive_hz: 190.0,
-            margin: 1.0,
-            mask_exponent: 2.0,
-        }
+        Self { stft: StftOptions::default(), harmonic_s: 0.4, percussive_hz: 190.0, margin: 1.0, mask_exponent: 2.0 }
     }
 }
 
@@ -144,7 +138,13 @@ impl HpssConfig {
         let harmonic = (self.harmonic_s, MAX_HARMONIC_S, format!("above 0 to {MAX_HARMONIC_S} s"));
         check("harmonic_s", harmonic.0, within(harmonic.0, harmonic.1), harmonic.2, "use `harmonic_s 0.4`")?;
         let percussive = (self.percussive_hz, MAX_PERCUSSIVE_HZ, format!("above 0 to {MAX_PERCUSSIVE_HZ} Hz"));
-        check("percussive_hz", percussive.0, within(percussive.0, percussive.1), percussive.2, "use `percussive_hz 190`")?;
+        check(
+            "percussive_hz",
+            percussive.0,
+            within(percussive.0, percussive.1),
+            percussive.2,
+            "use `percussive_hz 190`",
+        )?;
         let is_good = self.margin >= 1.0 && self.margin.is_finite();
         let hint = "use `margin 2`, or 1 for two parts without a residual";
         check("margin", f64::from(self.margin), is_good, "at least 1".into(), hint)

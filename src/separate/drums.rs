@@ -30,7 +30,7 @@ const HIT_ITERATIONS: usize = 20;
 const MAX_TEMPLATE_S: f64 = 5.0;
 
 /// A hit is a peak of at least this share of the drum's strongest: weaker ones are echoes of other drums.
-const HIT_THRESHOLD: f32 = 0.15;
+const HIT_THRESHOLD: f32 = 0.1;
 
 /// Two hits of a drum are at least so far apart, in seconds: faster than any roll.
 const HIT_DISTANCE_S: f64 = 0.05;

@@ -68,8 +68,9 @@ impl Default for HpssConfig {
 /// memory for 64 frames and half a filter on both sides, whatever the length of the recording.
 ///
 /// # References
-/// D. Fitzgerald, "Harmonic/percussive separation using median filtering", DAFx 2010. J. Driedger, M. Mueller and
-/// S. Disch, "Extending harmonic-percussive separation of audio signals", ISMIR 2014 (margin, residual, two stages).
+/// D. Fitzgerald, "Harmonic/percussive separation using median filtering", 13th International Conference on Digital
+/// Audio Effects, 2010. J. Driedger, M. Mueller and S. Disch, "Extending harmonic-percussive separation of audio
+/// signals", ISMIR 2014 (margin, residual, two stages).
 ///
 /// # Examples
 /// ```

@@ -112,7 +112,7 @@ fn two_stems_are_the_one_and_all_others() {
     let parts = separate(&audio, &HpssConfig { margin: 2.0, ..HpssConfig::default() });
     let stems = Stems::Two("percussive".into());
     assert_eq!(parts.stem_names(&stems).expect("names"), ["percussive", "no_percussive"]);
-    let mut sum = Vec::new();
+    let mut sum: Vec<f32> = Vec::new();
     let rendered = parts.render(&audio, &stems, &mut |blocks| {
         sum.extend((&blocks[0] + &blocks[1]).row(0));
         Ok(())

@@ -35,6 +35,9 @@ const HIT_THRESHOLD: f32 = 0.1;
 /// Two hits of a drum are at least so far apart, in seconds: faster than any roll.
 const HIT_DISTANCE_S: f64 = 0.05;
 
+/// A sound that goes on after its template is at most so many times as loud as the template's end.
+const ECHO_LEVEL: f32 = 1.5;
+
 /// Frames whose activations are found at once, where those of the fit do not cover the recording.
 const SPAN: usize = 512;
 
@@ -474,16 +477,22 @@ impl Played {
         for drum in 0..n_drums {
             // The level of each hit in the frame where its attack is: templates need not begin with it.
             let mut level = vec![0.0f32; self.activations.ncols()];
+            // How loud a template still is at its end, relative to its loudest frame.
+            let mut end_level = 0.0f32;
             for k in (0..self.partition.len()).filter(|k| self.partition[*k] == drum) {
                 let loudness = self.template(k).sum_axis(Axis(0));
                 let rise = |lag: usize| loudness[lag] - if lag > 0 { loudness[lag - 1] } else { 0.0 };
                 let attack = (0..self.n_lags).fold(0, |best, lag| if rise(lag) > rise(best) { lag } else { best });
                 let most = loudness.iter().fold(0.0f32, |most, x| most.max(*x));
+                if most > 0.0 {
+                    end_level = end_level.max(loudness[self.n_lags - 1] / most);
+                }
                 let late = level.iter_mut().skip(attack);
                 late.zip(self.activations.row(k)).for_each(|(level, x)| *level += most * x);
             }
             let strongest = level.iter().fold(0.0f32, |most, x| most.max(*x));
-            hits.extend(peaks(&level, distance, HIT_THRESHOLD).into_iter().map(|at| {
+            let found = without_echoes(peaks(&level, distance, HIT_THRESHOLD), &level, self.n_lags, end_level);
+            hits.extend(found.into_iter().map(|at| {
                 // The level of a hit between two frames is shared out among them.
                 let around = level[at.saturating_sub(1)..(at + 2).min(level.len())].iter();
                 let weight: f32 = around.clone().sum();
@@ -516,6 +525,21 @@ impl Model for Played {
         mask::wiener(&mut masks, self.mask_exponent);
         masks
     }
+}
+
+/// Leaves out what only goes on with a hit: a sound longer than its template is played again where the template ends,
+/// about as loud as it is there.
+fn without_echoes(peaks: Vec<usize>, level: &[f32], n_lags: usize, end_level: f32) -> Vec<usize> {
+    let mut before: Option<usize> = None;
+    let is_hit = |at: &usize| {
+        let is_echo = before.is_some_and(|before| {
+            (n_lags.saturating_sub(2)..=n_lags + 2).contains(&(at - before))
+                && level[*at] <= ECHO_LEVEL * end_level * level[before]
+        });
+        before = Some(*at);
+        !is_echo
+    };
+    peaks.into_iter().filter(is_hit).collect()
 }
 
 /// Indices of values that none within `distance` exceeds, and that are at least this share of the largest of all.

@@ -269,6 +269,52 @@ pub enum Error {
         path: PathBuf,
     },
 
+    // ---- dictionaries ----------------------------------------------------------------------------------------
+    /// A source cannot be called this.
+    #[error("a source cannot be called `{name}`: the name {reason}")]
+    SourceName {
+        /// The name, shortened.
+        name: String,
+        /// What is wrong with it: "is empty".
+        reason: &'static str,
+    },
+    /// An example of a source cannot be learned from.
+    #[error("cannot learn `{name}` from `{label}`: {source}")]
+    Example {
+        /// The source.
+        name: String,
+        /// What the recording is called: its file.
+        label: String,
+        /// What is wrong with it.
+        source: Box<Error>,
+    },
+    /// A dictionary is for recordings of another kind.
+    #[error("the dictionary is for `{name} {dictionary}`, expected {wanted}")]
+    DictionaryMismatch {
+        /// The setting that differs, as the library spells it.
+        name: &'static str,
+        /// Its value in the dictionary.
+        dictionary: String,
+        /// Its value where the dictionary is to be used.
+        wanted: String,
+    },
+    /// The system did not give a dictionary's file.
+    #[error("cannot read `{}`", path.display())]
+    ReadDictionary {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file holds no dictionary.
+    #[error("`{}` is no dictionary: {reason}", path.display())]
+    MalformedDictionary {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it: "its metadata have no `n_fft`, as a dictionary's have".
+        reason: String,
+    },
+
     // ---- parts ---------------------------------------------------------------------------------------------------
     /// No source has this name.
     #[error("there is no stem `{name}`, expected one of {}", list(names))]
@@ -341,6 +387,22 @@ pub enum Error {
         /// References.
         expected: usize,
     },
+    // ---- scores --------------------------------------------------------------------------------------------------
+    /// Bytes are not a score that can be read.
+    #[error("the score cannot be read: {reason}")]
+    MalformedScore {
+        /// What is wrong with it: "it is no MIDI file".
+        reason: String,
+    },
+    /// No track of a score has a note.
+    #[error("the score has no notes")]
+    EmptyScore,
+    /// The notes of a score lie outside the recording, or where nothing is heard.
+    #[error("the score does not match the recording: {reason}")]
+    ScoreMismatch {
+        /// What does not fit: "its notes lie at 65.0 to 80.0 s, and the recording ends at 8.0 s".
+        reason: String,
+    },
 
     // ---- work ----------------------------------------------------------------------------------------------------
     /// A progress callback asked to stop.
@@ -384,6 +446,13 @@ impl Error {
                 Some("give a matrix of numbers: an `.npy` file of two dimensions, or text with a row per line".into())
             }
             Self::UnknownStem { names, .. } => names.first().map(|name| format!("use `stem {name}`")),
+            Self::MalformedScore { .. } => Some("export it again as a Standard MIDI File, of format 1".into()),
+            Self::EmptyScore => Some("give a MIDI file with a track of notes for each instrument".into()),
+            Self::ScoreMismatch { .. } => Some(
+                "move it with `--score-offset SECONDS`, or let `--align` find where it belongs; check that it is of \
+                 the same piece"
+                    .into(),
+            ),
             // Audio files, in.
             Self::OpenAudio { path, source } => open_hint(path, source),
             Self::ReadAudio { .. } => Some("copy the file to another disk and try again".into()),
@@ -406,6 +475,25 @@ impl Error {
             Self::BeyondFullScale { .. } => {
                 Some("use `--clip-mode rescale` or `--clip-mode clamp`, or `--float32`, which holds any level".into())
             }
+            // Dictionaries.
+            Self::SourceName { .. } => Some("name it as you would its file: `violin`, `lead guitar`".into()),
+            Self::Example { source, .. } => source.hint(),
+            Self::DictionaryMismatch { name: "sample_rate", wanted, .. } => Some(format!(
+                "learn it from the same examples for this rate: \
+                 `partita learn NAME=SOLO --sample-rate {wanted} -o FILE.safetensors`"
+            )),
+            Self::DictionaryMismatch { name: "n_context", wanted, .. } => {
+                Some(format!("learn it again: `partita learn NAME=SOLO --context {wanted} -o FILE.safetensors`"))
+            }
+            Self::DictionaryMismatch { name, dictionary, wanted } => {
+                let flag = name.replace('_', "-");
+                Some(format!(
+                    "add `--{flag} {dictionary}`, or learn it again: \
+                     `partita learn NAME=SOLO --{flag} {wanted} -o FILE.safetensors`"
+                ))
+            }
+            Self::ReadDictionary { path, source } => open_hint(path, source),
+            Self::MalformedDictionary { .. } => Some("make one: `partita learn NAME=SOLO -o FILE.safetensors`".into()),
             // Pictures.
             Self::PictureFormat { path } => Some(format!("use `{}`", path.with_extension("png").display())),
             Self::Labels { .. } => Some("change only the names; `labels_out` writes the file anew".into()),

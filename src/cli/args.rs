@@ -14,6 +14,7 @@ use partita::eval::{Channels, EvalConfig, Mode};
 use partita::matrix_file::Missing;
 use partita::nmf::{Divergence, Init, NmfConfig, Solver};
 use partita::plot::ColorMap;
+use partita::separate::{DrumsConfig, HpssConfig};
 use partita::window::Window;
 
 const STYLES: Styles = Styles::styled()
@@ -36,6 +37,10 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Separates recordings into sources, each written as a file of its own
     Separate(Box<Separate>),
+    /// Takes drums apart: kick, snare, hi-hat, or drums of which there are recordings
+    Drums(Box<Drums>),
+    /// Tells harmonic from percussive sound
+    Hpss(Box<Hpss>),
     /// Draws the spectrogram of a recording
     Spectrogram(Box<Spectrogram>),
     /// Factorizes a matrix from a file: V ~ W H
@@ -239,6 +244,90 @@ pub(super) struct Method {
     /// Learn from this many frames at the most, spread evenly over a longer recording; bounds the memory
     #[arg(long, value_name = "N", default_value_t = partita::SeparateConfig::default().max_frames)]
     pub(super) max_frames: usize,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Drums {
+    /// Recordings, folders of recordings (walked recursively), or `-` for standard input
+    #[arg(required = true, value_name = "INPUT", value_hint = ValueHint::AnyPath)]
+    pub(super) inputs: Vec<PathBuf>,
+
+    /// A drum by a recording of one or more of its hits: another drum, or in place of kick, snare or hihat (repeatable;
+    /// several recordings of one name are several sounds of one drum)
+    #[arg(long, value_name = "NAME=FILE", value_parser = parse_named_file, value_hint = ValueHint::FilePath)]
+    pub(super) kit: Vec<(String, PathBuf)>,
+    /// Look for the drums of `--kit` only, not for kick, snare and hihat
+    #[arg(long, requires = "kit")]
+    pub(super) kit_only: bool,
+    /// Also write the hits as a MIDI file, `drums.mid`, beside the stems
+    #[arg(long)]
+    pub(super) midi_out: bool,
+
+    #[command(flatten)]
+    pub(super) output: Output,
+    #[command(flatten)]
+    pub(super) excerpt: Excerpt,
+
+    /// Free templates for what no drum explains, which goes to a stem `residual`
+    #[arg(id = "n_residual", long = "residual", value_name = "K", default_value_t = DrumsConfig::default().n_residual, help_heading = "Method")]
+    pub(super) n_residual: usize,
+    /// Length of a hit in seconds, as far as it is modeled
+    #[arg(long, value_name = "S", default_value_t = DrumsConfig::default().template_s, help_heading = "Method")]
+    pub(super) template_s: f64,
+    /// Iterations of the factorization
+    #[arg(long, value_name = "N", default_value_t = DrumsConfig::default().max_iter, help_heading = "Method")]
+    pub(super) max_iter: usize,
+    /// Length of the transform in samples [default: the power of two nearest to 46 ms]
+    #[arg(long, value_name = "N", help_heading = "Method")]
+    pub(super) n_fft: Option<usize>,
+    /// Samples from one frame to the next [default: a quarter of the transform]
+    #[arg(long, value_name = "N", help_heading = "Method")]
+    pub(super) hop_length: Option<usize>,
+    /// Shape of the window
+    #[arg(long, default_value = Window::default().name(), value_parser = named(Window::ALL, Window::name), help_heading = "Method")]
+    pub(super) window: Window,
+    /// Exponent of the masks: 1 is softest, 2 the Wiener filter's
+    #[arg(long, value_name = "A", default_value_t = DrumsConfig::default().mask_exponent, help_heading = "Method")]
+    pub(super) mask_exponent: f32,
+    /// Learn from this many frames at the most, spread evenly over a longer recording; bounds the memory
+    #[arg(long, value_name = "N", default_value_t = DrumsConfig::default().max_frames, help_heading = "Method")]
+    pub(super) max_frames: usize,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Hpss {
+    /// Recordings, folders of recordings (walked recursively), or `-` for standard input
+    #[arg(required = true, value_name = "INPUT", value_hint = ValueHint::AnyPath)]
+    pub(super) inputs: Vec<PathBuf>,
+
+    /// How many times stronger one kind must be than the other; above 1, what is neither goes to a stem `residual`
+    #[arg(long, value_name = "M", default_value_t = HpssConfig::default().margin)]
+    pub(super) margin: f32,
+
+    #[command(flatten)]
+    pub(super) output: Output,
+    #[command(flatten)]
+    pub(super) excerpt: Excerpt,
+
+    /// Length of the median along time, in seconds: what lasts half as long or less is not harmonic
+    #[arg(long, value_name = "S", default_value_t = HpssConfig::default().harmonic_s, help_heading = "Method")]
+    pub(super) harmonic_s: f64,
+    /// Width of the median along frequency, in Hz: what is half as wide or less is not percussive
+    #[arg(long, value_name = "HZ", default_value_t = HpssConfig::default().percussive_hz, help_heading = "Method")]
+    pub(super) percussive_hz: f64,
+    /// Length of the first transform in samples; that of the second is an eighth [default: the power of two nearest to
+    /// 93 ms]
+    #[arg(long, value_name = "N", help_heading = "Method")]
+    pub(super) n_fft: Option<usize>,
+    /// Samples from one frame of the first transform to the next [default: a quarter of the transform]
+    #[arg(long, value_name = "N", help_heading = "Method")]
+    pub(super) hop_length: Option<usize>,
+    /// Shape of the window
+    #[arg(long, default_value = Window::default().name(), value_parser = named(Window::ALL, Window::name), help_heading = "Method")]
+    pub(super) window: Window,
+    /// Exponent of the masks of the first stage; that of the second is half of it
+    #[arg(long, value_name = "A", default_value_t = HpssConfig::default().mask_exponent, help_heading = "Method")]
+    pub(super) mask_exponent: f32,
 }
 
 #[derive(Debug, Args)]
@@ -490,6 +579,14 @@ fn parse_size_bytes(text: &str) -> Result<u64, String> {
     let (number, bytes) = UNITS.iter().find_map(of).unwrap_or((text, 1));
     let size = number.parse::<u64>().ok().and_then(|number| number.checked_mul(bytes)).filter(|size| *size > 0);
     size.ok_or_else(|| "expected a size, as in 500MB or 2GiB".into())
+/// `kick=one-shot.wav`.
+fn parse_named_file(text: &str) -> Result<(String, PathBuf), String> {
+    let named = text.split_once('=').filter(|(name, file)| !name.is_empty() && !file.is_empty());
+    let (name, file) = named.ok_or("expected a name and a file, as in kick=kick.wav")?;
+    if name.starts_with('.') || name.contains(['/', '\\', ':']) {
+        return Err(format!("expected a name that a file can have, got `{name}`"));
+    }
+    Ok((name.into(), file.into()))
 }
 
 /// `2-12`.

@@ -4,8 +4,10 @@ mod args;
 mod batch;
 mod completions;
 mod evaluate;
+mod drums;
 mod factorize;
 mod failure;
+mod hpss;
 mod inputs;
 mod labels;
 mod meter;
@@ -64,6 +66,8 @@ fn run(cli: Cli, terminal: &Terminal) -> Result<u8, Failure> {
     rayon::ThreadPoolBuilder::new().num_threads(cli.global.jobs).build_global().map_err(Failure::threads)?;
     match cli.command {
         Command::Separate(args) => separate::run(&args, cli.global.seed, terminal),
+        Command::Drums(args) => drums::run(&args, cli.global.seed, terminal),
+        Command::Hpss(args) => hpss::run(&args, cli.global.seed, terminal),
         Command::Spectrogram(args) => spectrogram::run(&args, terminal),
         Command::Factorize(args) => factorize::run(&args, cli.global.seed, terminal),
         Command::Evaluate(args) => evaluate::run(&args, terminal),

@@ -9,6 +9,7 @@ mod anls;
 mod beta;
 mod blocks;
 mod config;
+mod convolutive;
 mod coordinate_descent;
 mod data;
 mod divergence;
@@ -35,6 +36,7 @@ pub use config::{
     Divergence, Factor, Factorization, GroupSparsity, Init, NmfConfig, Part, Progress, Regularization, Solver,
     StopReason,
 };
+pub use convolutive::{ConvolutiveConfig, ConvolutiveFactorization, convolve, fit_convolutive};
 pub use divergence::divergence;
 #[doc(hidden)]
 pub use multiplicative::bench;

@@ -3,6 +3,9 @@
 mod analysis;
 mod blind;
 mod labelled;
+mod drums;
+mod hpss;
+mod median;
 mod model;
 mod render;
 
@@ -12,6 +15,8 @@ use std::sync::Arc;
 use ndarray::Array2;
 
 pub use self::labelled::{labelled, labels};
+pub use self::drums::{Drum, DrumsConfig, Hit, Sound, drums, hits_to_score};
+pub use self::hpss::{HpssConfig, hpss};
 use self::model::Model;
 pub use self::render::Rendered;
 use self::render::Stage;

@@ -1,0 +1,481 @@
+//! Standard MIDI Files: bytes to parts and back. The only file that knows midly.
+//! No byte is trusted: nothing here panics, and limits hold before memory is spent.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use midly::num::{u4, u7, u15, u24, u28};
+use midly::{Format, Fps, Header, MetaMessage, MidiMessage, Timing, TrackEvent, TrackEventKind};
+
+use super::{Class, Note, Part, Score, Warning, instrument};
+use crate::{Error, Result};
+
+/// Notes of one score: a symphony of an hour has some 100,000.
+const MAX_NOTES: usize = 1_000_000;
+
+/// Tempo changes, program changes and pedal moves of one score.
+const MAX_CHANGES: usize = 1_000_000;
+
+/// Parts of one score: each becomes a file.
+const MAX_PARTS: usize = 256;
+
+/// A day: longer scores are read wrong.
+pub(super) const MAX_SECONDS: f64 = 86_400.0;
+
+/// Channel 10, counted from 0 as in the bytes.
+const DRUM_CHANNEL: u8 = 9;
+
+/// Microseconds per quarter note where the file says nothing: 120 beats per minute.
+const DEFAULT_TEMPO_US: f64 = 500_000.0;
+
+/// Bytes of a name that are kept, so that a folder and an ending still fit in the 255 of a file name.
+const MAX_NAME_BYTES: usize = 80;
+
+/// Stems that are not parts.
+const RESERVED: [&str; 1] = ["residual"];
+
+/// A note in ticks.
+struct RawNote {
+    start: u64,
+    /// `None` until it ends.
+    end: Option<u64>,
+    pitch: u8,
+    velocity: u8,
+}
+
+/// What one channel of one track holds.
+#[derive(Default)]
+struct Line {
+    notes: Vec<RawNote>,
+    /// Notes that sound, by pitch: the first to start is the first to end.
+    sounding: BTreeMap<u8, VecDeque<usize>>,
+    /// Program at the first note, else the last one set.
+    program: Option<u8>,
+    /// Ticks at which the sustain pedal goes down (`true`) or up.
+    pedal: Vec<(u64, bool)>,
+}
+
+/// One track, read.
+#[derive(Default)]
+struct Track {
+    name: Option<String>,
+    instrument: Option<String>,
+    /// By channel.
+    lines: BTreeMap<u8, Line>,
+    end: u64,
+}
+
+pub(super) fn read(bytes: &[u8]) -> Result<Score> {
+    let malformed = |reason: &str| Error::MalformedScore { reason: reason.to_owned() };
+    if bytes.is_empty() {
+        return Err(malformed("it is empty"));
+    }
+    let (header, tracks) = midly::parse(bytes).map_err(|_| malformed("it is no MIDI file"))?;
+    if header.format == Format::Sequential {
+        return Err(malformed("it is of format 2, independent patterns in no order; expected format 0 or 1"));
+    }
+    let mut warnings = Vec::new();
+    let mut tempi = Vec::new();
+    let mut programs = BTreeMap::new();
+    let mut budget = Budget { notes: MAX_NOTES, changes: MAX_CHANGES };
+    let mut read = Vec::new();
+    for (track_idx, events) in tracks.enumerate() {
+        let Ok(events) = events else { break };
+        let mut track = Track::default();
+        let is_whole = track.read(events, &mut tempi, &mut programs, &mut budget)?;
+        if !is_whole {
+            warnings.push(Warning::TrackCutOff { track: track_idx + 1 });
+        }
+        // A name alone, as of a conductor's track, costs no memory worth counting, but thousands do.
+        if read.len() >= usize::from(u16::MAX) {
+            return Err(malformed("it has more than 65535 tracks"));
+        }
+        read.push(track);
+    }
+    let clock = Clock::new(header.timing, tempi)?;
+    let mut parts = parts(read, &programs, &clock, header.format, &mut warnings)?;
+    if parts.is_empty() {
+        return Err(Error::EmptyScore);
+    }
+    if parts.len() > MAX_PARTS {
+        return Err(malformed(&format!("it has {} parts, expected {MAX_PARTS} at the most", parts.len())));
+    }
+    number_equal_names(&mut parts);
+    Ok(Score { parts, warnings })
+}
+
+/// What may still be kept.
+struct Budget {
+    notes: usize,
+    changes: usize,
+}
+
+impl Budget {
+    fn take(left: &mut usize, what: &str, limit: usize) -> Result<()> {
+        *left = left
+            .checked_sub(1)
+            .ok_or_else(|| Error::MalformedScore { reason: format!("it has more than {limit} {what}") })?;
+        Ok(())
+    }
+}
+
+impl Track {
+    /// Takes in all events; whether the track has its end mark.
+    fn read(
+        &mut self,
+        events: midly::EventIter<'_>,
+        tempi: &mut Vec<(u64, f64)>,
+        programs: &mut BTreeMap<u8, u8>,
+        budget: &mut Budget,
+    ) -> Result<bool> {
+        let mut tick = 0u64;
+        let mut is_whole = false;
+        for event in events {
+            let Ok(event) = event else { break };
+            tick = tick.saturating_add(u64::from(event.delta.as_int()));
+            match event.kind {
+                TrackEventKind::Midi { channel, message } => {
+                    let channel = channel.as_int();
+                    self.message(tick, channel, message, programs, budget)?;
+                }
+                TrackEventKind::Meta(MetaMessage::Tempo(tempo)) => {
+                    Budget::take(&mut budget.changes, "changes of tempo, program and pedal", MAX_CHANGES)?;
+                    tempi.push((tick, f64::from(tempo.as_int())));
+                }
+                TrackEventKind::Meta(MetaMessage::TrackName(name)) if self.name.is_none() => {
+                    self.name = safe_name(&text(name));
+                }
+                TrackEventKind::Meta(MetaMessage::InstrumentName(name)) if self.instrument.is_none() => {
+                    self.instrument = safe_name(&text(name));
+                }
+                TrackEventKind::Meta(MetaMessage::EndOfTrack) => {
+                    is_whole = true;
+                    break;
+                }
+                _ => {}
+            }
+        }
+        self.end = tick;
+        Ok(is_whole)
+    }
+
+    fn message(
+        &mut self,
+        tick: u64,
+        channel: u8,
+        message: MidiMessage,
+        programs: &mut BTreeMap<u8, u8>,
+        budget: &mut Budget,
+    ) -> Result<()> {
+        /// Controller number of the sustain pedal.
+        const SUSTAIN: u8 = 64;
+        /// Controllers that end all notes of a channel.
+        const ALL_SOUND_OFF: u8 = 120;
+        const ALL_NOTES_OFF: u8 = 123;
+        let line = self.lines.entry(channel).or_default();
+        match message {
+            MidiMessage::NoteOn { key, vel } if vel.as_int() > 0 => {
+                Budget::take(&mut budget.notes, "notes", MAX_NOTES)?;
+                line.sounding.entry(key.as_int()).or_default().push_back(line.notes.len());
+                line.notes.push(RawNote { start: tick, end: None, pitch: key.as_int(), velocity: vel.as_int() });
+            }
+            MidiMessage::NoteOn { key, .. } | MidiMessage::NoteOff { key, .. } => line.end_note(tick, key.as_int()),
+            MidiMessage::ProgramChange { program } => {
+                programs.entry(channel).or_insert(program.as_int());
+                if line.notes.is_empty() || line.program.is_none() {
+                    line.program = Some(program.as_int());
+                }
+            }
+            MidiMessage::Controller { controller, value } => match controller.as_int() {
+                SUSTAIN => {
+                    let is_down = value.as_int() >= 64;
+                    if line.pedal.last().is_some_and(|(_, down)| *down) != is_down {
+                        Budget::take(&mut budget.changes, "changes of tempo, program and pedal", MAX_CHANGES)?;
+                        line.pedal.push((tick, is_down));
+                    }
+                }
+                ALL_SOUND_OFF | ALL_NOTES_OFF => {
+                    let pitches: Vec<_> = line.sounding.keys().copied().collect();
+                    for pitch in pitches {
+                        while line.sounding.contains_key(&pitch) {
+                            line.end_note(tick, pitch);
+                        }
+                    }
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Line {
+    /// Ends the note of this pitch that has sounded for longest.
+    fn end_note(&mut self, tick: u64, pitch: u8) {
+        let Some(queue) = self.sounding.get_mut(&pitch) else { return };
+        if let Some(note) = queue.pop_front().and_then(|idx| self.notes.get_mut(idx)) {
+            note.end = Some(tick);
+        }
+        if queue.is_empty() {
+            self.sounding.remove(&pitch);
+        }
+    }
+
+    /// The notes in seconds, and how many of them never end.
+    fn notes(self, track_end: u64, class: Class, clock: &Clock) -> Result<(Vec<Note>, usize)> {
+        let mut n_open = 0;
+        let mut notes = Vec::with_capacity(self.notes.len());
+        for note in &self.notes {
+            let mut end = note.end.unwrap_or_else(|| {
+                n_open += 1;
+                track_end
+            });
+            if class == Class::Struck {
+                end = pedaled(end, &self.pedal, track_end);
+            }
+            let onset_s = clock.seconds(note.start);
+            let offset_s = clock.seconds(end).max(onset_s);
+            if !(offset_s <= MAX_SECONDS) {
+                let reason = format!("it lasts longer than {} hours", MAX_SECONDS / 3600.0);
+                return Err(Error::MalformedScore { reason });
+            }
+            notes.push(Note { onset_s, offset_s, pitch: note.pitch, velocity: note.velocity });
+        }
+        // Stable: chords keep their order.
+        notes.sort_by(|a, b| a.onset_s.total_cmp(&b.onset_s));
+        Ok((notes, n_open))
+    }
+}
+
+/// Where a note that ends at `end` stops to sound: when the pedal goes up, where it is down.
+fn pedaled(end: u64, pedal: &[(u64, bool)], track_end: u64) -> u64 {
+    let next = pedal.partition_point(|(tick, _)| *tick <= end);
+    let is_down = next.checked_sub(1).and_then(|i| pedal.get(i)).is_some_and(|(_, down)| *down);
+    if is_down { pedal.get(next).map_or(track_end, |(tick, _)| *tick).max(end) } else { end }
+}
+
+/// Ticks to seconds.
+struct Clock {
+    /// Tick, its second, and seconds per tick from there on.
+    changes: Vec<(u64, f64, f64)>,
+}
+
+impl Clock {
+    fn new(timing: Timing, mut tempi: Vec<(u64, f64)>) -> Result<Self> {
+        let malformed = |reason: &str| Err(Error::MalformedScore { reason: reason.to_owned() });
+        let ticks_per_quarter = match timing {
+            Timing::Metrical(ticks) if ticks.as_int() > 0 => f64::from(ticks.as_int()),
+            Timing::Timecode(fps, subframe) if subframe > 0 => {
+                let frames_per_s = match fps {
+                    Fps::Fps24 => 24.0,
+                    Fps::Fps25 => 25.0,
+                    Fps::Fps29 => 30_000.0 / 1001.0,
+                    Fps::Fps30 => 30.0,
+                };
+                return Ok(Self { changes: vec![(0, 0.0, 1.0 / (frames_per_s * f64::from(subframe)))] });
+            }
+            _ => return malformed("its header has 0 ticks per beat"),
+        };
+        // Stable: of changes at one tick the last in the file holds.
+        tempi.sort_by_key(|(tick, _)| *tick);
+        let mut changes = vec![(0, 0.0, 1e-6 * DEFAULT_TEMPO_US / ticks_per_quarter)];
+        for (tick, tempo_us) in tempi {
+            let (last_tick, last_s, s_per_tick) = changes[changes.len() - 1];
+            let time_s = last_s + (tick - last_tick) as f64 * s_per_tick;
+            changes.push((tick, time_s, 1e-6 * tempo_us / ticks_per_quarter));
+        }
+        Ok(Self { changes })
+    }
+
+    fn seconds(&self, tick: u64) -> f64 {
+        let next = self.changes.partition_point(|(start, ..)| *start <= tick);
+        let (start, start_s, s_per_tick) = self.changes[next.saturating_sub(1)];
+        start_s + tick.saturating_sub(start) as f64 * s_per_tick
+    }
+}
+
+/// The parts of all tracks; drums of one name are put together.
+fn parts(
+    tracks: Vec<Track>,
+    programs: &BTreeMap<u8, u8>,
+    clock: &Clock,
+    format: Format,
+    warnings: &mut Vec<Warning>,
+) -> Result<Vec<Part>> {
+    let mut parts: Vec<Part> = Vec::new();
+    let mut n_missing = 0;
+    for track in tracks {
+        let name = track.name.or(track.instrument);
+        let n_lines = track.lines.values().filter(|line| !line.notes.is_empty()).count();
+        if n_lines == 0 {
+            // The first track of many files only names the piece; where it also has a channel, notes were meant.
+            if let Some(name) = name.filter(|_| !track.lines.is_empty()) {
+                warnings.push(Warning::EmptyTrack { name });
+            }
+            continue;
+        }
+        // In a track of several channels, its name is that of the piece.
+        let track_name = name.filter(|_| n_lines == 1);
+        for (channel, line) in track.lines {
+            if line.notes.is_empty() {
+                continue;
+            }
+            let program = line.program.or_else(|| programs.get(&channel).copied());
+            let is_drum = channel == DRUM_CHANNEL;
+            let by_program = program.and_then(instrument::program);
+            let class = if is_drum {
+                Class::Percussion
+            } else {
+                let by_name = track_name.as_deref().and_then(instrument::class_of_name);
+                by_name.or(by_program.map(|(_, class)| class)).unwrap_or(Class::Sustained)
+            };
+            let (notes, n_open) = line.notes(track.end, class, clock)?;
+            n_missing += n_open;
+            if is_drum {
+                add_drums(&mut parts, notes, track_name.as_deref());
+                continue;
+            }
+            let name = track_name.clone().unwrap_or_else(|| {
+                by_program.map_or_else(|| format!("channel-{}", channel + 1), |(name, _)| name.to_owned())
+            });
+            parts.push(Part { name, class, is_drum, program, notes });
+        }
+    }
+    if n_missing > 0 {
+        warnings.push(Warning::MissingNoteOffs { n_notes: n_missing });
+    }
+    let _ = format;
+    Ok(parts)
+}
+
+/// Splits a track of channel 10 by drum. A track of one drum that is named as one keeps its name.
+fn add_drums(parts: &mut Vec<Part>, notes: Vec<Note>, track_name: Option<&str>) {
+    let mut drums: BTreeMap<String, Vec<Note>> = BTreeMap::new();
+    // In the order of the first hit.
+    let mut order = Vec::new();
+    for note in notes {
+        let name = instrument::drum(note.pitch);
+        if !drums.contains_key(&name) {
+            order.push(name.clone());
+        }
+        drums.entry(name).or_default().push(note);
+    }
+    let own_name = track_name.filter(|name| order.len() == 1 && !instrument::is_kit(name));
+    for name in order {
+        let notes = drums.remove(&name).unwrap_or_default();
+        let name = own_name.map_or(name, str::to_owned);
+        match parts.iter_mut().find(|part| part.is_drum && part.name == name) {
+            Some(part) => {
+                part.notes.extend(notes);
+                part.notes.sort_by(|a, b| a.onset_s.total_cmp(&b.onset_s));
+            }
+            None => parts.push(Part::drum(&name, notes)),
+        }
+    }
+}
+
+/// Text of a MIDI file: UTF-8 where it is, else Latin-1.
+fn text(bytes: &[u8]) -> String {
+    // Twice what is kept of a name, before memory is spent.
+    let bytes = bytes.get(..4 * MAX_NAME_BYTES).unwrap_or(bytes);
+    str::from_utf8(bytes).map_or_else(|_| bytes.iter().map(|byte| char::from(*byte)).collect(), str::to_owned)
+}
+
+/// A name that every file system takes; `None` where nothing is left of it.
+fn safe_name(name: &str) -> Option<String> {
+    let is_safe = |c: char| c.is_alphanumeric() || " -_.,+&#()[]'".contains(c);
+    let replaced: String = name.trim().chars().map(|c| if is_safe(c) { c } else { '_' }).collect();
+    let mut end = replaced.len().min(MAX_NAME_BYTES);
+    while !replaced.is_char_boundary(end) {
+        end -= 1;
+    }
+    // Leading dots hide a file, leading dashes make it an option, trailing dots and spaces get lost.
+    let kept = replaced[..end].trim_matches(|c: char| c == '.' || c == ' ' || c == '-');
+    let is_device = ["con", "prn", "aux", "nul"].contains(&kept.to_lowercase().as_str());
+    match kept {
+        _ if kept.chars().all(|c| c == '_' || c.is_whitespace()) => None,
+        _ if is_device => Some(format!("{kept}_")),
+        _ => Some(kept.to_owned()),
+    }
+}
+
+/// Gives parts of equal names, in any case, a number each: two violins are `violin-1` and `violin-2`.
+fn number_equal_names(parts: &mut [Part]) {
+    let key = |name: &str| name.to_lowercase();
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for part in &*parts {
+        *counts.entry(key(&part.name)).or_default() += 1;
+    }
+    let is_free = |counts: &BTreeMap<String, usize>, name: &str| !counts.contains_key(&key(name));
+    let mut next: BTreeMap<String, usize> = BTreeMap::new();
+    for part in parts {
+        let own = key(&part.name);
+        if counts.get(&own).is_none_or(|n| *n < 2) && !RESERVED.contains(&own.as_str()) {
+            continue;
+        }
+        let number = next.entry(own).or_insert(1);
+        let mut name = format!("{}-{number}", part.name);
+        while !is_free(&counts, &name) {
+            *number += 1;
+            name = format!("{}-{number}", part.name);
+        }
+        *number += 1;
+        counts.insert(key(&name), 1);
+        part.name = name;
+    }
+}
+
+// ---- out ---------------------------------------------------------------------------------------------------------
+
+/// Ticks per quarter note of the files written here.
+const TICKS_PER_QUARTER: u16 = 960;
+
+/// Ticks per second of the files written here, at [`DEFAULT_TEMPO_US`].
+const TICKS_PER_S: f64 = TICKS_PER_QUARTER as f64 * 1e6 / DEFAULT_TEMPO_US;
+
+pub(super) fn write(score: &Score) -> Vec<u8> {
+    let header = Header::new(Format::Parallel, Timing::Metrical(u15::new(TICKS_PER_QUARTER)));
+    let meta = |message| TrackEvent { delta: u28::new(0), kind: TrackEventKind::Meta(message) };
+    let conductor = vec![meta(MetaMessage::Tempo(u24::new(DEFAULT_TEMPO_US as u32))), meta(MetaMessage::EndOfTrack)];
+    let mut tracks = vec![conductor];
+    // Channels go round, as a track has its own; channel 10 is for drums.
+    let mut pitched = (0..16u8).filter(|channel| *channel != DRUM_CHANNEL).cycle();
+    for part in &score.parts {
+        let channel = if part.is_drum { DRUM_CHANNEL } else { pitched.next().unwrap_or(0) };
+        let message = |message| TrackEventKind::Midi { channel: u4::new(channel), message };
+        let mut track = vec![meta(MetaMessage::TrackName(part.name.as_bytes()))];
+        if let Some(program) = part.program {
+            let program = u7::new(program & 0x7f);
+            track.push(TrackEvent { delta: u28::new(0), kind: message(MidiMessage::ProgramChange { program }) });
+        }
+        // Tick, whether it starts a note, pitch, velocity: ends before starts at one tick.
+        let mut events: Vec<(u32, bool, u8, u8)> = Vec::with_capacity(2 * part.notes.len());
+        for note in &part.notes {
+            let start = ticks(note.onset_s);
+            events.push((start, true, note.pitch, note.velocity));
+            events.push((ticks(note.offset_s).max(start.saturating_add(1)), false, note.pitch, 0));
+        }
+        events.sort_by_key(|event| (event.0, event.1));
+        let mut last = 0;
+        for (tick, is_start, pitch, velocity) in events {
+            let key = u7::new(pitch & 0x7f);
+            let event = if is_start {
+                MidiMessage::NoteOn { key, vel: u7::new(velocity.clamp(1, 127)) }
+            } else {
+                MidiMessage::NoteOff { key, vel: u7::new(0) }
+            };
+            track.push(TrackEvent { delta: u28::new(tick - last), kind: message(event) });
+            last = tick;
+        }
+        track.push(meta(MetaMessage::EndOfTrack));
+        tracks.push(track);
+    }
+    let mut bytes = Vec::new();
+    midly::write(&header, &tracks, &mut bytes).expect("a vector takes any bytes, and names and tracks are bounded");
+    bytes
+}
+
+/// Seconds to ticks, within what a file can hold: 28 bits, 38 hours.
+fn ticks(time_s: f64) -> u32 {
+    (time_s * TICKS_PER_S).round().clamp(0.0, f64::from((1u32 << 28) - 2)) as u32
+}

@@ -1,0 +1,557 @@
+//! Drums, each by itself: convolutive NMF from templates of what a kick, a snare and a hi-hat sound like, or of recorded
+//! hits. Also tells when each was hit.
+
+use std::ops::ControlFlow;
+
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
+use rayon::prelude::*;
+
+use super::analysis::{self, Front, analyze};
+use super::model::{Block, Model};
+use super::{Progress, Separation, Step, check_mask_exponent, fitting};
+use crate::audio::Recording;
+use crate::audio::resample::resample;
+use crate::dictionary;
+use crate::nmf::{self, ConvolutiveConfig, Factor, Part, StopReason, convolve, fit_convolutive};
+use crate::score::{self, Note, Score, instrument};
+use crate::stft::{Stft, StftConfig, StftOptions};
+use crate::{Audio, Error, Result, mask};
+
+/// Window for hits: short enough to keep them apart, long enough for the pitch of a kick.
+const DRUMS_WINDOW_S: f64 = 0.046;
+
+/// Iterations in which the templates stay as they are given.
+const HELD_ITERATIONS: usize = 5;
+
+/// Iterations that learn a template from recorded hits.
+const HIT_ITERATIONS: usize = 20;
+
+/// Longest template, in seconds: a crash cymbal.
+const MAX_TEMPLATE_S: f64 = 5.0;
+
+/// A hit is a peak of at least this share of the drum's strongest: weaker ones are echoes of other drums.
+const HIT_THRESHOLD: f32 = 0.1;
+
+/// Two hits of a drum are at least so far apart, in seconds: faster than any roll.
+const HIT_DISTANCE_S: f64 = 0.05;
+
+/// A sound that goes on after its template is at most so many times as loud as the template's end.
+const ECHO_LEVEL: f32 = 1.5;
+
+/// Frames whose activations are found at once, where those of the fit do not cover the recording.
+const SPAN: usize = 512;
+
+/// Iterations that find them.
+const SPAN_ITERATIONS: usize = 30;
+
+/// How to take drums apart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DrumsConfig {
+    /// The drums, in the order of the stems. Default: kick, snare and hi-hat.
+    pub kit: Vec<Drum>,
+    /// Sizes of the transform. Default: the power of two nearest to 46 ms, and a hop of a quarter of it.
+    pub stft: StftOptions,
+    /// Length of each template in seconds, above 0 to 5: what a hit sounds like before it fades. Default 0.12.
+    pub template_s: f64,
+    /// Free templates for what no drum of the kit explains, which go to a part `residual`. Default 0: all of the sound
+    /// is shared out among the drums.
+    pub n_residual: usize,
+    /// Iterations. Default 80.
+    pub max_iter: usize,
+    /// Exponent of the masks, above 0; 2 is the Wiener filter's. Default 2.
+    pub mask_exponent: f32,
+    /// Frames that the templates are learned from at the most, at least 128; of a longer recording, runs of frames are
+    /// spread evenly over its length. Default 20 000: 3.9 minutes at 44.1 kHz, 82 MB.
+    pub max_frames: usize,
+    /// The free templates start from it.
+    pub seed: u64,
+}
+
+impl Default for DrumsConfig {
+    fn default() -> Self {
+        Self {
+            kit: Drum::standard(),
+            stft: StftOptions::default(),
+            template_s: 0.12,
+            n_residual: 0,
+            max_iter: 80,
+            mask_exponent: 2.0,
+            max_frames: analysis::MAX_FRAMES,
+            seed: 0,
+        }
+    }
+}
+
+/// One drum: a name, and what it sounds like.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drum {
+    /// The name of its stem.
+    pub name: String,
+    /// Its sounds, at least one; each gets a template of its own.
+    pub sounds: Vec<Sound>,
+}
+
+/// What a drum sounds like, before it is heard in the recording.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Sound {
+    /// A low tone that fades within an eighth of a second.
+    Kick,
+    /// A tone of 200 Hz and noise of all frequencies.
+    Snare,
+    /// Noise above 5 kHz.
+    HiHat,
+    /// A recording of one hit or of several hits of this drum alone, at any sample rate.
+    Recording {
+        /// The hits.
+        audio: Audio,
+        /// What the recording is called in messages: its file.
+        label: String,
+    },
+}
+
+impl Drum {
+    /// A kick, a snare and a hi-hat.
+    pub fn standard() -> Vec<Self> {
+        let drum = |name: &str, sound| Self { name: name.into(), sounds: vec![sound] };
+        vec![drum("kick", Sound::Kick), drum("snare", Sound::Snare), drum("hihat", Sound::HiHat)]
+    }
+}
+
+/// One hit of a drum.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hit {
+    /// The drum, as an index into the kit.
+    pub drum: usize,
+    /// Time of the attack, in seconds from the start.
+    pub onset_s: f64,
+    /// Level relative to the strongest hit of this drum, above 0 to 1.
+    pub level: f32,
+}
+
+/// The hits as a score, one drum part for each drum that was hit: what a MIDI file of them holds.
+///
+/// A drum has its key of General MIDI by its name, and one beyond General MIDI where the name is none of its drums.
+pub fn hits_to_score(kit: &[Drum], hits: &[Hit]) -> Score {
+    let mut free = BEYOND_GENERAL_MIDI;
+    let part = |(i, drum): (usize, &Drum)| {
+        let pitch = pitch(&drum.name).unwrap_or_else(|| free.next().unwrap_or(u8::MAX >> 1));
+        let note = |hit: &Hit| Note {
+            onset_s: hit.onset_s,
+            offset_s: hit.onset_s + NOTE_S,
+            pitch,
+            velocity: (127.0 * hit.level).round().clamp(1.0, 127.0) as u8,
+        };
+        let notes: Vec<_> = hits.iter().filter(|hit| hit.drum == i).map(note).collect();
+        (!notes.is_empty()).then(|| score::Part::drum(&drum.name, notes))
+    };
+    Score { parts: kit.iter().enumerate().filter_map(part).collect(), warnings: Vec::new() }
+}
+
+/// The key of General MIDI's channel 10 that a drum of this name has; of several, the usual one.
+fn pitch(name: &str) -> Option<u8> {
+    // The acoustic bass drum comes before the kick that every kit has.
+    let usual = [36, 38, 42, 49, 51];
+    usual.into_iter().chain(0..128).find(|pitch| instrument::drum(*pitch) == name)
+}
+
+/// Keys that General MIDI gives no drum.
+const BEYOND_GENERAL_MIDI: std::ops::Range<u8> = 82..128;
+
+/// Length of a hit as a note, in seconds: drums have none, files need one.
+const NOTE_S: f64 = 0.1;
+
+/// Takes drums apart, and lists the hits of each, in the order of time.
+///
+/// Every drum starts from a template, its spectrum in the frames after a hit. Convolutive NMF finds when it is played
+/// and adapts it to the recording. What no template explains is shared out among the drums, unless there are free
+/// templates for a part `residual`.
+///
+/// # Errors
+/// [`Error::Silent`] and [`Error::TooShort`] where there is nothing to separate, also in the recording of a hit;
+/// [`Error::Setting`] for a setting out of range, [`Error::Cancelled`] where `progress` answers `Break`.
+///
+/// # Cost
+/// 8 `n_frames` `n_bins` K T operations per iteration, for K templates of T frames. Memory: two matrices of `n_frames` (or
+/// `max_frames`) x `n_bins`, and the activations, K `n_frames`. A recording of more frames is read once more, to find
+/// the activations of all of them.
+///
+/// # References
+/// P. Smaragdis, "Non-negative matrix factor deconvolution; extraction of multiple sound sources from monophonic
+/// inputs", ICA 2004. C. Dittmar and M. Mueller, "Reverse engineering the Amen break: score-informed separation and
+/// restoration applied to drum recordings", IEEE/ACM Trans. ASLP 24(9), 2016.
+///
+/// # Examples
+/// ```
+/// use std::ops::ControlFlow;
+/// use partita::{Audio, separate::{DrumsConfig, drums}};
+/// let mixture = ndarray::Array2::from_shape_fn((1, 16_000), |(_, i)| {
+///     let t = (i % 8000) as f32 / 16_000.0;
+///     (-t / 0.05).exp() * (std::f32::consts::TAU * 60.0 * t).sin()
+/// });
+/// let (parts, hits) = drums(&Audio::new(mixture, 16_000)?, &DrumsConfig::default(), &mut |_| ControlFlow::Continue(()))?;
+/// assert_eq!(parts.names(), ["kick", "snare", "hihat"]);
+/// assert!(hits.iter().any(|hit| hit.drum == 0 && (hit.onset_s - 0.5).abs() < 0.03), "{hits:?}");
+/// # Ok::<(), partita::Error>(())
+/// ```
+pub fn drums(
+    recording: &dyn Recording,
+    config: &DrumsConfig,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(Separation, Vec<Hit>)> {
+    config.check()?;
+    let sample_rate = recording.sample_rate();
+    let stft = Stft::new(config.stft.resolve(sample_rate, DRUMS_WINDOW_S))?;
+    let n_lags = n_lags(config.template_s, stft.config(), sample_rate);
+    let templates = templates(config, &stft, sample_rate, n_lags)?;
+    let analysis = analyze(recording, &stft, config.max_frames, progress)?;
+    let n_templates = templates.len() + config.n_residual;
+    let mut columns: Vec<_> = templates
+        .iter()
+        .flat_map(|template| template.columns().into_iter().map(|x| Part::Seed(x.to_owned())))
+        .collect();
+    columns.resize(n_templates * n_lags, Part::Free);
+    let nmf = ConvolutiveConfig {
+        n_components: n_templates,
+        n_lags,
+        dictionary: Factor::PerComponent(columns),
+        activations: Factor::Seed(even(n_templates, analysis.magnitude.view())),
+        n_held: HELD_ITERATIONS,
+        run_length: (!analysis.is_complete()).then_some(analysis::RUN),
+        max_iter: config.max_iter,
+        tol: 0.0,
+        seed: config.seed,
+    };
+    let fit = fit_convolutive(analysis.magnitude.t(), &nmf, &mut fitting(progress))?;
+    if fit.stop_reason == StopReason::Cancelled {
+        return Err(Error::Cancelled);
+    }
+    let (n_samples, dictionary) = (analysis.n_samples, fit.dictionary);
+    let activations = if analysis.is_complete() {
+        fit.activations
+    } else {
+        drop(analysis);
+        activations(recording, &stft, &dictionary, n_lags, progress)?
+    };
+    let mut names: Vec<_> = config.kit.iter().map(|drum| drum.name.clone()).collect();
+    let mut partition: Vec<_> =
+        config.kit.iter().enumerate().flat_map(|(i, drum)| std::iter::repeat_n(i, drum.sounds.len())).collect();
+    if config.n_residual > 0 {
+        partition.resize(n_templates, names.len());
+        names.push("residual".into());
+    }
+    let model = Played { dictionary, activations, n_lags, partition, mask_exponent: config.mask_exponent };
+    let hits = model.hits(config.kit.len(), stft.config(), sample_rate);
+    Ok((Separation::new(stft, model, names, n_samples), hits))
+}
+
+impl DrumsConfig {
+    fn check(&self) -> Result<()> {
+        check_mask_exponent(self.mask_exponent)?;
+        let refuse = |name, got: String, expected: String, hint: Option<String>| {
+            Err(Error::Setting { name, got, expected, hint })
+        };
+        if !(self.template_s > 0.0 && self.template_s <= MAX_TEMPLATE_S) {
+            let expected = format!("above 0 to {MAX_TEMPLATE_S} s");
+            return refuse("template_s", self.template_s.to_string(), expected, Some("use `template_s 0.12`".into()));
+        }
+        if self.kit.is_empty() {
+            return refuse("kit", "empty".into(), "at least one drum".into(), Some("use `kit kick=kick.wav`".into()));
+        }
+        for (i, drum) in self.kit.iter().enumerate() {
+            dictionary::check_name(&drum.name)?;
+            if drum.sounds.is_empty() {
+                return refuse(
+                    "kit",
+                    format!("`{}` without a sound", drum.name),
+                    "at least one for each drum".into(),
+                    None,
+                );
+            }
+            if drum.name == "residual" && self.n_residual > 0 {
+                let hint = Some("give the drum another name".into());
+                return refuse("kit", "a drum called `residual`".into(), "other names beside a residual".into(), hint);
+            }
+            if self.kit[..i].iter().any(|other| other.name == drum.name) {
+                return refuse("kit", format!("`{}` twice", drum.name), "a name for each drum".into(), None);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Frames of a template.
+fn n_lags(template_s: f64, stft: &StftConfig, sample_rate: u32) -> usize {
+    (template_s * f64::from(sample_rate) / stft.hop_length as f64).round().max(1.0) as usize
+}
+
+/// Activations that play all templates all the time, each for its share of the sound.
+fn even(n_templates: usize, magnitude: ArrayView2<'_, f32>) -> Array2<f32> {
+    let sum = magnitude.iter().map(|&x| f64::from(x)).sum::<f64>();
+    let share = sum / (magnitude.nrows().max(1) * n_templates) as f64;
+    Array2::from_elem((n_templates, magnitude.nrows()), share as f32)
+}
+
+// ---- templates -------------------------------------------------------------------------------------------------------
+
+/// One template for each sound of the kit, `n_bins` x `n_lags`; the first frame of a sound sums to about one.
+fn templates(config: &DrumsConfig, stft: &Stft, sample_rate: u32, n_lags: usize) -> Result<Vec<Array2<f32>>> {
+    let sounds = config.kit.iter().flat_map(|drum| drum.sounds.iter().map(move |sound| (drum, sound)));
+    let analytic = |spectrum, fade_s| Ok(analytic(spectrum, fade_s, stft.config(), sample_rate, n_lags));
+    let template = |(drum, sound): (&Drum, &Sound)| match sound {
+        Sound::Kick => analytic(kick, KICK_FADE_S),
+        Sound::Snare => analytic(snare, SNARE_FADE_S),
+        Sound::HiHat => analytic(hihat, HIHAT_FADE_S),
+        Sound::Recording { audio, label } => learned(audio, stft, sample_rate, n_lags).map_err(|source| {
+            Error::Example { name: drum.name.clone(), label: label.clone(), source: Box::new(source) }
+        }),
+    };
+    sounds.map(template).collect()
+}
+
+/// Seconds in which a drum fades to 37 %.
+const KICK_FADE_S: f64 = 0.12;
+const SNARE_FADE_S: f64 = 0.10;
+const HIHAT_FADE_S: f64 = 0.06;
+
+/// Magnitude of a kick over frequency in Hz: a hump of an octave and a half about 70 Hz, and a click 50 dB below.
+fn kick(hz: f64) -> f64 {
+    hump(hz, 70.0, 0.8) + 0.003 / (1.0 + hz / 2000.0)
+}
+
+/// Magnitude of a snare: a hump of an octave about 200 Hz, and noise from 300 Hz to 3.5 kHz.
+fn snare(hz: f64) -> f64 {
+    0.5 * hump(hz, 200.0, 0.5) + 0.3 / ((1.0 + (300.0 / hz).powi(2)) * (1.0 + (hz / 3500.0).powi(2)))
+}
+
+/// Magnitude of a hi-hat: noise from 5 kHz on.
+fn hihat(hz: f64) -> f64 {
+    1.0 / (1.0 + (5000.0 / hz).powi(4))
+}
+
+/// A bell of so many octaves, from the center to 61 %.
+fn hump(hz: f64, center_hz: f64, octaves: f64) -> f64 {
+    (-0.5 * ((hz / center_hz).log2() / octaves).powi(2)).exp()
+}
+
+/// A spectrum that fades, in every bin alike.
+fn analytic(spectrum: fn(f64) -> f64, fade_s: f64, stft: &StftConfig, sample_rate: u32, n_lags: usize) -> Array2<f32> {
+    // The lowest bin has some frequency, too: spectra are given over its logarithm.
+    let bins: Array1<f64> = (0..stft.n_bins()).map(|bin| spectrum(stft.bin_hz(bin, sample_rate).max(10.0))).collect();
+    let sum = bins.sum();
+    Array2::from_shape_fn((stft.n_bins(), n_lags), |(bin, lag)| {
+        (bins[bin] / sum * (-stft.frame_s(lag, sample_rate) / fade_s).exp()) as f32
+    })
+}
+
+/// The template of recorded hits, by a fit of one template to them.
+fn learned(audio: &Audio, stft: &Stft, sample_rate: u32, n_lags: usize) -> Result<Array2<f32>> {
+    let audio = resample(audio, sample_rate)?;
+    if audio.peak() == 0.0 {
+        return Err(Error::Silent);
+    }
+    let magnitude = stft.magnitude(audio.samples());
+    let level = magnitude.sum_axis(Axis(1));
+    // A hit begins in the frame before the level rises most, where it comes into the window.
+    let rise: Vec<_> =
+        (0..level.len()).map(|i| level[i] - i.checked_sub(1).map_or(0.0, |before| level[before])).collect();
+    let mut activations = Array2::zeros((1, level.len()));
+    for at in peaks(&rise, n_lags, HIT_THRESHOLD) {
+        activations[[0, at.saturating_sub(1)]] = rise[at];
+    }
+    // Spectra after each hit, as loud as it was.
+    let mut seed = Array2::from_elem((magnitude.ncols(), n_lags), f32::MIN_POSITIVE);
+    for (at, _) in activations.row(0).iter().enumerate().filter(|(_, x)| **x > 0.0) {
+        for (mut column, frame) in seed.columns_mut().into_iter().zip(magnitude.outer_iter().skip(at)) {
+            column += &frame;
+        }
+    }
+    let config = ConvolutiveConfig {
+        n_components: 1,
+        n_lags,
+        dictionary: Factor::Seed(seed),
+        activations: Factor::Seed(activations),
+        max_iter: HIT_ITERATIONS,
+        ..ConvolutiveConfig::default()
+    };
+    let mut template = fit_convolutive(magnitude.t(), &config, &mut |_| ControlFlow::Continue(()))?.dictionary;
+    let loudest = template.sum_axis(Axis(0)).fold(0.0f32, |most, x| most.max(*x));
+    if loudest > 0.0 {
+        template /= loudest;
+    }
+    Ok(template)
+}
+
+// ---- activations -----------------------------------------------------------------------------------------------------
+
+/// The activations of all frames of a long recording, with the templates as they are, span by span.
+fn activations(
+    recording: &dyn Recording,
+    stft: &Stft,
+    dictionary: &Array2<f32>,
+    n_lags: usize,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Array2<f32>> {
+    let n_templates = dictionary.ncols() / n_lags;
+    let mut front = Front::new(stft, recording.n_channels());
+    let mut spans = Spans { stft, dictionary, n_lags, n_templates, before: 0, found: vec![Vec::new(); n_templates] };
+    let total = recording.n_samples_hint();
+    recording.read(&mut |block| {
+        front.push(block);
+        while front.n_frames() >= spans.before + SPAN + n_lags {
+            spans.find(&mut front, SPAN)?;
+        }
+        let done = front.n_samples as u64;
+        match progress(Progress { step: Step::Fitting, done, total, divergence: None }) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
+        }
+    })?;
+    front.finish();
+    let left = front.n_frames() - spans.before;
+    spans.find(&mut front, left)?;
+    let n_frames = spans.found.first().map_or(0, Vec::len);
+    let found = spans.found.concat();
+    Ok(Array2::from_shape_vec((n_templates, n_frames), found).expect("as many activations of each template"))
+}
+
+/// Activations in the making.
+struct Spans<'a> {
+    stft: &'a Stft,
+    dictionary: &'a Array2<f32>,
+    n_lags: usize,
+    n_templates: usize,
+    /// Frames at the front whose activations are known, and which are there for what still sounds of them.
+    before: usize,
+    found: Vec<Vec<f32>>,
+}
+
+impl Spans<'_> {
+    /// Finds the activations of the next frames, as many as given, and lets go of frames that are no longer needed.
+    fn find(&mut self, front: &mut Front<'_>, n_frames: usize) -> Result<()> {
+        let n_seen = (self.before + n_frames + self.n_lags).min(front.n_frames());
+        let magnitude = front.magnitude();
+        let magnitude = magnitude.slice(s![..n_seen, ..]);
+        let config = ConvolutiveConfig {
+            n_components: self.n_templates,
+            n_lags: self.n_lags,
+            dictionary: Factor::Fixed(self.dictionary.clone()),
+            activations: Factor::Seed(even(self.n_templates, magnitude)),
+            max_iter: SPAN_ITERATIONS,
+            ..ConvolutiveConfig::default()
+        };
+        let fit = fit_convolutive(magnitude.t(), &config, &mut |_: nmf::Progress| ControlFlow::Continue(()))?;
+        for (found, row) in self.found.iter_mut().zip(fit.activations.outer_iter()) {
+            found.extend(row.iter().skip(self.before).take(n_frames));
+        }
+        // Twice the length of a template: the first frames of what stays see hits that are gone.
+        let done = self.before + n_frames;
+        self.before = done.min(2 * self.n_lags);
+        let n_gone = (done - self.before) * self.stft.config().n_bins();
+        front.spectra.iter_mut().for_each(|spectrum| drop(spectrum.drain(..n_gone)));
+        Ok(())
+    }
+}
+
+/// Templates, and when each is played.
+#[derive(Debug)]
+struct Played {
+    /// `n_bins` x (templates x `n_lags`).
+    dictionary: Array2<f32>,
+    /// Templates x all frames.
+    activations: Array2<f32>,
+    n_lags: usize,
+    /// The part of each template.
+    partition: Vec<usize>,
+    mask_exponent: f32,
+}
+
+impl Played {
+    fn template(&self, k: usize) -> ArrayView2<'_, f32> {
+        self.dictionary.slice(s![.., k * self.n_lags..(k + 1) * self.n_lags])
+    }
+
+    /// The hits of the first `n_drums` parts.
+    fn hits(&self, n_drums: usize, stft: &StftConfig, sample_rate: u32) -> Vec<Hit> {
+        let distance = (HIT_DISTANCE_S * f64::from(sample_rate) / stft.hop_length as f64).round().max(1.0) as usize;
+        let mut hits = Vec::new();
+        for drum in 0..n_drums {
+            // The level of each hit in the frame where its attack is: templates need not begin with it.
+            let mut level = vec![0.0f32; self.activations.ncols()];
+            // How loud a template still is at its end, relative to its loudest frame.
+            let mut end_level = 0.0f32;
+            for k in (0..self.partition.len()).filter(|k| self.partition[*k] == drum) {
+                let loudness = self.template(k).sum_axis(Axis(0));
+                let rise = |lag: usize| loudness[lag] - if lag > 0 { loudness[lag - 1] } else { 0.0 };
+                let attack = (0..self.n_lags).fold(0, |best, lag| if rise(lag) > rise(best) { lag } else { best });
+                let most = loudness.iter().fold(0.0f32, |most, x| most.max(*x));
+                if most > 0.0 {
+                    end_level = end_level.max(loudness[self.n_lags - 1] / most);
+                }
+                let late = level.iter_mut().skip(attack);
+                late.zip(self.activations.row(k)).for_each(|(level, x)| *level += most * x);
+            }
+            let strongest = level.iter().fold(0.0f32, |most, x| most.max(*x));
+            let found = without_echoes(peaks(&level, distance, HIT_THRESHOLD), &level, self.n_lags, end_level);
+            hits.extend(found.into_iter().map(|at| {
+                // The level of a hit between two frames is shared out among them.
+                let around = level[at.saturating_sub(1)..(at + 2).min(level.len())].iter();
+                let weight: f32 = around.clone().sum();
+                let first = at.saturating_sub(1);
+                let center = around.zip(first..).map(|(x, i)| x * i as f32).sum::<f32>() / weight;
+                let onset_s = f64::from(center) * stft.frame_s(1, sample_rate);
+                Hit { drum, onset_s, level: level[at] / strongest }
+            }));
+        }
+        hits.sort_by(|a, b| a.onset_s.total_cmp(&b.onset_s));
+        hits
+    }
+}
+
+impl Model for Played {
+    fn n_parts(&self) -> usize {
+        self.partition.iter().max().map_or(0, |last| last + 1)
+    }
+
+    fn masks(&self, block: &Block<'_>) -> Vec<Array2<f32>> {
+        let start = block.frames.start.saturating_sub(self.n_lags - 1);
+        let part = |part: usize| {
+            let members = (0..self.partition.len()).filter(|k| self.partition[*k] == part);
+            members.fold(Array2::zeros(block.core().raw_dim()), |sum, k| {
+                let activations = self.activations.slice(s![k, start..block.frames.end]).to_vec();
+                sum + convolve(self.template(k), &activations, block.frames.start - start)
+            })
+        };
+        let mut masks: Vec<_> = (0..self.n_parts()).into_par_iter().map(part).collect();
+        mask::wiener(&mut masks, self.mask_exponent);
+        masks
+    }
+}
+
+/// Leaves out what only goes on with a hit: a sound longer than its template is played again where the template ends,
+/// about as loud as it is there.
+fn without_echoes(peaks: Vec<usize>, level: &[f32], n_lags: usize, end_level: f32) -> Vec<usize> {
+    let mut before: Option<usize> = None;
+    let is_hit = |at: &usize| {
+        let is_echo = before.is_some_and(|before| {
+            (n_lags.saturating_sub(2)..=n_lags + 2).contains(&(at - before))
+                && level[*at] <= ECHO_LEVEL * end_level * level[before]
+        });
+        before = Some(*at);
+        !is_echo
+    };
+    peaks.into_iter().filter(is_hit).collect()
+}
+
+/// Indices of values that none within `distance` exceeds, and that are at least this share of the largest of all.
+fn peaks(values: &[f32], distance: usize, threshold: f32) -> Vec<usize> {
+    let largest = values.iter().fold(0.0f32, |most, x| most.max(*x));
+    let mut found: Vec<usize> = Vec::new();
+    for (i, &x) in values.iter().enumerate() {
+        let around = &values[i.saturating_sub(distance)..(i + distance + 1).min(values.len())];
+        let is_first = found.last().is_none_or(|last| i - last > distance);
+        if x > 0.0 && x >= threshold * largest && is_first && around.iter().all(|y| *y <= x) {
+            found.push(i);
+        }
+    }
+    found
+}

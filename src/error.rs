@@ -132,6 +132,12 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// A file is not the one that it was when it was read before.
+    #[error("`{}` changed while it was worked on", path.display())]
+    RecordingChanged {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file has no bytes.
     #[error("`{}` is empty", path.display())]
     EmptyAudioFile {
@@ -273,13 +279,17 @@ pub enum Error {
         names: Vec<String>,
     },
     /// A recording is not the one that was taken apart.
-    #[error("the recording has {got} samples, expected about {expected}, as the one that was separated")]
+    #[error("the recording has {got} samples, expected {expected}, as the one that was separated")]
     Length {
         /// Samples per channel that were given.
         got: usize,
-        /// Samples per channel of the recording that was separated, to within one hop.
+        /// Samples per channel of the recording that was separated.
         expected: usize,
     },
+
+    /// Components are asked for where no factorization found any.
+    #[error("there are no components: this separation is not a factorization")]
+    NoComponents,
 
     // ---- work ----------------------------------------------------------------------------------------------------
     /// A progress callback asked to stop.
@@ -348,6 +358,8 @@ impl Error {
             // Pictures.
             Self::PictureFormat { path } => Some(format!("use `{}`", path.with_extension("png").display())),
             Self::SparseStructure { .. } | Self::MatrixMarket { .. } => None,
+            Self::NoComponents => Some("leave `components_out` out".into()),
+            Self::RecordingChanged { .. } => Some("start again when nothing writes to it".into()),
             Self::MatrixShape { .. } | Self::Length { .. } | Self::SampleCount { .. } | Self::Cancelled => None,
         }
     }

@@ -198,6 +198,9 @@ pub(super) struct Method {
     /// What the factorization makes small: kl, is, euclidean, or a number for any beta
     #[arg(long, value_name = "D", default_value = "kl")]
     pub(super) divergence: Divergence,
+    /// Learn from this many frames at the most, spread evenly over a longer recording; bounds the memory
+    #[arg(long, value_name = "N", default_value_t = partita::SeparateConfig::default().max_frames)]
+    pub(super) max_frames: usize,
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 
 mod analysis;
 mod blind;
+pub mod denoise;
 mod model;
 mod render;
 

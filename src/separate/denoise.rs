@@ -10,9 +10,9 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 #[doc(hidden)]
 pub use self::speech::learn_envelopes;
 use self::speech::{NoiseTemplates, SpeechModel};
-use super::analysis::{Analysis, MAX_FRAMES, RUN, analyze};
+use super::analysis::{Analysis, MAX_FRAMES, analyze};
 use super::model::{Block, Model};
-use super::{Progress, Separation, Step, check_mask_exponent, fitting};
+use super::{Progress, Separation, check_mask_exponent, fitting};
 use crate::audio::Recording;
 use crate::nmf::{NmfConfig, StopReason, fit_with};
 use crate::stft::{Stft, StftOptions};

@@ -292,7 +292,9 @@ pub enum Error {
     NoComponents,
 
     /// A noise cannot be learned from a time that the recording does not have.
-    #[error("the noise range is {start_s} to {end_s} s, expected a part of 0 to {duration_s:.1} s (the length of the recording)")]
+    #[error(
+        "the noise range is {start_s} to {end_s} s, expected a part of 0 to {duration_s:.1} s (the length of the recording)"
+    )]
     NoiseRange {
         /// Where it begins, in seconds.
         start_s: f64,
@@ -328,6 +330,18 @@ pub enum Error {
         got: u32,
         /// That of the recording.
         expected: u32,
+    },
+
+    // ---- batches ------------------------------------------------------------------------------------------------
+    /// A manifest holds something else.
+    #[error("cannot go on with the manifest `{}`: line {line} is {reason}", path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: usize,
+        /// What stands there.
+        reason: String,
     },
 
     // ---- work ----------------------------------------------------------------------------------------------------
@@ -397,20 +411,22 @@ impl Error {
             // Pictures.
             Self::PictureFormat { path } => Some(format!("use `{}`", path.with_extension("png").display())),
             // Noise.
-            Self::NoiseRange { .. } => Some("give a range in which only the noise is heard, such as `noise_range 0-0.5`".into()),
-            Self::SilentNoise { .. } => {
-                Some("give a recording of the noise alone with `--noise FILE`, or its place with `--noise-range A-B`".into())
+            Self::NoiseRange { .. } => {
+                Some("give a range in which only the noise is heard, such as `noise_range 0-0.5`".into())
             }
+            Self::SilentNoise { .. } => Some(
+                "give a recording of the noise alone with `--noise FILE`, or its place with `--noise-range A-B`".into(),
+            ),
             Self::ShortNoise { sample_rate, win_length, .. } => Some(format!(
                 "give more of it: {:.1} s or longer serve best, {:.0} ms are the least",
                 1.0,
                 1e3 * *win_length as f64 / f64::from(*sample_rate)
             )),
-            Self::NoiseRate { noise, expected, .. } => Some(format!(
-                "convert it with {}",
-                ffmpeg_command(Path::new(noise), &format!(" -ar {expected}"))
-            )),
+            Self::NoiseRate { noise, expected, .. } => {
+                Some(format!("convert it with {}", ffmpeg_command(Path::new(noise), &format!(" -ar {expected}"))))
+            }
             Self::SparseStructure { .. } | Self::MatrixMarket { .. } => None,
+            Self::Manifest { .. } => Some("give another `manifest`, or move this file away".into()),
             Self::NoComponents => Some("leave `components_out` out".into()),
             Self::RecordingChanged { .. } => Some("start again when nothing writes to it".into()),
             Self::MatrixShape { .. } | Self::Length { .. } | Self::SampleCount { .. } | Self::Cancelled => None,

@@ -107,7 +107,7 @@ def main():
     g = fit(v, sources(), bumps())
     print("//! Envelopes of speech, made by `tools/make_speech_envelopes.py`: do not edit.")
     print("//! Learned from the voices kal16, awb, rms and slt of Flite 2.2 (Carnegie Mellon University, free for any use as")
-    print("//! long as its notice is kept: docs/licenses) reading texts in the public domain.")
+    print("//! long as its notice is kept: LICENSE) reading texts in the public domain.")
     print()
     print("/// Filters of speech, one per row, as heights of triangles on the mel scale from 0 to 8 kHz.")
     print("#[rustfmt::skip]")

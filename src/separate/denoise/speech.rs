@@ -4,16 +4,17 @@
 //! A frame of speech is modeled as the product of a *source*, some of [`Sources`] (combs of harmonics over all pitches,
 //! and one flat template for what has none), and a *filter*, some of the shipped [`ENVELOPES`]. Because pitch and mouth
 //! are apart, thirty envelopes learned from four voices serve every other; a dictionary of whole spectra has to hold each
-//! vowel at each pitch of each speaker, and explains noise as readily as speech.
+//! vowel at each pitch of each speaker, and explains noise as readily as speech (2.7 dB less on the development items).
+//!
+//! J.-L. Durrieu, G. Richard, B. David and C. Fevotte, "Source/filter model for unsupervised main melody extraction from
+//! polyphonic audio signals", IEEE Trans. ASLP 18(3), 2010, has the product of source and filter.
 
 mod envelopes;
-mod learn;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 use rayon::prelude::*;
 
-pub(super) use self::envelopes::ENVELOPES;
-pub use self::learn::learn_envelopes;
+use self::envelopes::ENVELOPES;
 use crate::stft::StftConfig;
 
 /// What the shipped envelopes know, in Hz: the recordings that they come from end at 8 kHz, and no voice reaches below
@@ -21,7 +22,7 @@ use crate::stft::StftConfig;
 const BAND_HZ: (f64, f64) = (80.0, 8000.0);
 
 /// Pitches of the combs, in Hz: from a low man's voice to a high child's.
-const PITCH_HZ: (f64, f64) = (80.0, 420.0);
+const PITCH_HZ: (f64, f64) = (85.0, 420.0);
 
 /// Pitches per octave: a third of a semitone apart, within which a harmonic stays inside its lobe.
 const PITCHES_PER_OCTAVE: f64 = 36.0;
@@ -99,7 +100,8 @@ impl SpeechModel {
         let bumps = bumps(config, sample_rate, n_bins, ENVELOPES[0].len());
         let mut envelopes = coefficients.dot(&bumps);
         normalize(&mut envelopes);
-        Self { n_bins, sources: sources(config, sample_rate, n_bins), envelopes, noise: NoiseTemplates { templates, levels } }
+        let sources = sources(config, sample_rate, n_bins);
+        Self { n_bins, sources, envelopes, noise: NoiseTemplates { templates, levels } }
     }
 
     /// Bins from 0 on that the model knows.
@@ -212,7 +214,7 @@ fn sources(config: &StftConfig, sample_rate: u32, n_bins: usize) -> Array2<f32> 
     let mut sources = Array2::zeros((n_pitches + 1, n_bins));
     for bin_idx in 0..n_bins {
         let hz = config.bin_hz(bin_idx, sample_rate);
-        if hz < BAND_HZ.0 - 0.5 * lobe_hz {
+        if hz < BAND_HZ.0 {
             // Nobody speaks there: left to the noise.
             continue;
         }
@@ -251,5 +253,71 @@ fn normalize(rows: &mut Array2<f32>) {
     for mut row in rows.outer_iter_mut() {
         let sum = row.sum();
         row /= sum.max(TINY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(sample_rate: u32) -> SpeechModel {
+        let config = StftConfig::nearest(sample_rate, 0.064);
+        let n_bins = config.n_bins();
+        let templates = Array2::from_elem((1, n_bins), 1.0 / n_bins as f32);
+        SpeechModel::new(&config, sample_rate, &NoiseTemplates { templates, levels: Array1::ones(1) })
+    }
+
+    #[test]
+    fn the_envelopes_fit_every_sample_rate() {
+        for (sample_rate, expected_hz) in [(8000, 4000.0), (16_000, 8000.0), (44_100, 8000.0), (96_000, 8000.0)] {
+            let model = model(sample_rate);
+            let config = StftConfig::nearest(sample_rate, 0.064);
+            let last_hz = config.bin_hz(model.n_bins - 1, sample_rate);
+            assert!((last_hz - expected_hz).abs() < 25.0, "{sample_rate} Hz: known up to {last_hz} Hz");
+            for (i, envelope) in model.envelopes.outer_iter().enumerate() {
+                assert!(
+                    (envelope.sum() - 1.0).abs() < 1e-4,
+                    "envelope {i} at {sample_rate} Hz sums to {}",
+                    envelope.sum()
+                );
+            }
+            assert!(model.sources.outer_iter().all(|source| source.sum() > 1.0), "no source is empty");
+        }
+    }
+
+    #[test]
+    fn a_frame_is_explained_alike_whatever_stands_beside_it() {
+        let model = model(16_000);
+        let mut state = 5u32;
+        let v = Array2::from_shape_fn((40, model.n_bins), |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / 16_777_216.0
+        });
+        let (whole, part) = (model.explain(v.view()), model.explain(v.slice(s![13..20, ..])));
+        let gap =
+            (&whole.speech.slice(s![13..20, ..]) - &part.speech).iter().fold(0.0f32, |worst, x| worst.max(x.abs()));
+        // Sums of some hundred terms of about 1, in another order, twenty times over.
+        assert!(gap < 1e-3, "{gap}");
+    }
+
+    #[test]
+    fn a_comb_of_harmonics_is_speech_and_a_flat_spectrum_is_noise() {
+        let model = model(16_000);
+        let mut v = Array2::from_elem((2, model.n_bins), 1.0f32);
+        let comb = model.sources.row(20).to_owned() * &model.envelopes.row(0);
+        v.row_mut(1).assign(&(&comb * (500.0 / comb.sum())));
+        let Explained { speech, noise } = model.explain(v.view());
+        let share = |row: usize| speech.row(row).sum() / (speech.row(row).sum() + noise.row(row).sum());
+        assert!(share(0) < 0.5, "{} of the flat frame is taken for speech", share(0));
+        assert!(share(1) > 0.9, "{} of the comb is taken for speech", share(1));
+    }
+
+    #[test]
+    fn silence_and_extremes_stay_finite() {
+        let model = model(16_000);
+        for level in [0.0, 1e-30, 1e-6, 1e6] {
+            let Explained { speech, noise } = model.explain(Array2::from_elem((3, model.n_bins), level).view());
+            assert!(speech.iter().chain(&noise).all(|x| x.is_finite() && *x >= 0.0), "level {level}");
+        }
     }
 }

@@ -1,0 +1,206 @@
+//! Many recordings at once: bad files, interruptions and shares never change what comes of the others.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::{Dir, stderr, tune};
+use serde_json::Value;
+
+/// The options that all runs here share: quick, and two at once.
+const QUICK: &[&str] = &["-n", "2", "-k", "3", "--max-iter", "10", "-j", "2", "-q"];
+
+/// A tree of short recordings, every fifth of them broken in a way of its own. Returns how many are good and bad.
+fn tree(dir: &Dir, n_files: usize) -> (usize, usize) {
+    let mut n_bad = 0;
+    for i in 0..n_files {
+        let name = format!("in/a{}/t{i:02}.wav", i % 3);
+        dir.wav(&name, 8000, &[&|n| tune(n + 100 * i)], 3000);
+        if i % 5 != 4 {
+            continue;
+        }
+        let path = dir.path(&name);
+        match n_bad % 5 {
+            0 => fs::write(&path, "").expect("empty"),
+            1 => fs::write(&path, "no sound").expect("text"),
+            2 => {
+                let whole = fs::read(&path).expect("bytes");
+                fs::write(&path, &whole[..whole.len() / 2]).expect("cut");
+            }
+            3 => drop(dir.wav(&name, 8000, &[&|_| 0.0], 3000)),
+            _ => drop(dir.wav(&name, 8000, &[&|n| if n == 7 { f32::NAN } else { 0.1 }], 3000)),
+        }
+        n_bad += 1;
+    }
+    (n_files - n_bad, n_bad)
+}
+
+fn arguments<'a>(out: &'a str, rest: &[&'a str]) -> Vec<&'a str> {
+    [&["separate", "in", "-o", out][..], QUICK, rest].concat()
+}
+
+/// The content of every file below a folder.
+fn contents(dir: &Dir, folder: &str) -> BTreeMap<String, Vec<u8>> {
+    let below = dir.files().into_iter().filter_map(|name| {
+        let rest = name.strip_prefix(folder)?.strip_prefix('/')?.to_owned();
+        Some((rest, fs::read(dir.path(&name)).expect("bytes")))
+    });
+    below.collect()
+}
+
+fn lines(dir: &Dir, manifest: &str) -> Vec<Value> {
+    let text = fs::read_to_string(dir.path(manifest)).expect("manifest");
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+fn spawn(dir: &Dir, args: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_partita"))
+        .args(args)
+        .current_dir(dir.path(""))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("partita starts")
+}
+
+#[test]
+fn bad_files_are_reported_and_the_others_are_done() {
+    let dir = Dir::new();
+    let (n_good, n_bad) = tree(&dir, 25);
+    let output = dir.partita(&arguments("out", &["--manifest", "run.jsonl"]));
+    let message = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(message.contains(&format!("{n_good} of {} separated", n_good + n_bad)), "{message}");
+    assert_eq!(contents(&dir, "out").len(), 2 * n_good, "two stems of each");
+    let lines = lines(&dir, "run.jsonl");
+    assert_eq!(lines.len(), n_good + n_bad);
+    for line in &lines {
+        let (failed, n_outputs) = (!line["error"].is_null(), line["outputs"].as_array().expect("list").len());
+        assert_eq!(n_outputs, if failed { 0 } else { 2 }, "{line}");
+        assert_eq!(line["sha256"].as_str().map(str::len), Some(64), "{line}");
+    }
+    assert_eq!(lines.iter().filter(|line| !line["error"].is_null()).count(), n_bad);
+}
+
+#[test]
+fn a_run_that_is_killed_and_resumed_ends_as_an_undisturbed_one() {
+    let dir = Dir::new();
+    tree(&dir, 20);
+    dir.partita(&arguments("out", &["--manifest", "run.jsonl"]));
+    let (expected, expected_lines) = (contents(&dir, "out"), lines(&dir, "run.jsonl"));
+    fs::remove_dir_all(dir.path("out")).expect("removed");
+    fs::remove_file(dir.path("run.jsonl")).expect("removed");
+    let args = arguments("out", &["--manifest", "run.jsonl", "--resume"]);
+    let mut was_interrupted = false;
+    for pause_ms in [20, 50, 90, 140, 35] {
+        let mut child = spawn(&dir, &args);
+        std::thread::sleep(Duration::from_millis(pause_ms));
+        child.kill().expect("killed");
+        was_interrupted |= child.wait().expect("ended").code().is_none();
+        for (name, bytes) in contents(&dir, "out") {
+            // What has its final name is whole, whenever the end came.
+            if !name.ends_with(".tmp") {
+                assert_eq!(Some(&bytes), expected.get(&name), "{name} after {pause_ms} ms");
+            }
+        }
+    }
+    assert!(was_interrupted, "no run was killed before its end");
+    dir.partita(&args);
+    let mut found = contents(&dir, "out");
+    found.retain(|name, _| !name.ends_with(".tmp"));
+    assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+    assert!(found == expected, "the stems are the same");
+    assert_eq!(lines(&dir, "run.jsonl"), expected_lines);
+}
+
+#[test]
+fn resuming_does_again_what_changed_and_nothing_else() {
+    let dir = Dir::new();
+    for name in ["in/one.wav", "in/two.wav", "in/three.wav"] {
+        dir.tune(name);
+    }
+    let args = arguments("out", &["--manifest", "run.jsonl", "--resume"]);
+    dir.succeeds(&args);
+    let made = |name: &str| fs::metadata(dir.path(name)).and_then(|metadata| metadata.modified()).expect("time");
+    let stems = ["out/one/source-1.wav", "out/two/source-1.wav", "out/three/source-1.wav"];
+    let before = stems.map(made);
+    std::thread::sleep(Duration::from_millis(20));
+    dir.wav("in/two.wav", 8000, &[&|i| tune(3 * i)], 8000);
+    fs::remove_file(dir.path("out/three/source-1.wav")).expect("removed");
+    dir.succeeds(&args);
+    let after = stems.map(made);
+    assert_eq!(after[0], before[0], "nothing changed");
+    assert!(after[1] > before[1], "the recording changed");
+    assert!(after[2] > before[2], "a stem was gone");
+    let other = [&args[..], &["--seed", "3"]].concat();
+    dir.succeeds(&other);
+    assert!(made(stems[0]) > after[0], "an option changed");
+}
+
+#[test]
+fn shards_together_are_the_whole() {
+    let dir = Dir::new();
+    tree(&dir, 20);
+    dir.partita(&arguments("whole", &[]));
+    for shard in ["1/3", "2/3", "3/3"] {
+        let before = contents(&dir, "parts").len();
+        dir.partita(&arguments("parts", &["--shard", shard]));
+        assert!(contents(&dir, "parts").len() > before, "{shard} has no share");
+    }
+    assert!(contents(&dir, "whole") == contents(&dir, "parts"));
+}
+
+#[test]
+fn inputs_come_from_lists_and_patterns() {
+    let dir = Dir::new();
+    dir.tune("in/a/song.wav");
+    dir.tune("in/b/song.wav");
+    fs::write(dir.path("list"), "in/a/song.wav\nin/b/song.wav\n").expect("list");
+    dir.succeeds(&[&["separate", "--files-from", "list", "-o", "one"], QUICK].concat());
+    assert_eq!(contents(&dir, "one").len(), 4, "{:?}", dir.files());
+    dir.succeeds(&[&["separate", "in/**/*.wav", "-o", "two"], QUICK].concat());
+    assert!(dir.path("two/a/song/source-1.wav").exists(), "{:?}", dir.files());
+    let output =
+        dir.partita_with(&[&["separate", "--files-from", "-", "-o", "three"], QUICK].concat(), b"in/a/song.wav\0");
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(contents(&dir, "three").len(), 2, "{:?}", dir.files());
+}
+
+#[test]
+fn another_file_is_not_taken_for_a_manifest() {
+    let dir = Dir::new();
+    dir.tune("in/one.wav");
+    fs::write(dir.path("notes"), "buy milk").expect("file");
+    let message = dir.fails(&arguments("out", &["--manifest", "notes"]), 1);
+    assert!(message.contains("cannot go on with the manifest `notes`"), "{message}");
+    assert_eq!(fs::read_to_string(dir.path("notes")).expect("text"), "buy milk");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_a_batch_within_a_second_and_keeps_what_is_finished() {
+    let dir = Dir::new();
+    for i in 0..6 {
+        dir.wav(&format!("in/{i}.wav"), 44_100, &[&tune, &tune], 441_000);
+    }
+    let args = ["separate", "in", "-n", "2", "-o", "out", "-j", "2", "-q", "--tol", "0", "--max-iter", "1000"];
+    for pause_ms in [100, 700, 1500] {
+        let mut child = spawn(&dir, &[&args[..], &["--force"]].concat());
+        std::thread::sleep(Duration::from_millis(pause_ms));
+        let pid = child.id().to_string();
+        Command::new("kill").args(["-INT", &pid]).status().expect("kill");
+        let asked = Instant::now();
+        let status = child.wait().expect("ended");
+        // Signals are sent before the handler stands in the first moments of the program.
+        if status.code().is_some() {
+            assert_eq!(status.code(), Some(130), "after {pause_ms} ms");
+        }
+        assert!(asked.elapsed() < Duration::from_secs(10), "{:?} after {pause_ms} ms", asked.elapsed());
+        let unfinished: Vec<_> = dir.files().into_iter().filter(|name| name.ends_with(".tmp")).collect();
+        assert!(unfinished.is_empty(), "{unfinished:?} after {pause_ms} ms");
+    }
+}

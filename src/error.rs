@@ -336,6 +336,47 @@ pub enum Error {
     #[error("there are no components: this separation is not a factorization")]
     NoComponents,
 
+    /// A noise cannot be learned from a time that the recording does not have.
+    #[error(
+        "the noise range is {start_s} to {end_s} s, expected a part of 0 to {duration_s:.1} s (the length of the recording)"
+    )]
+    NoiseRange {
+        /// Where it begins, in seconds.
+        start_s: f64,
+        /// Where it ends.
+        end_s: f64,
+        /// Length of the recording.
+        duration_s: f64,
+    },
+    /// There is nothing to hear where the noise should be.
+    #[error("the noise `{noise}` is silent")]
+    SilentNoise {
+        /// A file, a range, or what was found.
+        noise: String,
+    },
+    /// A noise is shorter than one window.
+    #[error("the noise `{noise}` has {n_samples} samples per channel, expected at least {win_length} (one window)")]
+    ShortNoise {
+        /// A file or a range.
+        noise: String,
+        /// Samples per channel.
+        n_samples: usize,
+        /// Length of the window.
+        win_length: usize,
+        /// Samples per second.
+        sample_rate: u32,
+    },
+    /// A noise was recorded at another sample rate.
+    #[error("the noise `{noise}` has {got} Hz, expected {expected} Hz, as the recording")]
+    NoiseRate {
+        /// A file.
+        noise: String,
+        /// Its sample rate.
+        got: u32,
+        /// That of the recording.
+        expected: u32,
+    },
+
     // ---- batches ------------------------------------------------------------------------------------------------
     /// A manifest holds something else.
     #[error("cannot go on with the manifest `{}`: line {line} is {reason}", path.display())]
@@ -509,6 +550,21 @@ impl Error {
                 _ => "compare recordings of the same stretch of time, neither trimmed nor padded".into(),
             }),
             Self::EstimateCount { .. } => Some("give one estimate for each reference, in the same order".into()),
+            // Noise.
+            Self::NoiseRange { .. } => {
+                Some("give a range in which only the noise is heard, such as `noise_range 0-0.5`".into())
+            }
+            Self::SilentNoise { .. } => Some(
+                "give a recording of the noise alone with `--noise FILE`, or its place with `--noise-range A-B`".into(),
+            ),
+            Self::ShortNoise { sample_rate, win_length, .. } => Some(format!(
+                "give more of it: {:.1} s or longer serve best, {:.0} ms are the least",
+                1.0,
+                1e3 * *win_length as f64 / f64::from(*sample_rate)
+            )),
+            Self::NoiseRate { noise, expected, .. } => {
+                Some(format!("convert it with {}", ffmpeg_command(Path::new(noise), &format!(" -ar {expected}"))))
+            }
             Self::SparseStructure { .. } | Self::MatrixMarket { .. } => None,
             Self::Manifest { .. } => Some("give another `manifest`, or move this file away".into()),
             Self::NoComponents => Some("leave `components_out` out".into()),

@@ -15,6 +15,7 @@ use partita::matrix_file::Missing;
 use partita::nmf::{Divergence, Init, NmfConfig, Solver};
 use partita::plot::ColorMap;
 use partita::separate::{DrumsConfig, HpssConfig};
+use partita::separate::denoise::{Content, DenoiseConfig};
 use partita::window::Window;
 
 const STYLES: Styles = Styles::styled()
@@ -41,6 +42,8 @@ pub(super) enum Command {
     Drums(Box<Drums>),
     /// Tells harmonic from percussive sound
     Hpss(Box<Hpss>),
+    /// Takes a noise out of recordings, of speech or of anything else
+    Denoise(Box<Denoise>),
     /// Draws the spectrogram of a recording
     Spectrogram(Box<Spectrogram>),
     /// Factorizes a matrix from a file: V ~ W H
@@ -129,6 +132,44 @@ pub(super) struct Separate {
     pub(super) excerpt: Excerpt,
     #[command(flatten)]
     pub(super) method: Method,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Denoise {
+    /// Recordings, folders of recordings (walked recursively), or `-` for standard input
+    #[arg(required = true, value_name = "INPUT", value_hint = ValueHint::AnyPath)]
+    pub(super) inputs: Vec<PathBuf>,
+
+    /// The noise alone, as loud as it is in the recordings [default: the quietest parts of each]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "noise_range")]
+    pub(super) noise: Option<PathBuf>,
+    /// Where in each recording the noise is alone, from A to B, in seconds or as [h:]m:s
+    #[arg(long, value_name = "A-B", value_parser = parse_time_range)]
+    pub(super) noise_range: Option<(Duration, Duration)>,
+    /// What there is beside the noise; auto: speech where a model of speech explains the recording
+    #[arg(long, default_value = Content::default().name(), value_parser = named(Content::ALL, Content::name))]
+    pub(super) content: Content,
+    /// How much of the noise goes: 0 nothing, 1 all that is found, above 1 more, at the cost of the rest
+    #[arg(long, value_name = "S", default_value_t = DenoiseConfig::default().strength)]
+    pub(super) strength: f32,
+
+    #[command(flatten)]
+    pub(super) output: Output,
+    #[command(flatten)]
+    pub(super) excerpt: Excerpt,
+
+    /// Length of the transform in samples [default: the power of two nearest to 64 ms]
+    #[arg(long, value_name = "N", help_heading = "Method")]
+    pub(super) n_fft: Option<usize>,
+    /// Samples from one frame to the next [default: a quarter of the transform]
+    #[arg(long, value_name = "N", help_heading = "Method")]
+    pub(super) hop_length: Option<usize>,
+    /// Shape of the window
+    #[arg(long, default_value = Window::default().name(), value_parser = named(Window::ALL, Window::name), help_heading = "Method")]
+    pub(super) window: Window,
+    /// Exponent of the masks between speech and noise: 1 is softest, 2 the Wiener filter's
+    #[arg(long, value_name = "A", default_value_t = DenoiseConfig::default().mask_exponent, help_heading = "Method")]
+    pub(super) mask_exponent: f32,
 }
 
 /// Where stems go and in what form; shared by the separating commands.
@@ -561,6 +602,13 @@ fn parse_time(text: &str) -> Result<Duration, String> {
         seconds = 60.0 * seconds + value;
     }
     Duration::try_from_secs_f64(seconds).map_err(|_| EXPECTED.into())
+}
+
+/// `0:01-0:02.5`.
+fn parse_time_range(text: &str) -> Result<(Duration, Duration), String> {
+    let (start, end) = text.split_once('-').ok_or("expected two times, as in 0:01-0:02.5")?;
+    let (start, end) = (parse_time(start)?, parse_time(end)?);
+    if start < end { Ok((start, end)) } else { Err("expected the earlier time first".into()) }
 }
 
 /// `500MB`, `2GiB` or a number of bytes.

@@ -5,6 +5,7 @@ mod batch;
 mod completions;
 mod evaluate;
 mod drums;
+mod denoise;
 mod factorize;
 mod failure;
 mod hpss;
@@ -68,6 +69,7 @@ fn run(cli: Cli, terminal: &Terminal) -> Result<u8, Failure> {
         Command::Separate(args) => separate::run(&args, cli.global.seed, terminal),
         Command::Drums(args) => drums::run(&args, cli.global.seed, terminal),
         Command::Hpss(args) => hpss::run(&args, cli.global.seed, terminal),
+        Command::Denoise(args) => denoise::run(&args, cli.global.seed, terminal),
         Command::Spectrogram(args) => spectrogram::run(&args, terminal),
         Command::Factorize(args) => factorize::run(&args, cli.global.seed, terminal),
         Command::Evaluate(args) => evaluate::run(&args, terminal),

@@ -41,7 +41,6 @@ impl Analysis {
     }
 
     /// The frame of the recording that a row of `magnitude` holds.
-    #[expect(dead_code, reason = "methods that know times use it")]
     pub(super) fn frame_idx(&self, row: usize) -> usize {
         row / RUN * self.stride * RUN + row % RUN
     }

@@ -6,6 +6,7 @@ mod labelled;
 mod drums;
 mod hpss;
 mod median;
+pub mod denoise;
 mod model;
 mod render;
 

@@ -1,0 +1,223 @@
+//! A noise that was planted goes out again, and what is left sums to what was there.
+
+mod common;
+
+use std::f32::consts::TAU;
+use std::ops::ControlFlow;
+
+use common::{Dir, stderr};
+use ndarray::{Array2, ArrayView2};
+use partita::audio::decode;
+use partita::separate::Stems;
+use partita::separate::denoise::{Content, DenoiseConfig, Denoised, Noise, denoise};
+use partita::{Audio, Error, Result};
+
+/// White noise in -1 to 1.
+fn hiss(seed: u32) -> impl FnMut() -> f32 {
+    let mut state = seed;
+    move || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / 8_388_608.0 - 1.0
+    }
+}
+
+/// Something like a voice: syllables of harmonics under two formants, at a moving pitch, with pauses.
+fn voice(n_samples: usize, sample_rate: u32) -> Vec<f32> {
+    let mut phase = 0.0f32;
+    (0..n_samples)
+        .map(|i| {
+            let t = i as f32 / sample_rate as f32;
+            let pitch_hz = 140.0 + 20.0 * (TAU * 0.7 * t).sin();
+            phase = (phase + pitch_hz / sample_rate as f32).fract();
+            let formant = |hz: f32, center: f32| (-((hz - center) / 250.0).powi(2)).exp();
+            let vowel = 500.0 + 150.0 * (TAU * 1.3 * t).sin();
+            let tone = |h: u16| {
+                let hz = pitch_hz * f32::from(h);
+                (formant(hz, vowel) + 0.5 * formant(hz, 1600.0) + 0.02) * (TAU * phase * f32::from(h)).sin()
+            };
+            let syllable = (TAU * 1.5 * t).sin().max(0.0);
+            0.3 * syllable * (1..=20).map(tone).sum::<f32>()
+        })
+        .collect()
+}
+
+fn mono(samples: Vec<f32>, sample_rate: u32) -> Audio {
+    let n_samples = samples.len();
+    Audio::new(Array2::from_shape_vec((1, n_samples), samples).expect("one row"), sample_rate).expect("audio")
+}
+
+fn noise_example(level: f32, n_samples: usize, sample_rate: u32) -> Noise {
+    let mut hiss = hiss(99);
+    Noise::Example {
+        name: "hiss.wav".into(),
+        audio: mono((0..n_samples).map(|_| level * hiss()).collect(), sample_rate),
+    }
+}
+
+fn run(recording: &Audio, config: &DenoiseConfig) -> Result<Denoised> {
+    denoise(recording, config, &mut |_| ControlFlow::Continue(()))
+}
+
+fn si_sdr(reference: ArrayView2<'_, f32>, estimate: ArrayView2<'_, f32>) -> f32 {
+    let dot = |a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>| (&a * &b).sum();
+    let target = &reference * (dot(reference, estimate) / dot(reference, reference));
+    let rest = &estimate - &target;
+    10.0 * (dot(target.view(), target.view()) / dot(rest.view(), rest.view())).log10()
+}
+
+#[test]
+fn a_planted_noise_is_taken_out_of_a_voice() {
+    let (n_samples, sample_rate) = (64_000, 16_000);
+    let clean = mono(voice(n_samples, sample_rate), sample_rate);
+    let mut hiss = hiss(1);
+    let mixture = Audio::new(clean.samples().mapv(|x| x + 0.1 * hiss()), sample_rate).expect("audio");
+    let before = si_sdr(clean.samples(), mixture.samples());
+    // The voice pauses from 0.333 to 0.667 s. Silence found automatically is as good as silence that is shown.
+    for (noise, content, least) in [
+        (noise_example(0.1, 32_000, sample_rate), Content::Speech, 6.0),
+        (noise_example(0.1, 32_000, sample_rate), Content::Any, 4.0),
+        (Noise::Range { start_s: 0.35, end_s: 0.65 }, Content::Speech, 5.0),
+        (Noise::Quietest, Content::Speech, 5.0),
+    ] {
+        let label = format!("{content:?}, {}", if noise == Noise::Quietest { "quietest" } else { "given" });
+        let denoised = run(&mixture, &DenoiseConfig { noise, content, ..DenoiseConfig::default() }).expect("denoised");
+        let stems = denoised.separation.stems(&mixture).expect("stems");
+        let gain = si_sdr(clean.samples(), stems[0].samples()) - before;
+        assert!(gain > least, "{label}: {gain} dB, expected {least}");
+        for part in &denoised.noise_parts_s {
+            assert!(part.start < part.end && part.end <= 4.0, "{label}: {part:?}");
+        }
+    }
+}
+
+#[test]
+fn stems_sum_to_the_mixture_at_every_rate_and_number_of_channels() {
+    for (sample_rate, n_channels) in [(8000, 1), (16_000, 6), (44_100, 2), (96_000, 1)] {
+        let n_samples = sample_rate as usize + 17;
+        let voice = voice(n_samples, sample_rate);
+        let mut hiss = hiss(3);
+        let samples =
+            Array2::from_shape_fn((n_channels, n_samples), |(c, i)| voice[i] / (c + 1) as f32 + 0.05 * hiss());
+        let mixture = Audio::new(samples, sample_rate).expect("audio");
+        for content in [Content::Speech, Content::Any] {
+            let config = DenoiseConfig { content, ..DenoiseConfig::default() };
+            let stems = run(&mixture, &config).expect("denoised").separation.stems(&mixture).expect("stems");
+            assert_eq!(stems[0].samples().dim(), (n_channels, n_samples));
+            let sum = &stems[0].samples() + &stems[1].samples();
+            let gap = (&sum - &mixture.samples()).iter().fold(0.0f32, |worst, x| worst.max(x.abs()));
+            // Rounding of two transforms, relative to full scale.
+            assert!(gap < 1e-5 * mixture.peak(), "{sample_rate} Hz, {n_channels} channels: {gap}");
+        }
+    }
+}
+
+#[test]
+fn strength_goes_from_nothing_to_more() {
+    let sample_rate = 16_000;
+    let mut hiss = hiss(5);
+    let mixture = mono(voice(32_000, sample_rate).into_iter().map(|x| x + 0.1 * hiss()).collect(), sample_rate);
+    let energies: Vec<f32> = [0.0, 0.5, 1.0, 2.0]
+        .into_iter()
+        .map(|strength| {
+            let noise = noise_example(0.1, 16_000, sample_rate);
+            let config = DenoiseConfig { noise, strength, content: Content::Speech, ..DenoiseConfig::default() };
+            let stems = run(&mixture, &config).expect("denoised").separation.stems(&mixture).expect("stems");
+            stems[1].samples().iter().map(|x| x * x).sum()
+        })
+        .collect();
+    assert_eq!(energies[0], 0.0, "nothing is taken out");
+    assert!(energies.is_sorted_by(|a, b| a < b), "{energies:?}");
+}
+
+#[test]
+fn a_long_recording_has_no_seams_between_blocks() {
+    // Rendered in blocks of 64 frames of 256 samples. Shifted by some frames, the blocks lie elsewhere: the same comes out.
+    let (sample_rate, shift) = (44_100, 20 * 512);
+    let mut hiss = hiss(8);
+    let mixture: Vec<f32> = voice(120_000, sample_rate).into_iter().map(|x| x + 0.1 * hiss()).collect();
+    let clean = |samples: &[f32], content| {
+        let audio = mono(samples.to_vec(), sample_rate);
+        let noise = noise_example(0.1, 40_000, sample_rate);
+        let config = DenoiseConfig { noise, content, ..DenoiseConfig::default() };
+        run(&audio, &config).expect("denoised").separation.stems(&audio).expect("stems").swap_remove(0)
+    };
+    for content in [Content::Speech, Content::Any] {
+        let (whole, late) = (clean(&mixture, content), clean(&mixture[shift..], content));
+        // After the frames in which the recursion settles.
+        let gap = (60_000..119_000)
+            .map(|i| (whole.samples()[[0, i]] - late.samples()[[0, i - shift]]).abs())
+            .fold(0.0f32, f32::max);
+        assert!(gap < 1e-3, "{content:?}: {gap}");
+    }
+}
+
+#[test]
+fn music_is_not_taken_for_speech() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/drums-bass-guitar.wav");
+    let song = decode::read(path.as_ref()).expect("sample").excerpt(0, 5 * 44_100);
+    let mut hiss = hiss(4);
+    let mixture = Audio::new(song.samples().mapv(|x| x + 0.02 * hiss()), song.sample_rate()).expect("audio");
+    let config = DenoiseConfig { noise: noise_example(0.02, 88_200, song.sample_rate()), ..DenoiseConfig::default() };
+    let denoised = run(&mixture, &config).expect("denoised");
+    assert_eq!(denoised.content, Content::Any);
+    let stems = denoised.separation.stems(&mixture).expect("stems");
+    let gain = si_sdr(song.samples(), stems[0].samples()) - si_sdr(song.samples(), mixture.samples());
+    assert!(gain > 0.5, "{gain} dB");
+}
+
+#[test]
+fn a_noise_that_cannot_be_used_is_refused() {
+    let sample_rate = 16_000;
+    let mixture = mono(voice(32_000, sample_rate), sample_rate);
+    let refusal = |noise| run(&mixture, &DenoiseConfig { noise, ..DenoiseConfig::default() }).expect_err("refused");
+    let range = |start_s, end_s| refusal(Noise::Range { start_s, end_s });
+    for error in [range(1.0, 2.5), range(3.0, 4.0), range(1.0, 1.0), range(-1.0, 1.0), range(f64::NAN, 1.0)] {
+        assert!(matches!(error, Error::NoiseRange { .. }), "{error}");
+        assert!(error.to_string().contains("2.0 s"), "the length is said: {error}");
+    }
+    assert!(matches!(range(0.0, 0.01), Error::ShortNoise { .. }));
+    let silence = refusal(noise_example(0.0, 16_000, sample_rate));
+    assert_eq!(silence.to_string(), "the noise `hiss.wav` is silent");
+    assert!(matches!(refusal(noise_example(0.1, 500, sample_rate)), Error::ShortNoise { .. }));
+    assert!(matches!(refusal(noise_example(0.1, 48_000, 48_000)), Error::NoiseRate { .. }));
+    for strength in [-0.1, 4.1, f32::NAN] {
+        let error = run(&mixture, &DenoiseConfig { strength, ..DenoiseConfig::default() }).expect_err("refused");
+        assert!(matches!(error, Error::Setting { name: "strength", .. }), "{error}");
+    }
+}
+
+#[test]
+fn a_noise_louder_than_the_recording_is_warned_of() {
+    let mixture = mono(voice(32_000, 16_000), 16_000);
+    let config = DenoiseConfig { noise: noise_example(1.0, 16_000, 16_000), ..DenoiseConfig::default() };
+    let denoised = run(&mixture, &config).expect("denoised");
+    assert!(denoised.separation.warnings()[0].contains("`hiss.wav` is"), "{:?}", denoised.separation.warnings());
+    assert_eq!(denoised.separation.stem_names(&Stems::All).expect("names"), ["clean", "noise"]);
+}
+
+#[test]
+fn the_command_writes_clean_and_noise_and_says_where_the_noise_was() {
+    let dir = Dir::new();
+    let voice = voice(32_000, 16_000);
+    dir.wav("talk.wav", 16_000, &[&|i| voice[i] + 0.02 * ((i * 7919 % 1000) as f32 / 500.0 - 1.0)], 32_000);
+    let output = dir.partita(&["denoise", "talk.wav"]);
+    let text = stderr(&output) + &String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("noise learned from the quietest 0.5 s"), "{text}");
+    for stem in ["clean", "noise"] {
+        let stem = decode::read(&dir.path(&format!("separated/talk/{stem}.wav"))).expect("stem");
+        assert_eq!((stem.n_samples(), stem.sample_rate()), (32_000, 16_000));
+    }
+    let output = dir.partita(&["denoise", "talk.wav", "--noise-range", "0:01-0:05", "-f"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).contains("the noise range is 1 to 5 s, expected a part of 0 to 2.0 s"),
+        "{}",
+        stderr(&output)
+    );
+    dir.wav("silent.wav", 16_000, &[&|_| 0.0], 16_000);
+    let output = dir.partita(&["denoise", "talk.wav", "--noise", "silent.wav", "-f"]);
+    assert!(stderr(&output).contains("the noise `silent.wav` is silent"), "{}", stderr(&output));
+    let output = dir.partita(&["denoise", "talk.wav", "--noise-range", "2-1", "-f"]);
+    assert_eq!(output.status.code(), Some(2), "a range that ends before it begins is wrong usage");
+}

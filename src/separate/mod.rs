@@ -1,6 +1,8 @@
 //! A recording in, its parts out: one file per kind of knowledge, all shaped alike, and the rendering they share.
 
 mod blind;
+#[allow(missing_docs, missing_debug_implementations, clippy::all)]
+pub mod score;
 mod render;
 
 use std::ops::ControlFlow;

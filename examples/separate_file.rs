@@ -18,19 +18,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mixture = decode::read(path.as_ref())?;
     let separation = separate(&mixture, &SeparateConfig { n_sources, ..SeparateConfig::default() })?;
-    let fit = separation.factorization();
-    println!("{} components after {} iterations ({})", fit.n_components(), fit.n_iter, fit.stop_reason.name());
+    if let Some(fit) = separation.factorization() {
+        println!("{} components after {} iterations ({})", fit.n_components(), fit.n_iter, fit.stop_reason.name());
+    }
 
     let folder = std::env::temp_dir().join("partita-example");
     let mut rest = mixture.samples().to_owned();
-    for ((name, share), stem) in
-        separation.names().iter().zip(separation.energy_shares()).zip(separation.stems(&mixture)?)
-    {
+    for (name, stem) in separation.names().iter().zip(separation.stems(&mixture)?) {
         rest -= &stem.samples();
         let file: PathBuf = folder.join(format!("{name}.wav"));
         let config = encode::EncodeConfig { existing: Existing::Replace, ..encode::EncodeConfig::default() };
         encode::write(&file, &stem, &config)?;
-        println!("{name}: {:.1} % of the energy, {}", 100.0 * share, file.display());
+        println!("{name}: peak {:.2}, {}", stem.peak(), file.display());
     }
     let gap = rest.iter().fold(0.0f32, |worst, x| worst.max(x.abs())) / mixture.peak();
     println!("mixture minus all stems: {gap:.1e} of the peak");

@@ -132,6 +132,12 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// A file is not the one that it was when it was read before.
+    #[error("`{}` changed while it was worked on", path.display())]
+    RecordingChanged {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file has no bytes.
     #[error("`{}` is empty", path.display())]
     EmptyAudioFile {
@@ -273,15 +279,27 @@ pub enum Error {
         names: Vec<String>,
     },
     /// A recording is not the one that was taken apart.
-    #[error("the recording has {got} samples, expected about {expected}, as the one that was separated")]
+    #[error("the recording has {got} samples, expected {expected}, as the one that was separated")]
     Length {
         /// Samples per channel that were given.
         got: usize,
-        /// Samples per channel of the recording that was separated, to within one hop.
+        /// Samples per channel of the recording that was separated.
         expected: usize,
     },
 
+    /// Components are asked for where no factorization found any.
+    #[error("there are no components: this separation is not a factorization")]
+    NoComponents,
+
     // ---- scores --------------------------------------------------------------------------------------------------
+    /// The system did not give a score, or not all of it.
+    #[error("cannot read `{}`", path.display())]
+    ReadScore {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Bytes are not a score that can be read.
     #[error("the score cannot be read: {reason}")]
     MalformedScore {
@@ -340,6 +358,7 @@ impl Error {
                 Some("give a matrix of numbers: an `.npy` file of two dimensions, or text with a row per line".into())
             }
             Self::UnknownStem { names, .. } => names.first().map(|name| format!("use `stem {name}`")),
+            Self::ReadScore { path, source } => open_hint(path, source),
             Self::MalformedScore { .. } => Some("export it again as a Standard MIDI File, of format 1".into()),
             Self::EmptyScore => Some("give a MIDI file with a track of notes for each instrument".into()),
             Self::ScoreMismatch { .. } => Some(
@@ -372,6 +391,8 @@ impl Error {
             // Pictures.
             Self::PictureFormat { path } => Some(format!("use `{}`", path.with_extension("png").display())),
             Self::SparseStructure { .. } | Self::MatrixMarket { .. } => None,
+            Self::NoComponents => Some("leave `components_out` out".into()),
+            Self::RecordingChanged { .. } => Some("start again when nothing writes to it".into()),
             Self::MatrixShape { .. } | Self::Length { .. } | Self::SampleCount { .. } | Self::Cancelled => None,
         }
     }

@@ -323,6 +323,22 @@ impl Overview {
         self.values.iter().copied().fold(0.0, f32::max)
     }
 
+    /// The share of each of several powers in their sum, from 0 to 1; where all are 0, all share alike.
+    ///
+    /// # Panics
+    /// If they have not one shape.
+    pub fn shares(powers: &[Self]) -> Vec<Self> {
+        let Some(first) = powers.first() else { return Vec::new() };
+        let total = powers.iter().fold(Array2::<f32>::zeros(first.values.raw_dim()), |sum, power| sum + &power.values);
+        let even = 1.0 / powers.len() as f32;
+        let share = |power: &Self| {
+            let mut values = power.values.clone();
+            values.zip_mut_with(&total, |x, total| *x = if *total > 0.0 { *x / total } else { even });
+            Self { values, ..power.clone() }
+        };
+        powers.iter().map(share).collect()
+    }
+
     /// Resamples to a picture of exactly `n_columns` x `n_rows` of brightness, 0 to 1, highest frequency first.
     ///
     /// Where a cell of the picture covers several frames, they are averaged; where it covers several bins, the loudest

@@ -270,9 +270,7 @@ impl Stft {
             pending: vec![0.0; self.config.n_fft / 2],
             n_samples: 0,
             next_frame: 0,
-            buffer: vec![0.0; self.config.n_fft],
-            scratch: self.forward.make_scratch_vec(),
-            bins: vec![Complex32::ZERO; self.config.n_bins()],
+            bins: Vec::new(),
         }
     }
 
@@ -312,8 +310,7 @@ pub struct Analyzer<'a> {
     pending: Vec<f32>,
     n_samples: usize,
     next_frame: usize,
-    buffer: Vec<f32>,
-    scratch: Vec<Complex32>,
+    /// Room for the frames of one `push`.
     bins: Vec<Complex32>,
 }
 
@@ -326,32 +323,50 @@ impl std::fmt::Debug for Analyzer<'_> {
 impl Analyzer<'_> {
     /// Takes samples, and hands each frame that they complete to `frame`.
     pub fn push(&mut self, samples: &[f32], frame: &mut impl FnMut(&[Complex32])) {
+        let mut bins = std::mem::take(&mut self.bins);
+        bins.clear();
+        self.append(samples, &mut bins);
+        bins.chunks_exact(self.stft.config.n_bins()).for_each(frame);
+        self.bins = bins;
+    }
+
+    /// Takes samples, and appends the `n_bins` values of each frame that they complete to `spectrum`, frames in parallel.
+    pub fn append(&mut self, samples: &[f32], spectrum: &mut Vec<Complex32>) {
         self.n_samples += samples.len();
         self.pending.extend_from_slice(samples);
-        let (n_fft, hop_length) = (self.stft.config.n_fft, self.stft.config.hop_length);
-        let mut start = 0;
-        while self.pending.len() - start >= n_fft {
-            self.buffer.copy_from_slice(&self.pending[start..start + n_fft]);
-            self.stft.transform(&mut self.buffer, &mut self.bins, &mut self.scratch);
-            frame(&self.bins);
-            self.next_frame += 1;
-            start += hop_length;
-        }
-        self.pending.drain(..start);
+        let StftConfig { n_fft, hop_length, .. } = self.stft.config;
+        let n_frames = (self.pending.len() + hop_length).saturating_sub(n_fft) / hop_length;
+        self.transform(n_frames, spectrum);
+        self.pending.drain(..n_frames * hop_length);
     }
 
     /// Ends the signal, and hands over the frames that reach past its end.
-    pub fn finish(mut self, frame: &mut impl FnMut(&[Complex32])) {
-        let n_samples = self.n_samples;
-        let n_frames = self.stft.config.n_frames(n_samples);
-        let missing = (n_frames - self.next_frame) * self.stft.config.hop_length + self.stft.config.n_fft;
-        let mut left = n_frames - self.next_frame;
-        self.push(&vec![0.0; missing], &mut |bins| {
-            if left > 0 {
-                frame(bins);
-                left -= 1;
-            }
-        });
+    pub fn finish(self, frame: &mut impl FnMut(&[Complex32])) {
+        let (n_bins, mut bins) = (self.stft.config.n_bins(), Vec::new());
+        self.append_last(&mut bins);
+        bins.chunks_exact(n_bins).for_each(frame);
+    }
+
+    /// Ends the signal, and appends the frames that reach past its end.
+    pub fn append_last(mut self, spectrum: &mut Vec<Complex32>) {
+        let StftConfig { n_fft, hop_length, .. } = self.stft.config;
+        let n_frames = self.stft.config.n_frames(self.n_samples) - self.next_frame;
+        self.pending.resize(n_frames * hop_length + n_fft, 0.0);
+        self.transform(n_frames, spectrum);
+    }
+
+    fn transform(&mut self, n_frames: usize, spectrum: &mut Vec<Complex32>) {
+        let StftConfig { n_fft, hop_length, .. } = self.stft.config;
+        let (n_bins, start) = (self.stft.config.n_bins(), spectrum.len());
+        spectrum.resize(start + n_frames * n_bins, Complex32::ZERO);
+        spectrum[start..].par_chunks_exact_mut(n_bins).enumerate().for_each_init(
+            || (vec![0.0; n_fft], self.stft.forward.make_scratch_vec()),
+            |(buffer, scratch), (i, bins)| {
+                buffer.copy_from_slice(&self.pending[i * hop_length..i * hop_length + n_fft]);
+                self.stft.transform(buffer, bins, scratch);
+            },
+        );
+        self.next_frame += n_frames;
     }
 }
 

@@ -3,15 +3,16 @@
 //! Nothing is shortened in silence: a file that is cut off or damaged ends in an error that says where.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 
 use self::coded::Coded;
 use self::kind::Kind;
 use self::wav::Wav;
-use super::{Audio, check_finite};
+use super::{Audio, BLOCK_SAMPLES, Recording, check_finite};
 use crate::{Error, Result};
 
 mod aac;
@@ -129,7 +130,7 @@ impl Reader {
         let file = opened.map_err(|source| Error::OpenAudio { path: path.into(), source })?;
         // A pipe that has a name, as in `<(...)` of a shell.
         if file.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-            return Self::spool(path, file);
+            return Self::from_file(path, spool(path, file)?);
         }
         Self::from_file(path, file)
     }
@@ -142,7 +143,8 @@ impl Reader {
     /// # Cost
     /// The stream is copied into an unnamed temporary file first, because most formats cannot be read in order.
     pub fn from_stream(name: &str, stream: impl io::Read) -> Result<Self> {
-        Self::spool(Path::new(name), stream)
+        let path = Path::new(name);
+        Self::from_file(path, spool(path, stream)?)
     }
 
     /// Samples per second and channel, in Hz.
@@ -233,12 +235,6 @@ impl Reader {
         Ok(Self { path: path.into(), format, source, position: 0, pending: Vec::new(), fault: None })
     }
 
-    fn spool(path: &Path, mut stream: impl io::Read) -> Result<Self> {
-        let spooled = tempfile::tempfile().and_then(|mut file| io::copy(&mut stream, &mut file).map(|_| file));
-        let file = spooled.map_err(|source| Error::OpenAudio { path: path.into(), source })?;
-        Self::from_file(path, file)
-    }
-
     /// Decodes until `n_samples` samples per channel are pending or no more come. Returns how many are pending.
     fn fill(&mut self, n_samples: usize) -> Result<usize> {
         let n_channels = self.format.n_channels;
@@ -268,6 +264,147 @@ impl Reader {
         self.pending.drain(..n_samples * self.format.n_channels);
         self.position += n_samples as u64;
     }
+}
+
+/// A recording in a file, or the part of one between two times; it is opened anew each time it is read, so that it is
+/// never in memory as a whole.
+///
+/// # Examples
+/// ```no_run
+/// use partita::audio::{Recording, decode::AudioFile};
+/// let song = AudioFile::open("song.flac".as_ref())?.with_excerpt(10.0, Some(5.0))?;
+/// let mut n_samples = 0;
+/// song.read(&mut |block| Ok(n_samples += block.ncols()))?;
+/// assert_eq!(n_samples as u32, 5 * song.sample_rate());
+/// # Ok::<(), partita::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct AudioFile {
+    path: PathBuf,
+    /// What came from a pipe; locked while it is read, since all handles on it share one position.
+    spooled: Option<Mutex<File>>,
+    format: Format,
+    start: u64,
+    n_samples: Option<u64>,
+}
+
+impl AudioFile {
+    /// Opens a file and reads its headers.
+    ///
+    /// # Errors
+    /// Those of [`Reader::open`].
+    pub fn open(path: &Path) -> Result<Self> {
+        let at = |source| Error::OpenAudio { path: path.into(), source };
+        // A pipe that has a name gives its samples once.
+        if path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+            return Self::spooled(path, File::open(path).map_err(at)?);
+        }
+        let format = Reader::open(path)?.format;
+        Ok(Self { path: path.into(), spooled: None, format, start: 0, n_samples: None })
+    }
+
+    /// Takes a recording from standard input or another stream; `name` stands for it in messages.
+    ///
+    /// # Errors
+    /// Those of [`Reader::from_stream`].
+    ///
+    /// # Cost
+    /// The stream is copied into an unnamed temporary file.
+    pub fn from_stream(name: &str, stream: impl io::Read) -> Result<Self> {
+        Self::spooled(Path::new(name), stream)
+    }
+
+    fn spooled(path: &Path, stream: impl io::Read) -> Result<Self> {
+        let file = spool(path, stream)?;
+        let at = |source| Error::OpenAudio { path: path.into(), source };
+        let format = Reader::from_file(path, file.try_clone().map_err(at)?)?.format;
+        Ok(Self { path: path.into(), spooled: Some(Mutex::new(file)), format, start: 0, n_samples: None })
+    }
+
+    /// Only the part that starts at `start_s` and lasts `duration_s`, or to the end, in seconds.
+    ///
+    /// # Errors
+    /// Those of [`Reader::open`] and [`Reader::skip`]; [`Error::Setting`] for a start after the end.
+    pub fn with_excerpt(mut self, start_s: f64, duration_s: Option<f64>) -> Result<Self> {
+        let sample_rate = f64::from(self.format.sample_rate);
+        self.start = (start_s * sample_rate).round() as u64;
+        self.n_samples = duration_s.map(|duration_s| (duration_s * sample_rate).round() as u64);
+        if self.start > 0 {
+            let skipped = self.with_reader(|reader| reader.skip(self.start))?;
+            if skipped < self.start {
+                return Err(Error::Setting {
+                    name: "start",
+                    got: format!("{start_s:.1} s"),
+                    expected: format!("at most {:.1} s (the length of the recording)", skipped as f64 / sample_rate),
+                    hint: Some("give an earlier `start`".into()),
+                });
+            }
+        }
+        Ok(self)
+    }
+
+    /// The file format in words: "WAV", "MP4", "Ogg".
+    pub fn container(&self) -> &str {
+        self.format.container
+    }
+
+    /// The encoding in words: "16-bit PCM", "AAC", "Vorbis".
+    pub fn codec(&self) -> &str {
+        &self.format.codec
+    }
+
+    fn with_reader<T>(&self, work: impl FnOnce(&mut Reader) -> Result<T>) -> Result<T> {
+        let Some(spooled) = &self.spooled else { return work(&mut Reader::open(&self.path)?) };
+        // A lock that was left in a panic still holds a good file: it is read from its start.
+        let file = spooled.lock().unwrap_or_else(PoisonError::into_inner);
+        let reopened = file.try_clone().and_then(|mut file| file.rewind().map(|()| file));
+        let file = reopened.map_err(|source| Error::OpenAudio { path: self.path.clone(), source })?;
+        work(&mut Reader::from_file(&self.path, file)?)
+    }
+}
+
+impl Recording for AudioFile {
+    fn sample_rate(&self) -> u32 {
+        self.format.sample_rate
+    }
+
+    fn n_channels(&self) -> usize {
+        self.format.n_channels
+    }
+
+    fn channel_mask(&self) -> Option<u32> {
+        self.format.channel_mask
+    }
+
+    fn n_samples_hint(&self) -> Option<u64> {
+        let rest = self.format.n_samples.map(|n_samples| n_samples.saturating_sub(self.start));
+        rest.map(|rest| self.n_samples.map_or(rest, |wanted| wanted.min(rest))).or(self.n_samples)
+    }
+
+    fn read(&self, sink: &mut dyn FnMut(ArrayView2<'_, f32>) -> Result<()>) -> Result<()> {
+        self.with_reader(|reader| {
+            if (reader.sample_rate(), reader.n_channels()) != (self.sample_rate(), self.n_channels()) {
+                return Err(Error::RecordingChanged { path: self.path.clone() });
+            }
+            reader.skip(self.start)?;
+            let mut n_left = self.n_samples.unwrap_or(u64::MAX);
+            while n_left > 0 {
+                let block = reader.read(n_left.min(BLOCK_SAMPLES as u64) as usize)?;
+                if block.is_empty() {
+                    break;
+                }
+                n_left -= block.ncols() as u64;
+                sink(block.view())?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Copies a stream into an unnamed temporary file.
+fn spool(path: &Path, mut stream: impl io::Read) -> Result<File> {
+    let spooled = tempfile::tempfile().and_then(|mut file| io::copy(&mut stream, &mut file).map(|_| file));
+    spooled.map_err(|source| Error::OpenAudio { path: path.into(), source })
 }
 
 /// Reads a whole file.

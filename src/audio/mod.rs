@@ -1,12 +1,35 @@
 //! Sound in memory: [`Audio`], a block of samples with its sample rate and channel layout.
 //! This file does no I/O; [`decode`] reads files and [`encode`] writes them.
 
-use ndarray::{Array2, ArrayView1, ArrayView2, s};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 
 use crate::{Error, Result};
 
 pub mod decode;
 pub mod encode;
+
+/// A recording that can be read from its start to its end, as often as it takes: in memory ([`Audio`]) or in a file
+/// ([`decode::AudioFile`]), of any length.
+pub trait Recording {
+    /// Samples per second and channel, in Hz.
+    fn sample_rate(&self) -> u32;
+
+    /// Number of channels, at least 1.
+    fn n_channels(&self) -> usize;
+
+    /// Speaker positions as in a WAV file's `dwChannelMask`, where they are known.
+    fn channel_mask(&self) -> Option<u32>;
+
+    /// Samples per channel where they are known beforehand. They may be wrong: good for a progress bar, not for an
+    /// allocation.
+    fn n_samples_hint(&self) -> Option<u64>;
+
+    /// Hands over all samples in order, in blocks of `n_channels` x any number, every one finite.
+    ///
+    /// # Errors
+    /// Those of the place the samples come from, and whatever `sink` returns; nothing is handed over after it.
+    fn read(&self, sink: &mut dyn FnMut(ArrayView2<'_, f32>) -> Result<()>) -> Result<()>;
+}
 
 /// A recording, or a part of one: `n_channels` x `n_samples`, every sample finite.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,6 +136,31 @@ impl Audio {
         Self { samples: self.samples.slice(s![.., start..end]).to_owned(), ..*self }
     }
 }
+
+impl Recording for Audio {
+    fn sample_rate(&self) -> u32 {
+        self.sample_rate
+    }
+
+    fn n_channels(&self) -> usize {
+        self.samples.nrows()
+    }
+
+    fn channel_mask(&self) -> Option<u32> {
+        self.channel_mask
+    }
+
+    fn n_samples_hint(&self) -> Option<u64> {
+        Some(self.n_samples() as u64)
+    }
+
+    fn read(&self, sink: &mut dyn FnMut(ArrayView2<'_, f32>) -> Result<()>) -> Result<()> {
+        self.samples.axis_chunks_iter(Axis(1), BLOCK_SAMPLES).try_for_each(sink)
+    }
+}
+
+/// Samples per channel that are handed over at once: 1.5 s at 44.1 kHz, half a megabyte for stereo.
+pub(crate) const BLOCK_SAMPLES: usize = 1 << 16;
 
 /// Refuses the first NaN or infinity of a block that starts `first_sample` samples into the recording.
 pub(crate) fn check_finite(samples: ArrayView2<'_, f32>, first_sample: usize, sample_rate: u32) -> Result<()> {

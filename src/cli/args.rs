@@ -105,11 +105,34 @@ pub(super) struct Separate {
     pub(super) n_components: usize,
 
     #[command(flatten)]
+    pub(super) score: Score,
+    #[command(flatten)]
     pub(super) output: Output,
     #[command(flatten)]
     pub(super) excerpt: Excerpt,
     #[command(flatten)]
     pub(super) method: Method,
+}
+
+/// What is known from a score.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Score")]
+pub(super) struct Score {
+    /// A MIDI file of what is played: one stem for each of its parts, and `residual`
+    #[arg(long, value_name = "FILE.mid", value_hint = ValueHint::FilePath, conflicts_with_all = ["n_sources", "n_components"])]
+    pub(super) score: Option<PathBuf>,
+    /// Play the score this much later (or, below 0, earlier)
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, allow_negative_numbers = true, requires = "score")]
+    pub(super) score_offset: f64,
+    /// Play the score this many times as slow, before it is moved
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, requires = "score")]
+    pub(super) score_stretch: f64,
+    /// Find when the recording plays each note of the score
+    #[arg(long, requires = "score")]
+    pub(super) align: bool,
+    /// Share out among the parts what the score does not explain [default: a stem `residual`]
+    #[arg(long, requires = "score")]
+    pub(super) no_residual: bool,
 }
 
 /// Where stems go and in what form; shared by the separating commands.
@@ -198,6 +221,9 @@ pub(super) struct Method {
     /// What the factorization makes small: kl, is, euclidean, or a number for any beta
     #[arg(long, value_name = "D", default_value = "kl")]
     pub(super) divergence: Divergence,
+    /// Learn from this many frames at the most, spread evenly over a longer recording; bounds the memory
+    #[arg(long, value_name = "N", default_value_t = partita::SeparateConfig::default().max_frames)]
+    pub(super) max_frames: usize,
 }
 
 #[derive(Debug, Args)]

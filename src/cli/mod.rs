@@ -10,6 +10,7 @@ mod outputs;
 mod separate;
 mod sound;
 mod spectrogram;
+mod stems;
 mod terminal;
 
 use std::panic::{self, AssertUnwindSafe};

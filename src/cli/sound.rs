@@ -4,8 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use partita::Audio;
-use partita::audio::decode::{self, Reader};
+use partita::audio::Recording;
+use partita::audio::decode::AudioFile;
 use serde_json::json;
 
 use super::args;
@@ -25,53 +25,27 @@ impl Excerpt {
     pub(super) fn new(args: &args::Excerpt) -> Self {
         Self { start: args.start.unwrap_or_default(), duration: args.duration }
     }
-
-    /// Skips to the start, and returns the number of samples that are wanted from there on.
-    pub(super) fn seek(&self, reader: &mut Reader) -> Result<Option<u64>, Failure> {
-        let sample_rate = reader.sample_rate();
-        let n_samples = |time: Duration| (time.as_secs_f64() * f64::from(sample_rate)).round() as u64;
-        let start = n_samples(self.start);
-        let skipped = reader.skip(start)?;
-        if skipped < start {
-            return Err(Failure::usage(
-                format!(
-                    "`--start` is {:.1} s, expected at most {:.1} s (the length of the recording)",
-                    self.start.as_secs_f64(),
-                    skipped as f64 / f64::from(sample_rate)
-                ),
-                "give an earlier start",
-            ));
-        }
-        Ok(self.duration.map(n_samples))
-    }
 }
 
-/// Opens a file, or standard input.
-pub(super) fn open(input: &Input) -> Result<Reader, Failure> {
-    let reader = if input.is_stdin() {
-        Reader::from_stream("standard input", io::stdin().lock())
+/// Opens the wanted part of a file, or of standard input.
+pub(super) fn open(input: &Input, excerpt: &Excerpt, terminal: &Terminal) -> Result<AudioFile, Failure> {
+    let file = if input.is_stdin() {
+        AudioFile::from_stream("standard input", io::stdin().lock())
     } else {
-        Reader::open(&input.path)
+        AudioFile::open(&input.path)
     };
-    reader.map_err(Failure::at(input.path.display()))
-}
-
-/// Reads the wanted part of a recording into memory.
-pub(super) fn read(input: &Input, excerpt: &Excerpt, terminal: &Terminal) -> Result<Audio, Failure> {
-    let bar = terminal.bar(1, "reading");
-    let mut reader = open(input)?;
+    let duration_s = excerpt.duration.map(|duration| duration.as_secs_f64());
+    let file = file.and_then(|file| file.with_excerpt(excerpt.start.as_secs_f64(), duration_s));
+    let file = file.map_err(Failure::at(input.path.display()))?;
     terminal.detail(&format!(
         "{}: {} in {}, {} Hz, {} channels",
         input.path.display(),
-        reader.codec(),
-        reader.container(),
-        reader.sample_rate(),
-        reader.n_channels()
+        file.codec(),
+        file.container(),
+        file.sample_rate(),
+        file.n_channels()
     ));
-    let n_samples = excerpt.seek(&mut reader)?;
-    let audio = decode::read_rest(&mut reader, n_samples).map_err(Failure::at(input.path.display()))?;
-    drop(bar);
-    Ok(audio)
+    Ok(file)
 }
 
 /// Works through the inputs: one that fails is reported, and the others go on.

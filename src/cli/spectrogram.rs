@@ -1,5 +1,6 @@
 //! `partita spectrogram`: a recording in, a picture out.
 
+use partita::audio::Recording;
 use partita::plot::{self, PlotConfig};
 use partita::spectrogram::{FrequencyScale, OverviewStream};
 use partita::{Stft, StftOptions};
@@ -13,8 +14,6 @@ use super::{is_interrupted, outputs, sound};
 
 /// Between what separates tones and what separates beats.
 const WINDOW_S: f64 = 0.046;
-/// Samples per channel that are read at once.
-const BLOCK: usize = 1 << 16;
 
 pub(super) fn run(args: &Spectrogram, terminal: &Terminal) -> Result<u8, Failure> {
     let input = Input { path: args.input.clone(), track: args.input.clone() };
@@ -36,26 +35,23 @@ pub(super) fn run(args: &Spectrogram, terminal: &Terminal) -> Result<u8, Failure
         ..PlotConfig::default()
     };
     config.check(&args.out)?;
-    let mut reader = sound::open(&input)?;
-    let n_wanted = sound::Excerpt::new(&args.excerpt).seek(&mut reader)?;
+    let recording = sound::open(&input, &sound::Excerpt::new(&args.excerpt), terminal)?;
+    let (sample_rate, n_channels) = (recording.sample_rate(), recording.n_channels());
     let options = StftOptions { n_fft: args.n_fft, hop_length: args.hop_length, window: args.window };
-    let stft = Stft::new(options.resolve(reader.sample_rate(), WINDOW_S))?;
-    let mut stream = OverviewStream::new(&stft, reader.sample_rate(), reader.n_channels(), config.max_columns());
-    let bar = terminal.bar(n_wanted.or(reader.n_samples_hint()).unwrap_or(0), "reading");
+    let stft = Stft::new(options.resolve(sample_rate, WINDOW_S))?;
+    let mut stream = OverviewStream::new(&stft, sample_rate, n_channels, config.max_columns());
+    let bar = terminal.bar(recording.n_samples_hint().unwrap_or(0), "reading");
     let mut n_read = 0;
-    loop {
+    let read = recording.read(&mut |block| {
         if is_interrupted() {
-            return Err(partita::Error::Cancelled.into());
-        }
-        let left = n_wanted.map_or(BLOCK, |wanted| wanted.saturating_sub(n_read).min(BLOCK as u64) as usize);
-        let block = reader.read(left).map_err(Failure::at(&name))?;
-        if block.is_empty() {
-            break;
+            return Err(partita::Error::Cancelled);
         }
         n_read += block.ncols() as u64;
         bar.set(n_read);
-        stream.push(block.view());
-    }
+        stream.push(block);
+        Ok(())
+    });
+    read.map_err(Failure::at(&name))?;
     drop(bar);
     plot::spectrogram(&stream.finish(), &config, &args.out)?;
     terminal.say(&format!("{name} -> {}", args.out.display()));

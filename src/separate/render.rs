@@ -1,98 +1,230 @@
-//! From masks to sound: forward transform, masks, inverse transform, block by block, so that memory does not grow with
-//! the recording.
+//! From masks to sound, the second pass: forward transform, masks, inverse transform, block by block, so that memory
+//! does not grow with the recording.
 
-use std::ops::Range;
+use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView1, Zip, s};
+use ndarray::{Array2, ArrayView2, Zip, s};
 use rayon::prelude::*;
 
-use crate::nmf::Factorization;
+use super::analysis::Front;
+use super::model::{Block, Model};
+use crate::Result;
+use crate::audio::Recording;
 use crate::stft::{Stft, Synthesizer};
-use crate::{Audio, Result, mask};
 
 /// Frames rendered at once: enough to keep all threads busy, and at 2049 bins half a megabyte per matrix.
-const BLOCK_FRAMES: usize = 64;
+pub(super) const BLOCK_FRAMES: usize = 64;
 
-/// The frames of a recording, cut into blocks.
-pub(super) fn blocks(n_frames: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..n_frames).step_by(BLOCK_FRAMES).map(move |start| start..(start + BLOCK_FRAMES).min(n_frames))
+/// A transform, and a model that splits what it is given in that transform.
+#[derive(Debug, Clone)]
+pub(super) struct Stage {
+    pub(super) stft: Stft,
+    pub(super) model: Arc<dyn Model>,
 }
 
-/// Masks of some frames, one `frames` x `n_bins` per source; `partition` gives the source of each component.
-pub(super) fn masks(
-    factorization: &Factorization,
-    partition: &[usize],
-    mask_exponent: f32,
-    frames: Range<usize>,
-) -> Vec<Array2<f32>> {
-    let n_sources = partition.iter().max().map_or(0, |last| last + 1);
-    let activations = factorization.activations.slice(s![.., frames]);
-    let mut models: Vec<_> = (0..n_sources)
-        .into_par_iter()
-        .map(|source| {
-            let members: Vec<_> = (0..partition.len()).filter(|k| partition[*k] == source).collect();
-            let select = |axis, matrix: ndarray::ArrayView2<'_, f32>| matrix.select(axis, &members);
-            let templates = select(ndarray::Axis(1), factorization.dictionary.view());
-            select(ndarray::Axis(0), activations).t().dot(&templates.t())
-        })
-        .collect();
-    mask::wiener(&mut models, mask_exponent);
-    models
+/// What was rendered.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Rendered {
+    /// Samples per channel.
+    pub n_samples: usize,
+    /// Largest absolute sample of each stem.
+    pub peaks: Vec<f32>,
+    /// Energy of each stem, relative to that of the mixture.
+    pub energy_shares: Vec<f64>,
 }
 
-/// Makes one stem for each entry of `outputs`, which lists the sources whose masks it sums, and hands over blocks of
-/// samples, one `n_channels` x n matrix per stem.
+/// Makes one stem for each entry of `outputs`, which lists the parts that it sums, and hands over blocks of samples, one
+/// `n_channels` x n matrix per stem.
 pub(super) fn render(
-    stft: &Stft,
-    audio: &Audio,
+    stages: &[Stage],
+    recording: &dyn Recording,
     outputs: &[Vec<usize>],
-    masks: &dyn Fn(Range<usize>) -> Vec<Array2<f32>>,
     sink: &mut dyn FnMut(&[Array2<f32>]) -> Result<()>,
-) -> Result<()> {
-    let (n_channels, n_samples) = (audio.n_channels(), audio.n_samples());
-    let n_frames = stft.config().n_frames(n_samples);
-    let mut stems: Vec<Vec<Channel<'_>>> =
-        outputs.iter().map(|_| (0..n_channels).map(|_| Channel::new(stft)).collect()).collect();
-    for frames in blocks(n_frames) {
-        let shape = (frames.len(), stft.config().n_bins());
-        let spectra: Vec<_> = (0..n_channels)
-            .map(|channel_idx| {
-                let mut spectrum = Array2::zeros(shape);
-                stft.forward_frames(audio.channel(channel_idx), frames.start, &mut spectrum);
-                spectrum
-            })
-            .collect();
-        let masks = masks(frames.clone());
-        let is_last = frames.end == n_frames;
-        stems.par_iter_mut().zip(outputs).for_each(|(channels, sources)| {
-            let summed;
-            let mask = match &sources[..] {
-                [source] => &masks[*source],
-                _ => {
-                    summed = sources.iter().fold(Array2::zeros(shape), |sum, source| sum + &masks[*source]);
-                    &summed
-                }
+) -> Result<Rendered> {
+    let n_channels = recording.n_channels();
+    let mut splitters = Vec::with_capacity(stages.len());
+    let mut first_part = 0;
+    for (i, stage) in stages.iter().enumerate() {
+        let is_last = i + 1 == stages.len();
+        let n_own = stage.model.n_parts() - usize::from(!is_last);
+        let own = first_part..first_part + n_own;
+        let mut sums = Vec::new();
+        for (output, parts) in outputs.iter().enumerate() {
+            let parts: Vec<_> = parts.iter().filter(|part| own.contains(part)).map(|part| part - own.start).collect();
+            if !parts.is_empty() {
+                sums.push((Some(output), parts));
+            }
+        }
+        if !is_last {
+            sums.push((None, vec![n_own]));
+        }
+        splitters.push(Splitter::new(stage, n_channels, sums));
+        first_part += n_own;
+    }
+    let mut peaks = vec![0.0f32; outputs.len()];
+    let mut energies = vec![0.0; outputs.len()];
+    let (mut n_samples, mut mixture_energy) = (0, 0.0);
+    let mut emit = |splitters: &mut [Splitter<'_>]| -> Result<()> {
+        let n_ready = splitters.iter().filter_map(Splitter::n_ready).min().unwrap_or(0);
+        if n_ready == 0 {
+            return Ok(());
+        }
+        let mut blocks = vec![Array2::zeros((n_channels, n_ready)); outputs.len()];
+        splitters.iter_mut().for_each(|splitter| splitter.take(n_ready, &mut blocks));
+        for ((block, peak), energy) in blocks.iter().zip(&mut peaks).zip(&mut energies) {
+            *peak = block.iter().fold(*peak, |peak, x| peak.max(x.abs()));
+            *energy += block.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+        }
+        sink(&blocks)
+    };
+    recording.read(&mut |block| {
+        n_samples += block.ncols();
+        mixture_energy += block.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+        let mut rest: Option<Array2<f32>> = None;
+        for splitter in &mut splitters {
+            splitter.push(rest.as_ref().map_or(block, |rest| rest.view()));
+            rest = splitter.rest();
+        }
+        emit(&mut splitters)
+    })?;
+    let mut rest: Option<Array2<f32>> = None;
+    for splitter in &mut splitters {
+        if let Some(rest) = &rest {
+            splitter.push(rest.view());
+        }
+        splitter.finish();
+        rest = splitter.rest();
+    }
+    emit(&mut splitters)?;
+    let share = |energy: &f64| energy / f64::max(mixture_energy, f64::MIN_POSITIVE);
+    Ok(Rendered { n_samples, peaks, energy_shares: energies.iter().map(share).collect() })
+}
+
+/// One stage at work.
+struct Splitter<'a> {
+    stage: &'a Stage,
+    front: Front<'a>,
+    /// The frame that the first of the front's spectra belongs to.
+    first_frame: usize,
+    /// The first frame without masks.
+    next_frame: usize,
+    signals: Vec<Signal<'a>>,
+}
+
+/// A sum of parts in the making: what it adds to (`None`: the next stage), the parts, and its channels.
+struct Signal<'a> {
+    output: Option<usize>,
+    parts: Vec<usize>,
+    channels: Vec<Channel<'a>>,
+}
+
+impl<'a> Splitter<'a> {
+    fn new(stage: &'a Stage, n_channels: usize, sums: Vec<(Option<usize>, Vec<usize>)>) -> Self {
+        let channels = || (0..n_channels).map(|_| Channel::new(&stage.stft)).collect();
+        let signals = sums.into_iter().map(|(output, parts)| Signal { output, parts, channels: channels() }).collect();
+        Self { stage, front: Front::new(&stage.stft, n_channels), first_frame: 0, next_frame: 0, signals }
+    }
+
+    fn push(&mut self, block: ArrayView2<'_, f32>) {
+        self.front.push(block);
+        self.split(false);
+    }
+
+    fn finish(&mut self) {
+        self.front.finish();
+        self.split(true);
+        let n_samples = self.front.n_samples;
+        self.signals.iter_mut().flat_map(|signal| &mut signal.channels).for_each(|channel| channel.finish(n_samples));
+    }
+
+    /// Turns the frames that are there into sound; in whole blocks, but for the last.
+    fn split(&mut self, is_last: bool) {
+        let n_bins = self.stage.stft.config().n_bins();
+        let (before, after) = self.stage.model.margin();
+        let end_frame = self.first_frame + self.front.n_frames();
+        let is_ready = |next_frame: usize| match is_last {
+            true => next_frame < end_frame,
+            false => next_frame + BLOCK_FRAMES + after <= end_frame,
+        };
+        if !is_ready(self.next_frame) {
+            return;
+        }
+        let magnitude = self.front.magnitude();
+        while is_ready(self.next_frame) {
+            let frames = self.next_frame..(self.next_frame + BLOCK_FRAMES).min(end_frame);
+            let first = frames.start.saturating_sub(before).max(self.first_frame);
+            let rows = first - self.first_frame..(frames.end + after).min(end_frame) - self.first_frame;
+            let block = Block {
+                frames: frames.clone(),
+                magnitude: magnitude.slice(s![rows, ..]),
+                before: frames.start - first,
             };
-            channels.par_iter_mut().zip(&spectra).for_each(|(channel, spectrum)| {
-                let mut masked = spectrum.clone();
-                Zip::from(&mut masked).and(mask).for_each(|x, m| *x *= *m);
-                for mut frame in masked.outer_iter_mut() {
-                    channel.push(frame.as_slice_mut().expect("a row of a new matrix is contiguous"));
-                }
-                if is_last {
-                    channel.finish(n_samples);
-                }
-            });
-        });
-        let ready: Vec<_> = stems.iter_mut().map(|channels| take(channels)).collect();
-        if ready.first().is_some_and(|block| block.ncols() > 0) {
-            sink(&ready)?;
+            let masks = self.stage.model.masks(&block);
+            debug_assert!(masks.iter().all(|mask| mask.dim() == (frames.len(), n_bins)), "frames and bins");
+            let offset = (frames.start - self.first_frame) * n_bins;
+            let spectra: Vec<_> =
+                self.front.spectra.iter().map(|spectrum| &spectrum[offset..offset + frames.len() * n_bins]).collect();
+            self.signals.par_iter_mut().for_each(|signal| signal.push(&masks, &spectra));
+            self.next_frame = frames.end;
+        }
+        let n_done = self.next_frame.saturating_sub(before).max(self.first_frame) - self.first_frame;
+        self.front.spectra.iter_mut().for_each(|spectrum| drop(spectrum.drain(..n_done * n_bins)));
+        self.first_frame += n_done;
+    }
+
+    /// Samples that all sums have; `None` without sums.
+    fn n_ready(&self) -> Option<usize> {
+        let outputs = self.signals.iter().filter(|signal| signal.output.is_some());
+        outputs.filter_map(|signal| Some(signal.channels.first()?.ready.len())).min()
+    }
+
+    /// Adds the next samples to the stems that they belong to.
+    fn take(&mut self, n_samples: usize, blocks: &mut [Array2<f32>]) {
+        for signal in &mut self.signals {
+            let Some(output) = signal.output else { continue };
+            for (mut row, channel) in blocks[output].outer_iter_mut().zip(&mut signal.channels) {
+                row.iter_mut().zip(channel.ready.drain(..n_samples)).for_each(|(sum, x)| *sum += x);
+            }
         }
     }
-    Ok(())
+
+    /// What goes to the next stage.
+    fn rest(&mut self) -> Option<Array2<f32>> {
+        let signal = self.signals.iter_mut().find(|signal| signal.output.is_none())?;
+        let n_samples = signal.channels.first().map_or(0, |channel| channel.ready.len());
+        let mut rest = Array2::zeros((signal.channels.len(), n_samples));
+        for (mut row, channel) in rest.outer_iter_mut().zip(&mut signal.channels) {
+            row.iter_mut().zip(channel.ready.drain(..)).for_each(|(to, x)| *to = x);
+        }
+        Some(rest)
+    }
 }
 
-/// One channel of one stem in the making.
+impl Signal<'_> {
+    /// Applies the sum of the parts' masks to the spectra of all channels.
+    fn push(&mut self, masks: &[Array2<f32>], spectra: &[&[realfft::num_complex::Complex32]]) {
+        let summed;
+        let mask = match &self.parts[..] {
+            [part] => &masks[*part],
+            parts => {
+                let mut sum = masks[parts[0]].clone();
+                parts[1..].iter().for_each(|part| sum += &masks[*part]);
+                summed = sum;
+                &summed
+            }
+        };
+        self.channels.par_iter_mut().zip(spectra).for_each(|(channel, spectrum)| {
+            let spectrum = ArrayView2::from_shape(mask.dim(), spectrum).expect("as many frames as the mask has");
+            let mut masked = spectrum.to_owned();
+            Zip::from(&mut masked).and(mask).for_each(|x, m| *x *= *m);
+            for mut frame in masked.outer_iter_mut() {
+                channel.push(frame.as_slice_mut().expect("a row of a new matrix is contiguous"));
+            }
+        });
+    }
+}
+
+/// One channel of one signal.
 struct Channel<'a> {
     synthesizer: Option<Synthesizer<'a>>,
     ready: Vec<f32>,
@@ -114,15 +246,4 @@ impl<'a> Channel<'a> {
             synthesizer.finish(n_samples, &mut self.ready);
         }
     }
-}
-
-/// The finished samples of all channels.
-fn take(channels: &mut [Channel<'_>]) -> Array2<f32> {
-    let n_samples = channels.first().map_or(0, |channel| channel.ready.len());
-    let mut block = Array2::zeros((channels.len(), n_samples));
-    for (mut row, channel) in block.outer_iter_mut().zip(channels) {
-        row.assign(&ArrayView1::from(&channel.ready[..]));
-        channel.ready.clear();
-    }
-    block
 }

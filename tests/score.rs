@@ -334,7 +334,8 @@ fn what_the_score_does_not_know_goes_to_the_residual() {
     score.parts.truncate(1);
     let separation = separate(&mixture, &ScoreConfig::new(score)).expect("separation");
     let stems = separation.stems(&mixture).expect("stems");
-    let db = [snr_db(&references[0], stems[0].channel(0).to_vec()), snr_db(&references[1], stems[1].channel(0).to_vec())];
+    let db =
+        [snr_db(&references[0], stems[0].channel(0).to_vec()), snr_db(&references[1], stems[1].channel(0).to_vec())];
     assert!(db[0] > 8.0 && db[1] > 8.0, "flute and residual: {db:.1?} dB");
 }
 
@@ -346,7 +347,9 @@ fn channels_share_their_masks_and_threads_do_not_matter() {
     assert_eq!(stems[0].samples().dim(), stereo.samples().dim());
     let run = |n_threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().expect("pool");
-        pool.install(|| separate(&mixture, &ScoreConfig::new(duo())).expect("separation").stems(&mixture).expect("stems"))
+        pool.install(|| {
+            separate(&mixture, &ScoreConfig::new(duo())).expect("separation").stems(&mixture).expect("stems")
+        })
     };
     assert_eq!(run(1), run(4), "the same bits for any number of threads");
 }
@@ -366,7 +369,8 @@ fn a_long_recording_is_learned_from_runs_of_frames() {
     let references =
         [play(&score.parts[0], n_samples, flute_strength), play(&score.parts[1], n_samples, clarinet_strength)];
     let mixture = audio(&[references[0].iter().zip(&references[1]).map(|(a, b)| a + b).collect()]);
-    let whole = separate(&mixture, &ScoreConfig::new(score.clone())).expect("separation").stems(&mixture).expect("stems");
+    let whole =
+        separate(&mixture, &ScoreConfig::new(score.clone())).expect("separation").stems(&mixture).expect("stems");
     let config = ScoreConfig { max_frames: 256, ..ScoreConfig::new(score) };
     let runs = separate(&mixture, &config).expect("separation").stems(&mixture).expect("stems");
     for (i, reference) in references.iter().enumerate() {

@@ -413,14 +413,20 @@ mod tests {
         for (number, (name, class)) in PROGRAMS.iter().enumerate() {
             if let Some(by_name) = class_of_name(name) {
                 let plucked_for_its_name = ["bass-lead", "whistle"].contains(name);
-                assert!(by_name == *class || plucked_for_its_name, "program {number} {name}: {class:?} and {by_name:?}");
+                assert!(
+                    by_name == *class || plucked_for_its_name,
+                    "program {number} {name}: {class:?} and {by_name:?}"
+                );
             }
         }
     }
 
     #[test]
     fn every_key_of_channel_10_is_a_drum() {
-        assert_eq!([35, 36, 38, 40, 42, 44, 46, 51].map(drum), ["kick", "kick", "snare", "snare", "hihat", "hihat", "hihat", "ride"]);
+        assert_eq!(
+            [35, 36, 38, 40, 42, 44, 46, 51].map(drum),
+            ["kick", "kick", "snare", "snare", "hihat", "hihat", "hihat", "ride"]
+        );
         assert_eq!(drum(127), "drum-127");
         for pitch in 35..=81 {
             assert!(!drum(pitch).starts_with("drum-"), "{pitch}");

@@ -3,7 +3,7 @@
 
 use std::ops::{ControlFlow, Range};
 
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView2, Axis, Zip, s};
 use rayon::prelude::*;
 
 use super::analysis::{Analysis, analyze};
@@ -14,10 +14,6 @@ use crate::nmf::{NmfConfig, fit as fit_nmf};
 use crate::score::{Class, Note, Part, Score, align};
 use crate::stft::{Stft, StftConfig, StftOptions};
 use crate::{Error, Result, mask};
-
-fn env(name: &str, default: f64) -> f64 {
-    std::env::var(name).ok().and_then(|x| x.parse().ok()).unwrap_or(default)
-}
 
 /// Notes may start this much before the score says, and sound on this much after their end.
 const BEFORE_S: f64 = 0.05;
@@ -36,8 +32,27 @@ const N_HARMONICS: usize = 60;
 const N_BUMPS: usize = 32;
 const LOWEST_HZ: f64 = 60.0;
 
-/// Inharmonicity of struck strings, a piano's in its middle octaves.
-const STIFFNESS: f64 = 3e-4;
+/// Inharmonicity B of struck strings: that of a grand piano in the octaves below middle C, to within its order.
+const STIFFNESS: f64 = 1e-4;
+
+/// Where harmonics may lie at first, in semitones around their nominal place: instruments are out of tune by less.
+const UNTUNED: Tuning = Tuning { center: 0.0, half_width: 0.3 };
+
+/// After so many iterations it is known well enough where the harmonics of each part lie.
+const TUNE_AFTER: usize = 10;
+
+/// A drum's activations start from this much less per frame after its hit, as a factor's logarithm. What the fit makes of
+/// them is its own business; that they start as a decay keeps a cymbal from taking what sounds on.
+const DRUM_DECAY: f64 = 0.3;
+
+/// Templates for what the score does not know.
+const N_RESIDUAL: usize = 4;
+
+/// They start from what exceeds the score's model by this factor: what does so by less is a fault of the model.
+const RESIDUAL_FACTOR: f32 = 6.0;
+
+/// Iterations that give them their start.
+const RESIDUAL_ITERATIONS: usize = 30;
 
 /// Half of the width of a Hann window's main lobe, in bins.
 const LOBE_BINS: f64 = 2.0;
@@ -112,7 +127,7 @@ pub const RESIDUAL: &str = "residual";
 /// Takes a recording apart by its score: one source for each part, and `residual`.
 ///
 /// Each pitch of an instrument has one template, a comb of harmonics under a spectral envelope that all its pitches share
-/// and that is learned from the recording; struck strings have one more for their attacks, and each drum has one, which
+/// and that is learned from the recording, as is the tuning; struck strings have one more for their attacks, and each drum has one, which
 /// starts from what its hits have in common. A template is active only around its notes. Masks are made of what the
 /// templates explain.
 ///
@@ -317,13 +332,13 @@ impl Template {
     }
 
     /// What an activation starts from: 1, and for a drum less and less after the hit.
-    fn first_guess(&self, frame_idx: usize, decay_per_frame: f64) -> f32 {
+    fn first_guess(&self, frame_idx: usize) -> f32 {
         if self.kind != Kind::Drum {
             return 1.0;
         }
         let next = self.onsets.partition_point(|onset| *onset <= frame_idx + 1);
         let onset = next.checked_sub(1).and_then(|i| self.onsets.get(i)).copied().unwrap_or(frame_idx);
-        (-(frame_idx.saturating_sub(onset) as f64) * decay_per_frame).exp() as f32
+        (-(frame_idx.saturating_sub(onset) as f64) * DRUM_DECAY).exp() as f32
     }
 }
 
@@ -338,18 +353,16 @@ fn templates(score: &Score, grid: &Grid) -> Vec<Template> {
             let notes: Vec<_> = part.notes.iter().filter(|note| note.pitch == pitch).copied().collect();
             templates.push(match part.class {
                 Class::Percussion => Template::new(part_idx, Kind::Drum, grid, &notes, |note| {
-                    (note.onset_s - BEFORE_S, note.onset_s + env("DPOST", DRUM_S))
+                    (note.onset_s - BEFORE_S, note.onset_s + DRUM_S)
                 }),
-                Class::Sustained | Class::Struck => {
-                    Template::new(part_idx, Kind::Pitch(pitch), grid, &notes, |note| {
-                        (note.onset_s - env("PRE", BEFORE_S), note.offset_s + env("POST", AFTER_S))
-                    })
-                }
+                Class::Sustained | Class::Struck => Template::new(part_idx, Kind::Pitch(pitch), grid, &notes, |note| {
+                    (note.onset_s - BEFORE_S, note.offset_s + AFTER_S)
+                }),
             });
         }
         if part.class == Class::Struck {
             templates.push(Template::new(part_idx, Kind::Attack, grid, &part.notes, |note| {
-                (note.onset_s - BEFORE_S, note.onset_s + env("OPOST", ATTACK_S))
+                (note.onset_s - BEFORE_S, note.onset_s + ATTACK_S)
             }));
         }
     }
@@ -390,17 +403,17 @@ struct Tuning {
     half_width: f64,
 }
 
-/// The comb of a pitch: lobes at f0 h sqrt(1 + B h^2) for h = 1, 2, ..., each with an area of one.
+/// The comb of a pitch: lobes at f0 h sqrt(1 + B h^2) for h = 1, 2, ....
 fn comb(part: &Part, pitch: u8, tuning: Tuning, grid: &Grid) -> Vec<Harmonic> {
     let hz_per_bin = grid.transform.bin_hz(1, grid.sample_rate);
     let nyquist_hz = f64::from(grid.sample_rate) / 2.0;
     let last_bin = grid.transform.n_bins() - 1;
-    let stiffness = if part.class == Class::Struck { env("B", STIFFNESS) } else { 0.0 };
+    let stiffness = if part.class == Class::Struck { STIFFNESS } else { 0.0 };
     let fundamental_hz = Note::pitch_hz(pitch);
     let octaves = (nyquist_hz / LOWEST_HZ).log2().max(1.0);
     let bins_of = |hz: f64, semitones: f64| hz * (semitones / 12.0).exp2() / hz_per_bin;
     let mut harmonics = Vec::new();
-    for number in 1..=(env("NH", N_HARMONICS as f64) as usize) {
+    for number in 1..=N_HARMONICS {
         let number = number as f64;
         let hz = fundamental_hz * number * (1.0 + stiffness * number * number).sqrt();
         let low = bins_of(hz, tuning.center - tuning.half_width);
@@ -410,13 +423,9 @@ fn comb(part: &Part, pitch: u8, tuning: Tuning, grid: &Grid) -> Vec<Harmonic> {
             break;
         }
         let end_bin = ((high + LOBE_BINS).floor() as usize).min(last_bin);
-        let mut lobe: Vec<_> = (first_bin..=end_bin)
+        let lobe: Vec<_> = (first_bin..=end_bin)
             .map(|bin| hann_lobe((low - bin as f64).max(bin as f64 - high).max(0.0)) as f32)
             .collect();
-        if env("NORM", 0.0) > 0.0 {
-            let area = lobe.iter().sum::<f32>().max(EPSILON);
-            lobe.iter_mut().for_each(|x| *x *= 2.0 / area);
-        }
         let place = ((hz / LOWEST_HZ).log2() / octaves).clamp(0.0, 1.0) * (N_BUMPS - 1) as f64;
         let bump = (place as usize).min(N_BUMPS - 2);
         harmonics.push(Harmonic {
@@ -430,7 +439,12 @@ fn comb(part: &Part, pitch: u8, tuning: Tuning, grid: &Grid) -> Vec<Harmonic> {
     harmonics
 }
 
-/// Finds where the harmonics of each part lie, by the likelihood of what the fit attributes to its templates.
+/// Finds where the harmonics of each part lie, and narrows its combs to there: one width for all of its pitches, and
+/// centers that differ by little.
+///
+/// It is the maximization step of expectation-maximization, over a grid: `attributed`, templates x bins, is what the
+/// templates explain by now, and of all combs the most likely one is sum over f of E_f ln(W_f / sum of W), with whatever
+/// gain.
 fn tune(
     score: &Score,
     templates: &[Template],
@@ -439,52 +453,51 @@ fn tune(
     attributed: &Array2<f32>,
     grid: &Grid,
 ) {
-    let range = env("TRANGE", 0.35);
-    let step = 0.05;
-    let n = (range / step).round() as i32;
-    let mut candidates = Vec::new();
-    for w in [0.0, 0.05, 0.1, 0.15, 0.2, 0.25] {
-        if w < env("WMIN", 0.1) - 1e-9 || w > env("WMAX", 0.2) + 1e-9 {
-            continue;
-        }
-        for i in -n..=n {
-            candidates.push(Tuning { center: f64::from(i) * step, half_width: w });
-        }
-    }
+    /// Half widths that are tried, in semitones: vibrato, and a voice or a section that is not of one mind.
+    const HALF_WIDTHS: [f64; 3] = [0.1, 0.15, 0.2];
+    /// Centers that are tried: this far from the nominal place on both sides, in steps of [`STEP`] semitones.
+    const N_STEPS: i32 = 7;
+    const STEP: f64 = 0.05;
+    /// Pitches of one instrument differ by this much in tuning, in semitones.
+    const SPREAD: f64 = 0.1;
+    /// What lies between harmonics counts as this share of the mean, so that noise rules nothing out.
+    const FLOOR: f64 = 1e-2;
+    let candidates: Vec<_> = HALF_WIDTHS
+        .into_iter()
+        .flat_map(|half_width| (-N_STEPS..=N_STEPS).map(move |i| Tuning { center: f64::from(i) * STEP, half_width }))
+        .collect();
     let likelihoods: Vec<Vec<f64>> = templates
         .par_iter()
         .enumerate()
         .map(|(k, t)| {
             let Kind::Pitch(pitch) = t.kind else { return vec![0.0; candidates.len()] };
-            let seen = template(attributed, k);
-            let total: f64 = seen.iter().map(|x| f64::from(*x)).sum();
-            let mut drawn = vec![0.0; seen.len()];
-            candidates
-                .iter()
-                .map(|tuning| {
-                    draw(&comb(&score.parts[t.part], pitch, *tuning, grid), &envelopes[t.part], &mut drawn);
-                    let sum: f64 = drawn.iter().map(|x| f64::from(*x)).sum();
-                    let floor = (env("TFLOOR", 1e-2) * sum / drawn.len() as f64) as f32;
-                    let log: f64 = seen.iter().zip(&drawn).map(|(e, w)| f64::from(e * w.max(floor).ln())).sum();
-                    log - total * sum.max(1e-30).ln()
-                })
-                .collect()
+            let explained = template(attributed, k);
+            let mut drawn = vec![0.0; explained.len()];
+            let likelihood = |tuning: &Tuning| {
+                draw(&comb(&score.parts[t.part], pitch, *tuning, grid), &envelopes[t.part], &mut drawn);
+                let sum = drawn.iter().map(|x| f64::from(*x)).sum::<f64>().max(f64::MIN_POSITIVE);
+                let floor = FLOOR * sum / drawn.len() as f64;
+                let log = |(e, w): (&f32, &f32)| f64::from(*e) * (f64::from(*w).max(floor) / sum).ln();
+                explained.iter().zip(&drawn).map(log).sum()
+            };
+            candidates.iter().map(likelihood).collect()
         })
         .collect();
-    for part in 0..score.parts.len() {
-        let sum = |c: usize| -> f64 {
-            templates.iter().zip(&likelihoods).filter(|(t, _)| t.part == part).map(|(_, l)| l[c]).sum()
-        };
-        let Some(best) = (0..candidates.len()).max_by(|a, b| sum(*a).total_cmp(&sum(*b))) else { continue };
+    for (part_idx, part) in score.parts.iter().enumerate() {
+        let pitches = || templates.iter().enumerate().filter(|(_, template)| template.part == part_idx);
+        let together = |c: usize| pitches().map(|(k, _)| likelihoods[k][c]).sum::<f64>();
+        let totals: Vec<_> = (0..candidates.len()).map(together).collect();
+        let best = (0..candidates.len()).max_by(|a, b| totals[*a].total_cmp(&totals[*b])).unwrap_or(0);
         let common = candidates[best];
-        if env("SHOW", 0.0) > 0.0 {
-            eprintln!("{} {common:?}", score.parts[part].name);
-        }
-        for (k, t) in templates.iter().enumerate().filter(|(_, t)| t.part == part) {
+        let is_near = |c: &usize| {
+            let Tuning { center, half_width } = candidates[*c];
+            half_width == common.half_width && (center - common.center).abs() < SPREAD + STEP / 2.0
+        };
+        for (k, t) in pitches() {
             let Kind::Pitch(pitch) = t.kind else { continue };
-            let near = |c: &usize| (candidates[*c].center - common.center).abs() <= env("TNEAR", 0.0) + 1e-9 && candidates[*c].half_width == common.half_width;
-            let own = (0..candidates.len()).filter(near).max_by(|a, b| likelihoods[k][*a].total_cmp(&likelihoods[k][*b]));
-            combs[k] = comb(&score.parts[part], pitch, own.map_or(common, |c| candidates[c]), grid);
+            let near = (0..candidates.len()).filter(is_near);
+            let own = near.max_by(|a, b| likelihoods[k][*a].total_cmp(&likelihoods[k][*b])).unwrap_or(best);
+            combs[k] = comb(part, pitch, candidates[own], grid);
         }
     }
 }
@@ -506,7 +519,7 @@ fn common_rise(template: &Template, v: ArrayView2<'_, f32>, row_of: impl Fn(usiz
     /// Frames after an onset in which the sound is fullest, and before it, where it has not begun.
     const FULL: usize = 2;
     const BEFORE: usize = 3;
-    let quantile = env("DQUANT", 0.2);
+    const QUANTILE: f64 = 0.2;
     /// No bin is ruled out.
     const LEAST: f32 = 1e-3;
     let rows: Vec<_> = template
@@ -523,7 +536,7 @@ fn common_rise(template: &Template, v: ArrayView2<'_, f32>, row_of: impl Fn(usiz
             (full.iter().fold(0.0f32, |most, x| most.max(*x)) - v[[*before, bin]]).max(0.0)
         }));
         rises.sort_by(f32::total_cmp);
-        let chosen = (rises.len().saturating_sub(1) as f64 * quantile) as usize;
+        let chosen = (rises.len().saturating_sub(1) as f64 * QUANTILE) as usize;
         rises.get(chosen).copied().unwrap_or(0.0) + LEAST
     });
     rise.collect()
@@ -541,12 +554,11 @@ struct Row {
 impl Row {
     /// The start in a frame.
     fn new(templates: &[Template], frame_idx: usize) -> Self {
-        let decay = env("DDECAY", 0.3);
         let mut row = Self { active: Vec::new(), activations: Vec::new() };
         for (k, template) in templates.iter().enumerate() {
             if template.is_active(frame_idx) {
                 row.active.push(k as u32);
-                row.activations.push(template.first_guess(frame_idx, decay));
+                row.activations.push(template.first_guess(frame_idx));
             }
         }
         row
@@ -625,16 +637,10 @@ fn fit(
     let frames: Vec<_> = (0..v.nrows()).map(|row| analysis.frame_idx(row)).collect();
     let row_of = |frame_idx| frames.binary_search(&frame_idx).ok();
 
-    let n_tune = env("TUNE", 0.0) as usize;
-    let first_tuning = if n_tune > 0 {
-        Tuning { center: 0.0, half_width: env("W0", 0.3) }
-    } else {
-        Tuning { center: env("C", 0.125), half_width: env("W", 0.125) }
-    };
     let mut combs: Vec<Vec<Harmonic>> = templates
         .iter()
         .map(|template| match template.kind {
-            Kind::Pitch(pitch) => comb(&score.parts[template.part], pitch, first_tuning, grid),
+            Kind::Pitch(pitch) => comb(&score.parts[template.part], pitch, UNTUNED, grid),
             _ => Vec::new(),
         })
         .collect();
@@ -653,20 +659,19 @@ fn fit(
         v: v.view(),
         dictionary,
     };
-    let (n_tied, n_free) = (env("ITER", TIED_ITERATIONS as f64) as usize, env("FREE", FREE_ITERATIONS as f64) as usize);
     let mut tell = |done: usize| {
-        let (done, total) = (done as u64, Some((n_tied + n_free) as u64));
+        let (done, total) = (done as u64, Some((TIED_ITERATIONS + FREE_ITERATIONS) as u64));
         match progress(Progress { step: Step::Fitting, done, total, divergence: None }) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(Error::Cancelled),
         }
     };
-    for iteration in 0..n_tied {
+    for iteration in 0..TIED_ITERATIONS {
         tell(iteration)?;
         fit.update_activations();
         let (numerators, masses) = fit.numerators();
         learn_envelopes(&mut envelopes, templates, &combs, &numerators, &masses);
-        if n_tune > 0 && iteration + 1 == n_tune {
+        if iteration + 1 == TUNE_AFTER {
             tune(score, templates, &mut combs, &envelopes, &(&numerators * &fit.dictionary), grid);
         }
         for (k, template) in templates.iter().enumerate() {
@@ -683,8 +688,8 @@ fn fit(
     if unscored == Unscored::Residual {
         fit.add_residual(templates, score.parts.len(), grid.n_frames)?;
     }
-    for iteration in 0..n_free {
-        tell(n_tied + iteration)?;
+    for iteration in 0..FREE_ITERATIONS {
+        tell(TIED_ITERATIONS + iteration)?;
         fit.update_activations();
         let (numerators, masses) = fit.numerators();
         for (k, mass) in masses.iter().enumerate() {
@@ -754,15 +759,15 @@ impl Fit<'_> {
 
     /// Adds templates for what the notes leave unexplained, active everywhere.
     fn add_residual(&mut self, templates: &mut Vec<Template>, part: usize, n_frames: usize) -> Result<()> {
-        let n_residual = env("RES", 8.0) as usize;
         self.each_row(|row, _, dictionary, product| row.product(dictionary, product));
-        let excess = &self.v - &self.quotients.mapv(|x| x * env("RGAMMA", 2.0) as f32);
-        let excess = excess.mapv(|x| x.max(0.0));
-        if n_residual == 0 || excess.iter().all(|x| *x == 0.0) {
+        let mut excess = self.v.to_owned();
+        Zip::from(&mut excess).and(&self.quotients).for_each(|v, model| *v = (*v - RESIDUAL_FACTOR * model).max(0.0));
+        if excess.iter().all(|x| *x == 0.0) {
             return Ok(());
         }
-        let n_residual = n_residual.min(excess.nrows());
-        let config = NmfConfig { n_components: n_residual, max_iter: 30, tol: 0.0, ..NmfConfig::default() };
+        let n_residual = N_RESIDUAL.min(excess.nrows());
+        let max_iter = RESIDUAL_ITERATIONS;
+        let config = NmfConfig { n_components: n_residual, max_iter, tol: 0.0, ..NmfConfig::default() };
         let found = fit_nmf(excess.t(), &config)?;
         let first = templates.len();
         self.dictionary.append(Axis(0), found.dictionary.t()).expect("as many bins");
@@ -868,8 +873,9 @@ impl Model for ScoreModel {
                 model
             })
             .collect();
-        if self.unscored == Unscored::Residual && let Some((residual, parts)) = models.split_last_mut() {
-            residual.mapv_inplace(|x| x * env("RMUL", 1.0) as f32);
+        if self.unscored == Unscored::Residual
+            && let Some((residual, parts)) = models.split_last_mut()
+        {
             // Where no note explains anything, all of it is left over.
             for (i, mut frame) in residual.outer_iter_mut().enumerate() {
                 for (bin, x) in frame.iter_mut().enumerate() {

@@ -428,7 +428,19 @@ pub enum Error {
         /// References.
         expected: usize,
     },
+    /// Components are asked for where no factorization found any.
+    #[error("there are no components: this separation is not a factorization")]
+    NoComponents,
+
     // ---- scores --------------------------------------------------------------------------------------------------
+    /// The system did not give a score, or not all of it.
+    #[error("cannot read `{}`", path.display())]
+    ReadScore {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Bytes are not a score that can be read.
     #[error("the score cannot be read: {reason}")]
     MalformedScore {
@@ -487,6 +499,7 @@ impl Error {
                 Some("give a matrix of numbers: an `.npy` file of two dimensions, or text with a row per line".into())
             }
             Self::UnknownStem { names, .. } => names.first().map(|name| format!("use `stem {name}`")),
+            Self::ReadScore { path, source } => open_hint(path, source),
             Self::MalformedScore { .. } => Some("export it again as a Standard MIDI File, of format 1".into()),
             Self::EmptyScore => Some("give a MIDI file with a track of notes for each instrument".into()),
             Self::ScoreMismatch { .. } => Some(

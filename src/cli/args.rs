@@ -127,6 +127,8 @@ pub(super) struct Separate {
     pub(super) labels: Option<PathBuf>,
 
     #[command(flatten)]
+    pub(super) score: Score,
+    #[command(flatten)]
     pub(super) output: Output,
     #[command(flatten)]
     pub(super) excerpt: Excerpt,
@@ -170,6 +172,25 @@ pub(super) struct Denoise {
     /// Exponent of the masks between speech and noise: 1 is softest, 2 the Wiener filter's
     #[arg(long, value_name = "A", default_value_t = DenoiseConfig::default().mask_exponent, help_heading = "Method")]
     pub(super) mask_exponent: f32,
+/// What is known from a score.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Score")]
+pub(super) struct Score {
+    /// A MIDI file of what is played: one stem for each of its parts, and `residual`
+    #[arg(long, value_name = "FILE.mid", value_hint = ValueHint::FilePath, conflicts_with_all = ["n_sources", "n_components"])]
+    pub(super) score: Option<PathBuf>,
+    /// Play the score this much later (or, below 0, earlier)
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, allow_negative_numbers = true, requires = "score")]
+    pub(super) score_offset: f64,
+    /// Play the score this many times as slow, before it is moved
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, requires = "score")]
+    pub(super) score_stretch: f64,
+    /// Find when the recording plays each note of the score
+    #[arg(long, requires = "score")]
+    pub(super) align: bool,
+    /// Share out among the parts what the score does not explain [default: a stem `residual`]
+    #[arg(long, requires = "score")]
+    pub(super) no_residual: bool,
 }
 
 /// Where stems go and in what form; shared by the separating commands.

@@ -1,11 +1,12 @@
 //! `partita separate`: recordings in, one file per source out.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use partita::audio::Recording;
 use partita::nmf::NmfConfig;
-use partita::separate::{Progress, separate_with};
-use partita::{Error, SeparateConfig, StftOptions};
+use partita::separate::{Progress, RESIDUAL, ScoreConfig, Timing, Unscored, by_score, separate_with};
+use partita::{Error, Score, SeparateConfig, StftOptions};
 
 use super::args::Separate;
 use super::failure::Failure;
@@ -16,6 +17,10 @@ use super::terminal::Terminal;
 pub(super) fn run(args: &Separate, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
     if let Some(path) = &args.labels {
         return labels::run(path, args, seed, terminal);
+    }
+    if let Some(path) = &args.score.score {
+        let method = ByScore::new(path, args)?;
+        return stems::run(&args.inputs, &args.output, &args.excerpt, seed, terminal, &method);
     }
     let method = Blind { config: config(args, seed), labels: labels::Output::new(args)? };
     stems::run(&args.inputs, &args.output, &args.excerpt, seed, terminal, &method)
@@ -62,6 +67,52 @@ impl Method for Blind {
         if let Some(output) = &self.labels {
             remarks.push(output.write(recording, &separation, &self.config, progress)?);
         }
+        Ok(Outcome { remarks, ..separation.into() })
+    }
+}
+
+struct ByScore {
+    config: ScoreConfig,
+}
+
+impl ByScore {
+    /// Reads the score and puts it where the arguments say; with `--start`, its time is that of the whole file.
+    fn new(path: &Path, args: &Separate) -> Result<Self, Failure> {
+        let at = || Failure::at(path.display());
+        let score = Score::load(path).map_err(at())?;
+        let start_s = args.excerpt.start.unwrap_or_default().as_secs_f64();
+        let moved = score.moved(args.score.score_offset, args.score.score_stretch).map_err(at())?;
+        let method = &args.method;
+        let config = ScoreConfig {
+            timing: if args.score.align { Timing::Aligned } else { Timing::Exact },
+            unscored: if args.score.no_residual { Unscored::Shared } else { Unscored::Residual },
+            stft: StftOptions { n_fft: method.n_fft, hop_length: method.hop_length, window: method.window },
+            mask_exponent: method.mask_exponent,
+            max_frames: method.max_frames,
+            ..ScoreConfig::new(moved.warped(|time_s| time_s - start_s))
+        };
+        Ok(Self { config })
+    }
+}
+
+impl Method for ByScore {
+    fn names(&self) -> Vec<String> {
+        let residual = (self.config.unscored == Unscored::Residual).then(|| RESIDUAL.to_owned());
+        self.config.score.parts.iter().map(|part| part.name.clone()).chain(residual).collect()
+    }
+
+    fn separate(
+        &self,
+        recording: &dyn Recording,
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Outcome, Error> {
+        let separation = by_score(recording, &self.config, progress)?;
+        let score = &self.config.score;
+        let parts = score.parts.iter().map(|part| {
+            let notes = part.notes.len();
+            format!("{} ({}, {notes} {})", part.name, part.class.name(), if notes == 1 { "note" } else { "notes" })
+        });
+        let remarks = vec![format!("by the score: {}", parts.collect::<Vec<_>>().join(", "))];
         Ok(Outcome { remarks, ..separation.into() })
     }
 }

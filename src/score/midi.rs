@@ -92,7 +92,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Score> {
         read.push(track);
     }
     let clock = Clock::new(header.timing, tempi)?;
-    let mut parts = parts(read, &programs, &clock, header.format, &mut warnings)?;
+    let mut parts = parts(read, &programs, &clock, &mut warnings)?;
     if parts.is_empty() {
         return Err(Error::EmptyScore);
     }
@@ -299,7 +299,6 @@ fn parts(
     tracks: Vec<Track>,
     programs: &BTreeMap<u8, u8>,
     clock: &Clock,
-    format: Format,
     warnings: &mut Vec<Warning>,
 ) -> Result<Vec<Part>> {
     let mut parts: Vec<Part> = Vec::new();
@@ -344,7 +343,6 @@ fn parts(
     if n_missing > 0 {
         warnings.push(Warning::MissingNoteOffs { n_notes: n_missing });
     }
-    let _ = format;
     Ok(parts)
 }
 
@@ -430,6 +428,9 @@ fn number_equal_names(parts: &mut [Part]) {
 /// Ticks per quarter note of the files written here.
 const TICKS_PER_QUARTER: u16 = 960;
 
+/// Parts of the files written here: a file counts its tracks in 16 bits.
+const MAX_TRACKS: usize = 60_000;
+
 /// Ticks per second of the files written here, at [`DEFAULT_TEMPO_US`].
 const TICKS_PER_S: f64 = TICKS_PER_QUARTER as f64 * 1e6 / DEFAULT_TEMPO_US;
 
@@ -440,7 +441,7 @@ pub(super) fn write(score: &Score) -> Vec<u8> {
     let mut tracks = vec![conductor];
     // Channels go round, as a track has its own; channel 10 is for drums.
     let mut pitched = (0..16u8).filter(|channel| *channel != DRUM_CHANNEL).cycle();
-    for part in &score.parts {
+    for part in score.parts.iter().take(MAX_TRACKS) {
         let channel = if part.is_drum { DRUM_CHANNEL } else { pitched.next().unwrap_or(0) };
         let message = |message| TrackEventKind::Midi { channel: u4::new(channel), message };
         let mut track = vec![meta(MetaMessage::TrackName(part.name.as_bytes()))];

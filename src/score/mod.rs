@@ -1,10 +1,14 @@
 //! Scores: which instrument plays which note when, from the bytes of a MIDI file and back.
-//! Pure: it opens no file and hears no sound. Only `midi.rs` in this folder knows the file format.
+//! Knows no masks and no stems. Only `midi.rs` in this folder knows the file format, only `Score::load` opens a file.
 
+pub mod align;
 pub mod instrument;
 mod midi;
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
 pub use instrument::Class;
 
@@ -135,6 +139,26 @@ impl Score {
     /// MIDI Manufacturers Association, "Standard MIDI Files 1.0", RP-001, 1996.
     pub fn from_midi(bytes: &[u8]) -> Result<Self> {
         midi::read(bytes)
+    }
+
+    /// [`Score::from_midi`] of a file.
+    ///
+    /// # Errors
+    /// [`Error::ReadScore`] where the system does not give the file or it is longer than 64 MiB, and those of
+    /// [`Score::from_midi`].
+    pub fn load(path: &Path) -> Result<Self> {
+        /// Bytes; a million notes have some 8 million.
+        const MAX_BYTES: u64 = 64 << 20;
+        let read = || {
+            let mut bytes = Vec::new();
+            File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+            if bytes.len() as u64 > MAX_BYTES {
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 64 MiB"));
+            }
+            Ok(bytes)
+        };
+        let bytes = read().map_err(|source| Error::ReadScore { path: path.to_owned(), source })?;
+        Self::from_midi(&bytes)
     }
 
     /// The bytes of a MIDI file of format 1, at 120 beats per minute in ticks of 1/1920 s: one track per part, named

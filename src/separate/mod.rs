@@ -9,6 +9,7 @@ mod median;
 pub mod denoise;
 mod model;
 mod render;
+mod score;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use self::hpss::{HpssConfig, hpss};
 use self::model::Model;
 pub use self::render::Rendered;
 use self::render::Stage;
+pub use self::score::{RESIDUAL, ScoreConfig, Timing, Unscored, by_score};
 use crate::audio::Recording;
 use crate::nmf::{Factorization, NmfConfig};
 use crate::spectrogram::{Overview, OverviewStream};

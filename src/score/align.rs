@@ -1,0 +1,388 @@
+//! When a recording plays the notes of a score: dynamic time warping of what both have in each pitch class.
+//! Gives times only; which notes there are is never changed.
+
+use ndarray::{Array2, ArrayView1, ArrayView2, s};
+use realfft::num_complex::Complex32;
+
+use super::{Class, Note, Score};
+use crate::audio::Recording;
+use crate::stft::{Stft, StftConfig};
+use crate::{Error, Result};
+
+/// Pitch classes.
+const N_CLASSES: usize = 12;
+
+/// A frame's features: sound in each pitch class, starts of sound in each, and starts of anything.
+const N_FEATURES: usize = 2 * N_CLASSES + 1;
+
+/// Window of the transform, long enough for pitches from about 150 Hz on.
+const WINDOW_S: f64 = 0.093;
+
+/// Time from one feature to the next.
+const STEP_S: f64 = 0.025;
+
+/// Features of one level are those of the next finer one, this many together.
+const FACTOR: usize = 4;
+
+/// Frames of each side that are compared with one another at the coarsest level.
+const MAX_COARSE: usize = 600;
+
+/// Frames around the path of the coarser level that are searched again, in frames of the finer one.
+const RADIUS: usize = 24;
+
+/// Starts of notes weigh this much beside what sounds: they are what makes times exact.
+const ONSET_WEIGHT: f32 = 1.0;
+
+/// How fast a start fades, per step.
+const ONSET_DECAY: f32 = 0.6;
+
+/// Lowest and highest frequency that counts towards a pitch class, in Hz.
+const RANGE_HZ: (f64, f64) = (80.0, 5000.0);
+
+/// Moves the notes of a score to where a recording plays them, by dynamic time warping.
+///
+/// Tempo may change at any time, and the recording may start later and end earlier or later than the score. Notes are
+/// those of the score; a passage that is left out or repeated is more than a warp can tell.
+///
+/// # Errors
+/// [`Error::EmptyScore`], [`Error::TooShort`], and those of the recording.
+///
+/// # Cost
+/// One pass over the recording. Time and memory grow with the length of the longer of the two, not with its square: 100
+/// bytes per 25 ms of each, and some 50 bytes more for the path.
+///
+/// # References
+/// S. Ewert, M. Mueller and P. Grosche, "High resolution audio synchronization using chroma onset features", ICASSP
+/// 2009, for the features; M. Mueller, H. Mattes and F. Kurth, "An efficient multiscale approach to audio
+/// synchronization", ISMIR 2006, for the levels.
+pub fn align(score: &Score, recording: &dyn Recording) -> Result<Score> {
+    let (start_s, end_s) = score.span_s().ok_or(Error::EmptyScore)?;
+    let heard = features_of_recording(recording)?;
+    let n_written = ((end_s - start_s) / STEP_S).ceil().max(1.0) as usize + 1;
+    let written = features_of_score(score, start_s, n_written);
+    let path = multiscale(&written, &heard);
+    // The first and the last frame of the recording for each of the score.
+    let mut first = vec![usize::MAX; n_written];
+    let mut last = vec![0; n_written];
+    for (i, j) in &path {
+        first[*i] = first[*i].min(*j);
+        last[*i] = last[*i].max(*j);
+    }
+    // Of several score frames that meet in one of the recording all but one are too early or too late: a straight line
+    // through the neighborhood is closer.
+    let warp = smooth(&first, &last);
+    Ok(score.warped(|time_s| {
+        let place = ((time_s - start_s) / STEP_S).clamp(0.0, (n_written - 1) as f64);
+        let i = (place as usize).min(n_written.saturating_sub(2));
+        let next = warp.get(i + 1).copied().unwrap_or(warp[i]);
+        (warp[i] + (place - i as f64) * (next - warp[i])) * STEP_S
+    }))
+}
+
+/// Fits a line through the path around each frame of the score; the result never decreases.
+fn smooth(first: &[usize], last: &[usize]) -> Vec<f64> {
+    /// Frames on both sides, a third of a second.
+    const SIDE: usize = 12;
+    let middle: Vec<f64> = first.iter().zip(last).map(|(first, last)| (*first as f64 + *last as f64) / 2.0).collect();
+    let mut warp = Vec::with_capacity(middle.len());
+    let mut highest = 0.0f64;
+    for i in 0..middle.len() {
+        let window = i.saturating_sub(SIDE)..(i + SIDE + 1).min(middle.len());
+        let n = window.len() as f64;
+        let mean_x = window.clone().map(|x| x as f64).sum::<f64>() / n;
+        let mean_y = middle[window.clone()].iter().sum::<f64>() / n;
+        let (mut xy, mut xx) = (0.0, 0.0);
+        for x in window {
+            let dx = x as f64 - mean_x;
+            xy += dx * (middle[x] - mean_y);
+            xx += dx * dx;
+        }
+        let slope = if xx > 0.0 { (xy / xx).max(0.0) } else { 1.0 };
+        highest = highest.max(mean_y + slope * (i as f64 - mean_x));
+        warp.push(highest);
+    }
+    warp
+}
+
+// ---- features ----------------------------------------------------------------------------------------------------
+
+/// Sums the bins of each pitch class.
+#[derive(Debug)]
+pub struct Chroma {
+    /// Bin and class.
+    bins: Vec<(usize, usize)>,
+}
+
+impl Chroma {
+    /// The classes of the bins of a transform.
+    pub fn new(transform: &StftConfig, sample_rate: u32) -> Self {
+        let class = |bin| {
+            let hz = transform.bin_hz(bin, sample_rate);
+            let is_inside = (RANGE_HZ.0..=RANGE_HZ.1).contains(&hz);
+            let pitch = 69.0 + 12.0 * (hz / 440.0).log2();
+            is_inside.then(|| (bin, pitch.round().rem_euclid(N_CLASSES as f64) as usize % N_CLASSES))
+        };
+        Self { bins: (1..transform.n_bins()).filter_map(class).collect() }
+    }
+
+    /// What sounds in each class of a frame of magnitudes, compressed so that soft notes count.
+    fn of(&self, magnitude: ArrayView1<'_, f32>) -> [f32; N_CLASSES] {
+        let mut sums = [0.0f32; N_CLASSES];
+        for (bin, class) in &self.bins {
+            sums[*class] += magnitude[*bin] * magnitude[*bin];
+        }
+        sums.map(f32::sqrt)
+    }
+}
+
+/// Harmonics of a note as pitch classes above it, with their strength: what a recording of it has in other classes.
+const OVERTONES: [(usize, f32); 5] = [(0, 1.0), (0, 0.6), (7, 0.4), (0, 0.3), (4, 0.2)];
+
+fn add_note(classes: &mut [f32], pitch: u8) {
+    for (above, strength) in OVERTONES {
+        classes[(usize::from(pitch) + above) % N_CLASSES] += strength;
+    }
+}
+
+/// Scales to a length of one; what is nothing stays nothing.
+fn normalize(x: &mut [f32], weight: f32) {
+    let norm = x.iter().map(|x| x * x).sum::<f32>().sqrt();
+    if norm > 1e-6 {
+        x.iter_mut().for_each(|x| *x *= weight / norm);
+    }
+}
+
+/// Sound and starts of sound, normalized, from the sound alone; `starts` are added where they are known otherwise.
+fn finish(sound: &Array2<f32>, starts: &Array2<f32>) -> Array2<f32> {
+    let n = sound.nrows();
+    let mut features = Array2::zeros((n, N_FEATURES));
+    let mut fading = [0.0f32; N_CLASSES + 1];
+    // Starts are measured against the loudest of the whole, so that noise between notes is none.
+    let loudest = starts.iter().fold(0.0f32, |most, x| most.max(*x)).max(1e-9);
+    for i in 0..n {
+        for (fading, start) in fading.iter_mut().zip(starts.row(i)) {
+            *fading = (*fading * ONSET_DECAY).max(start / loudest);
+        }
+        let mut row = features.row_mut(i);
+        let Some(row) = row.as_slice_mut() else { continue };
+        for (x, sound) in row.iter_mut().zip(sound.row(i)) {
+            *x = *sound;
+        }
+        normalize(&mut row[..N_CLASSES], 1.0);
+        row[N_CLASSES..].copy_from_slice(&fading);
+        let strength = fading.iter().map(|x| x * x).sum::<f32>().sqrt();
+        normalize(&mut row[N_CLASSES..], ONSET_WEIGHT * strength.min(1.0));
+    }
+    features
+}
+
+fn features_of_recording(recording: &dyn Recording) -> Result<Array2<f32>> {
+    let sample_rate = recording.sample_rate();
+    let hop_length = ((f64::from(sample_rate) * STEP_S).round() as usize).max(1);
+    // Four hops or more to a window, also at the lowest rates.
+    let nearest = StftConfig::nearest(sample_rate, WINDOW_S);
+    let stft = Stft::new(StftConfig { hop_length: hop_length.min(nearest.n_fft / 2), ..nearest })?;
+    let (n_bins, n_channels) = (stft.config().n_bins(), recording.n_channels());
+    let chroma = Chroma::new(stft.config(), sample_rate);
+    let mut mixer = vec![0.0f32; 0];
+    let mut analyzer = stft.analyzer();
+    let mut n_samples = 0;
+    let mut sound: Vec<f32> = Vec::new();
+    let mut magnitude = ndarray::Array1::<f32>::zeros(n_bins);
+    let mut take = |frame: &[Complex32]| {
+        magnitude.iter_mut().zip(frame).for_each(|(x, bin)| *x = bin.norm());
+        sound.extend(chroma.of(magnitude.view()));
+    };
+    recording.read(&mut |block| {
+        n_samples += block.ncols();
+        mixer.clear();
+        mixer.extend(block.columns().into_iter().map(|column| column.sum() / n_channels as f32));
+        analyzer.push(&mixer, &mut take);
+        Ok(())
+    })?;
+    analyzer.finish(&mut take);
+    if n_samples < stft.config().win_length {
+        return Err(Error::TooShort { n_samples, win_length: stft.config().win_length, sample_rate });
+    }
+    let n = sound.len() / N_CLASSES;
+    let sound = Array2::from_shape_vec((n, N_CLASSES), sound).expect("whole frames");
+    // Logarithms of sound relative to the loudest: what rises by as many decibels starts as much.
+    let loudest = sound.iter().fold(0.0f32, |most, x| most.max(*x)).max(1e-9);
+    let level = sound.mapv(|x| (1.0 + 100.0 * x / loudest).ln());
+    let mut starts = Array2::zeros((n, N_CLASSES + 1));
+    for i in 1..n {
+        // Two frames apart, as the window blurs a start over four.
+        let before = level.row(i.saturating_sub(2));
+        let mut all = 0.0;
+        for class in 0..N_CLASSES {
+            let rise = (level[[i, class]] - before[class]).max(0.0);
+            starts[[i, class]] = rise;
+            all += rise;
+        }
+        starts[[i, N_CLASSES]] = all / N_CLASSES as f32;
+    }
+    Ok(finish(&level, &starts))
+}
+
+fn features_of_score(score: &Score, start_s: f64, n: usize) -> Array2<f32> {
+    let mut sound = Array2::zeros((n, N_CLASSES));
+    let mut starts = Array2::zeros((n, N_CLASSES + 1));
+    let frame = |time_s: f64| (((time_s - start_s) / STEP_S).round().max(0.0) as usize).min(n - 1);
+    for part in &score.parts {
+        for note in &part.notes {
+            let start = frame(note.onset_s);
+            starts[[start, N_CLASSES]] += 0.5;
+            if part.class == Class::Percussion {
+                continue;
+            }
+            // A chord has the starts of all its notes; each class is as strong as the strongest of them.
+            let mut classes = [0.0; N_CLASSES];
+            add_note(&mut classes, note.pitch);
+            for (class, strength) in classes.into_iter().enumerate() {
+                starts[[start, class]] = strength.max(starts[[start, class]]);
+            }
+            // Struck notes fade: a second is what is left of them.
+            let end = if part.class == Class::Struck { note.offset_s.min(note.onset_s + 1.0) } else { note.offset_s };
+            for i in start..=frame(end) {
+                add_note(sound.row_mut(i).as_slice_mut().unwrap_or(&mut [0.0; N_CLASSES]), note.pitch);
+            }
+        }
+    }
+    let level = sound.mapv(|x: f32| (1.0 + 10.0 * x).ln());
+    finish(&level, &starts)
+}
+
+// ---- paths -------------------------------------------------------------------------------------------------------
+
+/// The cheapest path through two sequences of features, from both starts to both ends: coarse first, then again and
+/// again around what the coarser level found.
+fn multiscale(a: &Array2<f32>, b: &Array2<f32>) -> Vec<(usize, usize)> {
+    if a.nrows().max(b.nrows()) <= MAX_COARSE || a.nrows().min(b.nrows()) < 2 * FACTOR {
+        let bands = vec![0..b.nrows(); a.nrows()];
+        return warp(a, b, &bands);
+    }
+    let coarse = multiscale(&thinned(a), &thinned(b));
+    // Every frame of the coarse path, FACTOR times as fine, and RADIUS frames on both sides.
+    let mut bands = vec![usize::MAX..0; a.nrows()];
+    for (i, j) in coarse {
+        let rows = (i * FACTOR).saturating_sub(RADIUS / 2)..((i + 1) * FACTOR + RADIUS / 2).min(a.nrows());
+        let columns = (j * FACTOR).saturating_sub(RADIUS)..((j + 1) * FACTOR + RADIUS).min(b.nrows());
+        for band in &mut bands[rows] {
+            band.start = band.start.min(columns.start);
+            band.end = band.end.max(columns.end);
+        }
+    }
+    warp(a, b, &bands)
+}
+
+/// Means of [`FACTOR`] frames.
+fn thinned(x: &Array2<f32>) -> Array2<f32> {
+    let n = x.nrows().div_ceil(FACTOR);
+    let mut thin = Array2::zeros((n, x.ncols()));
+    for (i, mut row) in thin.outer_iter_mut().enumerate() {
+        let frames = x.slice(s![i * FACTOR..((i + 1) * FACTOR).min(x.nrows()), ..]);
+        let share = 1.0 / frames.nrows() as f32;
+        frames.outer_iter().for_each(|frame| row.scaled_add(share, &frame));
+    }
+    thin
+}
+
+fn distance(a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt()
+}
+
+/// Dynamic time warping within a band of `b` for each frame of `a`; bands overlap those of their neighbors.
+fn warp(a: &Array2<f32>, b: &Array2<f32>, bands: &[std::ops::Range<usize>]) -> Vec<(usize, usize)> {
+    /// Which way the path came.
+    const DIAGONAL: u8 = 0;
+    const ALONG_A: u8 = 1;
+    const ALONG_B: u8 = 2;
+    /// Where the recording waits or the score does, a step costs this much beside the distance, so that silence and long
+    /// notes are crossed evenly.
+    const DETOUR: f32 = 0.05;
+    let mut ways: Vec<Vec<u8>> = Vec::with_capacity(bands.len());
+    let mut costs: Vec<f32> = Vec::new();
+    let mut before = 0..0;
+    for (i, band) in bands.iter().enumerate() {
+        let mut row = vec![f32::INFINITY; band.len()];
+        let mut row_ways = vec![DIAGONAL; band.len()];
+        for (at, j) in band.clone().enumerate() {
+            let cost = distance(a.row(i), b.row(j));
+            let old = |j: usize| if before.contains(&j) { costs[j - before.start] } else { f32::INFINITY };
+            let diagonal = if i == 0 && j == 0 { 0.0 } else { j.checked_sub(1).map_or(f32::INFINITY, old) };
+            let along_a = old(j) + DETOUR;
+            let along_b = if at > 0 { row[at - 1] } else { f32::INFINITY } + DETOUR;
+            let (least, way) = if diagonal <= along_a && diagonal <= along_b {
+                (diagonal, DIAGONAL)
+            } else if along_a <= along_b {
+                (along_a, ALONG_A)
+            } else {
+                (along_b, ALONG_B)
+            };
+            row[at] = least + cost;
+            row_ways[at] = way;
+        }
+        costs = row;
+        before = band.clone();
+        ways.push(row_ways);
+    }
+    let mut path = Vec::new();
+    let (mut i, mut j) = (a.nrows() - 1, b.nrows() - 1);
+    loop {
+        path.push((i, j));
+        let way = j.checked_sub(bands[i].start).and_then(|at| ways[i].get(at)).copied().unwrap_or(DIAGONAL);
+        match way {
+            ALONG_A if i > 0 => i -= 1,
+            ALONG_B if j > 0 => j -= 1,
+            _ if i == 0 && j == 0 => break,
+            _ => (i, j) = (i.saturating_sub(1), j.saturating_sub(1)),
+        }
+    }
+    path.reverse();
+    path
+}
+
+// ---- does it fit at all? -----------------------------------------------------------------------------------------
+
+/// The number of semitones, 1 to 11, by which the notes of a score would have to be moved to fit the recording better
+/// than they do; `None` where they fit best as they are, or where there are too few notes to tell.
+///
+/// `magnitude` holds frames of the recording in the transform of `chroma`, at the times `frame_s`.
+pub fn better_transposition(
+    score: &Score,
+    chroma: &Chroma,
+    magnitude: ArrayView2<'_, f32>,
+    frame_s: impl Fn(usize) -> f64,
+) -> Option<usize> {
+    /// With fewer pitches a score may fit in many ways.
+    const LEAST_PITCHES: usize = 4;
+    let mut notes: Vec<&Note> =
+        score.parts.iter().filter(|part| part.class != Class::Percussion).flat_map(|part| &part.notes).collect();
+    let mut pitches: Vec<_> = notes.iter().map(|note| note.pitch).collect();
+    pitches.sort_unstable();
+    pitches.dedup();
+    if pitches.len() < LEAST_PITCHES {
+        return None;
+    }
+    notes.sort_by(|a, b| a.onset_s.total_cmp(&b.onset_s));
+    let mut likeness = [0.0f64; N_CLASSES];
+    let mut next = 0;
+    let mut sounding: Vec<&Note> = Vec::new();
+    for (row, frame) in magnitude.outer_iter().enumerate() {
+        let time_s = frame_s(row);
+        while let Some(note) = notes.get(next).filter(|note| note.onset_s <= time_s) {
+            sounding.push(note);
+            next += 1;
+        }
+        sounding.retain(|note| note.offset_s > time_s);
+        let mut written = [0.0f32; N_CLASSES];
+        sounding.iter().for_each(|note| add_note(&mut written, note.pitch));
+        let heard = chroma.of(frame);
+        for (up, likeness) in likeness.iter_mut().enumerate() {
+            let product: f32 = (0..N_CLASSES).map(|class| written[class] * heard[(class + up) % N_CLASSES]).sum();
+            *likeness += f64::from(product);
+        }
+    }
+    let best = (0..N_CLASSES).max_by(|a, b| likeness[*a].total_cmp(&likeness[*b]))?;
+    (best != 0 && likeness[best] > likeness[0]).then_some(best)
+}

@@ -289,8 +289,10 @@ pub enum Error {
         source: Box<Error>,
     },
     /// A dictionary is for recordings of another kind.
-    #[error("the dictionary is for `{name} {dictionary}`, expected {wanted}")]
+    #[error("{label} is for `{name} {dictionary}`, expected {wanted}")]
     DictionaryMismatch {
+        /// The dictionary: its file between backticks.
+        label: String,
         /// The setting that differs, as the library spells it.
         name: &'static str,
         /// Its value in the dictionary.
@@ -411,7 +413,7 @@ impl Error {
             Self::DictionaryMismatch { name: "n_context", wanted, .. } => Some(format!(
                 "learn it again: `partita learn NAME=SOLO --context {wanted} -o FILE.safetensors`"
             )),
-            Self::DictionaryMismatch { name, dictionary, wanted } => {
+            Self::DictionaryMismatch { name, dictionary, wanted, .. } => {
                 let flag = name.replace('_', "-");
                 Some(format!(
                     "add `--{flag} {dictionary}`, or learn it again: \

@@ -57,6 +57,7 @@ fn used(code: &str, modules: &[String]) -> Vec<String> {
             ("StftOptions", "stft"),
             ("Spectrogram", "spectrogram"),
             ("Audio", "audio"),
+            ("Dictionary", "dictionary"),
             ("SeparateConfig", "separate"),
             ("Separation", "separate"),
         ] {
@@ -99,6 +100,7 @@ fn the_core_does_no_input_or_output_and_prints_nothing() {
             || path.starts_with("audio/decode")
             || path.starts_with("audio/encode")
             || path.starts_with("npy_blocks")
+            || path.starts_with("dictionary")
             || path.starts_with("plot")
     };
     for (path, text) in files(&root()) {
@@ -131,6 +133,8 @@ fn each_outside_library_is_known_to_the_one_place_that_needs_it() {
         ("indicatif", "cli"),
         ("rustix", "cli"),
         ("crc32fast", "matrix_file"),
+        ("rubato", "audio/resample"),
+        ("safetensors::", "dictionary"),
     ];
     for (path, text) in files(&root()) {
         let (name, code) = (path.strip_prefix(root()).expect("below src").to_string_lossy().into_owned(), code(&text));

@@ -5,6 +5,7 @@ mod completions;
 mod factorize;
 mod failure;
 mod inputs;
+mod learn;
 mod meter;
 mod outputs;
 mod separate;
@@ -61,6 +62,7 @@ fn run(cli: Cli, terminal: &Terminal) -> Result<u8, Failure> {
     rayon::ThreadPoolBuilder::new().num_threads(cli.global.jobs).build_global().map_err(Failure::threads)?;
     match cli.command {
         Command::Separate(args) => separate::run(&args, cli.global.seed, terminal),
+        Command::Learn(args) => learn::run(&args, cli.global.seed, terminal),
         Command::Spectrogram(args) => spectrogram::run(&args, terminal),
         Command::Factorize(args) => factorize::run(&args, cli.global.seed, terminal),
         Command::Completions { shell } => completions::completions(shell, Cli::command()),

@@ -9,10 +9,19 @@ use partita::{Error, SeparateConfig, StftOptions};
 
 use super::args::Separate;
 use super::failure::Failure;
+use super::learn;
 use super::stems::{self, Method, Outcome};
 use super::terminal::Terminal;
 
 pub(super) fn run(args: &Separate, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
+    if !args.knowledge.example.is_empty() || !args.knowledge.dictionary.is_empty() {
+        let method = learn::Known::new(args, seed, terminal)?;
+        return stems::run(&args.inputs, &args.output, &args.excerpt, seed, terminal, &method);
+    }
+    if args.knowledge.n_residual > 0 {
+        let hint = "give `--example NAME=FILE` for what is known";
+        return Err(Failure::usage("`--residual` needs `--example` or `--dictionary`", hint));
+    }
     let method = Blind { config: config(args, seed) };
     stems::run(&args.inputs, &args.output, &args.excerpt, seed, terminal, &method)
 }
@@ -60,16 +69,17 @@ impl Method for Blind {
 
 fn config(args: &Separate, seed: u64) -> SeparateConfig {
     let method = &args.method;
+    let defaults = SeparateConfig::default();
     SeparateConfig {
         n_sources: args.n_sources,
         stft: StftOptions { n_fft: method.n_fft, hop_length: method.hop_length, window: method.window },
         nmf: NmfConfig {
-            n_components: args.n_components,
+            n_components: args.n_components.unwrap_or(defaults.nmf.n_components),
             divergence: method.divergence,
-            max_iter: method.max_iter,
+            max_iter: method.max_iter.unwrap_or(defaults.nmf.max_iter),
             tol: method.tol,
             seed,
-            ..SeparateConfig::default().nmf
+            ..defaults.nmf
         },
         mask_exponent: method.mask_exponent,
         max_frames: method.max_frames,

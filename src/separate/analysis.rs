@@ -18,7 +18,7 @@ pub(super) const MAX_FRAMES: usize = 20_000;
 
 /// Frames of a long recording are kept in runs of this many: long enough for what looks at neighbors (1.5 s at 44.1 kHz
 /// with a hop of 1024).
-const RUN: usize = 64;
+pub(super) const RUN: usize = 64;
 
 /// What the first pass keeps.
 #[derive(Debug)]

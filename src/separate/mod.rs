@@ -2,6 +2,7 @@
 
 mod analysis;
 mod blind;
+mod examples;
 mod model;
 mod render;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 
+pub use self::examples::{Example, ExamplesConfig, examples, learn};
 use self::model::Model;
 pub use self::render::Rendered;
 use self::render::Stage;

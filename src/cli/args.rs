@@ -13,6 +13,7 @@ use partita::audio::encode::{ClipMode, FileFormat};
 use partita::matrix_file::Missing;
 use partita::nmf::{Divergence, Init, NmfConfig, Solver};
 use partita::plot::ColorMap;
+use partita::separate::Multichannel;
 use partita::window::Window;
 
 const STYLES: Styles = Styles::styled()
@@ -134,6 +135,9 @@ pub(super) struct Knowledge {
     /// Look for the sound of each example also this many semitones higher and lower, for notes that it lacks
     #[arg(id = "n_semitones", long = "transpose", value_name = "N", default_value_t = partita::separate::ExamplesConfig::default().n_semitones)]
     pub(super) n_semitones: usize,
+    /// With several channels, tell sources apart by their places, too, or by one mask for all channels
+    #[arg(long, default_value = Multichannel::default().name(), value_parser = named(Multichannel::ALL, Multichannel::name))]
+    pub(super) multichannel: Multichannel,
     /// Consecutive frames in one template of an example [default: that of the dictionary, else 3]
     #[arg(id = "n_context", long = "context", value_name = "N")]
     pub(super) n_context: Option<usize>,

@@ -145,6 +145,7 @@ impl Known {
             n_semitones: knowledge.n_semitones,
             max_iter: method.max_iter.unwrap_or(defaults.max_iter),
             mask_exponent: method.mask_exponent,
+            multichannel: knowledge.multichannel,
             max_frames: method.max_frames,
             seed,
         };

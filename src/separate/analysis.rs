@@ -26,7 +26,6 @@ pub(super) struct Analysis {
     /// Samples per channel.
     pub(super) n_samples: usize,
     /// Frames of the whole recording.
-    #[cfg_attr(not(test), expect(dead_code, reason = "methods that know times use it"))]
     pub(super) n_frames: usize,
     /// Kept frames x `n_bins`: the root of the channel-summed power.
     pub(super) magnitude: Array2<f32>,

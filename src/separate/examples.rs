@@ -1,17 +1,18 @@
 //! With examples: each source has been heard alone, and its templates are looked for in the mixture.
 
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 use rayon::prelude::*;
 
 use super::analysis::{Analysis, MAX_FRAMES, RUN, analyze};
 use super::model::{Block, Model};
-use super::{MUSIC_WINDOW_S, Progress, Separation, check_mask_exponent, fitting};
+use super::{MUSIC_WINDOW_S, Multichannel, Progress, Separation, Step, check_mask_exponent, fitting, render};
 use crate::audio::Recording;
 use crate::audio::resample::Resampled;
 use crate::dictionary::{Bands, Dictionary, DictionaryConfig, MAX_STACKS, Source, stack};
-use crate::nmf::{self, Factor, NmfConfig, Solver, StopReason, fit_with};
+use crate::nmf::{self, Factor, NmfConfig, Solver, StopReason, fit, fit_with};
 use crate::stft::{Stft, StftConfig, StftOptions};
 use crate::{Error, Result, mask};
 
@@ -20,6 +21,13 @@ const RESIDUAL: &str = "residual";
 
 /// Stacks that the templates of the residual are learned from at the most.
 const MAX_RESIDUAL_STACKS: usize = 2048;
+
+/// Stacks whose activations are found together: few enough to keep all threads busy with one block, and enough for the
+/// packing of the templates not to count.
+const CHUNK: usize = 32;
+
+/// Stacks from one report of progress to the next.
+const GROUP: usize = 32 * CHUNK;
 
 /// Two octaves: beyond them no example sounds like itself.
 const MAX_SEMITONES: usize = 24;
@@ -128,6 +136,8 @@ pub struct ExamplesConfig {
     pub max_iter: usize,
     /// Exponent of the masks, above 0; 2 is the Wiener filter's, higher is harder. Default 1.5.
     pub mask_exponent: f32,
+    /// How sources are told apart where there are several channels. Default: also by their places.
+    pub multichannel: Multichannel,
     /// Frames whose activations are kept from the fit to the rendering, and from which the residual is learned; those
     /// of a longer recording are found again block by block. Default 20 000.
     pub max_frames: usize,
@@ -143,6 +153,7 @@ impl Default for ExamplesConfig {
             n_semitones: 5,
             max_iter: 30,
             mask_exponent: 1.5,
+            multichannel: Multichannel::default(),
             max_frames: MAX_FRAMES,
             seed: 0,
         }
@@ -223,9 +234,19 @@ pub fn examples(
     }
     let mut model = Templates::new(parts, n_context, Bands::new(stft.config(), sample_rate), config);
     if analysis.is_complete() {
-        model.activations = Some(model.find(stack(analysis.magnitude.view(), model.n_context), progress)?);
+        model.activations = Some(model.find(analysis.magnitude.view(), progress)?);
     }
-    Ok(Separation::new(stft, model, names, analysis.n_samples))
+    let Analysis { n_samples, n_frames, .. } = analysis;
+    let spatial = match config.multichannel {
+        Multichannel::Mask => None,
+        Multichannel::Wiener => {
+            let (exponent, max_frames) = (config.mask_exponent, config.max_frames);
+            render::locate(recording, &stft, &model, exponent, n_frames, max_frames, progress)?
+        }
+    };
+    let mut separation = Separation::new(stft, model, names, n_samples);
+    separation.stages[0].spatial = spatial.map(Arc::new);
+    Ok(separation)
 }
 
 /// Templates for what those of the dictionary leave over in the mixture.
@@ -342,18 +363,38 @@ impl Templates {
         Self { parts, rows, pooled, bands, n_context, max_iter, mask_exponent, activations: None }
     }
 
-    /// The activations of some stacks, components x stacks. Those of a stack depend on that stack alone, so that a
-    /// block gives what the whole would.
+    /// The activations of every stack of some frames (`n_frames` x `n_bins`), components x `n_frames + n_context - 1`.
+    /// Those of a stack depend on that stack alone, so that a block gives what the whole would.
     fn find(
         &self,
-        stacks: Array2<f32>,
+        frames: ArrayView2<'_, f32>,
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Array2<f32>> {
+        let stacks = stack(self.bands.pool(frames, 1).view(), self.n_context);
+        let mut activations = Array2::zeros((self.pooled.ncols(), stacks.nrows()));
+        let total = Some(stacks.nrows() as u64);
+        let groups = stacks.axis_chunks_iter(Axis(0), GROUP).zip(activations.axis_chunks_iter_mut(Axis(1), GROUP));
+        for (i, (stacks, mut activations)) in groups.enumerate() {
+            let chunks = stacks.axis_chunks_iter(Axis(0), CHUNK).into_par_iter();
+            let chunks = chunks.zip(activations.axis_chunks_iter_mut(Axis(1), CHUNK).into_par_iter());
+            chunks.try_for_each(|(stacks, mut activations)| {
+                activations.assign(&self.find_chunk(stacks)?);
+                Ok::<_, Error>(())
+            })?;
+            let done = (i * GROUP + stacks.nrows()) as u64;
+            if progress(Progress { step: Step::Fitting, done, total, divergence: None }).is_break() {
+                return Err(Error::Cancelled);
+            }
+        }
+        Ok(activations)
+    }
+
+    /// Plain multiplicative updates from equal activations.
+    fn find_chunk(&self, stacks: ArrayView2<'_, f32>) -> Result<Array2<f32>> {
         // Below the bands stands a zero: where the model has an entry x and the data have none, the Kullback-Leibler
         // divergence is x, so that this row adds the cost of each template times its activation.
-        let stacks = self.bands.pool(stacks.view(), self.n_context);
         let zeros = Array2::zeros((stacks.nrows(), 1));
-        let stacks = concatenate(Axis(1), &[stacks.view(), zeros.view()]).expect("a zero for each stack");
+        let stacks = concatenate(Axis(1), &[stacks, zeros.view()]).expect("a zero for each stack");
         let n_components = self.pooled.ncols();
         let level: Array1<f32> = stacks.sum_axis(Axis(1)) / n_components as f32;
         let start = level.broadcast((n_components, stacks.nrows())).expect("one level per stack").to_owned();
@@ -366,11 +407,7 @@ impl Templates {
             tol: 0.0,
             ..NmfConfig::default()
         };
-        let found = fit_with(stacks.t(), &nmf, &mut fitting(progress))?;
-        if found.stop_reason == StopReason::Cancelled {
-            return Err(Error::Cancelled);
-        }
-        Ok(found.activations)
+        Ok(fit(stacks.t(), &nmf)?.activations)
     }
 
     /// Activations of the stacks that hold a frame of the block: the first ends with its first frame, the last begins
@@ -387,11 +424,9 @@ impl Templates {
         let (from, n) = (block.before.saturating_sub(margin), block.magnitude.nrows());
         let n = (n - from).min(frames.nrows() - missing);
         frames.slice_mut(s![missing..missing + n, ..]).assign(&block.magnitude.slice(s![from..from + n, ..]));
-        let stacks = stack(frames.view(), self.n_context);
-        // Without the stacks that reach beyond the margin.
-        let stacks = stacks.slice(s![margin..margin + n_stacks, ..]).to_owned();
-        match self.find(stacks, &mut |_| ControlFlow::Continue(())) {
-            Ok(activations) => activations,
+        match self.find(frames.view(), &mut |_| ControlFlow::Continue(())) {
+            // Without the stacks that reach beyond the margin.
+            Ok(activations) => activations.slice(s![.., margin..margin + n_stacks]).to_owned(),
             // The settings were checked, the templates are a dictionary's, and magnitudes are finite.
             Err(error) => unreachable!("{error}"),
         }

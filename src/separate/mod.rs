@@ -4,6 +4,7 @@ mod analysis;
 mod blind;
 mod examples;
 mod model;
+mod multichannel;
 mod render;
 
 use std::ops::ControlFlow;
@@ -13,6 +14,7 @@ use ndarray::Array2;
 
 pub use self::examples::{Example, ExamplesConfig, examples, learn};
 use self::model::Model;
+pub use self::multichannel::Multichannel;
 pub use self::render::Rendered;
 use self::render::Stage;
 use crate::audio::Recording;
@@ -187,7 +189,7 @@ impl Separation {
     fn new(stft: Stft, model: impl Model + 'static, names: Vec<String>, n_samples: usize) -> Self {
         debug_assert_eq!(model.n_parts(), names.len(), "a name for each part");
         Self {
-            stages: vec![Stage { stft, model: Arc::new(model) }],
+            stages: vec![Stage { stft, model: Arc::new(model), spatial: None }],
             assignment: (0..names.len()).collect(),
             names,
             n_samples,
@@ -297,7 +299,7 @@ impl Separation {
         let outputs: Vec<_> = self.outputs(stems)?.into_iter().map(|output| output.parts).collect();
         let stages = match (stems, &self.components) {
             (Stems::Components, Some(Components { model, .. })) => {
-                &[Stage { stft: self.stages[0].stft.clone(), model: model.clone() }][..]
+                &[Stage { stft: self.stages[0].stft.clone(), model: model.clone(), spatial: None }][..]
             }
             (Stems::Components, None) => return Err(Error::NoComponents),
             _ => &self.stages,

@@ -21,12 +21,14 @@ pub enum Existing {
     Replace,
 }
 
-/// A file under a temporary name (`.partita-XXXXXX.tmp`, in the same folder) until it is complete. Dropped before
+/// A file without a name until it is complete, so that nothing is left of it whatever ends the program; where the system
+/// has no such files, under a temporary name (`.partita-XXXXXX.tmp`, in the same folder). Dropped before
 /// [`commit`](Self::commit), it is removed, and what was at its final name stays as it was.
 #[derive(Debug)]
 pub struct AtomicFile {
     file: BufWriter<File>,
-    temporary: TempPath,
+    /// `None`: it has no name.
+    temporary: Option<TempPath>,
     /// The final name as it was given, for messages.
     path: PathBuf,
     /// The same behind symbolic links, which are followed, not replaced.
@@ -61,14 +63,13 @@ impl AtomicFile {
         let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(|source| Error::CreateFolder { path: folder.into(), source })?;
 
-        // Opened by hand, because tempfile's own files are private (mode 0600): this one is to become an ordinary
-        // file, whose mode the umask decides.
-        let (file, temporary) = tempfile::Builder::new()
-            .prefix(".partita-")
-            .suffix(".tmp")
-            .make_in(folder, |name| File::create_new(name))
-            .map_err(refused)?
-            .into_parts();
+        let (file, temporary) = match unnamed::create(folder) {
+            Some(file) => (file, None),
+            None => {
+                let (file, temporary) = make_temporary(folder, |name| File::create_new(name)).map_err(refused)?;
+                (file, Some(temporary))
+            }
+        };
         let file = BufWriter::with_capacity(BUFFER_BYTES, file);
         Ok(Self { file, temporary, path: path.into(), target, existing })
     }
@@ -88,6 +89,15 @@ impl AtomicFile {
         let Self { file, temporary, path, target, existing } = self;
         let renamed = file.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| {
             file.sync_all()?;
+            let temporary = match (temporary, existing) {
+                (Some(temporary), _) => temporary,
+                (None, Existing::Refuse) => return unnamed::link(&file, &target),
+                // Only a name can replace another; this one lives for a moment.
+                (None, Existing::Replace) => {
+                    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
+                    make_temporary(folder.unwrap_or(Path::new(".")), |name| unnamed::link(&file, name))?.1
+                }
+            };
             match existing {
                 Existing::Replace => temporary.persist(target),
                 Existing::Refuse => temporary.persist_noclobber(target),
@@ -98,6 +108,48 @@ impl AtomicFile {
             (Existing::Refuse, ErrorKind::AlreadyExists) => Error::FileExists { path },
             _ => Error::WriteFile { path, source },
         })
+    }
+}
+
+/// Makes something under a new temporary name. By hand, because tempfile's own files are private (mode 0600): this one is
+/// to become an ordinary file, whose mode the umask decides.
+fn make_temporary<T>(folder: &Path, make: impl FnMut(&Path) -> io::Result<T>) -> io::Result<(T, TempPath)> {
+    let made = tempfile::Builder::new().prefix(".partita-").suffix(".tmp").make_in(folder, make)?;
+    Ok(made.into_parts())
+}
+
+/// Files that have no name yet: Linux has them, on most of its file systems.
+mod unnamed {
+    use super::{File, Path, io};
+
+    #[cfg(target_os = "linux")]
+    pub(super) fn create(folder: &Path) -> Option<File> {
+        use rustix::fs::{Mode, OFlags, open};
+        // Its name will come through this folder.
+        if !Path::new("/proc/self/fd").exists() {
+            return None;
+        }
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        open(folder, flags, Mode::from_raw_mode(0o666)).ok().map(File::from)
+    }
+
+    #[cfg(target_os = "linux")]
+    pub(super) fn link(file: &File, name: &Path) -> io::Result<()> {
+        use std::os::fd::AsRawFd;
+
+        use rustix::fs::{AtFlags, CWD, linkat};
+        let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+        Ok(linkat(CWD, unnamed, CWD, name, AtFlags::SYMLINK_FOLLOW)?)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn create(_folder: &Path) -> Option<File> {
+        None
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn link(_file: &File, _name: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 

@@ -339,6 +339,18 @@ pub enum Error {
     #[error("there are no components: this separation is not a factorization")]
     NoComponents,
 
+    // ---- batches ------------------------------------------------------------------------------------------------
+    /// A manifest holds something else.
+    #[error("cannot go on with the manifest `{}`: line {line} is {reason}", path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: usize,
+        /// What stands there.
+        reason: String,
+    },
+
     // ---- work ----------------------------------------------------------------------------------------------------
     /// A progress callback asked to stop.
     #[error("stopped before the end")]
@@ -427,6 +439,7 @@ impl Error {
             // Pictures.
             Self::PictureFormat { path } => Some(format!("use `{}`", path.with_extension("png").display())),
             Self::SparseStructure { .. } | Self::MatrixMarket { .. } => None,
+            Self::Manifest { .. } => Some("give another `manifest`, or move this file away".into()),
             Self::NoComponents => Some("leave `components_out` out".into()),
             Self::RecordingChanged { .. } => Some("start again when nothing writes to it".into()),
             Self::MatrixShape { .. } | Self::Length { .. } | Self::SampleCount { .. } | Self::Cancelled => None,

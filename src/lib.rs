@@ -6,7 +6,7 @@
 //!
 //! The modules below stand in the order in which a sound passes through them, and each uses only the ones above it
 //! (`tests/architecture.rs` holds them to it). Only `atomic`, `matrix_file`, `audio::decode`, `audio::encode`,
-//! `npy_blocks` and `plot` touch files; nothing here prints.
+//! `npy_blocks`, `batch` and `plot` touch files; nothing here prints.
 
 pub mod error;
 pub mod atomic;
@@ -22,6 +22,7 @@ pub mod dictionary;
 pub mod group;
 pub mod mask;
 pub mod separate;
+pub mod batch;
 #[cfg(feature = "plot")]
 pub mod plot;
 

@@ -149,7 +149,7 @@ impl SampleFormat {
     }
 
     /// Bytes of one sample.
-    fn n_bytes(self) -> usize {
+    pub fn n_bytes(self) -> usize {
         match self {
             Self::Int16 => 2,
             Self::Int24 => 3,

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use partita::DictionaryConfig;
 use partita::audio::encode::{ClipMode, FileFormat};
+use partita::batch::Shard;
 use partita::matrix_file::Missing;
 use partita::nmf::{Divergence, Init, NmfConfig, Solver};
 use partita::plot::ColorMap;
@@ -69,7 +70,7 @@ pub(super) struct Global {
     /// Print one JSON object per line on standard output
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// Worker threads in all; 0: one per core. The result does not depend on it
+    /// Worker threads in all, and recordings worked on at once; 0: one per core. The result does not depend on it
     #[arg(short, long, global = true, default_value_t = 0, value_name = "N")]
     pub(super) jobs: usize,
     /// Seed of every random number; the same seed gives the same bytes
@@ -97,8 +98,9 @@ impl Color {
 
 #[derive(Debug, Args)]
 pub(super) struct Separate {
-    /// Recordings, folders of recordings (walked recursively), or `-` for standard input
-    #[arg(required = true, value_name = "INPUT", value_hint = ValueHint::AnyPath)]
+    /// Recordings, folders of recordings (walked recursively), patterns such as `songs/**/*.flac`, or `-` for standard
+    /// input
+    #[arg(required_unless_present = "files_from", value_name = "INPUT", value_hint = ValueHint::AnyPath)]
     pub(super) inputs: Vec<PathBuf>,
 
     /// Number of sources [default: suggested by the components]
@@ -225,6 +227,30 @@ pub(super) struct Output {
     /// Print what would be done, and do nothing
     #[arg(long)]
     pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) batch: Batch,
+}
+
+/// How many inputs are worked through; `--jobs` says how many at once.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Batch")]
+pub(super) struct Batch {
+    /// Read the names of more inputs from this file, or `-` for standard input: one per line, or separated by NUL
+    #[arg(long, value_name = "LIST", value_hint = ValueHint::FilePath)]
+    pub(super) files_from: Option<PathBuf>,
+    /// Memory for the recordings that are worked on at the same time, as in 2GiB [default: half of the machine's]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size_bytes)]
+    pub(super) memory: Option<u64>,
+    /// Write a line of JSON to this file for each recording that is finished
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) manifest: Option<PathBuf>,
+    /// Skip what the manifest says is done, if neither the recording nor the options have changed since, and its files
+    /// are there; do the rest again
+    #[arg(long, requires = "manifest", conflicts_with = "skip_existing")]
+    pub(super) resume: bool,
+    /// Only the I-th of N shares of the inputs: the same on every machine
+    #[arg(long, value_name = "I/N")]
+    pub(super) shard: Option<Shard>,
 }
 
 /// Which part of the input is used.
@@ -473,6 +499,24 @@ fn parse_time(text: &str) -> Result<Duration, String> {
         seconds = 60.0 * seconds + value;
     }
     Duration::try_from_secs_f64(seconds).map_err(|_| EXPECTED.into())
+}
+
+/// `500MB`, `2GiB` or a number of bytes.
+fn parse_size_bytes(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u64); 8] = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+        ("KB", 1000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+    ];
+    let of = |(unit, bytes): &(&str, u64)| Some((text.strip_suffix(unit)?.trim_end(), *bytes));
+    let (number, bytes) = UNITS.iter().find_map(of).unwrap_or((text, 1));
+    let size = number.parse::<u64>().ok().and_then(|number| number.checked_mul(bytes)).filter(|size| *size > 0);
+    size.ok_or_else(|| "expected a size, as in 500MB or 2GiB".into())
 }
 
 /// `2-12`.

@@ -24,6 +24,8 @@ pub(super) enum Failure {
     System { message: &'static str, cause: Box<dyn Error + Send + Sync> },
     /// A folder could not be walked.
     Walk { path: PathBuf, error: ignore::Error },
+    /// What is to be written does not fit on the disk.
+    NoSpace { folder: PathBuf, n_bytes: u64, free: u64 },
     /// Writing to standard output failed.
     Stdout(std::io::Error),
     /// A fault in the program.
@@ -69,6 +71,9 @@ impl Failure {
         match self {
             Self::Library { error, .. } => error.hint(),
             Self::Usage { hint, .. } => hint.clone(),
+            Self::NoSpace { .. } => {
+                Some("free some space, or use `--out` on another disk, `--int16` or `--format flac`".into())
+            }
             Self::Fault(_) => Some("please report it, with the command and, if you can, the file".into()),
             _ => None,
         }
@@ -105,6 +110,11 @@ impl fmt::Display for Failure {
             Self::Usage { message, .. } => write!(f, "{message}"),
             Self::System { message, .. } => write!(f, "{message}"),
             Self::Walk { path, .. } => write!(f, "cannot walk the folder `{}`", path.display()),
+            Self::NoSpace { folder, n_bytes, free } => {
+                let mb = |bytes: &u64| *bytes as f64 / 1e6;
+                let folder = folder.display();
+                write!(f, "the stems take {:.1} MB, and `{folder}` has room for {:.1} MB", mb(n_bytes), mb(free))
+            }
             Self::Stdout(_) => write!(f, "cannot write to standard output"),
             Self::Fault(fault) => write!(f, "partita itself is at fault: {fault}"),
             Self::Some { n_failed, n_inputs, done } => write!(f, "{} of {n_inputs} {done}", n_inputs - n_failed),
@@ -119,7 +129,7 @@ impl Error for Failure {
             Self::System { cause, .. } => Some(&**cause),
             Self::Walk { error, .. } => Some(error),
             Self::Stdout(error) => Some(error),
-            Self::Usage { .. } | Self::Some { .. } | Self::Fault(_) => None,
+            Self::Usage { .. } | Self::NoSpace { .. } | Self::Some { .. } | Self::Fault(_) => None,
         }
     }
 }

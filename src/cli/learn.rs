@@ -159,13 +159,18 @@ impl Known {
         sample_rate: u32,
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Dictionary, Error> {
-        let known: Vec<_> = self.solos.iter().map(Solo::example).collect();
-        let mut learned = self.learned.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut all = match learned.take().filter(|learned| learned.sample_rate() == sample_rate) {
+        // Not held while learning: the threads that learn may turn to another input meanwhile, which would wait for it.
+        let lock = || self.learned.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let before = lock().clone().filter(|learned| learned.sample_rate() == sample_rate);
+        let mut all = match before {
             Some(before) => before,
-            None => learn(&known, sample_rate, &self.config.stft, &self.learn, progress)?,
+            None => {
+                let known: Vec<_> = self.solos.iter().map(Solo::example).collect();
+                let learned = learn(&known, sample_rate, &self.config.stft, &self.learn, progress)?;
+                *lock() = Some(learned.clone());
+                learned
+            }
         };
-        *learned = Some(all.clone());
         for dictionary in &self.dictionaries {
             all.join(dictionary.clone())?;
         }

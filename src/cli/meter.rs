@@ -21,3 +21,29 @@ pub(super) fn peak_rss_mb() -> Option<f64> {
     let kibibytes: f64 = peak.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024.0 / 1e6)
 }
+
+/// Memory that this process may use, in bytes: the machine's, or the limit of its control group. Linux tells.
+pub(super) fn memory_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let total = 1024 * total.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?;
+    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let limit = limit.and_then(|limit| limit.trim().parse().ok()).unwrap_or(u64::MAX);
+    Some(total.min(limit))
+}
+
+/// Bytes that can still be written below a folder, or where it is to be made. Unix tells.
+pub(super) fn free_bytes(folder: &std::path::Path) -> Option<u64> {
+    #[cfg(unix)]
+    {
+        let there = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(std::path::Path::new("."));
+        let there = if there.as_os_str().is_empty() { std::path::Path::new(".") } else { there };
+        let found = rustix::fs::statvfs(there).ok()?;
+        found.f_bavail.checked_mul(found.f_frsize)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        None
+    }
+}

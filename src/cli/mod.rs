@@ -1,6 +1,7 @@
 //! One file per subcommand; what they share beside them. Only `terminal` prints.
 
 mod args;
+mod batch;
 mod completions;
 mod factorize;
 mod failure;

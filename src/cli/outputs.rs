@@ -1,5 +1,6 @@
 //! Where each stem goes: the file name template, and what is done about files that exist.
 
+use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
 
 use partita::atomic::Existing;
@@ -7,6 +8,7 @@ use partita::atomic::Existing;
 use super::args::Output;
 use super::failure::Failure;
 use super::inputs::Input;
+use super::meter;
 
 /// The checked `--out` and `--filename`.
 #[derive(Debug)]
@@ -57,6 +59,31 @@ pub(super) fn existing(paths: &[PathBuf]) -> Option<&PathBuf> {
 pub(super) fn refuse_existing(paths: &[PathBuf], force: bool) -> Result<(), Failure> {
     match existing(paths) {
         Some(path) if !force => Err(partita::Error::FileExists { path: path.clone() }.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses names that are no file names of their own.
+pub(super) fn check_names(names: &[String]) -> Result<(), Failure> {
+    let mut seen = HashSet::new();
+    for name in names {
+        let mut parts = Path::new(name).components();
+        let is_plain =
+            matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name.as_str());
+        if !is_plain || name.contains(['/', '\\', '\0']) {
+            return Err(Failure::usage(format!("`{name}` cannot be the name of a stem"), "use a name without `/`"));
+        }
+        if !seen.insert(name) {
+            return Err(Failure::usage(format!("two stems are named `{name}`"), "give each a name of its own"));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to begin what the disk has no room for.
+pub(super) fn check_space(folder: &Path, n_bytes: u64) -> Result<(), Failure> {
+    match meter::free_bytes(folder) {
+        Some(free) if free < n_bytes => Err(Failure::NoSpace { folder: folder.into(), n_bytes, free }),
         _ => Ok(()),
     }
 }

@@ -1,17 +1,14 @@
-//! What all commands do with their inputs: read one, or work through all of them.
+//! What all commands do with an input: open the part of it that is wanted.
 
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
-use serde_json::json;
 
 use super::args;
-use super::failure::{DONE, Failure};
+use super::failure::Failure;
 use super::inputs::Input;
-use super::is_interrupted;
 use super::terminal::Terminal;
 
 /// The part of each recording that is used.
@@ -46,36 +43,4 @@ pub(super) fn open(input: &Input, excerpt: &Excerpt, terminal: &Terminal) -> Res
         file.n_channels()
     ));
     Ok(file)
-}
-
-/// Works through the inputs: one that fails is reported, and the others go on.
-pub(super) fn each(
-    inputs: &[Input],
-    terminal: &Terminal,
-    done: &'static str,
-    mut work: impl FnMut(&Input) -> Result<(), Failure>,
-) -> Result<u8, Failure> {
-    if let [input] = inputs {
-        work(input)?;
-        return Ok(DONE);
-    }
-    let mut failed: Vec<PathBuf> = Vec::new();
-    for input in inputs {
-        match work(input) {
-            Err(failure) if failure.is_interruption() || is_interrupted() => return Err(failure),
-            Err(failure) => {
-                terminal.failure(&failure);
-                failed.push(input.path.clone());
-            }
-            Ok(()) => {}
-        }
-    }
-    let (n_failed, n_inputs) = (failed.len(), inputs.len());
-    let failed: Vec<_> = failed.iter().map(|path| path.display().to_string()).collect();
-    terminal.event(json!({ "event": "summary", "inputs": n_inputs, "failed": failed }));
-    if n_failed > 0 {
-        return Err(Failure::Some { n_failed, n_inputs, done });
-    }
-    terminal.say(&format!("{n_inputs} of {n_inputs} {done}"));
-    Ok(DONE)
 }

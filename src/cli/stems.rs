@@ -6,14 +6,16 @@ use std::path::PathBuf;
 use partita::atomic;
 use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
-use partita::audio::encode::{self, ClipMode, EncodeConfig, SampleFormat, Spec, Writer, Written};
+use partita::audio::encode::{self, ClipMode, EncodeConfig, FileFormat, SampleFormat, Spec, Writer, Written};
+use partita::batch::{Budget, Entry, Manifest, content_hash, text};
 use partita::plot::{self, PlotConfig};
 use partita::separate::{Progress, Rendered, Stems};
 use partita::spectrogram::Overview;
-use partita::{Error, Separation};
-use serde_json::json;
+use partita::{Error, Separation, StftConfig};
+use serde_json::{Value, json};
 
 use super::args::Output;
+use super::batch::{default_memory, each, parameters};
 use super::failure::Failure;
 use super::inputs::{self, Input};
 use super::outputs::{self, Template};
@@ -24,7 +26,7 @@ use super::{is_interrupted, sound};
 const PICTURES: [&str; 5] = ["spectrograms", "masks", "dictionary", "activations", "divergence"];
 
 /// What a command does with one recording.
-pub(super) trait Method {
+pub(super) trait Method: Sync {
     /// The stems that are known before a recording is read. Default: none.
     fn names(&self) -> Vec<String> {
         Vec::new()
@@ -33,6 +35,15 @@ pub(super) trait Method {
     /// Whether there are others beside [`Method::names`]. Default: no.
     fn has_more_names(&self) -> bool {
         false
+    }
+
+    /// Bytes that the work on a recording takes at the most, as far as can be said beforehand. Default: a window of 93 ms
+    /// and [`partita::SeparateConfig`]'s number of frames, which are there twice.
+    fn memory(&self, recording: &dyn Recording) -> u64 {
+        let config = StftConfig::nearest(recording.sample_rate(), 0.093);
+        let n_samples = recording.n_samples_hint().unwrap_or(u64::MAX);
+        let n_frames = (n_samples / config.hop_length as u64).min(partita::SeparateConfig::default().max_frames as u64);
+        (64 << 20) + 3 * 4 * n_frames * config.n_bins() as u64
     }
 
     /// Takes a recording apart.
@@ -75,70 +86,122 @@ pub(super) fn run(
     terminal: &Terminal,
     method: &dyn Method,
 ) -> Result<u8, Failure> {
+    let batch = &output.batch;
     let job = Job {
         output,
         template: Template::new(output)?,
+        // What an interrupted run began is finished by one that resumes it.
+        may_replace: output.force || batch.resume,
         encode: encode_config(output, seed)?,
         stems: stems(output),
         excerpt: sound::Excerpt::new(excerpt),
-        terminal,
         method,
+        budget: Budget::new(batch.memory.unwrap_or_else(default_memory)),
+        manifest: batch.manifest.as_deref().map(Manifest::open).transpose()?,
+        parameters: if batch.manifest.is_some() { parameters()? } else { Value::Null },
     };
-    let inputs = inputs::list(typed)?;
+    let mut inputs = inputs::list(typed, batch.files_from.as_deref())?;
+    inputs.retain(|input| batch.shard.is_none_or(|shard| shard.contains(&input.track)));
     if !output.skip_existing {
-        inputs.iter().try_for_each(|input| outputs::refuse_existing(&job.expected_paths(input), output.force))?;
+        inputs.iter().try_for_each(|input| outputs::refuse_existing(&job.expected_paths(input), job.may_replace))?;
     }
-    sound::each(&inputs, terminal, "separated", |input| job.run(input))
+    let outcome = each(&inputs, terminal, "separated", &|input, terminal| job.run(input, terminal));
+    match job.manifest {
+        // An interrupted run leaves its lines as they are: the next one adds to them.
+        Some(manifest) if !is_interrupted() => manifest.finish().map_err(Failure::from).and(outcome),
+        _ => outcome,
+    }
 }
 
 /// What is the same for every input.
 struct Job<'a> {
     output: &'a Output,
     template: Template<'a>,
+    may_replace: bool,
     encode: EncodeConfig,
     stems: Stems,
     excerpt: sound::Excerpt,
-    terminal: &'a Terminal,
     method: &'a dyn Method,
+    budget: Budget,
+    manifest: Option<Manifest>,
+    parameters: Value,
 }
 
 impl Job<'_> {
-    fn run(&self, input: &Input) -> Result<(), Failure> {
+    fn run(&self, input: &Input, terminal: &Terminal) -> Result<(), Failure> {
         let name = input.path.display().to_string();
         if self.output.skip_existing && outputs::existing(&self.expected_paths(input)).is_some() {
-            self.terminal.say(&format!("{name}: skipped, its stems exist"));
-            self.terminal.event(json!({ "event": "skipped", "input": name }));
+            terminal.say(&format!("{name}: skipped, its stems exist"));
+            terminal.event(json!({ "event": "skipped", "input": name }));
             return Ok(());
         }
         if self.output.dry_run {
-            return self.announce(input);
+            return self.announce(input, terminal);
         }
-        let recording = sound::open(input, &self.excerpt, self.terminal)?;
-        let outcome = self.separate(&recording).map_err(Failure::at(&name))?;
-        for warning in outcome.separation.warnings() {
-            self.terminal.warning(&format!("{name}: {warning}"));
+        let Some(manifest) = &self.manifest else { return self.take_apart(input, terminal).map(drop) };
+        let sha256 = if input.is_stdin() { None } else { content_hash(&input.path).ok() }.unwrap_or_default();
+        let before = manifest
+            .entry(&text(&input.path))
+            .filter(|entry| self.output.batch.resume && !sha256.is_empty() && entry.is_done(&sha256, &self.parameters));
+        if before.is_some() {
+            terminal.say(&format!("{name}: done before, and nothing changed since"));
+            terminal.event(json!({ "event": "skipped", "input": name }));
+            return Ok(());
         }
-        let extras: Vec<_> =
-            outcome.extras.iter().map(|extra| self.template.path(input, extra.name, extra.extension)).collect();
-        outputs::refuse_existing(&extras, self.output.force)?;
-        let mut written = self.write(input, &recording, &outcome.separation, &self.stems)?;
-        if self.output.components_out {
-            let components = self.write(input, &recording, &outcome.separation, &Stems::Components)?;
-            written.stems.extend(components.stems);
+        let outcome = self.take_apart(input, terminal);
+        let entry = Entry { input: text(&input.path), sha256, parameters: self.parameters.clone(), ..Entry::default() };
+        match outcome {
+            Ok(done) => manifest.add(&Entry {
+                outputs: done.files,
+                duration_s: done.duration_s,
+                warnings: done.warnings,
+                ..entry
+            })?,
+            Err(failure) if failure.is_interruption() => return Err(failure),
+            Err(failure) => {
+                manifest.add(&Entry { error: Some(failure.to_string()), ..entry })?;
+                return Err(failure);
+            }
         }
-        for (extra, path) in outcome.extras.iter().zip(&extras) {
-            let existing = outputs::may_replace(self.output.force);
-            atomic::write(path, &extra.bytes, existing).map_err(Failure::at(&name))?;
-        }
-        if self.output.plot {
-            self.plot(input, &recording, &outcome.separation).map_err(Failure::at(&name))?;
-        }
-        self.report(&name, &recording, &outcome, &written);
-        extras.iter().for_each(|path| self.terminal.say(&format!("  {}", path.display())));
         Ok(())
     }
 
-    fn separate(&self, recording: &AudioFile) -> Result<Outcome, Error> {
+    /// From a recording to the files of its stems.
+    fn take_apart(&self, input: &Input, terminal: &Terminal) -> Result<Done, Failure> {
+        let name = input.path.display().to_string();
+        let recording = sound::open(input, &self.excerpt, terminal)?;
+        self.budget.with(self.method.memory(&recording), || {
+            let outcome = self.separate(&recording, terminal).map_err(Failure::at(&name))?;
+            for warning in outcome.separation.warnings() {
+                terminal.warning(&format!("{name}: {warning}"));
+            }
+            let extras: Vec<_> =
+                outcome.extras.iter().map(|extra| self.template.path(input, extra.name, extra.extension)).collect();
+            outputs::refuse_existing(&extras, self.may_replace)?;
+            let mut written = self.write(input, &recording, &outcome.separation, &self.stems, terminal)?;
+            if self.output.components_out {
+                let components = self.write(input, &recording, &outcome.separation, &Stems::Components, terminal)?;
+                written.stems.extend(components.stems);
+            }
+            for (extra, path) in outcome.extras.iter().zip(&extras) {
+                let existing = outputs::may_replace(self.may_replace);
+                atomic::write(path, &extra.bytes, existing).map_err(Failure::at(&name))?;
+            }
+            let mut files: Vec<_> = written.stems.iter().map(|stem| stem.path.clone()).chain(extras.clone()).collect();
+            if self.output.plot {
+                files.extend(self.plot(input, &recording, &outcome.separation, terminal).map_err(Failure::at(&name))?);
+            }
+            self.report(&name, &recording, &outcome, &written, &extras, terminal);
+            let n_bytes = |path: &PathBuf| path.metadata().map_or(0, |metadata| metadata.len());
+            Ok(Done {
+                files: files.into_iter().map(|path| (path.clone(), n_bytes(&path))).collect(),
+                duration_s: written.rendered.n_samples as f64 / f64::from(recording.sample_rate()),
+                warnings: outcome.separation.warnings().to_vec(),
+            })
+        })
+    }
+
+    fn separate(&self, recording: &AudioFile, terminal: &Terminal) -> Result<Outcome, Error> {
         let mut step = None;
         let mut bar = None;
         self.method.separate(recording, &mut |progress: Progress| {
@@ -147,9 +210,9 @@ impl Job<'_> {
                 bar = None;
             }
             let total = progress.total.unwrap_or(0);
-            bar.get_or_insert_with(|| self.terminal.bar(total, progress.step.name())).set(progress.done);
+            bar.get_or_insert_with(|| terminal.bar(total, progress.step.name())).set(progress.done);
             if let Some(divergence) = progress.divergence {
-                self.terminal.event(json!({
+                terminal.event(json!({
                     "event": "progress", "iteration": progress.done, "max_iter": total, "divergence": divergence,
                 }));
             }
@@ -164,16 +227,24 @@ impl Job<'_> {
         recording: &AudioFile,
         separation: &Separation,
         stems: &Stems,
+        terminal: &Terminal,
     ) -> Result<WrittenStems, Failure> {
         let at = || Failure::at(input.path.display());
         let names = separation.stem_names(stems).map_err(at())?;
+        outputs::check_names(&names)?;
         let paths: Vec<_> = names.iter().map(|name| self.stem_path(input, name, stems)).collect();
-        outputs::refuse_existing(&paths, self.output.force)?;
+        outputs::refuse_existing(&paths, self.may_replace)?;
+        let n_bytes =
+            separation.n_samples() as u64 * recording.n_channels() as u64 * self.encode.sample_format.n_bytes() as u64;
+        // What FLAC saves is not known beforehand.
+        if self.encode.file_format == FileFormat::Wav {
+            outputs::check_space(&self.output.out, n_bytes.saturating_mul(paths.len() as u64))?;
+        }
         let total = recording.n_samples_hint().unwrap_or(0);
         let check = || if is_interrupted() { Err(Error::Cancelled) } else { Ok(()) };
         let gain = match self.encode.clip_mode {
             ClipMode::Rescale => {
-                let bar = self.terminal.bar(total, "measuring");
+                let bar = terminal.bar(total, "measuring");
                 let peak = separation.peak(recording, stems, &mut |n_samples| {
                     bar.set(n_samples as u64);
                     check()
@@ -194,7 +265,7 @@ impl Job<'_> {
             let config = EncodeConfig { seed: stem_seed, ..self.encode.clone() };
             writers.push(Writer::create(path, spec(), gain, &config).map_err(at())?);
         }
-        let bar = self.terminal.bar(total, "writing");
+        let bar = terminal.bar(total, "writing");
         let mut n_samples = 0;
         let rendered = separation
             .render(recording, stems, &mut |blocks| {
@@ -212,12 +283,19 @@ impl Job<'_> {
         Ok(WrittenStems { stems: written, rendered })
     }
 
-    fn plot(&self, input: &Input, recording: &AudioFile, separation: &Separation) -> Result<(), Error> {
-        let _bar = self.terminal.bar(1, "drawing");
+    /// Draws pictures, and returns their files.
+    fn plot(
+        &self,
+        input: &Input,
+        recording: &AudioFile,
+        separation: &Separation,
+        terminal: &Terminal,
+    ) -> Result<Vec<PathBuf>, Error> {
+        let _bar = terminal.bar(1, "drawing");
         let track = input.track.display();
         let config = |what: &str| PlotConfig {
             title: format!("{track}: {what}"),
-            existing: outputs::may_replace(self.output.force),
+            existing: outputs::may_replace(self.may_replace),
             ..PlotConfig::default()
         };
         let path = |picture| self.template.path(input, picture, "png");
@@ -231,7 +309,7 @@ impl Job<'_> {
         plot::panels(&panels, &look, &path(spectrograms))?;
         let shares = Overview::shares(&overviews[1..]);
         plot::masks(&names().zip(&shares).collect::<Vec<_>>(), &config("masks"), &path(masks))?;
-        let Some(factors) = separation.factorization() else { return Ok(()) };
+        let Some(factors) = separation.factorization() else { return Ok(vec![path(spectrograms), path(masks)]) };
         let groups = separation.groups();
         let groups: Vec<_> =
             groups.into_iter().map(|(name, components)| plot::Group { name: name.to_owned(), components }).collect();
@@ -239,23 +317,33 @@ impl Job<'_> {
         plot::dictionary(factors.dictionary.view(), rows, &groups, &config("dictionary"), &path(dictionary))?;
         let columns = plot::Columns::Time { config: transform, sample_rate };
         plot::activations(factors.activations.view(), columns, &groups, &config("activations"), &path(activations))?;
-        plot::divergence(&factors.divergence_curve, &config("divergence"), &path(divergence))
+        plot::divergence(&factors.divergence_curve, &config("divergence"), &path(divergence))?;
+        Ok(PICTURES.map(path).to_vec())
     }
 
     /// Says what was found, and where it went.
-    fn report(&self, name: &str, recording: &AudioFile, outcome: &Outcome, written: &WrittenStems) {
-        let terminal = self.terminal;
+    fn report(
+        &self,
+        name: &str,
+        recording: &AudioFile,
+        outcome: &Outcome,
+        written: &WrittenStems,
+        extras: &[PathBuf],
+        terminal: &Terminal,
+    ) {
         let (n_channels, sample_rate) = (recording.n_channels(), recording.sample_rate());
         let n_samples = written.rendered.n_samples;
-        terminal.say(&format!(
+        let mut lines = vec![format!(
             "{name}: {:.1} s, {sample_rate} Hz, {n_channels} {}",
             n_samples as f64 / f64::from(sample_rate),
             if n_channels == 1 { "channel" } else { "channels" },
-        ));
-        outcome.remarks.iter().for_each(|remark| terminal.say(remark));
-        for Stem { name, path, energy_share, .. } in &written.stems {
-            terminal.say(&format!("  {name:<14} {:5.1} % of the energy  {}", 100.0 * energy_share, path.display()));
-        }
+        )];
+        lines.extend_from_slice(&outcome.remarks);
+        lines.extend(written.stems.iter().map(|Stem { name, path, energy_share, .. }| {
+            format!("  {name:<14} {:5.1} % of the energy  {}", 100.0 * energy_share, path.display())
+        }));
+        lines.extend(extras.iter().map(|path| format!("  {}", path.display())));
+        terminal.say(&lines.join("\n"));
         let (gain, n_clamped) = written.stems.iter().fold((1.0f32, 0), |(gain, n_clamped), stem| {
             (gain.min(stem.written.gain), n_clamped + stem.written.n_clamped)
         });
@@ -290,17 +378,18 @@ impl Job<'_> {
     }
 
     /// `--dry-run`: reads the headers, and says what would be written.
-    fn announce(&self, input: &Input) -> Result<(), Failure> {
-        let recording = sound::open(input, &self.excerpt, self.terminal)?;
+    fn announce(&self, input: &Input, terminal: &Terminal) -> Result<(), Failure> {
+        let recording = sound::open(input, &self.excerpt, terminal)?;
         let name = input.path.display().to_string();
-        self.terminal.say(&format!("{name}: would be separated to"));
         let paths: Vec<_> = self.expected_paths(input);
-        paths.iter().for_each(|path| self.terminal.say(&format!("  {}", path.display())));
+        let mut lines = vec![format!("{name}: would be separated to")];
+        lines.extend(paths.iter().map(|path| format!("  {}", path.display())));
         if self.method.has_more_names() && self.stems == Stems::All {
-            self.terminal.say("  ... (how many there are is not known beforehand)");
+            lines.push("  ... (how many there are is not known beforehand)".into());
         }
+        terminal.say(&lines.join("\n"));
         let paths: Vec<_> = paths.iter().map(|path| path.to_string_lossy()).collect();
-        self.terminal.event(json!({
+        terminal.event(json!({
             "event": "dry_run", "input": name, "sample_rate": recording.sample_rate(),
             "n_channels": recording.n_channels(), "paths": paths,
         }));
@@ -325,6 +414,13 @@ impl Job<'_> {
             _ => path,
         }
     }
+}
+
+/// What one recording has become.
+struct Done {
+    files: Vec<(PathBuf, u64)>,
+    duration_s: f64,
+    warnings: Vec<String>,
 }
 
 /// The stems of one recording, written.

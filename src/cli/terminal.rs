@@ -3,12 +3,13 @@
 
 use std::error::Error;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use anstream::{eprintln, stdout};
 use clap::CommandFactory;
 use clap::builder::styling::{AnsiColor, Style};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::args::{Cli, Global};
@@ -26,43 +27,61 @@ pub(super) struct Terminal {
     json: bool,
     /// Somebody is looking at standard error.
     interactive: bool,
+    /// The bars that are shown, one below the other.
+    bars: MultiProgress,
+    /// What a bar is about, where several recordings are worked on.
+    about: String,
 }
 
 impl Terminal {
     pub(super) fn new(global: &Global) -> Self {
         let interactive = std::io::stderr().is_terminal() && !global.quiet;
-        Self { quiet: global.quiet, verbose: global.verbose, json: global.json, interactive }
+        let (quiet, verbose, json) = (global.quiet, global.verbose, global.json);
+        Self { quiet, verbose, json, interactive, bars: MultiProgress::new(), about: String::new() }
+    }
+
+    /// For the work on one of several recordings: its bars carry its name.
+    pub(super) fn for_one(&self, track: &Path) -> Self {
+        let name = track.file_name().unwrap_or(track.as_os_str()).to_string_lossy();
+        Self { about: name.chars().take(24).collect(), bars: self.bars.clone(), ..*self }
+    }
+
+    /// Prints a line to standard error, above the bars.
+    fn print(&self, line: impl std::fmt::Display) {
+        if self.interactive {
+            self.bars.suspend(|| eprintln!("{line}"));
+        } else {
+            eprintln!("{line}");
+        }
     }
 
     /// An error with its causes and its hint; with `--json` also as an event.
     pub(super) fn failure(&self, failure: &Failure) {
         let message = flags(&chain(failure));
-        eprintln!("{ERROR}error{ERROR:#}: {message}");
         let hint = failure.hint().map(|hint| flags(&hint));
-        if let Some(hint) = &hint {
-            eprintln!("\n{HINT}hint{HINT:#}: {hint}");
-        }
+        let advice = hint.as_ref().map_or(String::new(), |hint| format!("\n\n{HINT}hint{HINT:#}: {hint}"));
+        self.print(format_args!("{ERROR}error{ERROR:#}: {message}{advice}"));
         self.event(json!({ "event": "error", "message": message, "hint": hint }));
     }
 
     /// Something that the user should know although the work goes on.
     pub(super) fn warning(&self, message: &str) {
         if !self.quiet {
-            eprintln!("{WARNING}warning{WARNING:#}: {}", flags(message));
+            self.print(format_args!("{WARNING}warning{WARNING:#}: {}", flags(message)));
         }
     }
 
-    /// A line for the person at the terminal.
+    /// A line, or several that stay together, for the person at the terminal.
     pub(super) fn say(&self, line: &str) {
         if !self.quiet {
-            eprintln!("{line}");
+            self.print(line);
         }
     }
 
     /// A line for whoever asked for more.
     pub(super) fn detail(&self, line: &str) {
         if self.verbose {
-            eprintln!("{line}");
+            self.print(line);
         }
     }
 
@@ -80,8 +99,11 @@ impl Terminal {
         if !self.interactive {
             return Bar(ProgressBar::hidden());
         }
-        let bar = ProgressBar::new(length);
-        let style = ProgressStyle::with_template("{prefix:12} {wide_bar:.cyan/blue} {percent:>3} %  {elapsed}");
+        let bar = self.bars.add(ProgressBar::new(length));
+        let style = ProgressStyle::with_template("{msg}{prefix:12} {wide_bar:.cyan/blue} {percent:>3} %  {elapsed}");
+        if !self.about.is_empty() {
+            bar.set_message(format!("{:24}  ", self.about));
+        }
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
         bar.set_prefix(label.to_owned());
         bar.enable_steady_tick(Duration::from_millis(100));

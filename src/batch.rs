@@ -1,0 +1,374 @@
+//! Many recordings: which of them belong to this run ([`Shard`]), how many fit into memory at once ([`Budget`]), and what
+//! came of each ([`Manifest`]).
+//! Knows nothing of what is done with them.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::atomic::{self, Existing};
+use crate::{Error, Result};
+
+/// One of several runs that share out a set of recordings: run `index` of `count`, counted from 1.
+///
+/// # Examples
+/// ```
+/// use partita::batch::Shard;
+/// let shards: [Shard; 2] = ["1/2".parse()?, "2/2".parse()?];
+/// for track in ["album/one", "album/two", "three"] {
+///     let n_owners = shards.iter().filter(|shard| shard.contains(track.as_ref())).count();
+///     assert_eq!(n_owners, 1, "each recording belongs to one shard");
+/// }
+/// # Ok::<(), partita::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    index: u64,
+    count: u64,
+}
+
+impl Shard {
+    /// Whether a recording belongs to this run. It depends on the name of its track alone, so that it is the same on
+    /// every machine and whatever else is in the set.
+    pub fn contains(&self, track: &Path) -> bool {
+        // FNV-1a with 64 bits: stable, and even enough for file names.
+        let hash = track
+            .as_os_str()
+            .as_encoded_bytes()
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+        // The low bits of FNV follow the last characters, which in numbered tracks are all that differs.
+        (hash ^ (hash >> 32)) % self.count == self.index - 1
+    }
+}
+
+impl FromStr for Shard {
+    type Err = Error;
+
+    /// `2/8`: the second of eight.
+    fn from_str(text: &str) -> Result<Self> {
+        let parts = text.split_once('/').and_then(|(index, count)| Some((index.parse().ok()?, count.parse().ok()?)));
+        match parts {
+            Some((index, count)) if (1..=count).contains(&index) => Ok(Self { index, count }),
+            _ => Err(Error::Setting {
+                name: "shard",
+                got: text.into(),
+                expected: "I/N with I from 1 to N".into(),
+                hint: Some("use `shard 1/8` for the first of eight runs".into()),
+            }),
+        }
+    }
+}
+
+/// Bytes of memory that several pieces of work share.
+#[derive(Debug)]
+pub struct Budget {
+    total: u64,
+    used: Mutex<u64>,
+    freed: Condvar,
+}
+
+impl Budget {
+    /// A budget of `total` bytes.
+    pub fn new(total: u64) -> Self {
+        Self { total, used: Mutex::new(0), freed: Condvar::new() }
+    }
+
+    /// Waits until `bytes` are free, and does the work while they are taken. What needs more than there is in all waits
+    /// until it is alone.
+    pub fn with<T>(&self, bytes: u64, work: impl FnOnce() -> T) -> T {
+        /// Gives back what was taken, also where the work panics.
+        struct Taken<'a>(&'a Budget, u64);
+        impl Drop for Taken<'_> {
+            fn drop(&mut self) {
+                *self.0.used.lock().unwrap_or_else(PoisonError::into_inner) -= self.1;
+                self.0.freed.notify_all();
+            }
+        }
+        let bytes = bytes.min(self.total);
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |used: &mut u64| *used > self.total - bytes;
+        let mut used = self.freed.wait_while(used, fits).unwrap_or_else(PoisonError::into_inner);
+        *used += bytes;
+        drop(used);
+        let _taken = Taken(self, bytes);
+        work()
+    }
+}
+
+/// What came of one recording.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Entry {
+    /// The recording, as it was named.
+    pub input: String,
+    /// SHA-256 of its content, in hexadecimal; empty where it could not be read.
+    pub sha256: String,
+    /// Everything that the result depends on beside the content.
+    pub parameters: Value,
+    /// The files that were made, with their sizes in bytes.
+    pub outputs: Vec<(PathBuf, u64)>,
+    /// Length of the recording in seconds.
+    pub duration_s: f64,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// Why there is no result.
+    pub error: Option<String>,
+}
+
+impl Entry {
+    fn to_json(&self) -> Value {
+        let outputs: Vec<_> =
+            self.outputs.iter().map(|(path, bytes)| json!({ "path": text(path), "n_bytes": bytes })).collect();
+        json!({
+            "input": self.input, "sha256": self.sha256, "parameters": self.parameters, "outputs": outputs,
+            "duration_s": self.duration_s, "warnings": self.warnings, "error": self.error,
+        })
+    }
+
+    fn from_json(value: &Value) -> Option<Self> {
+        let string = |value: &Value| value.as_str().map(str::to_owned);
+        let output = |value: &Value| Some((PathBuf::from(value["path"].as_str()?), value["n_bytes"].as_u64()?));
+        Some(Self {
+            input: string(&value["input"])?,
+            sha256: string(&value["sha256"])?,
+            parameters: value["parameters"].clone(),
+            outputs: value["outputs"].as_array()?.iter().map(output).collect::<Option<_>>()?,
+            duration_s: value["duration_s"].as_f64()?,
+            warnings: value["warnings"].as_array()?.iter().map(string).collect::<Option<_>>()?,
+            error: string(&value["error"]),
+        })
+    }
+
+    /// Whether this is a result for such content and parameters whose files are all there, with their sizes.
+    pub fn is_done(&self, sha256: &str, parameters: &Value) -> bool {
+        let is_there = |(path, bytes): &(PathBuf, u64)| path.metadata().is_ok_and(|found| found.len() == *bytes);
+        self.error.is_none()
+            && self.sha256 == sha256
+            && self.parameters == *parameters
+            && self.outputs.iter().all(is_there)
+    }
+}
+
+/// A path as it stands in a manifest; bytes that are no UTF-8 are written as `\xNN`.
+pub fn text(path: &Path) -> String {
+    path.as_os_str().as_encoded_bytes().utf8_chunks().fold(String::new(), |mut text, chunk| {
+        text.push_str(chunk.valid());
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+        text
+    })
+}
+
+/// SHA-256 of a file's content, in hexadecimal, as `sha256sum` prints it.
+///
+/// # Errors
+/// What the system says.
+pub fn content_hash(path: &Path) -> io::Result<String> {
+    let (mut file, mut hasher, mut buffer) = (File::open(path)?, Sha256::new(), vec![0; 1 << 16]);
+    loop {
+        let n_bytes = match file.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            other => other?,
+        };
+        hasher.update(&buffer[..n_bytes]);
+    }
+}
+
+/// A file with one line of JSON for each recording that is finished, each on the disk before the next is begun.
+#[derive(Debug)]
+pub struct Manifest {
+    path: PathBuf,
+    file: Mutex<File>,
+    /// What was in the file, the last line of each recording.
+    before: Map<String, Value>,
+}
+
+/// Longest manifest that is read, in bytes: some million recordings.
+const MAX_MANIFEST_BYTES: u64 = 1 << 30;
+
+/// What every line starts with: what of a cut off line may be dropped is known by it.
+const LINE_START: &[u8] = b"{\"duration_s\":";
+
+impl Manifest {
+    /// Opens or makes a manifest. A last line that was cut off by an interruption is dropped.
+    ///
+    /// # Errors
+    /// [`Error::WriteFile`] if the system says no, [`Error::Manifest`] for a line that no manifest has.
+    pub fn open(path: &Path) -> Result<Self> {
+        let at = |source| Error::WriteFile { path: path.into(), source };
+        let malformed = |line: usize, reason: &str| Error::Manifest { path: path.into(), line, reason: reason.into() };
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(|source| Error::CreateFolder { path: folder.into(), source })?;
+        }
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(at)?;
+        if file.metadata().map_err(at)?.len() > MAX_MANIFEST_BYTES {
+            return Err(malformed(1, "a file of more than 1 GiB"));
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(at)?;
+        let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let mut before = Map::new();
+        for (i, line) in bytes[..complete].split(|byte| *byte == b'\n').enumerate() {
+            if line.is_empty() {
+                continue;
+            }
+            let value: Value = serde_json::from_slice(line).map_err(|error| malformed(i + 1, &error.to_string()))?;
+            let entry = Entry::from_json(&value).ok_or_else(|| malformed(i + 1, "a line of another kind"))?;
+            before.insert(entry.input, value);
+        }
+        let cut_off = &bytes[complete..];
+        if !(cut_off.starts_with(LINE_START) || LINE_START.starts_with(cut_off)) {
+            return Err(malformed(before.len() + 1, "no line of a manifest"));
+        }
+        if !cut_off.is_empty() {
+            file.set_len(complete as u64).map_err(at)?;
+        }
+        Ok(Self { path: path.into(), file: Mutex::new(file), before })
+    }
+
+    /// What the manifest said of a recording when it was opened.
+    pub fn entry(&self, input: &str) -> Option<Entry> {
+        self.before.get(input).and_then(Entry::from_json)
+    }
+
+    /// Adds a line, and waits until it is on the disk.
+    ///
+    /// # Errors
+    /// [`Error::WriteFile`].
+    pub fn add(&self, entry: &Entry) -> Result<()> {
+        let mut line = entry.to_json().to_string();
+        line.push('\n');
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_data());
+        written.map_err(|source| Error::WriteFile { path: self.path.clone(), source })
+    }
+
+    /// Ends a run: puts one line for each recording in the place of what was added, in the order of their names, so that
+    /// runs that were interrupted, or in another order, end with the same file.
+    ///
+    /// # Errors
+    /// Those of [`Manifest::open`] and [`atomic::write`].
+    pub fn finish(self) -> Result<()> {
+        drop(self.file);
+        let all = Self::open(&self.path)?.before;
+        let mut entries: Vec<_> = all.into_iter().collect();
+        entries.sort_by(|a, b| a.0.cmp(&b.0));
+        let lines: String = entries.iter().map(|(_, entry)| format!("{entry}\n")).collect();
+        atomic::write(&self.path, lines.as_bytes(), Existing::Replace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(input: &str) -> Entry {
+        Entry {
+            input: input.into(),
+            sha256: "ab".into(),
+            parameters: json!({ "seed": "0" }),
+            outputs: Vec::new(),
+            duration_s: 1.5,
+            warnings: vec!["quiet".into()],
+            error: None,
+        }
+    }
+
+    #[test]
+    fn a_line_that_was_cut_off_is_dropped_and_the_rest_is_kept() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("run.jsonl");
+        let manifest = Manifest::open(&path).expect("new");
+        manifest.add(&entry("b")).expect("line");
+        manifest.add(&entry("a")).expect("line");
+        drop(manifest);
+        let whole = std::fs::read(&path).expect("bytes");
+        for n_bytes in whole.len() / 2 + 1..whole.len() {
+            std::fs::write(&path, &whole[..n_bytes]).expect("cut");
+            let manifest = Manifest::open(&path).expect("cut manifest");
+            assert_eq!(manifest.entry("b"), Some(entry("b")), "cut to {n_bytes} bytes");
+            assert_eq!(manifest.entry("a"), None, "cut to {n_bytes} bytes");
+            manifest.add(&entry("a")).expect("line");
+            drop(manifest);
+            assert_eq!(std::fs::read(&path).expect("bytes"), whole, "cut to {n_bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn runs_in_any_order_end_with_the_same_manifest() {
+        let folder = tempfile::tempdir().expect("folder");
+        let run = |name: &str, inputs: &[&str]| {
+            let path = folder.path().join(name);
+            let manifest = Manifest::open(&path).expect("new");
+            inputs.iter().for_each(|input| manifest.add(&entry(input)).expect("line"));
+            manifest.finish().expect("finish");
+            std::fs::read_to_string(&path).expect("text")
+        };
+        assert_eq!(run("one", &["a", "b", "c"]), run("two", &["c", "a", "a", "b"]));
+    }
+
+    #[test]
+    fn what_is_no_manifest_is_refused_and_left_as_it_is() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("notes.txt");
+        for text in ["milk", "milk\neggs\n", "{}\n", "{\"duration\"", "[1]\n", "{\"input\": 3}\n"] {
+            std::fs::write(&path, text).expect("file");
+            let error = Manifest::open(&path).expect_err(text);
+            assert!(matches!(error, Error::Manifest { line: 1, .. }), "{error}");
+            assert_eq!(std::fs::read_to_string(&path).expect("text"), text);
+        }
+    }
+
+    #[test]
+    fn shards_share_out_numbered_tracks_evenly() {
+        let tracks: Vec<PathBuf> = (0..1000).map(|i| format!("album/track-{i:03}").into()).collect();
+        for count in [2, 3, 8] {
+            for index in 1..=count {
+                let shard: Shard = format!("{index}/{count}").parse().expect("shard");
+                let n_tracks = tracks.iter().filter(|track| shard.contains(track)).count();
+                let fair = 1000 / count;
+                assert!((fair * 7 / 10..=fair * 13 / 10).contains(&n_tracks), "{index}/{count}: {n_tracks} of 1000");
+            }
+        }
+        for text in ["0/2", "3/2", "1/0", "a/b", "1", "/", "1/2/3", "-1/2"] {
+            assert!(text.parse::<Shard>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_more_is_taken_than_the_budget_has() {
+        let (budget, running) = (Budget::new(100), Mutex::new((0u64, 0u64)));
+        std::thread::scope(|scope| {
+            for bytes in [60, 30, 50, 1000, 10, 70, 40] {
+                let (budget, running) = (&budget, &running);
+                scope.spawn(move || {
+                    budget.with(bytes, || {
+                        let mut now = running.lock().expect("lock");
+                        now.0 += bytes.min(100);
+                        now.1 = now.1.max(now.0);
+                        drop(now);
+                        std::thread::sleep(std::time::Duration::from_millis(2));
+                        running.lock().expect("lock").0 -= bytes.min(100);
+                    });
+                });
+            }
+        });
+        let (left, most) = running.into_inner().expect("lock");
+        assert!(left == 0 && most <= 100, "{most} bytes of 100 were taken");
+    }
+
+    #[test]
+    fn the_hash_is_that_of_sha256sum() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("abc");
+        std::fs::write(&path, "abc").expect("file");
+        // FIPS 180-2, appendix B.1.
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(content_hash(&path).expect("hash"), expected);
+    }
+}

@@ -1,0 +1,142 @@
+//! Many inputs: several at once, within the memory that there is; one that fails is reported, and the others go on.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory};
+use partita::batch::content_hash;
+use serde_json::{Map, Value, json};
+
+use super::args::Cli;
+use super::failure::{DONE, Failure};
+use super::inputs::Input;
+use super::terminal::Terminal;
+use super::{is_interrupted, meter};
+
+/// What a machine is taken to have that does not tell, in bytes.
+const UNKNOWN_MEMORY: u64 = 4 << 30;
+
+/// Bytes for recordings that are worked on at the same time, where nobody says how many.
+pub(super) fn default_memory() -> u64 {
+    meter::memory_bytes().unwrap_or(UNKNOWN_MEMORY) / 2
+}
+
+/// Works through the inputs, as many at once as there are worker threads.
+pub(super) fn each(
+    inputs: &[Input],
+    terminal: &Terminal,
+    done: &'static str,
+    work: &(dyn Fn(&Input, &Terminal) -> Result<(), Failure> + Sync),
+) -> Result<u8, Failure> {
+    if let [input] = inputs {
+        work(input, terminal)?;
+        return Ok(DONE);
+    }
+    let n_inputs = inputs.len();
+    let next = AtomicUsize::new(0);
+    let failed: Mutex<Vec<(usize, String)>> = Mutex::new(Vec::new());
+    let interruption = Mutex::new(None);
+    let bar = terminal.bar(n_inputs as u64, "all files");
+    let n_done = AtomicUsize::new(0);
+    let turn = || loop {
+        let input_idx = next.fetch_add(1, Ordering::Relaxed);
+        let Some(input) = inputs.get(input_idx).filter(|_| !is_interrupted()) else { return };
+        let terminal = terminal.for_one(&input.track);
+        // A fault that one input brings out is its own failure.
+        let fault = |_| Err(Failure::Fault(format!("at `{}`", input.path.display())));
+        let outcome = panic::catch_unwind(AssertUnwindSafe(|| work(input, &terminal))).unwrap_or_else(fault);
+        match outcome {
+            Err(failure) if failure.is_interruption() || is_interrupted() => {
+                lock(&interruption).get_or_insert(failure);
+            }
+            Err(failure) => {
+                terminal.failure(&failure);
+                lock(&failed).push((input_idx, failure.to_string()));
+            }
+            Ok(()) => {}
+        }
+        bar.set(n_done.fetch_add(1, Ordering::Relaxed) as u64 + 1);
+    };
+    std::thread::scope(|scope| {
+        (1..rayon::current_num_threads().min(n_inputs)).for_each(|_| drop(scope.spawn(turn)));
+        turn();
+    });
+    drop(bar);
+    if let Some(failure) = interruption.into_inner().unwrap_or_else(|poison| poison.into_inner()) {
+        return Err(failure);
+    }
+    if is_interrupted() {
+        return Err(partita::Error::Cancelled.into());
+    }
+    let mut failed = failed.into_inner().unwrap_or_else(|poison| poison.into_inner());
+    failed.sort_unstable();
+    let names: Vec<_> = failed.iter().map(|(i, _)| inputs[*i].path.display().to_string()).collect();
+    terminal.event(json!({ "event": "summary", "inputs": n_inputs, "failed": names }));
+    if failed.is_empty() {
+        terminal.say(&format!("{n_inputs} of {n_inputs} {done}"));
+        return Ok(DONE);
+    }
+    let lines: Vec<_> = failed.iter().map(|(_, message)| format!("  {message}")).collect();
+    terminal.say(&format!("not {done}:\n{}", lines.join("\n")));
+    Err(Failure::Some { n_failed: failed.len(), n_inputs, done })
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poison| poison.into_inner())
+}
+
+/// Options that say which recordings are worked on, and how it is told, but not what is made of one.
+const WITHOUT_EFFECT: [&str; 14] = [
+    "inputs",
+    "force",
+    "skip_existing",
+    "dry_run",
+    "files_from",
+    "memory",
+    "manifest",
+    "resume",
+    "shard",
+    "quiet",
+    "verbose",
+    "color",
+    "jobs",
+    "json",
+];
+
+/// Everything that a result depends on beside the recording: the version, the command, the options that were given, and
+/// the content of the files that they name.
+pub(super) fn parameters() -> Result<Value, Failure> {
+    let mut known = Cli::command();
+    known.build();
+    let matches = known.clone().get_matches();
+    let Some((command, matches)) = matches.subcommand() else { return Ok(Value::Null) };
+    let arguments = known.find_subcommand(command).into_iter().flat_map(clap::Command::get_arguments);
+    let mut options = Map::new();
+    for id in arguments.map(|argument| argument.get_id().as_str()) {
+        let is_given = matches.value_source(id) == Some(ValueSource::CommandLine);
+        if is_given && !WITHOUT_EFFECT.contains(&id) {
+            options.insert(id.into(), values(matches, id)?.into());
+        }
+    }
+    Ok(json!({ "version": env!("CARGO_PKG_VERSION"), "command": command, "options": options }))
+}
+
+fn values(matches: &ArgMatches, id: &str) -> Result<Vec<String>, Failure> {
+    let Ok(Some(values)) = matches.try_get_raw(id) else { return Ok(Vec::new()) };
+    let mut texts = Vec::new();
+    for value in values {
+        let text = partita::batch::text(Path::new(value));
+        let name = text.split_once('=').map_or(text.as_str(), |(_, name)| name);
+        let path = if name == text { Path::new(value) } else { Path::new(name) };
+        if path.is_file() {
+            let failed = |source| partita::Error::OpenAudio { path: path.into(), source };
+            texts.push(format!("{text} (sha256 {})", content_hash(path).map_err(failed)?));
+        } else {
+            texts.push(text);
+        }
+    }
+    Ok(texts)
+}

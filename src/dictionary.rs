@@ -22,8 +22,8 @@ use crate::{Error, Result};
 const GATE: f32 = 1e-3;
 
 /// Stacks of frames that are learned from, at the most: more make templates no better, and at 3 x 2049 rows these take
-/// 100 MB.
-pub(crate) const MAX_STACKS: usize = 4096;
+/// 50 MB.
+pub(crate) const MAX_STACKS: usize = 2048;
 
 /// How far stacks are brought to one level before they are learned from: 0 leaves them as they are, so that the loud ones
 /// decide; 1 makes all count alike, also the tails. 0.5 separates 0.14 dB better than 0.
@@ -52,7 +52,7 @@ const MAX_NAME_BYTES: usize = 128;
 /// How templates are learned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DictionaryConfig {
-    /// Templates per source, at least 1. Default 40; 10 or 100 separate a little worse.
+    /// Templates per source, at least 1. Default 20, which `separate` transposes; without that, 40 are better.
     pub n_components: usize,
     /// Consecutive frames in one template, 1 to 16. Default 3: a template then knows an onset from a held note, which
     /// is the largest gain that any one setting makes.
@@ -65,7 +65,7 @@ pub struct DictionaryConfig {
 
 impl Default for DictionaryConfig {
     fn default() -> Self {
-        Self { n_components: 40, n_context: 3, max_iter: 100, seed: 0 }
+        Self { n_components: 20, n_context: 3, max_iter: 100, seed: 0 }
     }
 }
 
@@ -162,7 +162,7 @@ impl Dictionary {
     /// `n_context` than the dictionary's, and [`Error::MatrixEntry`].
     ///
     /// # Cost
-    /// 8 `n_stacks` `n_context` `n_bands` `n_components` operations per iteration, over at most 4096 stacks of frames,
+    /// 8 `n_stacks` `n_context` `n_bands` `n_components` operations per iteration, over at most 2048 stacks of frames,
     /// spread evenly over what there is; there are about a fifth as many bands as bins. Memory: twice those stacks.
     ///
     /// # References
@@ -200,7 +200,8 @@ impl Dictionary {
         }
         let stacks = self.stacks(runs)?;
         let n_components = config.n_components.min(stacks.nrows());
-        let nmf = NmfConfig { n_components, max_iter: config.max_iter, tol: 0.0, seed: config.seed, ..Default::default() };
+        let nmf =
+            NmfConfig { n_components, max_iter: config.max_iter, tol: 0.0, seed: config.seed, ..Default::default() };
         let pooled = Bands::new(&self.stft, self.sample_rate).pool(stacks.view(), self.n_context);
         let found = fit_with(pooled.t(), &nmf, progress)?;
         if found.stop_reason == StopReason::Cancelled {
@@ -272,7 +273,8 @@ impl Dictionary {
     fn stacks(&self, runs: &[ArrayView2<'_, f32>]) -> Result<Array2<f32>> {
         let width = self.n_context;
         // Where each stack starts, and how loud it is. A run shorter than a stack is followed by silence.
-        let starts = |run: &ArrayView2<'_, f32>| if run.nrows() == 0 { 0 } else { run.nrows().saturating_sub(width) + 1 };
+        let starts =
+            |run: &ArrayView2<'_, f32>| if run.nrows() == 0 { 0 } else { run.nrows().saturating_sub(width) + 1 };
         let mut found = Vec::new();
         for (run_idx, run) in runs.iter().enumerate() {
             let levels: Vec<f32> = run.outer_iter().map(|frame| frame.sum()).collect();
@@ -392,9 +394,9 @@ impl Dictionary {
                 return Err(malformed(format!("it names the source `{name}` twice")));
             }
             let tensor = file.tensor(name).map_err(|_| malformed(format!("it has no tensor `{name}`")))?;
-            let templates = dictionary.templates(&tensor).map_err(|reason| {
-                malformed(format!("the templates of `{name}` {reason}"))
-            })?;
+            let templates = dictionary
+                .templates(&tensor)
+                .map_err(|reason| malformed(format!("the templates of `{name}` {reason}")))?;
             dictionary.add(name, templates);
         }
         Ok(dictionary)
@@ -730,7 +732,8 @@ mod tests {
     fn a_header_that_lies_is_refused_before_it_costs_anything() {
         let settings = r#""partita":"dictionary 1","sample_rate":"8000","n_fft":"4","win_length":"4","hop_length":"1",
             "window":"hann","divergence":"kl","n_context":"1","names":"a""#;
-        let good = format!(r#"{{"__metadata__":{{{settings}}},"a":{{"dtype":"F32","shape":[1,3,1],"data_offsets":[0,12]}}}}"#);
+        let good =
+            format!(r#"{{"__metadata__":{{{settings}}},"a":{{"dtype":"F32","shape":[1,3,1],"data_offsets":[0,12]}}}}"#);
         let data: Vec<u8> = [1.0f32, 2.0, 1.0].iter().flat_map(|x| x.to_le_bytes()).collect();
         assert_eq!(load(&file(&good, &data)).expect("a good file").sources()[0].templates[(1, 0)], 0.5);
         for (from, to, expected) in [

@@ -286,7 +286,7 @@ pub enum Error {
         /// What the recording is called: its file.
         label: String,
         /// What is wrong with it.
-        source: Box<Error>,
+        source: Box<Self>,
     },
     /// A dictionary is for recordings of another kind.
     #[error("{label} is for `{name} {dictionary}`, expected {wanted}")]
@@ -422,9 +422,9 @@ impl Error {
                 "learn it from the same examples for this rate: \
                  `partita learn NAME=SOLO --sample-rate {wanted} -o FILE.safetensors`"
             )),
-            Self::DictionaryMismatch { name: "n_context", wanted, .. } => Some(format!(
-                "learn it again: `partita learn NAME=SOLO --context {wanted} -o FILE.safetensors`"
-            )),
+            Self::DictionaryMismatch { name: "n_context", wanted, .. } => {
+                Some(format!("learn it again: `partita learn NAME=SOLO --context {wanted} -o FILE.safetensors`"))
+            }
             Self::DictionaryMismatch { name, dictionary, wanted, .. } => {
                 let flag = name.replace('_', "-");
                 Some(format!(
@@ -433,9 +433,7 @@ impl Error {
                 ))
             }
             Self::ReadDictionary { path, source } => open_hint(path, source),
-            Self::MalformedDictionary { .. } => {
-                Some("make one: `partita learn NAME=SOLO -o FILE.safetensors`".into())
-            }
+            Self::MalformedDictionary { .. } => Some("make one: `partita learn NAME=SOLO -o FILE.safetensors`".into()),
             // Pictures.
             Self::PictureFormat { path } => Some(format!("use `{}`", path.with_extension("png").display())),
             Self::SparseStructure { .. } | Self::MatrixMarket { .. } => None,

@@ -271,9 +271,8 @@ mod tests {
             let n_in = from as usize * 3 + 1;
             let audio = resample(&mono((0..n_in).map(|i| tone(i, from)).collect(), from), to).expect("resampled");
             assert_eq!(audio.n_samples(), (n_in * to as usize).div_ceil(from as usize), "{from} to {to}");
-            let worst = (to as usize..2 * to as usize)
-                .map(|i| (audio.channel(0)[i] - tone(i, to)).abs())
-                .fold(0.0, f32::max);
+            let worst =
+                (to as usize..2 * to as usize).map(|i| (audio.channel(0)[i] - tone(i, to)).abs()).fold(0.0, f32::max);
             // Half a sample of shift would be an error of 0.6.
             assert!(worst < 1e-3, "{from} to {to}: {worst}");
         }

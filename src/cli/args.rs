@@ -107,7 +107,7 @@ pub(super) struct Separate {
     #[arg(short, long = "sources", value_name = "N", conflicts_with_all = ["example", "dictionary"])]
     pub(super) n_sources: Option<usize>,
     /// Number of components, which are grouped into the sources; with examples, of each source [default: 32; of each
-    /// source 40]
+    /// source 20]
     #[arg(short = 'k', long = "components", value_name = "K")]
     pub(super) n_components: Option<usize>,
 

@@ -87,7 +87,13 @@ fn is_usage(error: &partita::Error) -> bool {
     };
     matches!(
         error,
-        DictionaryMismatch { .. } | Setting { .. } | SourceName { .. } | UnknownStem { .. } | FileExists { .. } | PictureFormat { .. } | MatrixFileFormat { .. }
+        DictionaryMismatch { .. }
+            | Setting { .. }
+            | SourceName { .. }
+            | UnknownStem { .. }
+            | FileExists { .. }
+            | PictureFormat { .. }
+            | MatrixFileFormat { .. }
     )
 }
 

@@ -27,12 +27,8 @@ pub(super) fn run(args: &Learn, seed: u64, terminal: &Terminal) -> Result<u8, Fa
     outputs::refuse_existing(std::slice::from_ref(&args.out), args.force)?;
     let solos = Solo::open_all(&args.examples, terminal)?;
     let sample_rate = args.sample_rate.or(solos.first().map(|solo| solo.file.sample_rate())).unwrap_or_default();
-    let config = DictionaryConfig {
-        n_components: args.n_components,
-        n_context: args.n_context,
-        max_iter: args.max_iter,
-        seed,
-    };
+    let config =
+        DictionaryConfig { n_components: args.n_components, n_context: args.n_context, max_iter: args.max_iter, seed };
     let stft = StftOptions { n_fft: args.n_fft, hop_length: args.hop_length, window: args.window };
     let known: Vec<_> = solos.iter().map(Solo::example).collect();
     let (mut step, mut bar) = (None, None);
@@ -71,10 +67,8 @@ fn report(args: &Learn, dictionary: &Dictionary, terminal: &Terminal) {
             if n_examples == 1 { "recording" } else { "recordings" },
         ));
     }
-    let sources: Vec<_> = sources
-        .iter()
-        .map(|source| json!({ "name": source.name, "n_components": source.templates.ncols() }))
-        .collect();
+    let sources: Vec<_> =
+        sources.iter().map(|source| json!({ "name": source.name, "n_components": source.templates.ncols() })).collect();
     terminal.event(json!({
         "event": "learned", "path": args.out.to_string_lossy(), "sample_rate": dictionary.sample_rate(),
         "n_fft": stft.n_fft, "hop_length": stft.hop_length, "window": stft.window.name(),

@@ -62,7 +62,7 @@ impl std::fmt::Debug for Example<'_> {
 /// [`Error::Setting`], [`Error::Cancelled`], and those of the recordings.
 ///
 /// # Cost
-/// Each example is read once. 4096 stacks of frames are learned from at the most, spread evenly over a longer one.
+/// Each example is read once. 2048 stacks of frames are learned from at the most, spread evenly over a longer one.
 pub fn learn(
     examples: &[Example<'_>],
     sample_rate: u32,

@@ -132,10 +132,7 @@ impl Spatial {
                 frames[frame][(bin * n_parts + part) * n_channels + channel]
             })
         };
-        (0..n_parts)
-            .into_par_iter()
-            .map(|part| (0..n_channels).map(|channel| image(part, channel)).collect())
-            .collect()
+        (0..n_parts).into_par_iter().map(|part| (0..n_channels).map(|channel| image(part, channel)).collect()).collect()
     }
 }
 
@@ -180,7 +177,7 @@ impl Filter {
         }
     }
 
-    /// y_j = v_j R_j (sum over i of v_i R_i + e I)^-1 x, and what is left of x shared out by the masks.
+    /// `y_j = v_j R_j (sum over i of v_i R_i + e I)^-1 x`, and what is left of x shared out by the masks.
     fn apply(&mut self, covariances: &[Complex64], mask: impl Fn(usize) -> f32) {
         let n = self.n_channels;
         self.mixture.fill(Complex64::ZERO);
@@ -287,7 +284,17 @@ mod tests {
     #[test]
     fn a_hermitian_system_is_solved() {
         let c = Complex64::new;
-        let a = [c(4.0, 0.0), c(1.0, 1.0), c(0.5, 0.0), c(1.0, -1.0), c(3.0, 0.0), c(0.0, 0.2), c(0.5, 0.0), c(0.0, -0.2), c(2.0, 0.0)];
+        let a = [
+            c(4.0, 0.0),
+            c(1.0, 1.0),
+            c(0.5, 0.0),
+            c(1.0, -1.0),
+            c(3.0, 0.0),
+            c(0.0, 0.2),
+            c(0.5, 0.0),
+            c(0.0, -0.2),
+            c(2.0, 0.0),
+        ];
         let x = [c(1.0, 2.0), c(-1.0, 0.5), c(0.0, 1.0)];
         let (mut factor, mut z) = (a, x);
         assert!(solve(&mut factor, &mut z));

@@ -286,11 +286,13 @@ pub enum Error {
         /// What the recording is called: its file.
         label: String,
         /// What is wrong with it.
-        source: Box<Error>,
+        source: Box<Self>,
     },
     /// A dictionary is for recordings of another kind.
-    #[error("the dictionary is for `{name} {dictionary}`, expected {wanted}")]
+    #[error("{label} is for `{name} {dictionary}`, expected {wanted}")]
     DictionaryMismatch {
+        /// The dictionary: its file between backticks.
+        label: String,
         /// The setting that differs, as the library spells it.
         name: &'static str,
         /// Its value in the dictionary.
@@ -540,6 +542,7 @@ impl Error {
                 Some(format!("learn it again: `partita learn NAME=SOLO --context {wanted} -o FILE.safetensors`"))
             }
             Self::DictionaryMismatch { name, dictionary, wanted } => {
+            Self::DictionaryMismatch { name, dictionary, wanted, .. } => {
                 let flag = name.replace('_', "-");
                 Some(format!(
                     "add `--{flag} {dictionary}`, or learn it again: \

@@ -57,6 +57,7 @@ fn used(code: &str, modules: &[String]) -> Vec<String> {
             ("StftOptions", "stft"),
             ("Spectrogram", "spectrogram"),
             ("Audio", "audio"),
+            ("Dictionary", "dictionary"),
             ("SeparateConfig", "separate"),
             ("Separation", "separate"),
         ] {
@@ -99,6 +100,7 @@ fn the_core_does_no_input_or_output_and_prints_nothing() {
             || path.starts_with("audio/decode")
             || path.starts_with("audio/encode")
             || path.starts_with("npy_blocks")
+            || path.starts_with("dictionary")
             || path.starts_with("plot")
             || path.starts_with("batch")
             // Loads a score.
@@ -134,6 +136,8 @@ fn each_outside_library_is_known_to_the_one_place_that_needs_it() {
         ("clap::", "cli"),
         ("indicatif", "cli"),
         ("crc32fast", "matrix_file"),
+        ("rubato", "audio/resample"),
+        ("safetensors::", "dictionary"),
         ("sha2", "batch"),
         ("toml::", "labels"),
     ];

@@ -5,7 +5,7 @@ use ndarray::{Array2, ArrayView2, s};
 use rubato::audioadapter_buffers::direct::SequentialSlice;
 use rubato::{Fft, FixedSync, Resampler as _};
 
-use super::Audio;
+use super::{Audio, Recording};
 use crate::{Error, Result};
 
 /// Input samples that are transformed at once, at least: the filter between the two rates is as long, and passes
@@ -43,7 +43,7 @@ pub fn resample(audio: &Audio, sample_rate: u32) -> Result<Audio> {
         return Ok(audio.clone());
     }
     let mut resampler = Resampler::new(audio.sample_rate(), sample_rate, audio.n_channels())?;
-    let length = resampler.n_out(audio.n_samples() as u64);
+    let length = converted(audio.n_samples() as u64, resampler.rates);
     let mut samples = Array2::zeros((audio.n_channels(), usize::try_from(length).unwrap_or(usize::MAX)));
     let mut start = 0;
     let mut sink = |block: ArrayView2<'_, f32>| {
@@ -56,7 +56,61 @@ pub fn resample(audio: &Audio, sample_rate: u32) -> Result<Audio> {
     Ok(Audio::new(samples, sample_rate)?.with_channel_mask(audio.channel_mask()))
 }
 
-/// The same for a stream of blocks.
+/// A recording as if it had been made at another sample rate, converted anew each time that it is read.
+pub struct Resampled<'a> {
+    recording: &'a dyn Recording,
+    sample_rate: u32,
+}
+
+impl std::fmt::Debug for Resampled<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resampled").field("sample_rate", &self.sample_rate).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Resampled<'a> {
+    /// `sample_rate` in Hz; that of the recording itself hands its samples on as they are.
+    pub fn new(recording: &'a dyn Recording, sample_rate: u32) -> Self {
+        Self { recording, sample_rate }
+    }
+}
+
+impl Recording for Resampled<'_> {
+    fn sample_rate(&self) -> u32 {
+        self.sample_rate
+    }
+
+    fn n_channels(&self) -> usize {
+        self.recording.n_channels()
+    }
+
+    fn channel_mask(&self) -> Option<u32> {
+        self.recording.channel_mask()
+    }
+
+    fn n_samples_hint(&self) -> Option<u64> {
+        let n_in = self.recording.n_samples_hint()?;
+        Some(converted(n_in, (self.recording.sample_rate(), self.sample_rate)))
+    }
+
+    fn read(&self, sink: &mut dyn FnMut(ArrayView2<'_, f32>) -> Result<()>) -> Result<()> {
+        if self.recording.sample_rate() == self.sample_rate {
+            return self.recording.read(sink);
+        }
+        let mut resampler =
+            Resampler::new(self.recording.sample_rate(), self.sample_rate, self.recording.n_channels())?;
+        self.recording.read(&mut |block| resampler.push(block, sink))?;
+        resampler.finish(sink)
+    }
+}
+
+/// Samples that come out of `n_in` of them, in all.
+fn converted(n_in: u64, (from, to): (u32, u32)) -> u64 {
+    let n_out = (u128::from(n_in) * u128::from(to)).div_ceil(u128::from(from.max(1)));
+    u64::try_from(n_out).unwrap_or(u64::MAX)
+}
+
+/// The conversion of a stream of blocks.
 pub struct Resampler {
     fft: Fft<f32>,
     /// Input that does not fill a block yet, one vector per channel.
@@ -112,12 +166,6 @@ impl Resampler {
         })
     }
 
-    /// Samples that come out of `n_in` of them, in all.
-    fn n_out(&self, n_in: u64) -> u64 {
-        let n_out = (u128::from(n_in) * u128::from(self.rates.1)).div_ceil(u128::from(self.rates.0));
-        u64::try_from(n_out).unwrap_or(u64::MAX)
-    }
-
     /// Takes samples, `n_channels` x n, and hands over what they complete.
     ///
     /// # Errors
@@ -153,7 +201,7 @@ impl Resampler {
     /// # Errors
     /// Whatever `sink` returns.
     pub fn finish(mut self, sink: &mut dyn FnMut(ArrayView2<'_, f32>) -> Result<()>) -> Result<()> {
-        let end = self.n_out(self.n_in);
+        let end = converted(self.n_in, self.rates);
         let block = self.fft.input_frames_next();
         while self.n_out < end {
             // Silence after the end brings out what the filter has held back.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use partita::DictionaryConfig;
 use partita::audio::encode::{ClipMode, FileFormat};
 use partita::batch::Shard;
 use partita::eval::{Channels, EvalConfig, Mode};
@@ -16,6 +17,7 @@ use partita::nmf::{Divergence, Init, NmfConfig, Solver};
 use partita::plot::ColorMap;
 use partita::separate::{DrumsConfig, HpssConfig};
 use partita::separate::denoise::{Content, DenoiseConfig};
+use partita::separate::Multichannel;
 use partita::window::Window;
 
 const STYLES: Styles = Styles::styled()
@@ -44,6 +46,8 @@ pub(super) enum Command {
     Hpss(Box<Hpss>),
     /// Takes a noise out of recordings, of speech or of anything else
     Denoise(Box<Denoise>),
+    /// Learns what sources sound like from recordings of each alone
+    Learn(Box<Learn>),
     /// Draws the spectrogram of a recording
     Spectrogram(Box<Spectrogram>),
     /// Factorizes a matrix from a file: V ~ W H
@@ -111,7 +115,7 @@ pub(super) struct Separate {
     pub(super) inputs: Vec<PathBuf>,
 
     /// Number of sources [default: suggested by the components]
-    #[arg(short, long = "sources", value_name = "N")]
+    #[arg(short, long = "sources", value_name = "N", conflicts_with_all = ["example", "dictionary"])]
     pub(super) n_sources: Option<usize>,
     /// Number of components, which are grouped into the sources
     #[arg(short = 'k', long = "components", value_name = "K", default_value_t = partita::SeparateConfig::default().nmf.n_components)]
@@ -128,6 +132,13 @@ pub(super) struct Separate {
 
     #[command(flatten)]
     pub(super) score: Score,
+    /// Number of components, which are grouped into the sources; with examples, of each source [default: 32; of each
+    /// source 20]
+    #[arg(short = 'k', long = "components", value_name = "K")]
+    pub(super) n_components: Option<usize>,
+
+    #[command(flatten)]
+    pub(super) knowledge: Knowledge,
     #[command(flatten)]
     pub(super) output: Output,
     #[command(flatten)]
@@ -161,6 +172,55 @@ pub(super) struct Denoise {
     pub(super) excerpt: Excerpt,
 
     /// Length of the transform in samples [default: the power of two nearest to 64 ms]
+/// What the sources sound like.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Knowledge")]
+pub(super) struct Knowledge {
+    /// A recording of one source alone, to learn it from (repeatable; those of one NAME are learned together)
+    #[arg(long, value_name = "NAME=FILE", value_parser = parse_example)]
+    pub(super) example: Vec<(String, PathBuf)>,
+    /// A dictionary that `partita learn` made (repeatable)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) dictionary: Vec<PathBuf>,
+    /// Templates for what no example explains, as a stem `residual`
+    #[arg(id = "n_residual", long = "residual", value_name = "K", default_value_t = 0)]
+    pub(super) n_residual: usize,
+    /// Look for the sound of each example also this many semitones higher and lower, for notes that it lacks
+    #[arg(id = "n_semitones", long = "transpose", value_name = "N", default_value_t = partita::separate::ExamplesConfig::default().n_semitones)]
+    pub(super) n_semitones: usize,
+    /// With several channels, tell sources apart by their places, too, or by one mask for all channels
+    #[arg(long, default_value = Multichannel::default().name(), value_parser = named(Multichannel::ALL, Multichannel::name))]
+    pub(super) multichannel: Multichannel,
+    /// Consecutive frames in one template of an example [default: that of the dictionary, else 3]
+    #[arg(id = "n_context", long = "context", value_name = "N")]
+    pub(super) n_context: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Learn {
+    /// Recordings of one source alone (repeatable; those of one NAME are learned together)
+    #[arg(required = true, value_name = "NAME=SOLO", value_parser = parse_example)]
+    pub(super) examples: Vec<(String, PathBuf)>,
+    /// The .safetensors to write
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) out: PathBuf,
+    /// Overwrite the file if it exists
+    #[arg(short, long)]
+    pub(super) force: bool,
+
+    /// Sample rate of the recordings that it is for, in Hz [default: that of the first example]
+    #[arg(long, value_name = "HZ", help_heading = "Method")]
+    pub(super) sample_rate: Option<u32>,
+    /// Templates of each source
+    #[arg(short = 'k', long = "components", value_name = "K", default_value_t = DictionaryConfig::default().n_components, help_heading = "Method")]
+    pub(super) n_components: usize,
+    /// Consecutive frames in one template
+    #[arg(id = "n_context", long = "context", value_name = "N", default_value_t = DictionaryConfig::default().n_context, help_heading = "Method")]
+    pub(super) n_context: usize,
+    /// Iterations of the factorization
+    #[arg(long, value_name = "N", default_value_t = DictionaryConfig::default().max_iter, help_heading = "Method")]
+    pub(super) max_iter: usize,
+    /// Length of the transform in samples [default: the power of two nearest to 93 ms]
     #[arg(long, value_name = "N", help_heading = "Method")]
     pub(super) n_fft: Option<usize>,
     /// Samples from one frame to the next [default: a quarter of the transform]
@@ -282,9 +342,9 @@ pub(super) struct Excerpt {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Method")]
 pub(super) struct Method {
-    /// Iterations of the factorization at the most
-    #[arg(long, value_name = "N", default_value_t = partita::SeparateConfig::default().nmf.max_iter)]
-    pub(super) max_iter: usize,
+    /// Iterations of the factorization at the most [default: 200; with examples 30]
+    #[arg(long, value_name = "N")]
+    pub(super) max_iter: Option<usize>,
     /// Stop when 10 iterations lower the divergence by less than this share of its first value; 0: never
     #[arg(long, value_name = "T", default_value_t = partita::SeparateConfig::default().nmf.tol)]
     pub(super) tol: f64,
@@ -603,6 +663,14 @@ where
     use clap::builder::TypedValueParser;
     clap::builder::PossibleValuesParser::new(all.map(name))
         .map(move |given| all.into_iter().find(|x| name(*x) == given).unwrap_or(all[0]))
+}
+
+/// `violin=solo.wav`.
+fn parse_example(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.into(), file.into())),
+        _ => Err("expected a name and a file, as in violin=solo.wav".into()),
+    }
 }
 
 /// `12.5`, `1:02.5` or `1:00:02.5`.

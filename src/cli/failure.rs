@@ -82,10 +82,18 @@ impl Failure {
 
 /// Whether the fault lies in what was asked for: it is the same whichever input found it out.
 fn is_usage(error: &partita::Error) -> bool {
-    use partita::Error::{FileExists, MatrixFileFormat, PictureFormat, Setting, UnknownStem};
+    use partita::Error::{
+        DictionaryMismatch, FileExists, MatrixFileFormat, PictureFormat, Setting, SourceName, UnknownStem,
+    };
     matches!(
         error,
-        Setting { .. } | UnknownStem { .. } | FileExists { .. } | PictureFormat { .. } | MatrixFileFormat { .. }
+        DictionaryMismatch { .. }
+            | Setting { .. }
+            | SourceName { .. }
+            | UnknownStem { .. }
+            | FileExists { .. }
+            | PictureFormat { .. }
+            | MatrixFileFormat { .. }
     )
 }
 

@@ -11,6 +11,7 @@ mod failure;
 mod hpss;
 mod inputs;
 mod labels;
+mod learn;
 mod meter;
 mod outputs;
 mod separate;
@@ -70,6 +71,7 @@ fn run(cli: Cli, terminal: &Terminal) -> Result<u8, Failure> {
         Command::Drums(args) => drums::run(&args, cli.global.seed, terminal),
         Command::Hpss(args) => hpss::run(&args, cli.global.seed, terminal),
         Command::Denoise(args) => denoise::run(&args, cli.global.seed, terminal),
+        Command::Learn(args) => learn::run(&args, cli.global.seed, terminal),
         Command::Spectrogram(args) => spectrogram::run(&args, terminal),
         Command::Factorize(args) => factorize::run(&args, cli.global.seed, terminal),
         Command::Evaluate(args) => evaluate::run(&args, terminal),

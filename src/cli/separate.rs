@@ -10,7 +10,7 @@ use partita::{Error, Score, SeparateConfig, StftOptions};
 
 use super::args::Separate;
 use super::failure::Failure;
-use super::labels;
+use super::{labels, learn};
 use super::stems::{self, Method, Outcome};
 use super::terminal::Terminal;
 
@@ -21,6 +21,14 @@ pub(super) fn run(args: &Separate, seed: u64, terminal: &Terminal) -> Result<u8,
     if let Some(path) = &args.score.score {
         let method = ByScore::new(path, args)?;
         return stems::run(&args.inputs, &args.output, &args.excerpt, seed, terminal, &method);
+    }
+    if !args.knowledge.example.is_empty() || !args.knowledge.dictionary.is_empty() {
+        let method = learn::Known::new(args, seed, terminal)?;
+        return stems::run(&args.inputs, &args.output, &args.excerpt, seed, terminal, &method);
+    }
+    if args.knowledge.n_residual > 0 {
+        let hint = "give `--example NAME=FILE` for what is known";
+        return Err(Failure::usage("`--residual` needs `--example` or `--dictionary`", hint));
     }
     let method = Blind { config: config(args, seed), labels: labels::Output::new(args)? };
     stems::run(&args.inputs, &args.output, &args.excerpt, seed, terminal, &method)
@@ -119,16 +127,17 @@ impl Method for ByScore {
 
 fn config(args: &Separate, seed: u64) -> SeparateConfig {
     let method = &args.method;
+    let defaults = SeparateConfig::default();
     SeparateConfig {
         n_sources: args.n_sources,
         stft: StftOptions { n_fft: method.n_fft, hop_length: method.hop_length, window: method.window },
         nmf: NmfConfig {
-            n_components: args.n_components,
+            n_components: args.n_components.unwrap_or(defaults.nmf.n_components),
             divergence: method.divergence,
-            max_iter: method.max_iter,
+            max_iter: method.max_iter.unwrap_or(defaults.nmf.max_iter),
             tol: method.tol,
             seed,
-            ..SeparateConfig::default().nmf
+            ..defaults.nmf
         },
         mask_exponent: method.mask_exponent,
         max_frames: method.max_frames,

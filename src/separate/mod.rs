@@ -7,7 +7,9 @@ mod drums;
 mod hpss;
 mod median;
 pub mod denoise;
+mod examples;
 mod model;
+mod multichannel;
 mod render;
 mod score;
 
@@ -19,7 +21,9 @@ use ndarray::Array2;
 pub use self::labelled::{labelled, labels};
 pub use self::drums::{Drum, DrumsConfig, Hit, Sound, drums, hits_to_score};
 pub use self::hpss::{HpssConfig, hpss};
+pub use self::examples::{Example, ExamplesConfig, examples, learn};
 use self::model::Model;
+pub use self::multichannel::Multichannel;
 pub use self::render::Rendered;
 use self::render::Stage;
 pub use self::score::{RESIDUAL, ScoreConfig, Timing, Unscored, by_score};
@@ -195,7 +199,7 @@ impl Separation {
     fn new(stft: Stft, model: impl Model + 'static, names: Vec<String>, n_samples: usize) -> Self {
         debug_assert_eq!(model.n_parts(), names.len(), "a name for each part");
         Self {
-            stages: vec![Stage { stft, model: Arc::new(model) }],
+            stages: vec![Stage { stft, model: Arc::new(model), spatial: None }],
             assignment: (0..names.len()).collect(),
             names,
             n_samples,
@@ -305,7 +309,7 @@ impl Separation {
         let outputs: Vec<_> = self.outputs(stems)?.into_iter().map(|output| output.parts).collect();
         let stages = match (stems, &self.components) {
             (Stems::Components, Some(Components { model, .. })) => {
-                &[Stage { stft: self.stages[0].stft.clone(), model: model.clone() }][..]
+                &[Stage { stft: self.stages[0].stft.clone(), model: model.clone(), spatial: None }][..]
             }
             (Stems::Components, None) => return Err(Error::NoComponents),
             _ => &self.stages,

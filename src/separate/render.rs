@@ -1,16 +1,20 @@
 //! From masks to sound, the second pass: forward transform, masks, inverse transform, block by block, so that memory
 //! does not grow with the recording.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView2, Zip, s};
+use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
+use realfft::num_complex::Complex32;
 
 use super::analysis::Front;
 use super::model::{Block, Model};
-use crate::Result;
+use super::multichannel::{self, Spatial, SpatialSums};
+use super::{Progress, Step};
 use crate::audio::Recording;
 use crate::stft::{Stft, Synthesizer};
+use crate::{Error, Result};
 
 /// Frames rendered at once: enough to keep all threads busy, and at 2049 bins half a megabyte per matrix.
 pub(super) const BLOCK_FRAMES: usize = 64;
@@ -20,6 +24,8 @@ pub(super) const BLOCK_FRAMES: usize = 64;
 pub(super) struct Stage {
     pub(super) stft: Stft,
     pub(super) model: Arc<dyn Model>,
+    /// Where the parts stand among the channels, if that is to tell them apart; else one mask serves all channels.
+    pub(super) spatial: Option<Arc<Spatial>>,
 }
 
 /// What was rendered.
@@ -100,47 +106,28 @@ pub(super) fn render(
     Ok(Rendered { n_samples, peaks, energy_shares: energies.iter().map(share).collect() })
 }
 
-/// One stage at work.
-struct Splitter<'a> {
-    stage: &'a Stage,
+/// A recording cut into the blocks that a model is asked about: [`BLOCK_FRAMES`] frames and the model's margin.
+struct Blocks<'a> {
+    model: &'a dyn Model,
+    n_bins: usize,
     front: Front<'a>,
     /// The frame that the first of the front's spectra belongs to.
     first_frame: usize,
-    /// The first frame without masks.
+    /// The first frame that was in no block.
     next_frame: usize,
-    signals: Vec<Signal<'a>>,
 }
 
-/// A sum of parts in the making: what it adds to (`None`: the next stage), the parts, and its channels.
-struct Signal<'a> {
-    output: Option<usize>,
-    parts: Vec<usize>,
-    channels: Vec<Channel<'a>>,
-}
-
-impl<'a> Splitter<'a> {
-    fn new(stage: &'a Stage, n_channels: usize, sums: Vec<(Option<usize>, Vec<usize>)>) -> Self {
-        let channels = || (0..n_channels).map(|_| Channel::new(&stage.stft)).collect();
-        let signals = sums.into_iter().map(|(output, parts)| Signal { output, parts, channels: channels() }).collect();
-        Self { stage, front: Front::new(&stage.stft, n_channels), first_frame: 0, next_frame: 0, signals }
+impl<'a> Blocks<'a> {
+    fn new(stft: &'a Stft, model: &'a dyn Model, n_channels: usize) -> Self {
+        let front = Front::new(stft, n_channels);
+        Self { model, n_bins: stft.config().n_bins(), front, first_frame: 0, next_frame: 0 }
     }
 
-    fn push(&mut self, block: ArrayView2<'_, f32>) {
-        self.front.push(block);
-        self.split(false);
-    }
-
-    fn finish(&mut self) {
-        self.front.finish();
-        self.split(true);
-        let n_samples = self.front.n_samples;
-        self.signals.iter_mut().flat_map(|signal| &mut signal.channels).for_each(|channel| channel.finish(n_samples));
-    }
-
-    /// Turns the frames that are there into sound; in whole blocks, but for the last.
-    fn split(&mut self, is_last: bool) {
-        let n_bins = self.stage.stft.config().n_bins();
-        let (before, after) = self.stage.model.margin();
+    /// Hands over the blocks that are complete, with the spectra of their frames, one per channel; at the end of the
+    /// recording all that is left.
+    fn for_each(&mut self, is_last: bool, each: &mut dyn FnMut(&Block<'_>, &[&[Complex32]])) {
+        let n_bins = self.n_bins;
+        let (before, after) = self.model.margin();
         let end_frame = self.first_frame + self.front.n_frames();
         let is_ready = |next_frame: usize| match is_last {
             true => next_frame < end_frame,
@@ -159,17 +146,111 @@ impl<'a> Splitter<'a> {
                 magnitude: magnitude.slice(s![rows, ..]),
                 before: frames.start - first,
             };
-            let masks = self.stage.model.masks(&block);
-            debug_assert!(masks.iter().all(|mask| mask.dim() == (frames.len(), n_bins)), "frames and bins");
             let offset = (frames.start - self.first_frame) * n_bins;
             let spectra: Vec<_> =
                 self.front.spectra.iter().map(|spectrum| &spectrum[offset..offset + frames.len() * n_bins]).collect();
-            self.signals.par_iter_mut().for_each(|signal| signal.push(&masks, &spectra));
+            each(&block, &spectra);
             self.next_frame = frames.end;
         }
         let n_done = self.next_frame.saturating_sub(before).max(self.first_frame) - self.first_frame;
         self.front.spectra.iter_mut().for_each(|spectrum| drop(spectrum.drain(..n_done * n_bins)));
         self.first_frame += n_done;
+    }
+}
+
+/// Finds where the parts of a model stand among the channels, from at most about `max_frames` frames, in blocks spread
+/// evenly over the recording. `None` for a single channel.
+///
+/// # Errors
+/// [`Error::Cancelled`], and those of the recording.
+///
+/// # Cost
+/// One pass over the recording, with masks for those frames.
+pub(super) fn locate(
+    recording: &dyn Recording,
+    stft: &Stft,
+    model: &dyn Model,
+    mask_exponent: f32,
+    n_frames: usize,
+    max_frames: usize,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Option<Spatial>> {
+    let n_channels = recording.n_channels();
+    if n_channels < 2 {
+        return Ok(None);
+    }
+    let stride = n_frames.div_ceil(max_frames.max(1)).max(1);
+    let mut sums = SpatialSums::new(n_channels, model.n_parts(), stft.config().n_bins(), mask_exponent);
+    let mut add = |block: &Block<'_>, spectra: &[&[Complex32]]| {
+        if (block.frames.start / BLOCK_FRAMES).is_multiple_of(stride) {
+            sums.add(spectra, &model.masks(block));
+        }
+    };
+    let mut blocks = Blocks::new(stft, model, n_channels);
+    let total = recording.n_samples_hint();
+    recording.read(&mut |block| {
+        blocks.front.push(block);
+        blocks.for_each(false, &mut add);
+        let done = blocks.front.n_samples as u64;
+        match progress(Progress { step: Step::Reading, done, total, divergence: None }) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
+        }
+    })?;
+    blocks.front.finish();
+    blocks.for_each(true, &mut add);
+    Ok(Some(sums.finish()))
+}
+
+/// One stage at work.
+struct Splitter<'a> {
+    spatial: Option<&'a Spatial>,
+    blocks: Blocks<'a>,
+    signals: Vec<Signal<'a>>,
+}
+
+/// A sum of parts in the making: what it adds to (`None`: the next stage), the parts, and its channels.
+struct Signal<'a> {
+    output: Option<usize>,
+    parts: Vec<usize>,
+    channels: Vec<Channel<'a>>,
+}
+
+impl<'a> Splitter<'a> {
+    fn new(stage: &'a Stage, n_channels: usize, sums: Vec<(Option<usize>, Vec<usize>)>) -> Self {
+        let channels = || (0..n_channels).map(|_| Channel::new(&stage.stft)).collect();
+        let signals = sums.into_iter().map(|(output, parts)| Signal { output, parts, channels: channels() }).collect();
+        let blocks = Blocks::new(&stage.stft, &*stage.model, n_channels);
+        Self { spatial: stage.spatial.as_deref(), blocks, signals }
+    }
+
+    fn push(&mut self, block: ArrayView2<'_, f32>) {
+        self.blocks.front.push(block);
+        self.split(false);
+    }
+
+    fn finish(&mut self) {
+        self.blocks.front.finish();
+        self.split(true);
+        let n_samples = self.blocks.front.n_samples;
+        self.signals.iter_mut().flat_map(|signal| &mut signal.channels).for_each(|channel| channel.finish(n_samples));
+    }
+
+    /// Turns the frames that are there into sound.
+    fn split(&mut self, is_last: bool) {
+        let Self { spatial, blocks, signals } = self;
+        let model = blocks.model;
+        blocks.for_each(is_last, &mut |block, spectra| {
+            let masks = model.masks(block);
+            debug_assert!(masks.iter().all(|mask| mask.dim() == block.core().dim()), "frames and bins");
+            match spatial {
+                None => signals.par_iter_mut().for_each(|signal| signal.push(&masks, spectra)),
+                Some(spatial) => {
+                    let images = spatial.images(spectra, &masks);
+                    signals.par_iter_mut().for_each(|signal| signal.push_images(&images));
+                }
+            }
+        });
     }
 
     /// Samples that all sums have; `None` without sums.
@@ -202,7 +283,7 @@ impl<'a> Splitter<'a> {
 
 impl Signal<'_> {
     /// Applies the sum of the parts' masks to the spectra of all channels.
-    fn push(&mut self, masks: &[Array2<f32>], spectra: &[&[realfft::num_complex::Complex32]]) {
+    fn push(&mut self, masks: &[Array2<f32>], spectra: &[&[Complex32]]) {
         let summed;
         let mask = match &self.parts[..] {
             [part] => &masks[*part],
@@ -214,12 +295,15 @@ impl Signal<'_> {
             }
         };
         self.channels.par_iter_mut().zip(spectra).for_each(|(channel, spectrum)| {
-            let spectrum = ArrayView2::from_shape(mask.dim(), spectrum).expect("as many frames as the mask has");
-            let mut masked = spectrum.to_owned();
-            Zip::from(&mut masked).and(mask).for_each(|x, m| *x *= *m);
-            for mut frame in masked.outer_iter_mut() {
-                channel.push(frame.as_slice_mut().expect("a row of a new matrix is contiguous"));
-            }
+            channel.push_frames(multichannel::masked(spectrum, mask.view()));
+        });
+    }
+
+    /// Adds up the parts' images.
+    fn push_images(&mut self, images: &[Vec<Array2<Complex32>>]) {
+        let parts = &self.parts;
+        self.channels.par_iter_mut().enumerate().for_each(|(channel_idx, channel)| {
+            channel.push_frames(multichannel::sum_of(images, parts, channel_idx));
         });
     }
 }
@@ -235,7 +319,13 @@ impl<'a> Channel<'a> {
         Self { synthesizer: Some(stft.synthesizer()), ready: Vec::new() }
     }
 
-    fn push(&mut self, frame: &mut [realfft::num_complex::Complex32]) {
+    fn push_frames(&mut self, mut frames: Array2<Complex32>) {
+        for mut frame in frames.outer_iter_mut() {
+            self.push(frame.as_slice_mut().expect("a row of a new matrix is contiguous"));
+        }
+    }
+
+    fn push(&mut self, frame: &mut [Complex32]) {
         if let Some(synthesizer) = &mut self.synthesizer {
             synthesizer.push(frame, &mut self.ready);
         }

@@ -1,0 +1,373 @@
+//! Several channels: where each part stands among them, and the filter that tells parts apart by it.
+//! One step of the multichannel Wiener filter; masks come from the models, sound from `render`.
+
+use ndarray::{Array2, ArrayView2};
+use rayon::prelude::*;
+use realfft::num_complex::{Complex32, Complex64};
+
+/// Added to the diagonal of the mixture's covariance, relative to its mean: channels that are equal, or silent, leave it
+/// singular otherwise. -50 dB, far below what any source is apart from another.
+const REGULARIZATION: f64 = 1e-5;
+
+/// How parts are told apart where there are several channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Multichannel {
+    /// By their templates, then by their places among the channels.
+    #[default]
+    Wiener,
+    /// By their templates alone: one mask for all channels.
+    Mask,
+}
+
+impl Multichannel {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Wiener, Self::Mask];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Wiener => "wiener",
+            Self::Mask => "mask",
+        }
+    }
+}
+
+/// The spatial covariance of each part in each bin: how the channels of its image go together.
+///
+/// # References
+/// N. Q. K. Duong, E. Vincent and R. Gribonval, "Under-determined reverberant audio source separation using a full-rank
+/// spatial covariance model", IEEE TASLP 18(7), 2010: the model, and equations for its multichannel Wiener filter and
+/// the update of the covariances. S. Uhlich et al., "Improving music source separation based on deep neural networks
+/// through data augmentation and network blending", ICASSP 2017: one such step after another separation.
+#[derive(Debug, Clone)]
+pub(super) struct Spatial {
+    n_channels: usize,
+    n_parts: usize,
+    n_bins: usize,
+    /// Bins x parts x channels x channels.
+    covariances: Vec<Complex64>,
+    /// Masks to this power are models again, up to a factor that the parts share.
+    to_model: f32,
+}
+
+/// [`Spatial`] in the making.
+#[derive(Debug)]
+pub(super) struct SpatialSums {
+    sums: Spatial,
+    /// Bins x parts: the sums of the models.
+    weights: Vec<f64>,
+}
+
+impl SpatialSums {
+    /// `mask_exponent` is that of the masks to come.
+    pub(super) fn new(n_channels: usize, n_parts: usize, n_bins: usize, mask_exponent: f32) -> Self {
+        let covariances = vec![Complex64::ZERO; n_bins * n_parts * n_channels * n_channels];
+        let sums = Spatial { n_channels, n_parts, n_bins, covariances, to_model: 1.0 / mask_exponent };
+        Self { sums, weights: vec![0.0; n_bins * n_parts] }
+    }
+
+    /// Takes frames: the spectra of each channel (frames x bins, row by row), and the masks of each part.
+    pub(super) fn add(&mut self, spectra: &[&[Complex32]], masks: &[Array2<f32>]) {
+        let Spatial { n_channels, n_parts, n_bins, to_model, .. } = self.sums;
+        let n_frames = masks.first().map_or(0, Array2::nrows);
+        let per_bin = n_parts * n_channels * n_channels;
+        // Bins are independent of one another; the frames of each are added in their order.
+        let bins = self.sums.covariances.par_chunks_mut(per_bin).zip(self.weights.par_chunks_mut(n_parts)).enumerate();
+        bins.for_each(|(bin, (covariances, weights))| {
+            let mut x = vec![Complex64::ZERO; n_channels];
+            let mut models = vec![0.0; n_parts];
+            for frame in 0..n_frames {
+                read(spectra, frame * n_bins + bin, &mut x);
+                let level = x.iter().map(Complex64::norm_sqr).sum::<f64>().sqrt();
+                read_models(masks, (frame, bin), to_model, &mut models);
+                for (part, covariance) in covariances.chunks_exact_mut(n_channels * n_channels).enumerate() {
+                    // y y* of the image y = mask x.
+                    let power = f64::from(masks[part][(frame, bin)]).powi(2);
+                    for (row, a) in covariance.chunks_exact_mut(n_channels).zip(&x) {
+                        row.iter_mut().zip(&x).for_each(|(sum, b)| *sum += a * b.conj() * power);
+                    }
+                    weights[part] += level * models[part];
+                }
+            }
+        });
+    }
+
+    /// The covariances, each relative to the sum of the model that goes with it.
+    pub(super) fn finish(mut self) -> Spatial {
+        let size = self.sums.n_channels * self.sums.n_channels;
+        for (covariance, weight) in self.sums.covariances.chunks_exact_mut(size).zip(&self.weights) {
+            let factor = if *weight > 0.0 { 1.0 / weight } else { 0.0 };
+            covariance.iter_mut().for_each(|x| *x *= factor);
+        }
+        self.sums
+    }
+}
+
+impl Spatial {
+    /// The images of all parts: one spectrum (frames x bins) per part and channel. Together they are the mixture, up to
+    /// rounding: what the regularization leaves over is shared out by the masks.
+    pub(super) fn images(&self, spectra: &[&[Complex32]], masks: &[Array2<f32>]) -> Vec<Vec<Array2<Complex32>>> {
+        let (n_channels, n_parts, n_bins) = (self.n_channels, self.n_parts, self.n_bins);
+        let n_frames = masks.first().map_or(0, Array2::nrows);
+        // Frames are independent of one another: each is made as bins x parts x channels.
+        let frames: Vec<Vec<Complex32>> = (0..n_frames)
+            .into_par_iter()
+            .map(|frame| {
+                let mut images = vec![Complex32::ZERO; n_bins * n_parts * n_channels];
+                let mut filter = Filter::new(n_channels, n_parts);
+                for (bin, images) in images.chunks_exact_mut(n_parts * n_channels).enumerate() {
+                    read(spectra, frame * n_bins + bin, &mut filter.x);
+                    read_models(masks, (frame, bin), self.to_model, &mut filter.models);
+                    let size = n_parts * n_channels * n_channels;
+                    filter.apply(&self.covariances[bin * size..(bin + 1) * size], |part| masks[part][(frame, bin)]);
+                    images.iter_mut().zip(&filter.images).for_each(|(to, y)| {
+                        *to = Complex32::new(y.re as f32, y.im as f32);
+                    });
+                }
+                images
+            })
+            .collect();
+        let image = |part: usize, channel: usize| {
+            Array2::from_shape_fn((n_frames, n_bins), |(frame, bin)| {
+                frames[frame][(bin * n_parts + part) * n_channels + channel]
+            })
+        };
+        (0..n_parts).into_par_iter().map(|part| (0..n_channels).map(|channel| image(part, channel)).collect()).collect()
+    }
+}
+
+/// The sample of every channel at one place.
+fn read(spectra: &[&[Complex32]], at: usize, x: &mut [Complex64]) {
+    for (x, spectrum) in x.iter_mut().zip(spectra) {
+        *x = Complex64::new(f64::from(spectrum[at].re), f64::from(spectrum[at].im));
+    }
+}
+
+/// The models at one place, as shares that sum to one.
+fn read_models(masks: &[Array2<f32>], at: (usize, usize), to_model: f32, models: &mut [f64]) {
+    models.iter_mut().zip(masks).for_each(|(model, mask)| *model = f64::from(mask[at].powf(to_model)));
+    let sum: f64 = models.iter().sum();
+    if sum > 0.0 {
+        models.iter_mut().for_each(|model| *model /= sum);
+    }
+}
+
+/// The filter at one place, and room for its matrices.
+struct Filter {
+    n_channels: usize,
+    /// The mixture.
+    x: Vec<Complex64>,
+    models: Vec<f64>,
+    /// Covariance of the mixture, then its Cholesky factor.
+    mixture: Vec<Complex64>,
+    z: Vec<Complex64>,
+    /// Parts x channels.
+    images: Vec<Complex64>,
+}
+
+impl Filter {
+    fn new(n_channels: usize, n_parts: usize) -> Self {
+        Self {
+            n_channels,
+            x: vec![Complex64::ZERO; n_channels],
+            models: vec![0.0; n_parts],
+            mixture: vec![Complex64::ZERO; n_channels * n_channels],
+            z: vec![Complex64::ZERO; n_channels],
+            images: vec![Complex64::ZERO; n_channels * n_parts],
+        }
+    }
+
+    /// `y_j = v_j R_j (sum over i of v_i R_i + e I)^-1 x`, and what is left of x shared out by the masks.
+    fn apply(&mut self, covariances: &[Complex64], mask: impl Fn(usize) -> f32) {
+        let n = self.n_channels;
+        self.mixture.fill(Complex64::ZERO);
+        for (covariance, model) in covariances.chunks_exact(n * n).zip(&self.models) {
+            self.mixture.iter_mut().zip(covariance).for_each(|(sum, r)| *sum += r * model);
+        }
+        let trace: f64 = (0..n).map(|i| self.mixture[i * n + i].re).sum();
+        let regularization = REGULARIZATION * trace / n as f64;
+        (0..n).for_each(|i| self.mixture[i * n + i] += regularization);
+        self.z.copy_from_slice(&self.x);
+        self.images.fill(Complex64::ZERO);
+        if solve(&mut self.mixture, &mut self.z) {
+            let parts = self.images.chunks_exact_mut(n).zip(covariances.chunks_exact(n * n)).zip(&self.models);
+            for ((image, covariance), model) in parts {
+                for (y, row) in image.iter_mut().zip(covariance.chunks_exact(n)) {
+                    *y = row.iter().zip(&self.z).map(|(r, z)| r * z).sum::<Complex64>() * model;
+                }
+            }
+        }
+        for channel in 0..n {
+            let sum: Complex64 = self.images.iter().skip(channel).step_by(n).sum();
+            let rest = self.x[channel] - sum;
+            for (part, y) in self.images.iter_mut().skip(channel).step_by(n).enumerate() {
+                *y += rest * f64::from(mask(part));
+            }
+        }
+    }
+}
+
+/// Solves A z = x for a Hermitian, positive definite A (n x n, row by row), by its Cholesky factor, which takes the place
+/// of A; z takes that of x. `false`, and nothing of use in either, where A is not positive definite.
+fn solve(a: &mut [Complex64], x: &mut [Complex64]) -> bool {
+    let n = x.len();
+    for j in 0..n {
+        let done: f64 = (0..j).map(|k| a[j * n + k].norm_sqr()).sum();
+        let pivot = a[j * n + j].re - done;
+        if !(pivot.is_normal() && pivot > 0.0) {
+            return false;
+        }
+        let root = pivot.sqrt();
+        a[j * n + j] = root.into();
+        for i in j + 1..n {
+            let done: Complex64 = (0..j).map(|k| a[i * n + k] * a[j * n + k].conj()).sum();
+            a[i * n + j] = (a[i * n + j] - done) / root;
+        }
+    }
+    // L u = x, then L* z = u.
+    for i in 0..n {
+        let done: Complex64 = (0..i).map(|k| a[i * n + k] * x[k]).sum();
+        x[i] = (x[i] - done) / a[i * n + i].re;
+    }
+    for i in (0..n).rev() {
+        let done: Complex64 = (i + 1..n).map(|k| a[k * n + i].conj() * x[k]).sum();
+        x[i] = (x[i] - done) / a[i * n + i].re;
+    }
+    x.iter().all(|z| z.re.is_finite() && z.im.is_finite())
+}
+
+/// The spectrum of a sum of parts in one channel, frames x bins.
+pub(super) fn sum_of(images: &[Vec<Array2<Complex32>>], parts: &[usize], channel: usize) -> Array2<Complex32> {
+    let mut sum: Option<Array2<Complex32>> = None;
+    for part in parts {
+        match &mut sum {
+            Some(sum) => *sum += &images[*part][channel],
+            None => sum = Some(images[*part][channel].clone()),
+        }
+    }
+    sum.unwrap_or_else(|| Array2::zeros((0, 0)))
+}
+
+/// One mask on one channel, frames x bins.
+pub(super) fn masked(spectrum: &[Complex32], mask: ArrayView2<'_, f32>) -> Array2<Complex32> {
+    let spectrum = ArrayView2::from_shape(mask.dim(), spectrum).expect("as many frames as the mask has");
+    let mut masked = spectrum.to_owned();
+    ndarray::Zip::from(&mut masked).and(mask).for_each(|x, m| *x *= *m);
+    masked
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Spectra of frames x bins whose values come from a list.
+    fn images_of(values: &[f32], n_channels: usize, shares: &[f32]) -> (Vec<Vec<Complex32>>, Vec<Array2<f32>>) {
+        let (n_frames, n_bins) = (4, 3);
+        let at = |i: usize| values[i % values.len()];
+        let spectra = (0..n_channels)
+            .map(|c| (0..n_frames * n_bins).map(|i| Complex32::new(at(7 * c + i), at(5 * c + 3 * i + 1))).collect())
+            .collect();
+        let total: f32 = shares.iter().sum();
+        let masks = shares.iter().map(|share| Array2::from_elem((n_frames, n_bins), share / total)).collect();
+        (spectra, masks)
+    }
+
+    fn filtered(spectra: &[Vec<Complex32>], masks: &[Array2<f32>]) -> Vec<Vec<Array2<Complex32>>> {
+        let views: Vec<_> = spectra.iter().map(Vec::as_slice).collect();
+        let mut sums = SpatialSums::new(spectra.len(), masks.len(), 3, 1.5);
+        sums.add(&views, masks);
+        sums.finish().images(&views, masks)
+    }
+
+    #[test]
+    fn a_hermitian_system_is_solved() {
+        let c = Complex64::new;
+        let a = [
+            c(4.0, 0.0),
+            c(1.0, 1.0),
+            c(0.5, 0.0),
+            c(1.0, -1.0),
+            c(3.0, 0.0),
+            c(0.0, 0.2),
+            c(0.5, 0.0),
+            c(0.0, -0.2),
+            c(2.0, 0.0),
+        ];
+        let x = [c(1.0, 2.0), c(-1.0, 0.5), c(0.0, 1.0)];
+        let (mut factor, mut z) = (a, x);
+        assert!(solve(&mut factor, &mut z));
+        for (row, x) in a.chunks(3).zip(x) {
+            let product: Complex64 = row.iter().zip(&z).map(|(a, z)| a * z).sum();
+            assert!((product - x).norm() < 1e-12, "{product}, expected {x}");
+        }
+        assert!(!solve(&mut [c(0.0, 0.0)], &mut [c(1.0, 0.0)]), "a singular one is not");
+    }
+
+    #[test]
+    fn sources_in_different_channels_are_told_apart_where_masks_cannot() {
+        // Part 0 sounds in the left channel in the first frames, part 1 in the right one in the last; in between both.
+        let (n_frames, n_bins) = (6, 1);
+        let one = |on: bool| Complex32::new(f32::from(u8::from(on)), 0.0);
+        let left: Vec<_> = (0..n_frames).map(|t| one(t < 4)).collect();
+        let right: Vec<_> = (0..n_frames).map(|t| one(t >= 2)).collect();
+        let share = |t: usize| match t {
+            0 | 1 => 0.999,
+            2 | 3 => 0.5,
+            _ => 0.001,
+        };
+        let masks = [
+            Array2::from_shape_fn((n_frames, n_bins), |(t, _)| share(t)),
+            Array2::from_shape_fn((n_frames, n_bins), |(t, _)| 1.0 - share(t)),
+        ];
+        let spectra = [&left[..], &right[..]];
+        let mut sums = SpatialSums::new(2, 2, n_bins, 1.5);
+        sums.add(&spectra, &masks);
+        let images = sums.finish().images(&spectra, &masks);
+        let leak = images[0][1][(2, 0)].norm();
+        assert!(leak < 0.3, "a mask alone leaves 0.5 of the right channel in part 0, this {leak}");
+        assert!(images[0][0][(2, 0)].norm() > 0.7, "{}", images[0][0][(2, 0)]);
+    }
+
+    proptest! {
+        #[test]
+        fn images_sum_to_the_mixture(
+            values in prop::collection::vec(prop_oneof![Just(0.0f32), -1.0f32..1.0, -1e-12f32..1e-12], 40),
+            n_channels in 1usize..7,
+            shares in prop::collection::vec(1e-6f32..1.0, 1..5),
+            equal in any::<bool>(),
+        ) {
+            let (mut spectra, masks) = images_of(&values, n_channels, &shares);
+            if equal {
+                // The same sound in all channels, and one of them silent: every covariance is singular.
+                let first = spectra[0].clone();
+                spectra.iter_mut().for_each(|spectrum| spectrum.clone_from(&first));
+                spectra[n_channels - 1].fill(Complex32::ZERO);
+            }
+            let images = filtered(&spectra, &masks);
+            let peak = values.iter().fold(0.0f32, |peak, x| peak.max(x.abs()));
+            for (channel, spectrum) in spectra.iter().enumerate() {
+                let parts: Vec<_> = (0..masks.len()).collect();
+                let sum = sum_of(&images, &parts, channel);
+                for (sum, x) in sum.iter().zip(spectrum) {
+                    // Each part is rounded once to f32.
+                    prop_assert!((sum - x).norm() <= 2e-6 * peak, "{sum}, expected {x}");
+                }
+            }
+        }
+
+        #[test]
+        fn one_channel_is_filtered_by_models_alone(
+            values in prop::collection::vec(-1.0f32..1.0, 40),
+            shares in prop::collection::vec(0.01f32..1.0, 1..4),
+        ) {
+            let (spectra, masks) = images_of(&values, 1, &shares);
+            for (images, mask) in filtered(&spectra, &masks).iter().zip(&masks) {
+                for ((y, x), m) in images[0].iter().zip(&spectra[0]).zip(mask) {
+                    prop_assert!((y - x * m).norm() < 1e-4, "a constant mask comes out as it is: {y} {x} {m}");
+                }
+            }
+        }
+    }
+}

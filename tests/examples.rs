@@ -1,0 +1,394 @@
+//! Sources told apart by examples of each: through the library, and through `separate --example` and `learn`.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use ndarray::Array2;
+use partita::audio::decode;
+use partita::audio::resample::resample;
+use partita::separate::{Example, ExamplesConfig, Multichannel, Progress, examples, learn};
+use partita::{Audio, Dictionary, DictionaryConfig, Error, Separation, StftConfig, StftOptions};
+
+const RATE: u32 = 8000;
+
+fn go_on(_: Progress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// Notes of a quarter of a second, harmonics of `hz` with the given weights, played in the order of `tune`.
+fn solo(weights: &[f32], tune: &[f32], sample_rate: u32) -> Vec<f32> {
+    let note = sample_rate as usize / 4;
+    let sample = |i: usize| -> f32 {
+        let (hz, age) = (tune[i / note], (i % note) as f32 / note as f32);
+        let phase = std::f32::consts::TAU * hz * i as f32 / sample_rate as f32;
+        let tone: f32 = weights.iter().zip(1u8..).map(|(w, h)| w * (phase * f32::from(h)).sin()).sum();
+        tone * (1.0 - age) * (age * 40.0).min(1.0)
+    };
+    (0..tune.len() * note).map(sample).collect()
+}
+
+const FLUTE: [f32; 2] = [0.5, 0.05];
+const REED: [f32; 7] = [0.1, 0.0, 0.25, 0.0, 0.2, 0.0, 0.15];
+const TUNE: [f32; 8] = [262.0, 330.0, 392.0, 330.0, 294.0, 349.0, 440.0, 262.0];
+const OTHER: [f32; 8] = [196.0, 247.0, 220.0, 294.0, 262.0, 196.0, 220.0, 247.0];
+
+fn mono(samples: Vec<f32>, sample_rate: u32) -> Audio {
+    many(&[samples], sample_rate)
+}
+
+fn many(channels: &[Vec<f32>], sample_rate: u32) -> Audio {
+    let n = channels[0].len();
+    let samples = Array2::from_shape_fn((channels.len(), n), |(c, i)| channels[c][i]);
+    Audio::new(samples, sample_rate).expect("audio")
+}
+
+/// Flute and reed, each with the tune it plays in the mixture in another order, as examples.
+fn dictionary(sample_rate: u32) -> Dictionary {
+    let backwards = |tune: &[f32]| tune.iter().rev().copied().collect::<Vec<_>>();
+    let flute = mono(solo(&FLUTE, &backwards(&TUNE), RATE), RATE);
+    let reed = mono(solo(&REED, &backwards(&OTHER), RATE), RATE);
+    let known = [
+        Example { name: "flute", label: "flute.wav", recording: &flute },
+        Example { name: "reed", label: "reed.wav", recording: &reed },
+    ];
+    learn(&known, sample_rate, &StftOptions::default(), &DictionaryConfig::default(), &mut go_on).expect("learned")
+}
+
+fn separated(mixture: &Audio, config: &ExamplesConfig) -> Separation {
+    examples(mixture, &dictionary(mixture.sample_rate()), config, &mut go_on).expect("separated")
+}
+
+/// Signal to distortion, in dB.
+fn sdr(reference: &[f32], estimate: ndarray::ArrayView1<'_, f32>) -> f32 {
+    let gap: f32 = reference.iter().zip(estimate).map(|(a, b)| (a - b).powi(2)).sum();
+    10.0 * (reference.iter().map(|x| x * x).sum::<f32>() / gap).log10()
+}
+
+fn assert_sums_to(stems: &[Audio], mixture: &Audio) {
+    let mut sum = Array2::<f32>::zeros(mixture.samples().raw_dim());
+    for stem in stems {
+        assert_eq!(stem.samples().dim(), mixture.samples().dim(), "every stem has the mixture's shape");
+        assert_eq!(stem.sample_rate(), mixture.sample_rate());
+        sum += &stem.samples();
+    }
+    let gap = (&sum - &mixture.samples()).iter().fold(0.0f32, |gap, x| gap.max(x.abs()));
+    assert!(gap < 1e-5 * mixture.peak(), "stems sum to the mixture within 1e-5 of its peak: {gap}");
+}
+
+#[test]
+fn planted_sources_are_found() {
+    let (flute, reed) = (solo(&FLUTE, &TUNE, RATE), solo(&REED, &OTHER, RATE));
+    let mixture = mono(flute.iter().zip(&reed).map(|(a, b)| a + b).collect(), RATE);
+    let separation = separated(&mixture, &ExamplesConfig::default());
+    assert_eq!(separation.names(), ["flute", "reed"]);
+    let stems = separation.stems(&mixture).expect("stems");
+    assert_sums_to(&stems, &mixture);
+    for (reference, stem) in [flute, reed].iter().zip(&stems) {
+        let sdr = sdr(reference, stem.channel(0));
+        // One mask of 128 ms frames over notes of 250 ms; the mixture itself has about 0 dB.
+        assert!(sdr > 8.0, "{sdr} dB");
+    }
+}
+
+#[test]
+fn notes_that_an_example_lacks_are_found_by_transposing() {
+    let up = |tune: &[f32]| tune.iter().map(|hz| hz * 1.189_207).collect::<Vec<_>>();
+    let (flute, reed) = (solo(&FLUTE, &up(&TUNE), RATE), solo(&REED, &up(&OTHER), RATE));
+    let mixture = mono(flute.iter().zip(&reed).map(|(a, b)| a + b).collect(), RATE);
+    let score = |n_semitones| {
+        let config = ExamplesConfig { n_semitones, ..ExamplesConfig::default() };
+        let stems = separated(&mixture, &config).stems(&mixture).expect("stems");
+        (sdr(&flute, stems[0].channel(0)) + sdr(&reed, stems[1].channel(0))) / 2.0
+    };
+    let (plain, transposed) = (score(0), score(5));
+    assert!(transposed > plain + 1.0, "{transposed} dB, {plain} dB without");
+}
+
+#[test]
+fn stems_sum_to_any_number_of_channels() {
+    let (flute, reed) = (solo(&FLUTE, &TUNE, RATE), solo(&REED, &OTHER, RATE));
+    let mixed = |a: f32, b: f32| flute.iter().zip(&reed).map(|(x, y)| a * x + b * y).collect::<Vec<_>>();
+    let silent = vec![0.0; flute.len()];
+    for channels in [
+        vec![mixed(1.0, 0.3), mixed(0.4, 1.0)],
+        vec![mixed(1.0, 1.0), mixed(1.0, 1.0)],
+        vec![mixed(1.0, 0.5), silent.clone()],
+        vec![mixed(1.0, 0.0), mixed(0.0, 1.0), mixed(1.0, 1.0), silent.clone(), mixed(0.5, 0.2), mixed(0.2, -0.5)],
+    ] {
+        let mixture = many(&channels, RATE);
+        for n_residual in [0, 3] {
+            let separation = separated(&mixture, &ExamplesConfig { n_residual, ..ExamplesConfig::default() });
+            assert_sums_to(&separation.stems(&mixture).expect("stems"), &mixture);
+        }
+    }
+}
+
+#[test]
+fn places_among_the_channels_tell_sources_apart() {
+    let (flute, reed) = (solo(&FLUTE, &TUNE, RATE), solo(&REED, &OTHER, RATE));
+    let mixed = |a: f32, b: f32| flute.iter().zip(&reed).map(|(x, y)| a * x + b * y).collect::<Vec<_>>();
+    let mixture = many(&[mixed(1.0, 0.4), mixed(0.4, 1.0)], RATE);
+    let score = |multichannel| {
+        let separation = separated(&mixture, &ExamplesConfig { multichannel, ..ExamplesConfig::default() });
+        sdr(&flute, separation.stems(&mixture).expect("stems")[0].channel(0))
+    };
+    let (mask, wiener) = (score(Multichannel::Mask), score(Multichannel::Wiener));
+    assert!(wiener > mask + 1.0, "{wiener} dB, {mask} dB by one mask");
+}
+
+#[test]
+fn a_long_recording_is_separated_block_by_block_as_a_short_one_is() {
+    let (flute, reed) = (solo(&FLUTE, &TUNE, RATE), solo(&REED, &OTHER, RATE));
+    let once: Vec<_> = flute.iter().zip(&reed).map(|(a, b)| a + b).collect();
+    let mixture = mono(once.repeat(6), RATE);
+    let stems = |max_frames| {
+        let config = ExamplesConfig { max_frames, ..ExamplesConfig::default() };
+        separated(&mixture, &config).stems(&mixture).expect("stems")
+    };
+    let (whole, blocks) = (stems(20_000), stems(128));
+    assert_sums_to(&blocks, &mixture);
+    let gap = (&whole[0].samples() - &blocks[0].samples()).iter().fold(0.0f32, |gap, x| gap.max(x.abs()));
+    // The same activations, but for the rounding of sums that are cut in other places.
+    assert!(gap < 1e-4, "{gap}");
+}
+
+#[test]
+fn one_result_for_any_number_of_threads() {
+    let mixture = mono(solo(&FLUTE, &TUNE, RATE), RATE);
+    let stems = |n_threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().expect("threads");
+        pool.install(|| separated(&mixture, &ExamplesConfig::default()).stems(&mixture).expect("stems"))
+    };
+    assert_eq!(stems(1), stems(3));
+}
+
+#[test]
+fn an_example_at_another_rate_is_converted() {
+    // The examples are at 8000 Hz.
+    let (flute, reed) = (solo(&FLUTE, &TUNE, 11_025), solo(&REED, &OTHER, 11_025));
+    let mixture = mono(flute.iter().zip(&reed).map(|(a, b)| a + b).collect(), 11_025);
+    let stems = separated(&mixture, &ExamplesConfig::default()).stems(&mixture).expect("stems");
+    assert_eq!(stems[0].n_samples(), mixture.n_samples());
+    let sdr = sdr(&flute, stems[0].channel(0));
+    assert!(sdr > 6.0, "{sdr} dB");
+}
+
+#[test]
+fn silent_and_short_examples_are_refused_by_their_file() {
+    let cases = [(vec![0.0; 8000], "the recording is silent"), (vec![0.5; 300], "expected at least 512")];
+    for (samples, expected) in cases {
+        let audio = mono(samples, RATE);
+        let known = [Example { name: "flute", label: "takes/flute 1.wav", recording: &audio }];
+        let error = learn(&known, RATE, &StftOptions::default(), &DictionaryConfig::default(), &mut go_on);
+        let error = error.expect_err(expected);
+        assert!(matches!(error, Error::Example { .. }), "{error:?}");
+        let message = error.to_string();
+        assert!(message.contains("`flute` from `takes/flute 1.wav`") && message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn a_dictionary_for_others_is_refused() {
+    let mixture = mono(solo(&FLUTE, &TUNE, 16_000), 16_000);
+    let refused = |dictionary: &Dictionary, config: &ExamplesConfig| {
+        examples(&mixture, dictionary, config, &mut go_on).expect_err("refused")
+    };
+    let rate = refused(&dictionary(8000), &ExamplesConfig::default());
+    assert!(matches!(rate, Error::DictionaryMismatch { name: "sample_rate", .. }), "{rate}");
+    let stft = StftOptions { n_fft: Some(512), ..StftOptions::default() };
+    let size = refused(&dictionary(16_000), &ExamplesConfig { stft, ..ExamplesConfig::default() });
+    assert!(size.hint().is_some_and(|hint| hint.contains("`--n-fft 2048`")), "{size}");
+    let empty = Dictionary::new(16_000, StftConfig::new(2048), 3).expect("dictionary");
+    assert!(matches!(refused(&empty, &ExamplesConfig::default()), Error::Setting { .. }));
+}
+
+#[test]
+fn settings_out_of_range_are_refused() {
+    let mixture = mono(solo(&FLUTE, &TUNE, RATE), RATE);
+    let dictionary = dictionary(RATE);
+    for (config, name) in [
+        (ExamplesConfig { max_iter: 0, ..ExamplesConfig::default() }, "max_iter"),
+        (ExamplesConfig { n_semitones: 25, ..ExamplesConfig::default() }, "n_semitones"),
+        (ExamplesConfig { mask_exponent: 0.0, ..ExamplesConfig::default() }, "mask_exponent"),
+    ] {
+        let error = examples(&mixture, &dictionary, &config, &mut go_on).expect_err(name);
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+#[test]
+fn the_callback_stops_the_work() {
+    let mixture = mono(solo(&FLUTE, &TUNE, RATE), RATE);
+    let dictionary = dictionary(RATE);
+    for n_calls in [0, 1, 2] {
+        let mut left = n_calls;
+        let mut stop = |_: Progress| match left {
+            0 => ControlFlow::Break(()),
+            _ => {
+                left -= 1;
+                ControlFlow::Continue(())
+            }
+        };
+        let outcome = examples(&mixture, &dictionary, &ExamplesConfig::default(), &mut stop);
+        assert!(matches!(outcome, Err(Error::Cancelled)) || n_calls == 2, "after {n_calls}");
+    }
+}
+
+// ---- the command line --------------------------------------------------------------------------------------------
+
+fn sample(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)
+}
+
+fn partita(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_partita")).args(args).current_dir(folder).output().expect("partita starts")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// `NAME=FILE` for a stem of a sample.
+fn known(name: &str) -> String {
+    format!("{name}={}", sample("drums-bass-guitar").join(format!("{name}.wav")).display())
+}
+
+fn read(path: &Path) -> Audio {
+    decode::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn separate_takes_examples_and_a_dictionary_to_the_same_stems() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mixture = sample("drums-bass-guitar.wav");
+    let mixture = mixture.to_str().expect("UTF-8");
+    let names = ["drums", "bass", "guitar"];
+    let known: Vec<_> = names.iter().map(|name| known(name)).collect();
+
+    let by_examples: Vec<_> = known.iter().flat_map(|known| ["--example", known]).collect();
+    let done = partita(folder.path(), &[&["separate", mixture, "-o", "a"], &by_examples[..]].concat());
+    assert!(done.status.success(), "{}", stderr(&done));
+    let known: Vec<_> = known.iter().map(String::as_str).collect();
+    let done = partita(folder.path(), &[&["learn", "-o", "band.safetensors"], &known[..]].concat());
+    assert!(done.status.success(), "{}", stderr(&done));
+    let done = partita(folder.path(), &["separate", mixture, "-o", "b", "--dictionary", "band.safetensors"]);
+    assert!(done.status.success(), "{}", stderr(&done));
+
+    let mixture = read(Path::new(mixture));
+    let stems = |out: &str| -> Vec<Audio> {
+        let path = |name| folder.path().join(out).join("drums-bass-guitar").join(format!("{name}.wav"));
+        names.iter().map(|name| read(&path(name))).collect()
+    };
+    let (a, b) = (stems("a"), stems("b"));
+    assert_sums_to(&a, &mixture);
+    for ((name, a), b) in names.iter().zip(&a).zip(&b) {
+        let reference = read(&sample("drums-bass-guitar").join(format!("{name}.wav")));
+        let gap = (&a.samples() - &b.samples()).iter().fold(0.0f32, |gap, x| gap.max(x.abs()));
+        assert!(gap < 1e-3, "{name}: the file holds what was learned, {gap}");
+        let sdr = sdr(&reference.channel(0).to_vec(), a.channel(0));
+        // Examples that are the sources themselves: what a mask of such templates can do.
+        assert!(sdr > 3.0, "{name}: {sdr} dB");
+    }
+}
+
+#[test]
+fn several_files_of_one_name_make_one_source_and_the_rest_a_residual() {
+    let folder = tempfile::tempdir().expect("folder");
+    let mixture = sample("drums-bass-guitar.wav");
+    let (bass, drums) = (known("bass"), known("drums"));
+    let low = format!("low={}", &bass["bass=".len()..]);
+    let low_too = format!("low={}", &drums["drums=".len()..]);
+    let args = ["separate", mixture.to_str().expect("UTF-8"), "--example", &low, "--example", &low_too];
+    let done = partita(folder.path(), &[&args[..], &["--residual", "4"]].concat());
+    assert!(done.status.success(), "{}", stderr(&done));
+    let stems = folder.path().join("separated/drums-bass-guitar");
+    let mut names: Vec<_> =
+        fs::read_dir(&stems).expect("stems").map(|entry| entry.expect("entry").file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["low.wav", "residual.wav"]);
+    let stems = ["low", "residual"].map(|name| read(&stems.join(format!("{name}.wav"))));
+    assert_sums_to(&stems, &read(&mixture));
+}
+
+#[test]
+fn a_dictionary_of_another_size_is_refused_with_the_flag_that_helps() {
+    let folder = tempfile::tempdir().expect("folder");
+    let done = partita(folder.path(), &["learn", &known("bass"), "-o", "bass.safetensors", "--n-fft", "1024"]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    let mixture = sample("drums-bass-guitar.wav");
+    let args = ["separate", mixture.to_str().expect("UTF-8"), "--dictionary", "bass.safetensors"];
+    let refused = partita(folder.path(), &args);
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
+    let message = stderr(&refused);
+    assert!(message.contains("`bass.safetensors` is for `--n-fft 1024`"), "{message}");
+    assert!(message.contains("hint: add `--n-fft 1024`, or learn it again"), "{message}");
+    let done = partita(folder.path(), &[&args[..], &["--n-fft", "1024"]].concat());
+    assert!(done.status.success(), "{}", stderr(&done));
+}
+
+#[test]
+fn faults_in_what_is_known_are_told_with_the_file() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = |name: &str| folder.path().join(name);
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 44_100,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(path("silence.wav"), spec).expect("created");
+    (0..44_100).for_each(|_| writer.write_sample(0i16).expect("written"));
+    writer.finalize().expect("written");
+    fs::write(path("notes.safetensors"), "no dictionary at all").expect("written");
+    let mixture = sample("drums-bass-guitar.wav");
+    let mixture = mixture.to_str().expect("UTF-8");
+    for (args, code, expected) in [
+        (
+            &["--example", "flute=silence.wav"][..],
+            1,
+            "cannot learn `flute` from `silence.wav`: the recording is silent",
+        ),
+        (&["--example", "flute=nowhere.wav"], 1, "cannot open `nowhere.wav`"),
+        (&["--example", "flute"], 2, "expected a name and a file"),
+        (&["--example", "a/b=silence.wav"], 2, "a source cannot be called `a/b`"),
+        (&["--dictionary", "notes.safetensors"], 1, "`notes.safetensors` is no dictionary"),
+        (&["--dictionary", "none.safetensors"], 1, "cannot read `none.safetensors`"),
+        (&["--residual", "4"], 2, "`--residual` needs `--example` or `--dictionary`"),
+        (&["--example", "flute=silence.wav", "-n", "2"], 2, "cannot be used with"),
+        (&["--example", "flute=silence.wav", "--divergence", "is"], 2, "`--divergence`"),
+    ] {
+        let refused = partita(folder.path(), &[&["separate", mixture], args].concat());
+        let message = stderr(&refused);
+        assert_eq!(refused.status.code(), Some(code), "{args:?}: {message}");
+        assert!(message.contains(expected), "{args:?}: {message}");
+    }
+    let refused = partita(folder.path(), &["learn", "flute=silence.wav", "-o", "flute.wav"]);
+    assert!(stderr(&refused).contains("use `flute.safetensors`"), "{}", stderr(&refused));
+    assert!(!path("separated").exists(), "nothing was written");
+}
+
+#[test]
+fn a_stereo_example_at_another_rate_serves_a_mono_recording() {
+    let folder = tempfile::tempdir().expect("folder");
+    let solo = read(&sample("drums-bass-guitar/bass.wav"));
+    let other = resample(&solo, 48_000).expect("resampled");
+    let spec = hound::WavSpec {
+        channels: 2,
+        sample_rate: 48_000,
+        bits_per_sample: 32,
+        sample_format: hound::SampleFormat::Float,
+    };
+    let mut writer = hound::WavWriter::create(folder.path().join("bass.wav"), spec).expect("created");
+    for x in other.channel(0) {
+        writer.write_sample(*x).and_then(|()| writer.write_sample(0.5 * x)).expect("written");
+    }
+    writer.finalize().expect("written");
+    let mixture = sample("drums-bass-guitar.wav");
+    let args = ["separate", mixture.to_str().expect("UTF-8"), "--example", "bass=bass.wav"];
+    let done = partita(folder.path(), &[&args[..], &["--example", &known("drums")]].concat());
+    assert!(done.status.success(), "{}", stderr(&done));
+    let bass = read(&folder.path().join("separated/drums-bass-guitar/bass.wav"));
+    assert_eq!((bass.sample_rate(), bass.n_samples()), (read(&mixture).sample_rate(), read(&mixture).n_samples()));
+}

@@ -160,6 +160,7 @@ impl Multiplicative {
         totals.iter().sum()
     }
 
+    /// What a pass has to know, and what it goes over.
     fn plan(&mut self, improve_h: bool, want_divergence: bool) -> (Pass<'_>, &mut [Chunk]) {
         let pass = Pass {
             kernel: self.kernel,
@@ -382,14 +383,19 @@ pub mod bench {
             Self(solve)
         }
 
-        /// One iteration, in parts: `timed` is to run each, which it is given with its number.
+        /// One complete iteration, in parts: `timed` is to run each, and is told its number.
+        ///
+        /// The first is W's update, the others are what belongs to one chunk of frames each: its H, and its share of
+        /// the next W's numerators.
         pub fn run(&mut self, timed: &mut dyn FnMut(usize, &mut dyn FnMut())) {
             let solve = &mut self.0;
-            timed(0, &mut || solve.improve_w());
-            timed(1, &mut || drop(solve.plan(true, false)));
+            timed(0, &mut || {
+                solve.improve_w();
+                solve.plan(true, false);
+            });
             let (pass, chunks) = solve.plan(true, false);
             for (i, chunk) in chunks.iter_mut().enumerate() {
-                timed(2 + i, &mut || {
+                timed(1 + i, &mut || {
                     pass.over(chunk);
                 });
             }

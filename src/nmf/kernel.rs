@@ -15,7 +15,10 @@
 //! [`gather_w`] over frames. The quotients between them stay in the first-level cache. The divisions of one tile run
 //! while the next is multiplied.
 
-#![expect(unsafe_code, reason = "vector instructions chosen at run time are three times as fast as portable code")]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "vector instructions chosen at run time are three times as fast as portable code")
+)]
 
 use ndarray::{Array2, ArrayView2, s};
 

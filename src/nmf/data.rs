@@ -10,7 +10,7 @@ use super::divergence::{entries, level, lift};
 use super::kernel::{self, Activations, Kernel, Lanes, PANEL, Panels, Power, Row, TILE, Tile, ZERO_ROW, ZERO_TILE};
 
 /// Columns that are worked on at once.
-const BLOCK: usize = kernel::BLOCK * TILE;
+const BLOCK: usize = kernel::BLOCK / 2 * TILE;
 
 /// Pieces into which the columns are shared out, at the most. It does not depend on the number of threads, so that
 /// neither do the sums.

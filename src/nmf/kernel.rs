@@ -15,7 +15,10 @@
 //! [`gather_w`] over frames. The quotients between them stay in the first-level cache. The divisions of one tile run
 //! while the next is multiplied.
 
-#![expect(unsafe_code, reason = "vector instructions chosen at run time are three times as fast as portable code")]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "vector instructions chosen at run time are three times as fast as portable code")
+)]
 
 use ndarray::{Array2, ArrayView2, s};
 
@@ -48,16 +51,37 @@ pub(super) const FLOOR: f32 = 1e-30;
 const CEILING: f32 = 1e18;
 /// Added to WH: far below the mean of V, which is 1; V / WH stays finite, and is 0 where all is padding.
 pub(super) const EPS: f32 = 1e-20;
-/// Bytes of W and of quotients that the H phase goes over twice: more than the first-level cache holds, as it costs
-/// less to read W again from the second level than to save and restore the sums more often.
-const NEAR_BYTES: usize = 40 << 10;
+/// Bytes of W that the H phase goes over twice: a part of the second-level cache, out of which they come the second time.
+const NEAR_BYTES: usize = 144 << 10;
+/// Panels that the H phase goes over twice, at the most: their quotients take half of the first-level cache.
+const MAX_NEAR: usize = 36;
+/// Panels that the H phase of the general terms goes over twice, at the most: each has two tiles of terms.
+const MAX_NEAR_TERMS: usize = 16;
 /// Tiles from the one at work to the one that is fetched meanwhile, in the H phase: 400 to 6000 cycles.
 const PREFETCH: usize = 6;
-/// Panels that the H phase of the general terms goes over twice, at the most.
-const MAX_NEAR: usize = 16;
-/// Tiles to do the H phase, then the W phase on: V's part (200 kB at 1025 bins) is read from the second-level cache
-/// the second time.
-pub(super) const BLOCK: usize = 8;
+/// Tiles to do the H phase, then the W phase on, at the most.
+pub(super) const BLOCK: usize = 14;
+/// Bytes of V to do the H phase, then the W phase on: the second time, they come from the second-level cache.
+const BLOCK_BYTES: usize = 360 << 10;
+/// Tiles for which W and its numerators are read at the least, even if V then comes from further away.
+const MIN_BLOCK: usize = 8;
+
+/// Tiles to do the H phase, then the W phase on, so that blocks are as equal as can be.
+pub(super) fn tiles_per_block(n_panels: usize, n_tiles: usize) -> usize {
+    parts(n_tiles, (BLOCK_BYTES / (n_panels.max(1) * size_of::<Tile>())).clamp(MIN_BLOCK, BLOCK))
+}
+
+/// Panels that the H phase goes over twice: few components are done sooner than V comes from memory, of which it gets
+/// less the longer nothing is asked for.
+fn near_panels(n_components: usize, n_panels: usize) -> usize {
+    let most = (NEAR_BYTES / (n_components * size_of::<Row>())).min(2 * n_components);
+    parts(n_panels, most.clamp(6, MAX_NEAR))
+}
+
+/// The length of parts of `n` things, as equal as can be, none longer than `most`.
+fn parts(n: usize, most: usize) -> usize {
+    n.div_ceil(n.div_ceil(most).max(1)).max(1)
+}
 
 pub(super) const ZERO_ROW: Row = [Lanes([0.0; 8]); 2];
 pub(super) const ZERO_TILE: Tile = [ZERO_ROW; TILE];
@@ -144,17 +168,13 @@ pub(super) struct Scratch {
     quotients: Vec<Tile>,
     /// H numerators of one tile, eight partial sums each.
     numerators: Vec<[Lanes; TILE]>,
-    /// Panels that the H phase goes over twice.
-    n_near: usize,
 }
 
 impl Scratch {
     pub(super) fn new(n_components: usize) -> Self {
-        let n_near = (NEAR_BYTES / (n_components * size_of::<Row>() + size_of::<Tile>())).clamp(4, 16);
         Self {
-            quotients: vec![ZERO_TILE; n_near.max(BLOCK)],
+            quotients: vec![ZERO_TILE; MAX_NEAR.max(BLOCK)],
             numerators: vec![[Lanes::default(); TILE]; n_components],
-            n_near,
         }
     }
 }
@@ -343,14 +363,15 @@ impl Job for ImproveH<'_> {
     fn run<S: Simd>(self, s: S) {
         let n_components = self.w.n_components;
         let n_panels = self.w.rows.len() / n_components;
-        let Scratch { quotients, numerators, n_near } = self.scratch;
+        let Scratch { quotients, numerators } = self.scratch;
         if n_panels == 0 {
             return;
         }
+        let n_near = near_panels(n_components, n_panels);
         let mut ahead = self.v.iter().skip(PREFETCH);
         for (v, h) in self.v.chunks_exact(n_panels).zip(self.h.chunks_exact_mut(n_components)) {
             numerators.fill([Lanes::default(); TILE]);
-            for (v, w) in v.chunks(*n_near).zip(self.w.rows.chunks(*n_near * n_components)) {
+            for (v, w) in v.chunks(n_near).zip(self.w.rows.chunks(n_near * n_components)) {
                 for (i, (v, quotient)) in v.iter().zip(quotients.iter_mut()).enumerate() {
                     if let Some(v) = ahead.next() {
                         s.prefetch(v);
@@ -472,7 +493,7 @@ impl Job for OntoH<'_> {
     fn run<S: Simd>(self, s: S) {
         let n_components = self.w.n_components;
         let n_panels = (self.w.rows.len() / n_components).max(1);
-        let n_near = (NEAR_BYTES / (n_components * size_of::<Row>() + size_of::<Tile>())).max(1);
+        let n_near = near_panels(n_components, n_panels);
         let mut sums = vec![[Lanes::default(); TILE]; n_components];
         for (x, out) in self.x.chunks_exact(n_panels).zip(self.out.chunks_exact_mut(n_components)) {
             sums.fill([Lanes::default(); TILE]);
@@ -525,8 +546,8 @@ impl Job for TermsOntoH<'_> {
         let Self { entries, w, h, numerators, denominators } = self;
         let n_components = w.n_components;
         let n_panels = w.rows.len() / n_components;
-        let n_near = (NEAR_BYTES / (n_components * size_of::<Row>() + 2 * size_of::<Tile>())).clamp(1, MAX_NEAR);
-        let (mut near_n, mut near_d) = ([ZERO_TILE; MAX_NEAR], [ZERO_TILE; MAX_NEAR]);
+        let n_near = near_panels(n_components, n_panels).min(MAX_NEAR_TERMS);
+        let (mut near_n, mut near_d) = ([ZERO_TILE; MAX_NEAR_TERMS], [ZERO_TILE; MAX_NEAR_TERMS]);
         let mut sums_n = vec![[Lanes::default(); TILE]; n_components];
         let mut sums_d = sums_n.clone();
         let mut denominators = denominators.chunks_exact_mut(n_components);

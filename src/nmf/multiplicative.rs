@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
 use super::driver::Solve;
-use super::kernel::{self, Activations, BLOCK, Kernel, Panels, Row, Scratch, TILE, Tile, ZERO_ROW};
+use super::kernel::{self, Activations, Kernel, Panels, Row, Scratch, TILE, Tile, ZERO_ROW};
 
 /// Frames are split into at most so many chunks, whatever the number of threads, and the chunks' sums are added in
 /// order: the same bits for any number of threads.
@@ -154,37 +154,24 @@ impl Multiplicative {
     /// Goes over V once: the H phase, then the numerators of the next W; returns the divergence of the factors that
     /// it leaves, if it is wanted, on the scale inside.
     fn pass(&mut self, improve_h: bool, want_divergence: bool) -> f64 {
-        let inverse_sums = inverse(&self.w.sums(), &self.free_h);
-        let improve_h = improve_h && self.free_h.contains(&true);
-        let gather_w = self.free_w.contains(&true);
-        let factor = self.momentum.as_ref().map_or(0.0, |momentum| momentum.factor);
-        let (kernel, w) = (self.kernel, &self.w);
-        let (n_components, n_panels) = (w.n_components, w.rows.len() / w.n_components);
-        let work = |chunk: &mut Chunk| {
-            chunk.w_numerators.fill(ZERO_ROW);
-            let mut total = 0.0;
-            let mut past = chunk.h_before.chunks_mut(BLOCK * n_components);
-            let blocks = chunk.v.chunks((BLOCK * n_panels).max(1)).zip(chunk.h.chunks_mut(BLOCK * n_components));
-            for (v, h) in blocks {
-                if improve_h {
-                    if let Some(before) = past.next() {
-                        extrapolate(h.as_flattened_mut(), before.as_flattened_mut(), factor);
-                    }
-                    kernel.improve_h(v, w, &inverse_sums, h, &mut chunk.scratch);
-                }
-                if gather_w {
-                    let numerators = &mut chunk.w_numerators;
-                    total += kernel.gather_w(v, w, h, numerators, want_divergence, &mut chunk.scratch);
-                } else if want_divergence {
-                    total += kernel.divergence(v, w, h);
-                }
-            }
-            chunk.sum_h();
-            total
-        };
-        let totals: Vec<f64> = self.chunks.par_iter_mut().map(work).collect();
-        self.has_numerators = gather_w;
+        let (pass, chunks) = self.plan(improve_h, want_divergence);
+        let totals: Vec<f64> = chunks.par_iter_mut().map(|chunk| pass.over(chunk)).collect();
+        self.has_numerators = self.free_w.contains(&true);
         totals.iter().sum()
+    }
+
+    /// What a pass has to know, and what it goes over.
+    fn plan(&mut self, improve_h: bool, want_divergence: bool) -> (Pass<'_>, &mut [Chunk]) {
+        let pass = Pass {
+            kernel: self.kernel,
+            w: &self.w,
+            inverse_sums: inverse(&self.w.sums(), &self.free_h),
+            improve_h: improve_h && self.free_h.contains(&true),
+            gather_w: self.free_w.contains(&true),
+            want_divergence,
+            factor: self.momentum.as_ref().map_or(0.0, |momentum| momentum.factor),
+        };
+        (pass, &mut self.chunks)
     }
 
     /// The W phase, from the numerators that the pass before gathered; then W's extrapolation.
@@ -268,6 +255,47 @@ impl Solve for Multiplicative {
 
     fn has_restarted(&self) -> bool {
         self.momentum.as_ref().is_some_and(|momentum| momentum.has_restarted)
+    }
+}
+
+/// What one pass does to each chunk.
+struct Pass<'a> {
+    kernel: Kernel,
+    w: &'a Panels,
+    /// 1 / (W^T 1), or none for a component that stays as it is.
+    inverse_sums: Vec<Option<f32>>,
+    improve_h: bool,
+    gather_w: bool,
+    want_divergence: bool,
+    /// How far H goes on in the direction of its last step, first of all.
+    factor: f32,
+}
+
+impl Pass<'_> {
+    /// Returns the divergence, if it is wanted.
+    fn over(&self, chunk: &mut Chunk) -> f64 {
+        let (n_components, n_panels) = (self.w.n_components, self.w.rows.len() / self.w.n_components);
+        chunk.w_numerators.fill(ZERO_ROW);
+        let mut total = 0.0;
+        let n_tiles = kernel::tiles_per_block(n_panels, chunk.h.len() / n_components);
+        let mut past = chunk.h_before.chunks_mut(n_tiles * n_components);
+        let blocks = chunk.v.chunks((n_tiles * n_panels).max(1)).zip(chunk.h.chunks_mut(n_tiles * n_components));
+        for (v, h) in blocks {
+            if self.improve_h {
+                if let Some(before) = past.next() {
+                    extrapolate(h.as_flattened_mut(), before.as_flattened_mut(), self.factor);
+                }
+                self.kernel.improve_h(v, self.w, &self.inverse_sums, h, &mut chunk.scratch);
+            }
+            if self.gather_w {
+                let numerators = &mut chunk.w_numerators;
+                total += self.kernel.gather_w(v, self.w, h, numerators, self.want_divergence, &mut chunk.scratch);
+            } else if self.want_divergence {
+                total += self.kernel.divergence(v, self.w, h);
+            }
+        }
+        chunk.sum_h();
+        total
     }
 }
 
@@ -355,9 +383,22 @@ pub mod bench {
             Self(solve)
         }
 
-        /// One iteration.
-        pub fn run(&mut self) {
-            self.0.iterate();
+        /// One complete iteration, in parts: `timed` is to run each, and is told its number.
+        ///
+        /// The first is W's update, the others are what belongs to one chunk of frames each: its H, and its share of
+        /// the next W's numerators.
+        pub fn run(&mut self, timed: &mut dyn FnMut(usize, &mut dyn FnMut())) {
+            let solve = &mut self.0;
+            timed(0, &mut || {
+                solve.improve_w();
+                solve.plan(true, false);
+            });
+            let (pass, chunks) = solve.plan(true, false);
+            for (i, chunk) in chunks.iter_mut().enumerate() {
+                timed(1 + i, &mut || {
+                    pass.over(chunk);
+                });
+            }
         }
     }
 
@@ -380,7 +421,7 @@ mod tests {
     use rand::{RngExt, SeedableRng};
 
     use super::*;
-    use crate::nmf::{Divergence, Factor, NmfConfig, Part, Solver, StopReason, divergence, fit, fit_with, transform};
+    use crate::nmf::{Divergence, Factor, NmfConfig, Part, Solver, StopReason, divergence, fit, fit_with};
 
     const SOLVERS: [Solver; 2] = [Solver::Mu, Solver::MuExtrapolated];
 
@@ -650,23 +691,35 @@ mod tests {
 
     #[test]
     fn fixed_factors_keep_every_bit() {
-        // Out of reach of any scale that suits V.
-        let w = noise((20, 3), 0.3, 1) * 3e-33;
-        let h = noise((3, 50), 0.3, 2) * 7e31;
+        let (w, h) = (noise((20, 3), 0.1, 1), noise((3, 50), 0.1, 2));
         let v = noise((20, 50), 0.1, 3);
+        let config = |solver, max_iter, dictionary, activations| NmfConfig {
+            n_components: 3,
+            solver,
+            max_iter,
+            tol: 0.0,
+            dictionary,
+            activations,
+            ..NmfConfig::default()
+        };
+        let fixed = |x: &Array2<f32>| Factor::Fixed(x.clone());
+        // With one factor fixed the problem is convex: whatever the start and the scale, there is one minimum.
+        let least = |w, h| fit(v.view(), &config(Solver::Mu, 3000, w, h)).unwrap().divergence;
+        let (least_h, least_w) = (least(fixed(&w), Factor::Free), least(Factor::Free, fixed(&h)));
+        // Out of reach of any scale that suits V.
+        let (w, h) = (w * 3e-33, h * 7e31);
         for solver in SOLVERS {
-            let config = NmfConfig { n_components: 3, solver, max_iter: 30, ..NmfConfig::default() };
-            let found = transform(v.view(), w.clone(), &config).unwrap();
+            let found = fit(v.view(), &config(solver, 300, fixed(&w), Factor::Free)).unwrap();
             assert_eq!(bits(&found.dictionary), bits(&w), "{solver:?}");
-            assert!(found.divergence < 0.99 * found.divergence_curve[0].1, "{solver:?}: {}", found.divergence);
+            let gap = found.divergence / least_h - 1.0;
+            assert!(gap.abs() < 1e-4, "{solver:?}: {gap:e} above the minimum over H");
 
-            let fixed = NmfConfig { activations: Factor::Fixed(h.clone()), ..config };
-            let found = fit(v.view(), &fixed).unwrap();
+            let found = fit(v.view(), &config(solver, 300, Factor::Free, fixed(&h))).unwrap();
             assert_eq!(bits(&found.activations), bits(&h), "{solver:?}");
-            assert!(found.divergence < 0.99 * found.divergence_curve[0].1, "{solver:?}: {}", found.divergence);
+            let gap = found.divergence / least_w - 1.0;
+            assert!(gap.abs() < 1e-4, "{solver:?}: {gap:e} above the minimum over W");
 
-            let both = NmfConfig { dictionary: Factor::Fixed(w.clone()), ..fixed };
-            let found = fit(v.view(), &both).unwrap();
+            let found = fit(v.view(), &config(solver, 300, fixed(&w), fixed(&h))).unwrap();
             assert_eq!((bits(&found.dictionary), bits(&found.activations)), (bits(&w), bits(&h)), "{solver:?}");
         }
     }

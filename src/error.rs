@@ -430,9 +430,6 @@ pub enum Error {
         /// References.
         expected: usize,
     },
-    /// Components are asked for where no factorization found any.
-    #[error("there are no components: this separation is not a factorization")]
-    NoComponents,
 
     // ---- scores --------------------------------------------------------------------------------------------------
     /// The system did not give a score, or not all of it.
@@ -541,7 +538,6 @@ impl Error {
             Self::DictionaryMismatch { name: "n_context", wanted, .. } => {
                 Some(format!("learn it again: `partita learn NAME=SOLO --context {wanted} -o FILE.safetensors`"))
             }
-            Self::DictionaryMismatch { name, dictionary, wanted } => {
             Self::DictionaryMismatch { name, dictionary, wanted, .. } => {
                 let flag = name.replace('_', "-");
                 Some(format!(

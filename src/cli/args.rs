@@ -15,9 +15,9 @@ use partita::eval::{Channels, EvalConfig, Mode};
 use partita::matrix_file::Missing;
 use partita::nmf::{Divergence, Init, NmfConfig, Solver};
 use partita::plot::ColorMap;
-use partita::separate::{DrumsConfig, HpssConfig};
-use partita::separate::denoise::{Content, DenoiseConfig};
 use partita::separate::Multichannel;
+use partita::separate::denoise::{Content, DenoiseConfig};
+use partita::separate::{DrumsConfig, HpssConfig};
 use partita::window::Window;
 
 const STYLES: Styles = Styles::styled()
@@ -117,9 +117,10 @@ pub(super) struct Separate {
     /// Number of sources [default: suggested by the components]
     #[arg(short, long = "sources", value_name = "N", conflicts_with_all = ["example", "dictionary"])]
     pub(super) n_sources: Option<usize>,
-    /// Number of components, which are grouped into the sources
-    #[arg(short = 'k', long = "components", value_name = "K", default_value_t = partita::SeparateConfig::default().nmf.n_components)]
-    pub(super) n_components: usize,
+    /// Number of components, which are grouped into the sources; with examples, of each source [default: 32; of each
+    /// source 20]
+    #[arg(short = 'k', long = "components", value_name = "K")]
+    pub(super) n_components: Option<usize>,
     /// Also write a file in which the components can be given names, and their factors beside it, as .npz
     #[arg(long, value_name = "FILE.toml", value_hint = ValueHint::FilePath)]
     pub(super) labels_out: Option<PathBuf>,
@@ -132,11 +133,6 @@ pub(super) struct Separate {
 
     #[command(flatten)]
     pub(super) score: Score,
-    /// Number of components, which are grouped into the sources; with examples, of each source [default: 32; of each
-    /// source 20]
-    #[arg(short = 'k', long = "components", value_name = "K")]
-    pub(super) n_components: Option<usize>,
-
     #[command(flatten)]
     pub(super) knowledge: Knowledge,
     #[command(flatten)]
@@ -149,8 +145,9 @@ pub(super) struct Separate {
 
 #[derive(Debug, Args)]
 pub(super) struct Denoise {
-    /// Recordings, folders of recordings (walked recursively), or `-` for standard input
-    #[arg(required = true, value_name = "INPUT", value_hint = ValueHint::AnyPath)]
+    /// Recordings, folders of recordings (walked recursively), patterns such as `songs/**/*.flac`, or `-` for standard
+    /// input
+    #[arg(required_unless_present = "files_from", value_name = "INPUT", value_hint = ValueHint::AnyPath)]
     pub(super) inputs: Vec<PathBuf>,
 
     /// The noise alone, as loud as it is in the recordings [default: the quietest parts of each]
@@ -172,12 +169,25 @@ pub(super) struct Denoise {
     pub(super) excerpt: Excerpt,
 
     /// Length of the transform in samples [default: the power of two nearest to 64 ms]
+    #[arg(long, value_name = "N", help_heading = "Method")]
+    pub(super) n_fft: Option<usize>,
+    /// Samples from one frame to the next [default: a quarter of the transform]
+    #[arg(long, value_name = "N", help_heading = "Method")]
+    pub(super) hop_length: Option<usize>,
+    /// Shape of the window
+    #[arg(long, default_value = Window::default().name(), value_parser = named(Window::ALL, Window::name), help_heading = "Method")]
+    pub(super) window: Window,
+    /// Exponent of the masks between speech and noise: 1 is softest, 2 the Wiener filter's
+    #[arg(long, value_name = "A", default_value_t = DenoiseConfig::default().mask_exponent, help_heading = "Method")]
+    pub(super) mask_exponent: f32,
+}
+
 /// What the sources sound like.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Knowledge")]
 pub(super) struct Knowledge {
     /// A recording of one source alone, to learn it from (repeatable; those of one NAME are learned together)
-    #[arg(long, value_name = "NAME=FILE", value_parser = parse_example)]
+    #[arg(long, value_name = "NAME=FILE", value_parser = parse_named_file)]
     pub(super) example: Vec<(String, PathBuf)>,
     /// A dictionary that `partita learn` made (repeatable)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -199,7 +209,7 @@ pub(super) struct Knowledge {
 #[derive(Debug, Args)]
 pub(super) struct Learn {
     /// Recordings of one source alone (repeatable; those of one NAME are learned together)
-    #[arg(required = true, value_name = "NAME=SOLO", value_parser = parse_example)]
+    #[arg(required = true, value_name = "NAME=SOLO", value_parser = parse_named_file)]
     pub(super) examples: Vec<(String, PathBuf)>,
     /// The .safetensors to write
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -229,9 +239,8 @@ pub(super) struct Learn {
     /// Shape of the window
     #[arg(long, default_value = Window::default().name(), value_parser = named(Window::ALL, Window::name), help_heading = "Method")]
     pub(super) window: Window,
-    /// Exponent of the masks between speech and noise: 1 is softest, 2 the Wiener filter's
-    #[arg(long, value_name = "A", default_value_t = DenoiseConfig::default().mask_exponent, help_heading = "Method")]
-    pub(super) mask_exponent: f32,
+}
+
 /// What is known from a score.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Score")]
@@ -370,8 +379,9 @@ pub(super) struct Method {
 
 #[derive(Debug, Args)]
 pub(super) struct Drums {
-    /// Recordings, folders of recordings (walked recursively), or `-` for standard input
-    #[arg(required = true, value_name = "INPUT", value_hint = ValueHint::AnyPath)]
+    /// Recordings, folders of recordings (walked recursively), patterns such as `songs/**/*.flac`, or `-` for standard
+    /// input
+    #[arg(required_unless_present = "files_from", value_name = "INPUT", value_hint = ValueHint::AnyPath)]
     pub(super) inputs: Vec<PathBuf>,
 
     /// A drum by a recording of one or more of its hits: another drum, or in place of kick, snare or hihat (repeatable;
@@ -418,8 +428,9 @@ pub(super) struct Drums {
 
 #[derive(Debug, Args)]
 pub(super) struct Hpss {
-    /// Recordings, folders of recordings (walked recursively), or `-` for standard input
-    #[arg(required = true, value_name = "INPUT", value_hint = ValueHint::AnyPath)]
+    /// Recordings, folders of recordings (walked recursively), patterns such as `songs/**/*.flac`, or `-` for standard
+    /// input
+    #[arg(required_unless_present = "files_from", value_name = "INPUT", value_hint = ValueHint::AnyPath)]
     pub(super) inputs: Vec<PathBuf>,
 
     /// How many times stronger one kind must be than the other; above 1, what is neither goes to a stem `residual`
@@ -665,14 +676,6 @@ where
         .map(move |given| all.into_iter().find(|x| name(*x) == given).unwrap_or(all[0]))
 }
 
-/// `violin=solo.wav`.
-fn parse_example(text: &str) -> Result<(String, PathBuf), String> {
-    match text.split_once('=') {
-        Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok((name.into(), file.into())),
-        _ => Err("expected a name and a file, as in violin=solo.wav".into()),
-    }
-}
-
 /// `12.5`, `1:02.5` or `1:00:02.5`.
 fn parse_time(text: &str) -> Result<Duration, String> {
     const EXPECTED: &str = "expected seconds (12.5) or [h:]m:s (1:02.5)";
@@ -716,6 +719,8 @@ fn parse_size_bytes(text: &str) -> Result<u64, String> {
     let (number, bytes) = UNITS.iter().find_map(of).unwrap_or((text, 1));
     let size = number.parse::<u64>().ok().and_then(|number| number.checked_mul(bytes)).filter(|size| *size > 0);
     size.ok_or_else(|| "expected a size, as in 500MB or 2GiB".into())
+}
+
 /// `kick=one-shot.wav`.
 fn parse_named_file(text: &str) -> Result<(String, PathBuf), String> {
     let named = text.split_once('=').filter(|(name, file)| !name.is_empty() && !file.is_empty());

@@ -10,9 +10,9 @@ use partita::{Error, Score, SeparateConfig, StftOptions};
 
 use super::args::Separate;
 use super::failure::Failure;
-use super::{labels, learn};
 use super::stems::{self, Method, Outcome};
 use super::terminal::Terminal;
+use super::{labels, learn};
 
 pub(super) fn run(args: &Separate, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
     if let Some(path) = &args.labels {

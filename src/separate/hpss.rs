@@ -105,7 +105,11 @@ pub fn hpss(
     let stage = |stft: Stft, percussive_hz, mask_exponent, wanted| {
         let (time_radius, frequency_radius) = radii(&stft, config.harmonic_s, percussive_hz);
         let margin = config.margin;
-        Stage { stft, model: Arc::new(Medians { time_radius, frequency_radius, wanted, margin, mask_exponent }) }
+        Stage {
+            stft,
+            model: Arc::new(Medians { time_radius, frequency_radius, wanted, margin, mask_exponent }),
+            spatial: None,
+        }
     };
     let (percussive_hz, mask_exponent) = (config.percussive_hz, config.mask_exponent);
     let mut names = vec!["harmonic".to_owned(), "percussive".to_owned()];

@@ -2,12 +2,12 @@
 
 mod analysis;
 mod blind;
-mod labelled;
-mod drums;
-mod hpss;
-mod median;
 pub mod denoise;
+mod drums;
 mod examples;
+mod hpss;
+mod labelled;
+mod median;
 mod model;
 mod multichannel;
 mod render;
@@ -18,10 +18,10 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 
-pub use self::labelled::{labelled, labels};
 pub use self::drums::{Drum, DrumsConfig, Hit, Sound, drums, hits_to_score};
-pub use self::hpss::{HpssConfig, hpss};
 pub use self::examples::{Example, ExamplesConfig, examples, learn};
+pub use self::hpss::{HpssConfig, hpss};
+pub use self::labelled::{labelled, labels};
 use self::model::Model;
 pub use self::multichannel::Multichannel;
 pub use self::render::Rendered;

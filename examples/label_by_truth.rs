@@ -40,7 +40,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut energies = Vec::new();
     for part in &parts {
         let magnitude = stft.magnitude(decode::read(part)?.samples());
-        let energy = |mask: &Array2<f32>| mask.iter().zip(&magnitude).map(|(m, v)| f64::from(m * v).powi(2)).sum::<f64>();
+        let energy =
+            |mask: &Array2<f32>| mask.iter().zip(&magnitude).map(|(m, v)| f64::from(m * v).powi(2)).sum::<f64>();
         energies.push(masks.iter().map(energy).collect::<Vec<_>>());
     }
     let owner = |k: usize| (0..parts.len()).max_by(|a, b| energies[*a][k].total_cmp(&energies[*b][k])).unwrap_or(0);

@@ -181,8 +181,7 @@ struct Look {
 
 impl Look {
     fn distance(&self, other: &Self) -> f32 {
-        let squared =
-            (1.0 - self.color.dot(&other.color)) + ACTIVATION_WEIGHT * (1.0 - self.times.dot(&other.times));
+        let squared = (1.0 - self.color.dot(&other.color)) + ACTIVATION_WEIGHT * (1.0 - self.times.dot(&other.times));
         squared.max(0.0).sqrt()
     }
 }

@@ -191,7 +191,10 @@ mod tests {
     fn names_count_where_there_is_one_and_suggestions_where_there_is_none() {
         let mut labels = labels();
         let (names, of_components) = labels.names();
-        assert_eq!((names, of_components), (vec!["source-2".into(), "source-1".into()], vec![Some(0), Some(1), Some(0)]));
+        assert_eq!(
+            (names, of_components),
+            (vec!["source-2".into(), "source-1".into()], vec![Some(0), Some(1), Some(0)])
+        );
         labels.components[2].name = "flute".into();
         assert_eq!(labels.names(), (vec!["flute".to_owned()], vec![None, None, Some(0)]));
     }

@@ -42,7 +42,19 @@ impl Dir {
     }
 
     fn label(&self) {
-        self.succeeds(&["loop.wav", "-k", "6", "-n", "3", "--max-iter", "40", "-o", "blind", "--labels-out", "labels.toml"]);
+        self.succeeds(&[
+            "loop.wav",
+            "-k",
+            "6",
+            "-n",
+            "3",
+            "--max-iter",
+            "40",
+            "-o",
+            "blind",
+            "--labels-out",
+            "labels.toml",
+        ]);
     }
 
     /// Gives names to some components, by their number.
@@ -99,7 +111,10 @@ fn labels_of_another_recording_or_excerpt_are_refused() {
     let dir = Dir::new();
     dir.label();
     let (message, exit_code) = dir.refusal(&["loop.wav", "--labels", "labels.toml", "--start", "1", "-o", "x"]);
-    assert!(message.starts_with("error: `loop.wav`: the recording has 44100 samples, the labels are of one with 66150"), "{message}");
+    assert!(
+        message.starts_with("error: `loop.wav`: the recording has 44100 samples, the labels are of one with 66150"),
+        "{message}"
+    );
     assert!(message.contains("the same `--start` and `--duration`"), "{message}");
     assert_eq!(exit_code, Some(1));
     // The same length and rate, other samples.

@@ -345,6 +345,7 @@ fn help_is_as_recorded() {
         (&["--help"][..], file!["cli/help.txt"]),
         (&["separate", "--help"], file!["cli/separate.txt"]),
         (&["spectrogram", "--help"], file!["cli/spectrogram.txt"]),
+        (&["evaluate", "--help"], file!["cli/evaluate.txt"]),
     ] {
         assert_data_eq!(stdout(&dir.succeeds(command)), golden);
     }

@@ -130,7 +130,7 @@ fn what_is_wrong_with_labels_or_factors_is_told() {
     dir.label();
     let good = fs::read_to_string(dir.path("labels.toml")).expect("labels");
     let refused = || dir.refusal(&["loop.wav", "--labels", "labels.toml", "-o", "x"]).0;
-    fs::write(dir.path("labels.toml"), good.replace("n_fft = 2048", "n_fft = 1024")).expect("written");
+    fs::write(dir.path("labels.toml"), good.replace("= 2048", "= 1024")).expect("written");
     let message = refused();
     assert!(message.contains("the dictionary is 1025 x 6, expected 513 x 6"), "{message}");
     fs::write(dir.path("labels.toml"), good.replace("index = 3", "index = three")).expect("written");

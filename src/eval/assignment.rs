@@ -76,10 +76,10 @@ mod tests {
     fn exhaustive(gains: &[Vec<f64>], row: usize, taken: &mut Vec<usize>) -> f64 {
         let Some(gain) = gains.get(row) else { return 0.0 };
         let mut best = f64::NEG_INFINITY;
-        for column in 0..gain.len() {
+        for (column, gain) in gain.iter().enumerate() {
             if !taken.contains(&column) {
                 taken.push(column);
-                best = best.max(gain[column] + exhaustive(gains, row + 1, taken));
+                best = best.max(gain + exhaustive(gains, row + 1, taken));
                 taken.pop();
             }
         }

@@ -2,11 +2,12 @@
 //! Knows numbers only, not what they measure.
 //!
 //! The unknowns are filters, one of `n_taps` taps for each of `n_channels` signals. Row (a, i) and column (c, j) of the
-//! matrix G meet in sum_n `x_a[n - i] x_c[n - j]`, which depends on i - j alone. Signals that are nearly the same, or
+//! matrix G meet in the sum over n of `x_a[n - i] x_c[n - j]`, which depends on i - j alone. Signals that are nearly the same, or
 //! that have next to nothing in a band, make G nearly singular. The solver is direct where it can be and iterative where
 //! it must be: a factorization of G with a small load on its diagonal (Schur's algorithm, in the square of the size
 //! instead of the cube), and conjugate gradients from there on, which take the effect of the load away again.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -18,7 +19,7 @@ use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 pub(super) struct BlockToeplitz {
     n_channels: usize,
     n_taps: usize,
-    /// `lags[a * n_channels + c][l]` = sum_n `x_a[n - l] x_c[n]`, l from 0 to `n_taps - 1`.
+    /// `lags[a * n_channels + c][l]` is the sum over n of `x_a[n - l] x_c[n]`, l from 0 to `n_taps - 1`.
     lags: Vec<Vec<f64>>,
     /// Spectra of the blocks of G, each as a filter with lags from -(`n_taps` - 1) to `n_taps` - 1.
     spectra: Vec<Vec<Complex64>>,
@@ -210,6 +211,9 @@ struct Factor {
     columns: Vec<f64>,
 }
 
+/// Columns of a generator.
+type Columns = Vec<Vec<f64>>;
+
 /// Rows of the generator that are worked on at once: 2 x 8 columns of them fit into the first cache.
 const ROWS: usize = 256;
 
@@ -238,7 +242,8 @@ impl Factor {
             turn_v.apply(&mut v, i);
             let (left, right) = (&mut u[pivot], &mut v[pivot]);
             let (a, b) = (left[i], right[i]);
-            if !(b.abs() < a.abs()) {
+            // NaN is refused too.
+            if b.abs().partial_cmp(&a.abs()) != Some(Ordering::Less) {
                 return None;
             }
             let tangent = b / a;
@@ -264,7 +269,7 @@ impl Factor {
 
     /// U and V as lists of columns: the first block column of M over the root of its first block, and the same without
     /// that block.
-    fn generator(g: &BlockToeplitz, load: f64) -> Option<(Vec<Vec<f64>>, Vec<Vec<f64>>)> {
+    fn generator(g: &BlockToeplitz, load: f64) -> Option<(Columns, Columns)> {
         let (width, n_rows) = (g.n_channels, g.n_rows());
         // Column c of M: row (tap i, channel a) meets tap 0 of channel c in `lags[a][c][i]`.
         let mut u: Vec<Vec<f64>> = (0..width)
@@ -284,7 +289,7 @@ impl Factor {
                 column.iter_mut().zip(other).for_each(|(x, y)| *x -= factor * *y);
             }
             let diagonal = column[c];
-            if !(diagonal > 0.0) {
+            if diagonal.is_nan() || diagonal <= 0.0 {
                 return None;
             }
             let scale = diagonal.sqrt().recip();

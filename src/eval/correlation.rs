@@ -226,7 +226,7 @@ pub(super) struct Statistics {
     pub(super) n_taps: usize,
     /// Correlations of the references with one another.
     pub(super) gram: BlockToeplitz,
-    /// For each signal of an estimate: sum_n `x_a[n - l] e[n]` for each reference signal a and each lag l.
+    /// For each signal of an estimate: the sum over n of `x_a[n - l] e[n]` for each reference signal a and each lag l.
     pub(super) with_estimates: Vec<Vec<f64>>,
     /// Of each signal.
     pub(super) sums: Vec<f64>,

@@ -201,7 +201,7 @@ impl SourceEvaluation {
         Scores::median(&self.frames)
     }
 
-    /// How much better it is than the mixture, which was given for comparison: SDRi is the first of these.
+    /// How much better it is than the mixture, which was given for comparison; the first of these is known as `SDRi`.
     pub fn improvement(&self) -> Option<Scores> {
         (!self.mixture_frames.is_empty()).then(|| self.scores().minus(&Scores::median(&self.mixture_frames)))
     }

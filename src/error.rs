@@ -570,8 +570,7 @@ impl Error {
                 "give a recording of the noise alone with `--noise FILE`, or its place with `--noise-range A-B`".into(),
             ),
             Self::ShortNoise { sample_rate, win_length, .. } => Some(format!(
-                "give more of it: {:.1} s or longer serve best, {:.0} ms are the least",
-                1.0,
+                "give more of it: 1 s or longer serves best, {:.0} ms are the least",
                 1e3 * *win_length as f64 / f64::from(*sample_rate)
             )),
             Self::NoiseRate { noise, expected, .. } => {

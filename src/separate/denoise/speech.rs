@@ -304,7 +304,7 @@ mod tests {
     fn a_comb_of_harmonics_is_speech_and_a_flat_spectrum_is_noise() {
         let model = model(16_000);
         let mut v = Array2::from_elem((2, model.n_bins), 1.0f32);
-        let comb = model.sources.row(20).to_owned() * &model.envelopes.row(0);
+        let comb = model.sources.row(20).to_owned() * model.envelopes.row(0);
         v.row_mut(1).assign(&(&comb * (500.0 / comb.sum())));
         let Explained { speech, noise } = model.explain(v.view());
         let share = |row: usize| speech.row(row).sum() / (speech.row(row).sum() + noise.row(row).sum());

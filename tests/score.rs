@@ -259,7 +259,7 @@ fn play(part: &Part, n_samples: usize, strength: impl Fn(usize) -> f64) -> Vec<f
             let time_s = i as f64 / f64::from(SAMPLE_RATE);
             let fade = ((time_s - note.onset_s) / 0.02).min((note.offset_s - time_s) / 0.02).clamp(0.0, 1.0);
             if fade > 0.0 {
-                let harmonics = (1..=12).filter(|h| hz * f64::from(*h) < 7000.0);
+                let harmonics = (1u32..=12).filter(|h| hz * f64::from(*h) < 7000.0);
                 let sum: f64 = harmonics.map(|h| strength(h as usize) * (TAU * hz * f64::from(h) * time_s).sin()).sum();
                 *x += (0.1 * fade * sum) as f32;
             }

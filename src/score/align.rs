@@ -263,7 +263,7 @@ fn multiscale(a: &Array2<f32>, b: &Array2<f32>) -> Vec<(usize, usize)> {
     }
     let coarse = multiscale(&thinned(a), &thinned(b));
     // Every frame of the coarse path, FACTOR times as fine, and RADIUS frames on both sides.
-    let mut bands = vec![usize::MAX..0; a.nrows()];
+    let mut bands = vec![b.nrows()..0; a.nrows()];
     for (i, j) in coarse {
         let rows = (i * FACTOR).saturating_sub(RADIUS / 2)..((i + 1) * FACTOR + RADIUS / 2).min(a.nrows());
         let columns = (j * FACTOR).saturating_sub(RADIUS)..((j + 1) * FACTOR + RADIUS).min(b.nrows());

@@ -772,7 +772,7 @@ impl Fit<'_> {
         let first = templates.len();
         self.dictionary.append(Axis(0), found.dictionary.t()).expect("as many bins");
         for k in 0..n_residual {
-            let spans = Vec::from([0..n_frames]);
+            let spans = std::iter::once(0..n_frames).collect();
             templates.push(Template { part, kind: Kind::Residual, spans, onsets: Vec::new() });
             for (row, activation) in self.rows.iter_mut().zip(found.activations.row(k)) {
                 row.active.push((first + k) as u32);

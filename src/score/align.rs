@@ -30,6 +30,9 @@ const MAX_COARSE: usize = 600;
 /// Frames around the path of the coarser level that are searched again, in frames of the finer one.
 const RADIUS: usize = 24;
 
+/// Frames of silence before the first note of a score and after its last: what a recording has there belongs to no note.
+const PADDING: usize = 4;
+
 /// Starts of notes weigh this much beside what sounds: they are what makes times exact.
 const ONSET_WEIGHT: f32 = 1.0;
 
@@ -58,7 +61,8 @@ const RANGE_HZ: (f64, f64) = (80.0, 5000.0);
 pub fn align(score: &Score, recording: &dyn Recording) -> Result<Score> {
     let (start_s, end_s) = score.span_s().ok_or(Error::EmptyScore)?;
     let heard = features_of_recording(recording)?;
-    let n_written = ((end_s - start_s) / STEP_S).ceil().max(1.0) as usize + 1;
+    let start_s = start_s - PADDING as f64 * STEP_S;
+    let n_written = ((end_s - start_s) / STEP_S).ceil().max(1.0) as usize + 1 + PADDING;
     let written = features_of_score(score, start_s, n_written);
     let path = multiscale(&written, &heard);
     // The first and the last frame of the recording for each of the score.
@@ -81,13 +85,15 @@ pub fn align(score: &Score, recording: &dyn Recording) -> Result<Score> {
 
 /// Fits a line through the path around each frame of the score; the result never decreases.
 fn smooth(first: &[usize], last: &[usize]) -> Vec<f64> {
-    /// Frames on both sides, a third of a second.
-    const SIDE: usize = 12;
+    /// Frames on both sides, 150 ms.
+    const SIDE: usize = 6;
     let middle: Vec<f64> = first.iter().zip(last).map(|(first, last)| (*first as f64 + *last as f64) / 2.0).collect();
     let mut warp = Vec::with_capacity(middle.len());
     let mut highest = 0.0f64;
     for i in 0..middle.len() {
-        let window = i.saturating_sub(SIDE)..(i + SIDE + 1).min(middle.len());
+        // What the recording has before the first note and after the last one says nothing of those between.
+        let at = i.clamp(PADDING, middle.len() - PADDING - 1);
+        let window = (at - SIDE.min(at - PADDING))..(at + SIDE + 1).min(middle.len() - PADDING);
         let n = window.len() as f64;
         let mean_x = window.clone().map(|x| x as f64).sum::<f64>() / n;
         let mean_y = middle[window.clone()].iter().sum::<f64>() / n;
@@ -263,7 +269,7 @@ fn multiscale(a: &Array2<f32>, b: &Array2<f32>) -> Vec<(usize, usize)> {
     }
     let coarse = multiscale(&thinned(a), &thinned(b));
     // Every frame of the coarse path, FACTOR times as fine, and RADIUS frames on both sides.
-    let mut bands = vec![usize::MAX..0; a.nrows()];
+    let mut bands = vec![b.nrows()..0; a.nrows()];
     for (i, j) in coarse {
         let rows = (i * FACTOR).saturating_sub(RADIUS / 2)..((i + 1) * FACTOR + RADIUS / 2).min(a.nrows());
         let columns = (j * FACTOR).saturating_sub(RADIUS)..((j + 1) * FACTOR + RADIUS).min(b.nrows());

@@ -364,7 +364,7 @@ pub fn class_of_name(name: &str) -> Option<Class> {
     let has = |word: &&str| {
         words.iter().any(|w| w == word || w.strip_suffix('s') == Some(word) || w.strip_suffix("es") == Some(word))
     };
-    NAMES.iter().find(|(row, _)| row.iter().all(|word| has(&word))).map(|(_, class)| *class)
+    NAMES.iter().find(|(row, _)| row.iter().all(&has)).map(|(_, class)| *class)
 }
 
 /// Whether a name says only that there are drums, not which.

@@ -235,7 +235,7 @@ impl Line {
             }
             let onset_s = clock.seconds(note.start);
             let offset_s = clock.seconds(end).max(onset_s);
-            if !(offset_s <= MAX_SECONDS) {
+            if offset_s.is_nan() || offset_s > MAX_SECONDS {
                 let reason = format!("it lasts longer than {} hours", MAX_SECONDS / 3600.0);
                 return Err(Error::MalformedScore { reason });
             }

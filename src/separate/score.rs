@@ -20,7 +20,7 @@ const BEFORE_S: f64 = 0.05;
 const AFTER_S: f64 = 0.15;
 
 /// A drum sounds this long after its hit.
-const DRUM_S: f64 = 0.5;
+const DRUM_S: f64 = 0.35;
 
 /// The noise of a hammer or a pick lasts this long.
 const ATTACK_S: f64 = 0.06;
@@ -443,8 +443,8 @@ fn comb(part: &Part, pitch: u8, tuning: Tuning, grid: &Grid) -> Vec<Harmonic> {
 /// centers that differ by little.
 ///
 /// It is the maximization step of expectation-maximization, over a grid: `attributed`, templates x bins, is what the
-/// templates explain by now, and of all combs the most likely one is sum over f of E_f ln(W_f / sum of W), with whatever
-/// gain.
+/// templates explain by now, and of all combs the most likely one, with whatever gain, has the largest sum over f of
+/// `E[f] ln(W[f] / sum(W))`.
 fn tune(
     score: &Score,
     templates: &[Template],
@@ -772,7 +772,7 @@ impl Fit<'_> {
         let first = templates.len();
         self.dictionary.append(Axis(0), found.dictionary.t()).expect("as many bins");
         for k in 0..n_residual {
-            let spans = vec![0..n_frames];
+            let spans = std::iter::once(0..n_frames).collect();
             templates.push(Template { part, kind: Kind::Residual, spans, onsets: Vec::new() });
             for (row, activation) in self.rows.iter_mut().zip(found.activations.row(k)) {
                 row.active.push((first + k) as u32);

@@ -462,3 +462,50 @@ impl Model for Templates {
         models
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two frames of context, 100 bins, a peak that moves from one frame to the next.
+    fn template(bins: [usize; 2]) -> Array2<f32> {
+        let mut template = Array2::zeros((200, 1));
+        template[(bins[0], 0)] = 0.5;
+        template[(100 + bins[1], 0)] = 0.5;
+        template
+    }
+
+    #[test]
+    fn transposing_moves_every_frequency_of_every_frame() {
+        let up = transposed(&template([40, 20]), 2, 12);
+        let peak = |from: usize| {
+            (from..from + 100).fold(from, |best, row| if up[(row, 0)] > up[(best, 0)] { row } else { best })
+        };
+        assert_eq!((peak(0), peak(100)), (80, 140), "an octave up");
+        assert!((up.sum() - 1.0).abs() < 1e-5, "{}", up.sum());
+        let gone = transposed(&template([90, 95]), 2, 12);
+        assert_eq!(gone.sum(), 0.0, "what leaves the band is silent, not folded back");
+    }
+
+    #[test]
+    fn heard_templates_come_before_transposed_ones() {
+        let part = Part::new(&template([40, 20]), 2, 3);
+        assert_eq!((part.n_heard, part.templates.dim()), (1, (200, 7)));
+        assert_eq!(part.templates.column(0), template([40, 20]).column(0));
+    }
+
+    #[test]
+    fn what_an_example_had_is_not_explained_by_transposing_another() {
+        // One source was heard at the peak, the other a semitone below it.
+        let known = |bin| Part::new(&template([bin, bin]), 2, 1);
+        let config = ExamplesConfig::default();
+        let stft = StftConfig::new(198);
+        let model = Templates::new(vec![known(60), known(57)], 2, Bands::new(&stft, 8000), &config);
+        let mut frames = Array2::zeros((4, 100));
+        frames.column_mut(60).fill(1.0);
+        let block = Block { frames: 1..3, magnitude: frames.view(), before: 1 };
+        let masks = model.masks(&block);
+        assert_eq!(masks[0].dim(), (2, 100));
+        assert!(masks[0][(0, 60)] > 0.9, "{}", masks[0][(0, 60)]);
+    }
+}

@@ -711,6 +711,24 @@ mod tests {
     }
 
     #[test]
+    fn bands_hold_every_bin_once_and_are_as_fine_as_bins_at_low_frequencies() {
+        for (n_fft, sample_rate) in [(4096, 44_100), (16, 8000), (2, 8000), (8192, 96_000)] {
+            let stft = StftConfig::new(n_fft);
+            let bands = Bands::new(&stft, sample_rate);
+            assert!(bands.edges.windows(2).all(|edge| edge[0] < edge[1]), "{:?}", bands.edges);
+            assert_eq!((bands.edges[0], bands.edges[bands.edges.len() - 1]), (0, stft.n_bins()));
+            let fine = (0..stft.n_bins()).filter(|bin| stft.bin_hz(*bin, sample_rate) < FINE_UP_TO_HZ).count();
+            assert_eq!(bands.edges[..fine], (0..fine).collect::<Vec<_>>()[..]);
+        }
+        let stft = StftConfig::new(16);
+        let stacks = Array2::from_shape_fn((2, 18), |(t, f)| (t + f) as f32);
+        let pooled = Bands::new(&stft, 8000).pool(stacks.view(), 2);
+        for (one, other) in stacks.outer_iter().zip(pooled.outer_iter()) {
+            assert_eq!(one.sum(), other.sum(), "nothing is lost");
+        }
+    }
+
+    #[test]
     fn settings_out_of_range_are_refused() {
         for config in [
             DictionaryConfig { n_components: 0, ..config() },

@@ -140,6 +140,7 @@ fn each_outside_library_is_known_to_the_one_place_that_needs_it() {
         ("safetensors::", "dictionary"),
         ("sha2", "batch"),
         ("toml::", "labels"),
+        ("sha2::", "batch"),
     ];
     for (path, text) in files(&root()) {
         let (name, code) = (path.strip_prefix(root()).expect("below src").to_string_lossy().into_owned(), code(&text));

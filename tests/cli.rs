@@ -344,6 +344,7 @@ fn help_is_as_recorded() {
     for (command, golden) in [
         (&["--help"][..], file!["cli/help.txt"]),
         (&["separate", "--help"], file!["cli/separate.txt"]),
+        (&["learn", "--help"], file!["cli/learn.txt"]),
         (&["spectrogram", "--help"], file!["cli/spectrogram.txt"]),
         (&["evaluate", "--help"], file!["cli/evaluate.txt"]),
     ] {

@@ -177,7 +177,7 @@ fn an_example_at_another_rate_is_converted() {
 
 #[test]
 fn silent_and_short_examples_are_refused_by_their_file() {
-    let cases = [(vec![0.0; 8000], "the recording is silent"), (vec![0.5; 300], "expected at least 512")];
+    let cases = [(vec![0.0; 8000], "the recording is silent"), (vec![0.5; 300], "expected at least 1024")];
     for (samples, expected) in cases {
         let audio = mono(samples, RATE);
         let known = [Example { name: "flute", label: "takes/flute 1.wav", recording: &audio }];

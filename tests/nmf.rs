@@ -908,7 +908,7 @@ fn a_stream_keeps_what_is_fixed_and_survives_silence() {
     let dictionary = Factor::PerComponent(vec![Part::Fixed(given.clone()), Part::Free]);
     let mut online = Online::new(NmfConfig { n_components: 2, dictionary, ..NmfConfig::default() }, 0.7).unwrap();
     let silent = Array2::zeros((6, 4));
-    assert_eq!(online.partial_fit(silent.view()).unwrap(), Array2::zeros((2, 4)));
+    assert_eq!(online.partial_fit(silent.view()).unwrap(), Array2::<f32>::zeros((2, 4)));
     for n in 0..3 {
         online.partial_fit(noise((6, 4), 6 + n).view()).unwrap();
         let before = online.dictionary();

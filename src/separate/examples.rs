@@ -11,7 +11,7 @@ use super::model::{Block, Model};
 use super::{MUSIC_WINDOW_S, Multichannel, Progress, Separation, Step, check_mask_exponent, fitting, render};
 use crate::audio::Recording;
 use crate::audio::resample::Resampled;
-use crate::dictionary::{Bands, Dictionary, DictionaryConfig, MAX_STACKS, Source, stack};
+use crate::dictionary::{Bands, Dictionary, DictionaryConfig, MAX_STACKS, Source, check_name, stack};
 use crate::nmf::{self, Factor, NmfConfig, Solver, StopReason, fit, fit_with};
 use crate::stft::{Stft, StftConfig, StftOptions};
 use crate::{Error, Result, mask};
@@ -71,6 +71,7 @@ pub fn learn(
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Dictionary> {
     config.check()?;
+    examples.iter().try_for_each(|example| check_name(example.name))?;
     let stft = Stft::new(music_stft(stft, sample_rate))?;
     let mut dictionary = Dictionary::new(sample_rate, *stft.config(), config.n_context)?;
     let mut names: Vec<&str> = Vec::new();
@@ -460,5 +461,52 @@ impl Model for Templates {
             .collect();
         mask::wiener(&mut models, self.mask_exponent);
         models
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two frames of context, 100 bins, a peak that moves from one frame to the next.
+    fn template(bins: [usize; 2]) -> Array2<f32> {
+        let mut template = Array2::zeros((200, 1));
+        template[(bins[0], 0)] = 0.5;
+        template[(100 + bins[1], 0)] = 0.5;
+        template
+    }
+
+    #[test]
+    fn transposing_moves_every_frequency_of_every_frame() {
+        let up = transposed(&template([40, 20]), 2, 12);
+        let peak = |from: usize| {
+            (from..from + 100).fold(from, |best, row| if up[(row, 0)] > up[(best, 0)] { row } else { best })
+        };
+        assert_eq!((peak(0), peak(100)), (80, 140), "an octave up");
+        assert!((up.sum() - 1.0).abs() < 1e-5, "{}", up.sum());
+        let gone = transposed(&template([90, 95]), 2, 12);
+        assert_eq!(gone.sum(), 0.0, "what leaves the band is silent, not folded back");
+    }
+
+    #[test]
+    fn heard_templates_come_before_transposed_ones() {
+        let part = Part::new(&template([40, 20]), 2, 3);
+        assert_eq!((part.n_heard, part.templates.dim()), (1, (200, 7)));
+        assert_eq!(part.templates.column(0), template([40, 20]).column(0));
+    }
+
+    #[test]
+    fn what_an_example_had_is_not_explained_by_transposing_another() {
+        // One source was heard at the peak, the other a semitone below it.
+        let known = |bin| Part::new(&template([bin, bin]), 2, 1);
+        let config = ExamplesConfig::default();
+        let stft = StftConfig::new(198);
+        let model = Templates::new(vec![known(60), known(57)], 2, Bands::new(&stft, 8000), &config);
+        let mut frames = Array2::zeros((4, 100));
+        frames.column_mut(60).fill(1.0);
+        let block = Block { frames: 1..3, magnitude: frames.view(), before: 1 };
+        let masks = model.masks(&block);
+        assert_eq!(masks[0].dim(), (2, 100));
+        assert!(masks[0][(0, 60)] > 0.9, "{}", masks[0][(0, 60)]);
     }
 }

@@ -356,18 +356,5 @@ mod tests {
                 }
             }
         }
-
-        #[test]
-        fn one_channel_is_filtered_by_models_alone(
-            values in prop::collection::vec(-1.0f32..1.0, 40),
-            shares in prop::collection::vec(0.01f32..1.0, 1..4),
-        ) {
-            let (spectra, masks) = images_of(&values, 1, &shares);
-            for (images, mask) in filtered(&spectra, &masks).iter().zip(&masks) {
-                for ((y, x), m) in images[0].iter().zip(&spectra[0]).zip(mask) {
-                    prop_assert!((y - x * m).norm() < 1e-4, "a constant mask comes out as it is: {y} {x} {m}");
-                }
-            }
-        }
     }
 }

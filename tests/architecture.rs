@@ -138,9 +138,8 @@ fn each_outside_library_is_known_to_the_one_place_that_needs_it() {
         ("crc32fast", "matrix_file"),
         ("rubato", "audio/resample"),
         ("safetensors::", "dictionary"),
-        ("sha2", "batch"),
-        ("toml::", "labels"),
         ("sha2::", "batch"),
+        ("toml::", "labels"),
     ];
     for (path, text) in files(&root()) {
         let (name, code) = (path.strip_prefix(root()).expect("below src").to_string_lossy().into_owned(), code(&text));

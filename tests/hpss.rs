@@ -28,7 +28,7 @@ fn chord(i: usize, sample_rate: u32) -> f32 {
 /// A click of two milliseconds every third of a second.
 fn click(i: usize, sample_rate: u32) -> f32 {
     let at = (i + sample_rate as usize / 6) % (sample_rate as usize / 3);
-    if at < sample_rate as usize / 500 { if at % 2 == 0 { 0.8 } else { -0.4 } } else { 0.0 }
+    if at < sample_rate as usize / 500 { if at.is_multiple_of(2) { 0.8 } else { -0.4 } } else { 0.0 }
 }
 
 fn mixture(n_samples: usize, sample_rate: u32, n_channels: usize) -> Audio {

@@ -344,6 +344,9 @@ fn help_is_as_recorded() {
     for (command, golden) in [
         (&["--help"][..], file!["cli/help.txt"]),
         (&["separate", "--help"], file!["cli/separate.txt"]),
+        (&["drums", "--help"], file!["cli/drums.txt"]),
+        (&["hpss", "--help"], file!["cli/hpss.txt"]),
+        (&["denoise", "--help"], file!["cli/denoise.txt"]),
         (&["learn", "--help"], file!["cli/learn.txt"]),
         (&["spectrogram", "--help"], file!["cli/spectrogram.txt"]),
         (&["evaluate", "--help"], file!["cli/evaluate.txt"]),

@@ -352,7 +352,7 @@ fn faults_in_what_is_known_are_told_with_the_file() {
         ),
         (&["--example", "flute=nowhere.wav"], 1, "cannot open `nowhere.wav`"),
         (&["--example", "flute"], 2, "expected a name and a file"),
-        (&["--example", "a/b=silence.wav"], 2, "a source cannot be called `a/b`"),
+        (&["--example", "a/b=silence.wav"], 2, "expected a name that a file can have, got `a/b`"),
         (&["--dictionary", "notes.safetensors"], 1, "`notes.safetensors` is no dictionary"),
         (&["--dictionary", "none.safetensors"], 1, "cannot read `none.safetensors`"),
         (&["--residual", "4"], 2, "`--residual` needs `--example` or `--dictionary`"),

@@ -9,6 +9,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use partita::DictionaryConfig;
+use partita::StftOptions;
 use partita::audio::encode::{ClipMode, FileFormat};
 use partita::batch::Shard;
 use partita::eval::{Channels, EvalConfig, Mode};
@@ -122,12 +123,12 @@ pub(super) struct Separate {
     #[arg(short = 'k', long = "components", value_name = "K")]
     pub(super) n_components: Option<usize>,
     /// Also write a file in which the components can be given names, and their factors beside it, as .npz
-    #[arg(long, value_name = "FILE.toml", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE.toml", value_hint = ValueHint::FilePath, conflicts_with_all = ["example", "dictionary"])]
     pub(super) labels_out: Option<PathBuf>,
     /// Make the stems that this file names, of the components that were found before
     #[arg(long, value_name = "FILE.toml", value_hint = ValueHint::FilePath, conflicts_with_all = [
         "labels_out", "components_out", "n_sources", "n_components", "max_iter", "tol", "n_fft", "hop_length", "window",
-        "mask_exponent", "divergence", "max_frames",
+        "mask_exponent", "divergence", "max_frames", "example", "dictionary",
     ])]
     pub(super) labels: Option<PathBuf>,
 
@@ -168,15 +169,8 @@ pub(super) struct Denoise {
     #[command(flatten)]
     pub(super) excerpt: Excerpt,
 
-    /// Length of the transform in samples [default: the power of two nearest to 64 ms]
-    #[arg(long, value_name = "N", help_heading = "Method")]
-    pub(super) n_fft: Option<usize>,
-    /// Samples from one frame to the next [default: a quarter of the transform]
-    #[arg(long, value_name = "N", help_heading = "Method")]
-    pub(super) hop_length: Option<usize>,
-    /// Shape of the window
-    #[arg(long, default_value = Window::default().name(), value_parser = named(Window::ALL, Window::name), help_heading = "Method")]
-    pub(super) window: Window,
+    #[command(flatten)]
+    pub(super) transform: Transform,
     /// Exponent of the masks between speech and noise: 1 is softest, 2 the Wiener filter's
     #[arg(long, value_name = "A", default_value_t = DenoiseConfig::default().mask_exponent, help_heading = "Method")]
     pub(super) mask_exponent: f32,
@@ -186,7 +180,8 @@ pub(super) struct Denoise {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Knowledge")]
 pub(super) struct Knowledge {
-    /// A recording of one source alone, to learn it from (repeatable; those of one NAME are learned together)
+    /// A recording of one source alone, to learn it from (repeatable; those of one NAME are learned together); with
+    /// --score, of the part of this name
     #[arg(long, value_name = "NAME=FILE", value_parser = parse_named_file)]
     pub(super) example: Vec<(String, PathBuf)>,
     /// A dictionary that `partita learn` made (repeatable)
@@ -230,15 +225,8 @@ pub(super) struct Learn {
     /// Iterations of the factorization
     #[arg(long, value_name = "N", default_value_t = DictionaryConfig::default().max_iter, help_heading = "Method")]
     pub(super) max_iter: usize,
-    /// Length of the transform in samples [default: the power of two nearest to 93 ms]
-    #[arg(long, value_name = "N", help_heading = "Method")]
-    pub(super) n_fft: Option<usize>,
-    /// Samples from one frame to the next [default: a quarter of the transform]
-    #[arg(long, value_name = "N", help_heading = "Method")]
-    pub(super) hop_length: Option<usize>,
-    /// Shape of the window
-    #[arg(long, default_value = Window::default().name(), value_parser = named(Window::ALL, Window::name), help_heading = "Method")]
-    pub(super) window: Window,
+    #[command(flatten)]
+    pub(super) transform: Transform,
 }
 
 /// What is known from a score.
@@ -246,7 +234,10 @@ pub(super) struct Learn {
 #[command(next_help_heading = "Score")]
 pub(super) struct Score {
     /// A MIDI file of what is played: one stem for each of its parts, and `residual`
-    #[arg(long, value_name = "FILE.mid", value_hint = ValueHint::FilePath, conflicts_with_all = ["n_sources", "n_components"])]
+    #[arg(long, value_name = "FILE.mid", value_hint = ValueHint::FilePath, conflicts_with_all = [
+        "n_sources", "n_components", "dictionary", "n_residual", "n_semitones", "n_context", "multichannel", "labels_out",
+        "labels", "components_out", "max_iter", "tol", "divergence",
+    ])]
     pub(super) score: Option<PathBuf>,
     /// Play the score this much later (or, below 0, earlier)
     #[arg(long, value_name = "SECONDS", default_value_t = 0.0, allow_negative_numbers = true, requires = "score")]
@@ -347,6 +338,28 @@ pub(super) struct Excerpt {
     pub(super) duration: Option<Duration>,
 }
 
+/// How sound is cut into frames.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Method")]
+pub(super) struct Transform {
+    /// Length of the transform in samples [default: the power of two nearest to 93 ms for music, 46 ms for drums and
+    /// pictures, 64 ms for speech; the second stage of `hpss` has an eighth]
+    #[arg(long, value_name = "N")]
+    n_fft: Option<usize>,
+    /// Samples from one frame to the next [default: a quarter of the transform]
+    #[arg(long, value_name = "N")]
+    hop_length: Option<usize>,
+    /// Shape of the window
+    #[arg(long, default_value = Window::default().name(), value_parser = named(Window::ALL, Window::name))]
+    window: Window,
+}
+
+impl Transform {
+    pub(super) fn options(&self) -> StftOptions {
+        StftOptions { n_fft: self.n_fft, hop_length: self.hop_length, window: self.window }
+    }
+}
+
 /// How the parts are found.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Method")]
@@ -357,15 +370,8 @@ pub(super) struct Method {
     /// Stop when 10 iterations lower the divergence by less than this share of its first value; 0: never
     #[arg(long, value_name = "T", default_value_t = partita::SeparateConfig::default().nmf.tol)]
     pub(super) tol: f64,
-    /// Length of the transform in samples [default: the power of two nearest to 93 ms]
-    #[arg(long, value_name = "N")]
-    pub(super) n_fft: Option<usize>,
-    /// Samples from one frame to the next [default: a quarter of the transform]
-    #[arg(long, value_name = "N")]
-    pub(super) hop_length: Option<usize>,
-    /// Shape of the window
-    #[arg(long, default_value = Window::default().name(), value_parser = named(Window::ALL, Window::name))]
-    pub(super) window: Window,
+    #[command(flatten)]
+    pub(super) transform: Transform,
     /// Exponent of the masks: 1 is softest, 2 the Wiener filter's
     #[arg(long, value_name = "A", default_value_t = partita::SeparateConfig::default().mask_exponent)]
     pub(super) mask_exponent: f32,
@@ -409,15 +415,8 @@ pub(super) struct Drums {
     /// Iterations of the factorization
     #[arg(long, value_name = "N", default_value_t = DrumsConfig::default().max_iter, help_heading = "Method")]
     pub(super) max_iter: usize,
-    /// Length of the transform in samples [default: the power of two nearest to 46 ms]
-    #[arg(long, value_name = "N", help_heading = "Method")]
-    pub(super) n_fft: Option<usize>,
-    /// Samples from one frame to the next [default: a quarter of the transform]
-    #[arg(long, value_name = "N", help_heading = "Method")]
-    pub(super) hop_length: Option<usize>,
-    /// Shape of the window
-    #[arg(long, default_value = Window::default().name(), value_parser = named(Window::ALL, Window::name), help_heading = "Method")]
-    pub(super) window: Window,
+    #[command(flatten)]
+    pub(super) transform: Transform,
     /// Exponent of the masks: 1 is softest, 2 the Wiener filter's
     #[arg(long, value_name = "A", default_value_t = DrumsConfig::default().mask_exponent, help_heading = "Method")]
     pub(super) mask_exponent: f32,
@@ -448,16 +447,8 @@ pub(super) struct Hpss {
     /// Width of the median along frequency, in Hz: what is half as wide or less is not percussive
     #[arg(long, value_name = "HZ", default_value_t = HpssConfig::default().percussive_hz, help_heading = "Method")]
     pub(super) percussive_hz: f64,
-    /// Length of the first transform in samples; that of the second is an eighth [default: the power of two nearest to
-    /// 93 ms]
-    #[arg(long, value_name = "N", help_heading = "Method")]
-    pub(super) n_fft: Option<usize>,
-    /// Samples from one frame of the first transform to the next [default: a quarter of the transform]
-    #[arg(long, value_name = "N", help_heading = "Method")]
-    pub(super) hop_length: Option<usize>,
-    /// Shape of the window
-    #[arg(long, default_value = Window::default().name(), value_parser = named(Window::ALL, Window::name), help_heading = "Method")]
-    pub(super) window: Window,
+    #[command(flatten)]
+    pub(super) transform: Transform,
     /// Exponent of the masks of the first stage; that of the second is half of it
     #[arg(long, value_name = "A", default_value_t = HpssConfig::default().mask_exponent, help_heading = "Method")]
     pub(super) mask_exponent: f32,
@@ -497,15 +488,8 @@ pub(super) struct Spectrogram {
     #[command(flatten)]
     pub(super) excerpt: Excerpt,
 
-    /// Length of the transform in samples [default: the power of two nearest to 46 ms]
-    #[arg(long, value_name = "N", help_heading = "Method")]
-    pub(super) n_fft: Option<usize>,
-    /// Samples from one frame to the next [default: a quarter of the transform]
-    #[arg(long, value_name = "N", help_heading = "Method")]
-    pub(super) hop_length: Option<usize>,
-    /// Shape of the window
-    #[arg(long, default_value = Window::default().name(), value_parser = named(Window::ALL, Window::name), help_heading = "Method")]
-    pub(super) window: Window,
+    #[command(flatten)]
+    pub(super) transform: Transform,
 }
 
 #[derive(Debug, Args)]

@@ -2,10 +2,10 @@
 
 use std::ops::ControlFlow;
 
+use partita::Error;
 use partita::audio::{Recording, decode};
 use partita::separate::Progress;
 use partita::separate::denoise::{Content, DenoiseConfig, Denoised, Noise, denoise};
-use partita::{Error, StftOptions};
 
 use super::args::Denoise;
 use super::failure::Failure;
@@ -78,7 +78,7 @@ fn config(args: &Denoise, seed: u64) -> Result<DenoiseConfig, Failure> {
         noise,
         content: args.content,
         strength: args.strength,
-        stft: StftOptions { n_fft: args.n_fft, hop_length: args.hop_length, window: args.window },
+        stft: args.transform.options(),
         mask_exponent: args.mask_exponent,
         seed,
     })

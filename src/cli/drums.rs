@@ -3,10 +3,10 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use partita::Error;
 use partita::audio::Recording;
 use partita::audio::decode;
 use partita::separate::{Drum, DrumsConfig, Progress, Sound, drums, hits_to_score};
-use partita::{Error, StftOptions};
 
 use super::args::Drums;
 use super::failure::Failure;
@@ -16,7 +16,7 @@ use super::terminal::Terminal;
 pub(super) fn run(args: &Drums, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
     let config = DrumsConfig {
         kit: kit(&args.kit, args.kit_only)?,
-        stft: StftOptions { n_fft: args.n_fft, hop_length: args.hop_length, window: args.window },
+        stft: args.transform.options(),
         template_s: args.template_s,
         n_residual: args.n_residual,
         max_iter: args.max_iter,

@@ -2,9 +2,9 @@
 
 use std::ops::ControlFlow;
 
+use partita::Error;
 use partita::audio::Recording;
 use partita::separate::{HpssConfig, Progress, hpss};
-use partita::{Error, StftOptions};
 
 use super::args::Hpss;
 use super::failure::Failure;
@@ -13,7 +13,7 @@ use super::terminal::Terminal;
 
 pub(super) fn run(args: &Hpss, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
     let config = HpssConfig {
-        stft: StftOptions { n_fft: args.n_fft, hop_length: args.hop_length, window: args.window },
+        stft: args.transform.options(),
         harmonic_s: args.harmonic_s,
         percussive_hz: args.percussive_hz,
         margin: args.margin,

@@ -8,7 +8,7 @@ use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
 use partita::nmf::Divergence;
 use partita::separate::{Example, ExamplesConfig, Progress, examples, learn};
-use partita::{Dictionary, DictionaryConfig, Error, StftOptions};
+use partita::{Dictionary, DictionaryConfig, Error};
 use serde_json::json;
 
 use super::args::{Learn, Separate};
@@ -29,7 +29,7 @@ pub(super) fn run(args: &Learn, seed: u64, terminal: &Terminal) -> Result<u8, Fa
     let sample_rate = args.sample_rate.or(solos.first().map(|solo| solo.file.sample_rate())).unwrap_or_default();
     let config =
         DictionaryConfig { n_components: args.n_components, n_context: args.n_context, max_iter: args.max_iter, seed };
-    let stft = StftOptions { n_fft: args.n_fft, hop_length: args.hop_length, window: args.window };
+    let stft = args.transform.options();
     let known: Vec<_> = solos.iter().map(Solo::example).collect();
     let (mut step, mut bar) = (None, None);
     let dictionary = learn(&known, sample_rate, &stft, &config, &mut |progress: Progress| {
@@ -77,14 +77,14 @@ fn report(args: &Learn, dictionary: &Dictionary, terminal: &Terminal) {
 }
 
 /// A recording of one source, opened.
-struct Solo {
+pub(super) struct Solo {
     name: String,
     label: String,
     file: AudioFile,
 }
 
 impl Solo {
-    fn open_all(examples: &[(String, PathBuf)], terminal: &Terminal) -> Result<Vec<Self>, Failure> {
+    pub(super) fn open_all(examples: &[(String, PathBuf)], terminal: &Terminal) -> Result<Vec<Self>, Failure> {
         let open = |(name, path): &(String, PathBuf)| {
             let file = AudioFile::open(path)?;
             terminal.detail(&format!(
@@ -99,7 +99,7 @@ impl Solo {
         examples.iter().map(open).collect()
     }
 
-    fn example(&self) -> Example<'_> {
+    pub(super) fn example(&self) -> Example<'_> {
         Example { name: &self.name, label: &self.label, recording: &self.file }
     }
 }
@@ -134,7 +134,7 @@ impl Known {
         learn.check()?;
         let defaults = ExamplesConfig::default();
         let config = ExamplesConfig {
-            stft: StftOptions { n_fft: method.n_fft, hop_length: method.hop_length, window: method.window },
+            stft: method.transform.options(),
             n_residual: knowledge.n_residual,
             n_semitones: knowledge.n_semitones,
             max_iter: method.max_iter.unwrap_or(defaults.max_iter),

@@ -5,21 +5,22 @@ use std::path::Path;
 
 use partita::audio::Recording;
 use partita::nmf::NmfConfig;
-use partita::separate::{Progress, RESIDUAL, ScoreConfig, Timing, Unscored, by_score, separate_with};
-use partita::{Error, Score, SeparateConfig, StftOptions};
+use partita::separate::{Progress, RESIDUAL, ScoreConfig, Timing, Unscored, by_score_and_examples, separate_with};
+use partita::{Error, Score, SeparateConfig};
 
 use super::args::Separate;
 use super::failure::Failure;
+use super::labels;
+use super::learn::{self, Solo};
 use super::stems::{self, Method, Outcome};
 use super::terminal::Terminal;
-use super::{labels, learn};
 
 pub(super) fn run(args: &Separate, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
     if let Some(path) = &args.labels {
         return labels::run(path, args, seed, terminal);
     }
     if let Some(path) = &args.score.score {
-        let method = ByScore::new(path, args)?;
+        let method = ByScore::new(path, args, terminal)?;
         return stems::run(&args.inputs, &args.output, &args.excerpt, seed, terminal, &method);
     }
     if !args.knowledge.example.is_empty() || !args.knowledge.dictionary.is_empty() {
@@ -81,11 +82,12 @@ impl Method for Blind {
 
 struct ByScore {
     config: ScoreConfig,
+    solos: Vec<Solo>,
 }
 
 impl ByScore {
     /// Reads the score and puts it where the arguments say; with `--start`, its time is that of the whole file.
-    fn new(path: &Path, args: &Separate) -> Result<Self, Failure> {
+    fn new(path: &Path, args: &Separate, terminal: &Terminal) -> Result<Self, Failure> {
         let at = || Failure::at(path.display());
         let score = Score::load(path).map_err(at())?;
         let start_s = args.excerpt.start.unwrap_or_default().as_secs_f64();
@@ -94,12 +96,12 @@ impl ByScore {
         let config = ScoreConfig {
             timing: if args.score.align { Timing::Aligned } else { Timing::Exact },
             unscored: if args.score.no_residual { Unscored::Shared } else { Unscored::Residual },
-            stft: StftOptions { n_fft: method.n_fft, hop_length: method.hop_length, window: method.window },
+            stft: method.transform.options(),
             mask_exponent: method.mask_exponent,
             max_frames: method.max_frames,
             ..ScoreConfig::new(moved.warped(|time_s| time_s - start_s))
         };
-        Ok(Self { config })
+        Ok(Self { config, solos: Solo::open_all(&args.knowledge.example, terminal)? })
     }
 }
 
@@ -114,7 +116,8 @@ impl Method for ByScore {
         recording: &dyn Recording,
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Outcome, Error> {
-        let separation = by_score(recording, &self.config, progress)?;
+        let examples: Vec<_> = self.solos.iter().map(Solo::example).collect();
+        let separation = by_score_and_examples(recording, &self.config, &examples, progress)?;
         let score = &self.config.score;
         let parts = score.parts.iter().map(|part| {
             let notes = part.notes.len();
@@ -130,7 +133,7 @@ fn config(args: &Separate, seed: u64) -> SeparateConfig {
     let defaults = SeparateConfig::default();
     SeparateConfig {
         n_sources: args.n_sources,
-        stft: StftOptions { n_fft: method.n_fft, hop_length: method.hop_length, window: method.window },
+        stft: method.transform.options(),
         nmf: NmfConfig {
             n_components: args.n_components.unwrap_or(defaults.nmf.n_components),
             divergence: method.divergence,

@@ -1,9 +1,9 @@
 //! `partita spectrogram`: a recording in, a picture out.
 
+use partita::Stft;
 use partita::audio::Recording;
 use partita::plot::{self, PlotConfig};
 use partita::spectrogram::{FrequencyScale, OverviewStream};
-use partita::{Stft, StftOptions};
 use serde_json::json;
 
 use super::args::Spectrogram;
@@ -37,7 +37,7 @@ pub(super) fn run(args: &Spectrogram, terminal: &Terminal) -> Result<u8, Failure
     config.check(&args.out)?;
     let recording = sound::open(&input, &sound::Excerpt::new(&args.excerpt), terminal)?;
     let (sample_rate, n_channels) = (recording.sample_rate(), recording.n_channels());
-    let options = StftOptions { n_fft: args.n_fft, hop_length: args.hop_length, window: args.window };
+    let options = args.transform.options();
     let stft = Stft::new(options.resolve(sample_rate, WINDOW_S))?;
     let mut stream = OverviewStream::new(&stft, sample_rate, n_channels, config.max_columns());
     let bar = terminal.bar(recording.n_samples_hint().unwrap_or(0), "reading");

@@ -99,7 +99,7 @@ pub fn learn(
 }
 
 impl Example<'_> {
-    fn error(&self, error: Error) -> Error {
+    pub(super) fn error(&self, error: Error) -> Error {
         match error {
             Error::Silent | Error::TooShort { .. } | Error::NonFiniteSample { .. } => {
                 Error::Example { name: self.name.into(), label: self.label.into(), source: Box::new(error) }

@@ -26,7 +26,7 @@ use self::model::Model;
 pub use self::multichannel::Multichannel;
 pub use self::render::Rendered;
 use self::render::Stage;
-pub use self::score::{RESIDUAL, ScoreConfig, Timing, Unscored, by_score};
+pub use self::score::{RESIDUAL, ScoreConfig, Timing, Unscored, by_score, by_score_and_examples};
 use crate::audio::Recording;
 use crate::nmf::{Factorization, NmfConfig};
 use crate::spectrogram::{Overview, OverviewStream};

@@ -3,13 +3,14 @@
 
 use std::ops::{ControlFlow, Range};
 
-use ndarray::{Array2, ArrayView2, Axis, Zip, s};
+use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 use rayon::prelude::*;
 
 use super::analysis::{Analysis, analyze};
 use super::model::{Block, Model};
-use super::{MUSIC_WINDOW_S, Progress, Separation, Step, analysis, check_mask_exponent};
+use super::{Example, MUSIC_WINDOW_S, Progress, Separation, Step, analysis, check_mask_exponent};
 use crate::audio::Recording;
+use crate::audio::resample::Resampled;
 use crate::nmf::{NmfConfig, fit as fit_nmf};
 use crate::score::{Class, Note, Part, Score, align};
 use crate::stft::{Stft, StftConfig, StftOptions};
@@ -121,6 +122,34 @@ impl ScoreConfig {
     }
 }
 
+/// [`by_score`], with recordings of some parts alone, at any sample rate: the envelopes and drums of the parts of these
+/// names start from what is heard there, which helps where a part is never heard alone in the mixture.
+///
+/// # Errors
+/// Those of [`by_score`]; [`Error::Example`] for an example that is silent or shorter than one window, and
+/// [`Error::UnknownStem`] for one whose name no part of the score has.
+pub fn by_score_and_examples(
+    recording: &dyn Recording,
+    config: &ScoreConfig,
+    examples: &[Example<'_>],
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Separation> {
+    let stft = Stft::new(config.stft.resolve(recording.sample_rate(), MUSIC_WINDOW_S))?;
+    let mut spectra = vec![None; config.score.parts.len()];
+    for example in examples {
+        let Some(part) = config.score.parts.iter().position(|part| part.name == example.name) else {
+            let names = config.score.parts.iter().map(|part| part.name.clone()).collect();
+            return Err(Error::UnknownStem { name: example.name.into(), names });
+        };
+        let solo = Resampled::new(example.recording, recording.sample_rate());
+        let analysis = analyze(&solo, &stft, config.max_frames, progress).map_err(|error| example.error(error))?;
+        let heard = analysis.magnitude.sum_axis(Axis(0));
+        let sum = spectra[part].get_or_insert_with(|| Array1::zeros(heard.len()));
+        *sum += &heard;
+    }
+    separate(recording, config, &spectra, progress)
+}
+
 /// Name of the stem for what no note explains.
 pub const RESIDUAL: &str = "residual";
 
@@ -149,6 +178,16 @@ pub fn by_score(
     config: &ScoreConfig,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Separation> {
+    separate(recording, config, &vec![None; config.score.parts.len()], progress)
+}
+
+/// `spectra`: of each part, what it sounds like alone, where that is known.
+fn separate(
+    recording: &dyn Recording,
+    config: &ScoreConfig,
+    spectra: &[Option<Array1<f32>>],
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<Separation> {
     check_mask_exponent(config.mask_exponent)?;
     if config.score.n_notes() == 0 {
         return Err(Error::EmptyScore);
@@ -169,7 +208,7 @@ pub fn by_score(
     check_times(&score, &grid, &mut warnings)?;
     let mut templates = templates(&score, &grid);
     check_sound(&score, &templates, &analysis, &grid, &mut warnings);
-    let (dictionary, rows) = fit(&score, &mut templates, &analysis, &grid, config.unscored, progress)?;
+    let (dictionary, rows) = fit(&score, &mut templates, &analysis, &grid, spectra, config.unscored, progress)?;
     let mut names: Vec<_> = score.parts.iter().map(|part| part.name.clone()).collect();
     if config.unscored == Unscored::Residual {
         names.push(RESIDUAL.to_owned());
@@ -198,6 +237,14 @@ impl Grid {
     fn frame(&self, time_s: f64) -> usize {
         let frame = (time_s * f64::from(self.sample_rate) / self.transform.hop_length as f64).round();
         (frame.max(0.0) as usize).min(self.n_frames)
+    }
+
+    /// The bump below a frequency, and how far the frequency lies on the way to the next.
+    fn place(&self, hz: f64) -> (usize, f32) {
+        let octaves = (f64::from(self.sample_rate) / 2.0 / LOWEST_HZ).log2().max(1.0);
+        let place = ((hz / LOWEST_HZ).max(1.0).log2() / octaves).clamp(0.0, 1.0) * (N_BUMPS - 1) as f64;
+        let bump = (place as usize).min(N_BUMPS - 2);
+        (bump, (place - bump as f64) as f32)
     }
 
     /// The frames from one time to another, both included.
@@ -410,7 +457,6 @@ fn comb(part: &Part, pitch: u8, tuning: Tuning, grid: &Grid) -> Vec<Harmonic> {
     let last_bin = grid.transform.n_bins() - 1;
     let stiffness = if part.class == Class::Struck { STIFFNESS } else { 0.0 };
     let fundamental_hz = Note::pitch_hz(pitch);
-    let octaves = (nyquist_hz / LOWEST_HZ).log2().max(1.0);
     let bins_of = |hz: f64, semitones: f64| hz * (semitones / 12.0).exp2() / hz_per_bin;
     let mut harmonics = Vec::new();
     for number in 1..=N_HARMONICS {
@@ -426,15 +472,8 @@ fn comb(part: &Part, pitch: u8, tuning: Tuning, grid: &Grid) -> Vec<Harmonic> {
         let lobe: Vec<_> = (first_bin..=end_bin)
             .map(|bin| hann_lobe((low - bin as f64).max(bin as f64 - high).max(0.0)) as f32)
             .collect();
-        let place = ((hz / LOWEST_HZ).log2() / octaves).clamp(0.0, 1.0) * (N_BUMPS - 1) as f64;
-        let bump = (place as usize).min(N_BUMPS - 2);
-        harmonics.push(Harmonic {
-            first_bin,
-            area: lobe.iter().sum(),
-            lobe,
-            bump,
-            share: (place - bump as f64) as f32,
-        });
+        let (bump, share) = grid.place(hz);
+        harmonics.push(Harmonic { first_bin, area: lobe.iter().sum(), lobe, bump, share });
     }
     harmonics
 }
@@ -500,6 +539,21 @@ fn tune(
             combs[k] = comb(part, pitch, candidates[own], grid);
         }
     }
+}
+
+/// The envelope of a spectrum: its mean under each bump, on a scale of its own.
+fn envelope(spectrum: &Array1<f32>, grid: &Grid) -> [f32; N_BUMPS] {
+    let mut sums = [(0.0f32, 0.0f32); N_BUMPS];
+    for (bin_idx, x) in spectrum.iter().enumerate() {
+        let (bump, share) = grid.place(grid.transform.bin_hz(bin_idx, grid.sample_rate));
+        for (at, weight) in [(bump, 1.0 - share), (bump + 1, share)] {
+            sums[at].0 += weight * x;
+            sums[at].1 += weight;
+        }
+    }
+    let peak = sums.iter().map(|(sum, weight)| sum / weight.max(f32::MIN_POSITIVE)).fold(f32::MIN_POSITIVE, f32::max);
+    // Nothing is ruled out by an example: what it lacks starts 60 dB below its peak.
+    sums.map(|(sum, weight)| if weight > 0.0 { (sum / weight / peak).max(1e-3) } else { 1e-3 })
 }
 
 /// Writes the comb under an envelope.
@@ -628,6 +682,7 @@ fn fit(
     templates: &mut Vec<Template>,
     analysis: &Analysis,
     grid: &Grid,
+    spectra: &[Option<Array1<f32>>],
     unscored: Unscored,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<(Array2<f32>, Vec<Row>)> {
@@ -644,12 +699,17 @@ fn fit(
             _ => Vec::new(),
         })
         .collect();
-    let mut envelopes = vec![[1.0f32; N_BUMPS]; score.parts.len()];
+    let flat = [1.0f32; N_BUMPS];
+    let mut envelopes: Vec<_> =
+        spectra.iter().map(|spectrum| spectrum.as_ref().map_or(flat, |spectrum| envelope(spectrum, grid))).collect();
     let mut dictionary = Array2::zeros((templates.len(), v.ncols()));
     for ((template, comb), mut row) in templates.iter().zip(&combs).zip(dictionary.outer_iter_mut()) {
         let row = row.as_slice_mut().expect("a row of a new matrix is contiguous");
         match template.kind {
             Kind::Pitch(_) => draw(comb, &envelopes[template.part], row),
+            Kind::Drum if spectra[template.part].is_some() => {
+                row.iter_mut().zip(spectra[template.part].iter().flatten()).for_each(|(x, heard)| *x = *heard);
+            }
             _ => row.copy_from_slice(&common_rise(template, v.view(), row_of)),
         }
     }

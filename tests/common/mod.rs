@@ -1,5 +1,5 @@
 //! What the end-to-end tests share: a folder for each test, the program run in it, and what is asked of stems.
-#![allow(dead_code, reason = "each test file uses what it needs")]
+#![allow(dead_code, unreachable_pub, reason = "each test file is a crate that uses what it needs")]
 
 use std::fs;
 use std::io::Write;

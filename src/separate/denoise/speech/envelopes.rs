@@ -1,4 +1,4 @@
-//! Envelopes of speech, made by `tools/make_speech_envelopes.py`: do not edit.
+//! Envelopes of speech, made by `make_envelopes.py`, beside this file: do not edit.
 //! Learned from the voices kal16, awb, rms and slt of Flite 2.2 (Carnegie Mellon University, free for any use as
 //! long as its notice is kept: LICENSE) reading texts in the public domain.
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Makes src/separate/denoise/speech/envelopes.rs: envelopes of speech, learned from Flite's voices.
+"""Makes envelopes.rs, beside this file: envelopes of speech, learned from Flite's voices.
 
     apt-get install flite
     pip install numpy==1.26.4 soundfile
-    OMP_NUM_THREADS=1 tools/make_speech_envelopes.py > src/separate/denoise/speech/envelopes.rs
+    OMP_NUM_THREADS=1 python3 make_envelopes.py > envelopes.rs
 
 Four voices of Flite 2.2 (kal16, awb, rms, slt; Carnegie Mellon University, free for any use as long as the notice is
-kept) read tools/speech_text.txt, which is in the public domain (Carroll, Melville, Lincoln, Austen, Dickens,
+kept) read text.txt, which is in the public domain (Carroll, Melville, Lincoln, Austen, Dickens,
 Shakespeare). The model is the one that `speech.rs` explains recordings with, without noise and with free envelopes:
 V ~ (F A)(P G B), F combs of harmonics and a flat source, P triangles on the mel scale, found by multiplicative updates
 for the Kullback-Leibler divergence, from clusters of frames.
@@ -93,7 +93,7 @@ def fit(v, f, p, n_iter=20, seed=0):
 
 
 def main():
-    text = pathlib.Path(__file__).with_name("speech_text.txt")
+    text = pathlib.Path(__file__).with_name("text.txt")
     frames = []
     for voice in VOICES:
         with tempfile.NamedTemporaryFile(suffix=".wav") as wav:
@@ -105,7 +105,7 @@ def main():
         frames.append(v[level > 0.02 * np.percentile(level, 95)][::5])
     v = np.concatenate(frames).T.astype(np.float32)[:, ::2]
     g = fit(v, sources(), bumps())
-    print("//! Envelopes of speech, made by `tools/make_speech_envelopes.py`: do not edit.")
+    print("//! Envelopes of speech, made by `make_envelopes.py`, beside this file: do not edit.")
     print("//! Learned from the voices kal16, awb, rms and slt of Flite 2.2 (Carnegie Mellon University, free for any use as")
     print("//! long as its notice is kept: LICENSE) reading texts in the public domain.")
     print()

@@ -3,14 +3,9 @@
 mod common;
 
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 
 use common::{Dir, stderr, stdout, sum_error, tune};
-use hound::{SampleFormat, WavSpec, WavWriter};
 use partita::Audio;
-use partita::audio::decode;
 use snapbox::{assert_data_eq, file, str};
 
 // ---- stems ------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-//! The measures against museval and fast_bss_eval, and truths that hold for any signals.
+//! The measures against museval and `fast_bss_eval`, and truths that hold for any signals.
 
 use std::fs;
 use std::ops::ControlFlow;

@@ -368,16 +368,6 @@ pub enum Error {
         /// Samples per second.
         sample_rate: u32,
     },
-    /// A noise was recorded at another sample rate.
-    #[error("the noise `{noise}` has {got} Hz, expected {expected} Hz, as the recording")]
-    NoiseRate {
-        /// A file.
-        noise: String,
-        /// Its sample rate.
-        got: u32,
-        /// That of the recording.
-        expected: u32,
-    },
 
     // ---- batches ------------------------------------------------------------------------------------------------
     /// A manifest holds something else.
@@ -573,9 +563,6 @@ impl Error {
                 "give more of it: 1 s or longer serves best, {:.0} ms are the least",
                 1e3 * *win_length as f64 / f64::from(*sample_rate)
             )),
-            Self::NoiseRate { noise, expected, .. } => {
-                Some(format!("convert it with {}", ffmpeg_command(Path::new(noise), &format!(" -ar {expected}"))))
-            }
             Self::SparseStructure { .. } | Self::MatrixMarket { .. } => None,
             Self::Manifest { .. } => Some("give another `manifest`, or move this file away".into()),
             Self::NoComponents => Some("leave `components_out` out".into()),

@@ -76,6 +76,8 @@ fn a_planted_noise_is_taken_out_of_a_voice() {
     for (noise, content, least) in [
         (noise_example(0.1, 32_000, sample_rate), Content::Speech, 6.0),
         (noise_example(0.1, 32_000, sample_rate), Content::Any, 4.0),
+        // White noise of this level at 48 kHz has a third of its power below 8 kHz.
+        (noise_example(0.1 * 3f32.sqrt(), 96_000, 48_000), Content::Speech, 6.0),
         (Noise::Range { start_s: 0.35, end_s: 0.65 }, Content::Speech, 5.0),
         (Noise::Quietest, Content::Speech, 5.0),
     ] {
@@ -179,7 +181,6 @@ fn a_noise_that_cannot_be_used_is_refused() {
     let silence = refusal(noise_example(0.0, 16_000, sample_rate));
     assert_eq!(silence.to_string(), "the noise `hiss.wav` is silent");
     assert!(matches!(refusal(noise_example(0.1, 500, sample_rate)), Error::ShortNoise { .. }));
-    assert!(matches!(refusal(noise_example(0.1, 48_000, 48_000)), Error::NoiseRate { .. }));
     for strength in [-0.1, 4.1, f32::NAN] {
         let error = run(&mixture, &DenoiseConfig { strength, ..DenoiseConfig::default() }).expect_err("refused");
         assert!(matches!(error, Error::Setting { name: "strength", .. }), "{error}");

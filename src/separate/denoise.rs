@@ -12,6 +12,7 @@ use super::analysis::{Analysis, MAX_FRAMES, analyze};
 use super::model::{Block, Model};
 use super::{Progress, Separation, check_mask_exponent, fitting};
 use crate::audio::Recording;
+use crate::audio::resample::Resampled;
 use crate::nmf::{NmfConfig, StopReason, fit_with};
 use crate::stft::{Stft, StftOptions};
 use crate::{Audio, Error, Result};
@@ -140,8 +141,8 @@ pub struct Denoised {
 ///
 /// # Errors
 /// [`Error::Silent`] and [`Error::TooShort`] where there is nothing to work on, [`Error::Setting`] for a setting out of
-/// range, [`Error::NoiseRange`], [`Error::SilentNoise`], [`Error::ShortNoise`] and [`Error::NoiseRate`] for a noise that
-/// cannot be used, [`Error::Cancelled`], and those of the recording.
+/// range, [`Error::NoiseRange`], [`Error::SilentNoise`] and [`Error::ShortNoise`] for a noise that cannot be used,
+/// [`Error::Cancelled`], and those of the recording.
 ///
 /// # Cost
 /// Two passes here (three with a range) and one for each rendering. Time: about 20 000 floating-point operations per
@@ -204,10 +205,7 @@ pub fn denoise(
             listen(&part, &format!("{start_s} to {end_s} s"), &stft, progress)?
         }
         Noise::Example { name, audio } => {
-            if audio.sample_rate() != sample_rate {
-                return Err(Error::NoiseRate { noise: name.clone(), got: audio.sample_rate(), expected: sample_rate });
-            }
-            let mut noise = listen(audio, name, &stft, progress)?;
+            let mut noise = listen(&Resampled::new(audio, sample_rate), name, &stft, progress)?;
             // Magnitudes are sums over channels.
             noise *= (recording.n_channels() as f32 / audio.n_channels() as f32).sqrt();
             if power(noise.view()) > LOUDER * power(analysis.magnitude.view()) {

@@ -22,7 +22,7 @@ pub enum Existing {
 }
 
 /// A file without a name until it is complete, so that nothing is left of it whatever ends the program; where the system
-/// has no such files, under a temporary name (`.partita-XXXXXX.tmp`, in the same folder). Dropped before
+/// has no such files, under a temporary name (its name begins with `.partita-`, in the same folder). Dropped before
 /// [`commit`](Self::commit), it is removed, and what was at its final name stays as it was.
 #[derive(Debug)]
 pub struct AtomicFile {

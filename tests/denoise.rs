@@ -5,8 +5,8 @@ mod common;
 use std::f32::consts::TAU;
 use std::ops::ControlFlow;
 
-use common::{Dir, stderr};
-use ndarray::{Array2, ArrayView2};
+use common::{Dir, sample, si_sdr, stderr};
+use ndarray::Array2;
 use partita::audio::decode;
 use partita::separate::Stems;
 use partita::separate::denoise::{Content, DenoiseConfig, Denoised, Noise, denoise};
@@ -58,20 +58,13 @@ fn run(recording: &Audio, config: &DenoiseConfig) -> Result<Denoised> {
     denoise(recording, config, &mut |_| ControlFlow::Continue(()))
 }
 
-fn si_sdr(reference: ArrayView2<'_, f32>, estimate: ArrayView2<'_, f32>) -> f32 {
-    let dot = |a: ArrayView2<'_, f32>, b: ArrayView2<'_, f32>| (&a * &b).sum();
-    let target = &reference * (dot(reference, estimate) / dot(reference, reference));
-    let rest = &estimate - &target;
-    10.0 * (dot(target.view(), target.view()) / dot(rest.view(), rest.view())).log10()
-}
-
 #[test]
 fn a_planted_noise_is_taken_out_of_a_voice() {
     let (n_samples, sample_rate) = (64_000, 16_000);
     let clean = mono(voice(n_samples, sample_rate), sample_rate);
     let mut hiss = hiss(1);
     let mixture = Audio::new(clean.samples().mapv(|x| x + 0.1 * hiss()), sample_rate).expect("audio");
-    let before = si_sdr(clean.samples(), mixture.samples());
+    let before = si_sdr(clean.channel(0), mixture.channel(0));
     // The voice pauses from 0.333 to 0.667 s. Silence found automatically is as good as silence that is shown.
     for (noise, content, least) in [
         (noise_example(0.1, 32_000, sample_rate), Content::Speech, 6.0),
@@ -84,7 +77,7 @@ fn a_planted_noise_is_taken_out_of_a_voice() {
         let label = format!("{content:?}, {}", if noise == Noise::Quietest { "quietest" } else { "given" });
         let denoised = run(&mixture, &DenoiseConfig { noise, content, ..DenoiseConfig::default() }).expect("denoised");
         let stems = denoised.separation.stems(&mixture).expect("stems");
-        let gain = si_sdr(clean.samples(), stems[0].samples()) - before;
+        let gain = si_sdr(clean.channel(0), stems[0].channel(0)) - before;
         assert!(gain > least, "{label}: {gain} dB, expected {least}");
         for part in &denoised.noise_parts_s {
             assert!(part.start < part.end && part.end <= 4.0, "{label}: {part:?}");
@@ -155,15 +148,14 @@ fn a_long_recording_has_no_seams_between_blocks() {
 
 #[test]
 fn music_is_not_taken_for_speech() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/drums-bass-guitar.wav");
-    let song = decode::read(path.as_ref()).expect("sample").excerpt(0, 5 * 44_100);
+    let song = decode::read(&sample("drums-bass-guitar.wav")).expect("sample").excerpt(0, 5 * 44_100);
     let mut hiss = hiss(4);
     let mixture = Audio::new(song.samples().mapv(|x| x + 0.02 * hiss()), song.sample_rate()).expect("audio");
     let config = DenoiseConfig { noise: noise_example(0.02, 88_200, song.sample_rate()), ..DenoiseConfig::default() };
     let denoised = run(&mixture, &config).expect("denoised");
     assert_eq!(denoised.content, Content::Any);
     let stems = denoised.separation.stems(&mixture).expect("stems");
-    let gain = si_sdr(song.samples(), stems[0].samples()) - si_sdr(song.samples(), mixture.samples());
+    let gain = si_sdr(song.channel(0), stems[0].channel(0)) - si_sdr(song.channel(0), mixture.channel(0));
     assert!(gain > 0.5, "{gain} dB");
 }
 

@@ -1,26 +1,18 @@
 //! Drums: a planted loop comes apart, its hits are found, and the program writes what it says.
 
+mod common;
+
 use std::f32::consts::TAU;
 use std::fs;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
+use common::{assert_sum, partita, sample, si_sdr, stderr};
 use ndarray::{Array2, ArrayView1, s};
 use partita::audio::decode;
 use partita::score::Score;
 use partita::separate::{Drum, DrumsConfig, Hit, Sound, drums, hits_to_score};
 use partita::{Audio, Error, Separation};
-
-/// Scale-invariant signal-to-distortion ratio in dB (Le Roux, Wisdom, Erdogan, Hershey, ICASSP 2019, equation 1).
-fn si_sdr(reference: ArrayView1<'_, f32>, estimate: ArrayView1<'_, f32>) -> f64 {
-    let dot = |a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>| -> f64 {
-        a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
-    };
-    let scale = dot(estimate, reference) / dot(reference, reference);
-    let target = scale * scale * dot(reference, reference);
-    10.0 * (target / (dot(estimate, estimate) - target).max(1e-12)).log10()
-}
 
 /// White noise that is the same each time.
 fn noise(i: usize) -> f32 {
@@ -76,16 +68,6 @@ fn separate(audio: &Audio, config: &DrumsConfig) -> (Separation, Vec<Hit>) {
     drums(audio, config, &mut |_| ControlFlow::Continue(())).expect("separation")
 }
 
-fn assert_sum(mixture: &Audio, stems: &[Audio], what: &str) {
-    let mut gap = mixture.samples().to_owned();
-    for stem in stems {
-        assert_eq!(stem.samples().dim(), mixture.samples().dim(), "{what}: channels and samples");
-        gap -= &stem.samples();
-    }
-    let worst = gap.iter().fold(0.0f32, |worst, x| worst.max(x.abs()));
-    assert!(worst <= 1e-5 * mixture.peak(), "{what}: stems miss the mixture by {worst}");
-}
-
 /// F-measure of hits against onsets, where each counts once and may be 50 ms off, as in MIREX.
 fn f_measure(onsets: &[f64], hits: &[f64]) -> f64 {
     let mut left = hits.to_vec();
@@ -101,10 +83,6 @@ fn f_measure(onsets: &[f64], hits: &[f64]) -> f64 {
 
 fn times(hits: &[Hit], drum: usize) -> Vec<f64> {
     hits.iter().filter(|hit| hit.drum == drum).map(|hit| hit.onset_s).collect()
-}
-
-fn sample(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)
 }
 
 #[test]
@@ -278,9 +256,10 @@ fn settings_and_sounds_that_give_nothing_are_refused() {
 
 // ---- the program -----------------------------------------------------------------------------------------------------
 
-fn partita(folder: &Path, args: &[&str]) -> (i32, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_partita")).args(args).current_dir(folder).output().expect("partita");
-    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
+/// Its exit code, and what it says.
+fn run(folder: &Path, args: &[&str]) -> (i32, String) {
+    let output = partita(folder, args);
+    (output.status.code().unwrap_or(-1), stderr(&output))
 }
 
 #[test]
@@ -289,7 +268,7 @@ fn the_program_writes_stems_and_a_midi_file() {
     let (loop_, snare) = (sample("kick-snare-hihat.wav"), sample("kick-snare-hihat/snare.wav"));
     let kit = format!("snare={}", snare.display());
     let args = ["drums", loop_.to_str().expect("UTF-8"), "--kit", &kit, "--midi-out", "-o", "out"];
-    let (code, message) = partita(folder.path(), &args);
+    let (code, message) = run(folder.path(), &args);
     assert_eq!(code, 0, "{message}");
     let out = folder.path().join("out/kick-snare-hihat");
     let mixture = decode::read(&loop_).expect("mixture");
@@ -302,7 +281,7 @@ fn the_program_writes_stems_and_a_midi_file() {
     assert_eq!(score.parts.iter().map(|part| &part.name[..]).collect::<Vec<_>>(), ["kick", "snare", "hihat"]);
     assert!(message.contains("hits of kick, "), "{message}");
     // A second run would replace what is there.
-    assert_eq!(partita(folder.path(), &args).0, 2);
+    assert_eq!(run(folder.path(), &args).0, 2);
 }
 
 #[test]
@@ -319,7 +298,7 @@ fn the_program_refuses_what_it_cannot_use() {
         (&["--kit-only"], 2, "--kit"),
         (&["--template-s", "0"], 2, "`--template-s` is 0, expected above 0 to 5 s"),
     ] {
-        let (got, message) = partita(folder.path(), &[&["drums", loop_][..], args].concat());
+        let (got, message) = run(folder.path(), &[&["drums", loop_][..], args].concat());
         assert!(got == code && message.contains(expected), "{args:?}: {got}, {message}");
     }
     let left: Vec<_> = fs::read_dir(folder.path()).expect("folder").collect();

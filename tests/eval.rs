@@ -1,9 +1,12 @@
 //! The measures against museval and `fast_bss_eval`, and truths that hold for any signals.
 
+mod common;
+
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use common::partita;
 use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
 use partita::audio::decode;
 use partita::eval::{
@@ -519,12 +522,9 @@ impl Dir {
     }
 
     fn evaluate(&self, more: &[&str]) -> std::process::Output {
-        std::process::Command::new(env!("CARGO_BIN_EXE_partita"))
-            .args(["evaluate", "--references", "true", "--estimates", "found", "--filter-length", "16"])
-            .args(more)
-            .current_dir(self.0.path())
-            .output()
-            .expect("partita starts")
+        let args =
+            [&["evaluate", "--references", "true", "--estimates", "found", "--filter-length", "16"], more].concat();
+        partita(self.0.path(), &args)
     }
 
     /// What it prints.

@@ -1,10 +1,12 @@
 //! Sources told apart by examples of each: through the library, and through `separate --example` and `learn`.
 
+mod common;
+
 use std::fs;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
 
+use common::{partita, sample, stderr};
 use ndarray::Array2;
 use partita::audio::decode;
 use partita::audio::resample::resample;
@@ -237,18 +239,6 @@ fn the_callback_stops_the_work() {
 }
 
 // ---- the command line --------------------------------------------------------------------------------------------
-
-fn sample(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)
-}
-
-fn partita(folder: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_partita")).args(args).current_dir(folder).output().expect("partita starts")
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
 
 /// `NAME=FILE` for a stem of a sample.
 fn known(name: &str) -> String {

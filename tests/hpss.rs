@@ -1,24 +1,15 @@
 //! Harmonic and percussive sound: tones and clicks are told apart, and nothing is lost.
 
+mod common;
+
 use std::f32::consts::TAU;
 use std::ops::ControlFlow;
-use std::path::Path;
-use std::process::Command;
 
+use common::{assert_sum, partita, sample, si_sdr, stderr};
 use ndarray::{Array2, ArrayView1};
 use partita::audio::decode;
 use partita::separate::{HpssConfig, Stems, hpss};
 use partita::{Audio, Error, Separation};
-
-/// Scale-invariant signal-to-distortion ratio in dB (Le Roux, Wisdom, Erdogan, Hershey, ICASSP 2019, equation 1).
-fn si_sdr(reference: ArrayView1<'_, f32>, estimate: ArrayView1<'_, f32>) -> f64 {
-    let dot = |a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>| -> f64 {
-        a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
-    };
-    let scale = dot(estimate, reference) / dot(reference, reference);
-    let target = scale * scale * dot(reference, reference);
-    10.0 * (target / (dot(estimate, estimate) - target).max(1e-12)).log10()
-}
 
 /// A chord that lasts.
 fn chord(i: usize, sample_rate: u32) -> f32 {
@@ -40,16 +31,6 @@ fn mixture(n_samples: usize, sample_rate: u32, n_channels: usize) -> Audio {
 
 fn separate(audio: &Audio, config: &HpssConfig) -> Separation {
     hpss(audio, config, &mut |_| ControlFlow::Continue(())).expect("separation")
-}
-
-fn assert_sum(mixture: &Audio, stems: &[Audio], what: &str) {
-    let mut gap = mixture.samples().to_owned();
-    for stem in stems {
-        assert_eq!(stem.samples().dim(), mixture.samples().dim(), "{what}: channels and samples");
-        gap -= &stem.samples();
-    }
-    let worst = gap.iter().fold(0.0f32, |worst, x| worst.max(x.abs()));
-    assert!(worst <= 1e-5 * mixture.peak(), "{what}: stems miss the mixture by {worst}");
 }
 
 #[test]
@@ -151,8 +132,7 @@ fn what_gives_nothing_is_refused() {
 
 #[test]
 fn the_bundled_song_scores_as_recorded() {
-    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
-    let read = |name: &str| decode::read(&samples.join(name)).expect(name);
+    let read = |name: &str| decode::read(&sample(name)).expect(name);
     let audio = read("drums-bass-guitar.wav");
     let stems = separate(&audio, &HpssConfig::default()).stems(&audio).expect("stems");
     let score = si_sdr(read("drums-bass-guitar/drums.wav").channel(0), stems[1].channel(0));
@@ -163,16 +143,10 @@ fn the_bundled_song_scores_as_recorded() {
 #[test]
 fn the_program_writes_what_it_found() {
     let folder = tempfile::tempdir().expect("folder");
-    let song = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples/drums-bass-guitar.wav");
+    let song = sample("drums-bass-guitar.wav");
     let run = |args: &[&str]| {
-        let command = Command::new(env!("CARGO_BIN_EXE_partita"))
-            .arg("hpss")
-            .arg(&song)
-            .args(args)
-            .current_dir(folder.path())
-            .output();
-        let output = command.expect("partita");
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+        let output = partita(folder.path(), &[&["hpss", song.to_str().expect("UTF-8")], args].concat());
+        (output.status.code(), stderr(&output))
     };
     for (args, names) in [
         (&["-o", "two"][..], &["harmonic", "percussive"][..]),

@@ -1,9 +1,12 @@
 //! Components named in a file: out of one run, into the next, which fits nothing.
 
+mod common;
+
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::Output;
 
+use common::{partita, sample, stderr};
 use partita::Audio;
 use partita::audio::decode;
 
@@ -13,8 +16,7 @@ impl Dir {
     /// With a recording of 3 s that has a kick, a snare and a hi-hat.
     fn new() -> Self {
         let dir = Self(tempfile::tempdir().expect("temporary folder"));
-        let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/kick-snare-hihat.wav");
-        fs::copy(sample, dir.path("loop.wav")).expect("a sample");
+        fs::copy(sample("kick-snare-hihat.wav"), dir.path("loop.wav")).expect("a sample");
         dir
     }
 
@@ -23,22 +25,17 @@ impl Dir {
     }
 
     fn separate(&self, args: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_partita"))
-            .arg("separate")
-            .args(args)
-            .current_dir(self.0.path())
-            .output()
-            .expect("partita starts")
+        partita(self.0.path(), &[&["separate"], args].concat())
     }
 
     fn succeeds(&self, args: &[&str]) {
         let output = self.separate(args);
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{args:?}: {}", stderr(&output));
     }
 
     fn refusal(&self, args: &[&str]) -> (String, Option<i32>) {
         let output = self.separate(args);
-        (String::from_utf8(output.stderr).expect("UTF-8"), output.status.code())
+        (stderr(&output), output.status.code())
     }
 
     fn label(&self) {

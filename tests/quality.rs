@@ -1,21 +1,11 @@
 //! How well the bundled samples come apart: the scores stay where they were recorded, and above a floor.
 
-use std::path::{Path, PathBuf};
+mod common;
 
-use ndarray::{ArrayView1, Axis};
+use common::{sample, si_sdr};
+use ndarray::Axis;
 use partita::audio::decode;
 use partita::{Audio, SeparateConfig, separate};
-
-/// Scale-invariant signal-to-distortion ratio in dB (Le Roux, Wisdom, Erdogan, Hershey, ICASSP 2019, equation 1).
-fn si_sdr(reference: ArrayView1<'_, f32>, estimate: ArrayView1<'_, f32>) -> f64 {
-    let dot = |a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>| -> f64 {
-        a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
-    };
-    let scale = dot(estimate, reference) / dot(reference, reference);
-    let target = scale * scale * dot(reference, reference);
-    let distortion = dot(estimate, estimate) - target;
-    10.0 * (target / distortion.max(1e-12)).log10()
-}
 
 /// Mean over the references of the score of the best one-to-one assignment of stems to them.
 fn best_mean(references: &[Audio], stems: &[Audio]) -> f64 {
@@ -33,11 +23,10 @@ fn best_mean(references: &[Audio], stems: &[Audio]) -> f64 {
     best(references, &mut stems.iter().collect()) / references.len() as f64
 }
 
-fn score(sample: &str, names: &[&str]) -> (f64, f64) {
-    let folder: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
-    let read = |name: &str| decode::read(&folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let mixture = read(&format!("{sample}.wav"));
-    let references: Vec<_> = names.iter().map(|name| read(&format!("{sample}/{name}.wav"))).collect();
+fn score(song: &str, names: &[&str]) -> (f64, f64) {
+    let read = |name: &str| decode::read(&sample(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let mixture = read(&format!("{song}.wav"));
+    let references: Vec<_> = names.iter().map(|name| read(&format!("{song}/{name}.wav"))).collect();
     let separation = separate(&mixture, &SeparateConfig { n_sources: Some(names.len()), ..SeparateConfig::default() });
     let stems = separation.expect("separation").stems(&mixture);
     let untouched = vec![mixture.clone(); names.len()];
@@ -46,38 +35,37 @@ fn score(sample: &str, names: &[&str]) -> (f64, f64) {
 
 #[test]
 fn the_parts_of_the_samples_sum_to_them() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
-    for (sample, names) in
+    for (song, names) in
         [("drums-bass-guitar", ["drums", "bass", "guitar"]), ("kick-snare-hihat", ["kick", "snare", "hihat"])]
     {
-        let read = |name: &str| decode::read(&folder.join(name)).expect("sample").samples().sum_axis(Axis(0));
-        let sum: ndarray::Array1<f32> = names.iter().map(|name| read(&format!("{sample}/{name}.wav"))).fold(
+        let read = |name: &str| decode::read(&sample(name)).expect("sample").samples().sum_axis(Axis(0));
+        let sum: ndarray::Array1<f32> = names.iter().map(|name| read(&format!("{song}/{name}.wav"))).fold(
             ndarray::Array1::zeros(0),
             |sum, stem| {
                 if sum.is_empty() { stem } else { sum + stem }
             },
         );
-        let gap = (read(&format!("{sample}.wav")) - sum).iter().fold(0.0f32, |worst, x| worst.max(x.abs()));
-        assert!(gap < 1e-6, "{sample}: off by {gap:e}");
+        let gap = (read(&format!("{song}.wav")) - sum).iter().fold(0.0f32, |worst, x| worst.max(x.abs()));
+        assert!(gap < 1e-6, "{song}: off by {gap:e}");
     }
 }
 
 #[test]
 fn samples_come_apart_as_well_as_recorded() {
-    // (sample, parts, recorded SI-SDR and least gain over the mixture in dB): mean over the parts, best assignment,
+    // (song, parts, recorded SI-SDR and least gain over the mixture in dB): mean over the parts, best assignment,
     // without knowledge. Kick and bass share their register, so one of three sources holds both.
-    for (sample, names, recorded, floor) in [
+    for (song, names, recorded, floor) in [
         ("drums-bass-guitar", ["drums", "bass", "guitar"], -2.32, 0.5),
         ("kick-snare-hihat", ["kick", "snare", "hihat"], 12.12, 10.0),
     ] {
-        let (got, mixture) = score(sample, &names);
-        assert!(got > mixture + floor, "{sample}: {got:.2} dB, and the mixture itself {mixture:.2} dB");
+        let (got, mixture) = score(song, &names);
+        assert!(got > mixture + floor, "{song}: {got:.2} dB, and the mixture itself {mixture:.2} dB");
         // Recorded with fused multiply-adds. Other processors round otherwise, and a component between two sources may
         // then fall to the other side.
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            assert!((got - recorded).abs() < 0.1, "{sample}: {got:.2} dB, recorded {recorded:.2} dB");
+            assert!((got - recorded).abs() < 0.1, "{song}: {got:.2} dB, recorded {recorded:.2} dB");
         }
-        println!("{sample}: {got:.2} dB, recorded {recorded:.2} dB, the mixture itself {mixture:.2} dB");
+        println!("{song}: {got:.2} dB, recorded {recorded:.2} dB, the mixture itself {mixture:.2} dB");
     }
 }

@@ -1,10 +1,11 @@
 //! Scores: MIDI bytes to parts, parts to stems, and what does not fit.
 
+mod common;
+
 use std::f64::consts::TAU;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
+use common::{partita, sample, stderr};
 use ndarray::Array2;
 use partita::score::{Class, Note, Part, Warning, align, instrument};
 use partita::separate::{RESIDUAL, ScoreConfig, Timing, Unscored, by_score};
@@ -420,14 +421,6 @@ fn alignment_finds_a_known_warp() {
 
 // ---- the command -------------------------------------------------------------------------------------------------
 
-fn sample(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)
-}
-
-fn partita(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_partita")).args(arguments).output().expect("partita runs")
-}
-
 #[test]
 fn the_command_writes_a_stem_for_each_part_and_the_residual() {
     let folder = tempfile::tempdir().expect("folder");
@@ -438,19 +431,19 @@ fn the_command_writes_a_stem_for_each_part_and_the_residual() {
         arguments.extend(fixed);
         arguments.extend(["--score", score.to_str().expect("UTF-8")]);
         arguments.extend(more);
-        partita(&arguments)
+        partita(folder.path(), &arguments)
     };
     let done = run(&[]);
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{}", stderr(&done));
     let stem = |name: &str| folder.path().join("drums-bass-guitar").join(format!("{name}.wav"));
     for name in ["kick", "snare", "hihat", "bass", RESIDUAL] {
         assert!(stem(name).is_file(), "{name}");
     }
     std::fs::remove_file(stem(RESIDUAL)).expect("removed");
     let done = run(&["--no-residual", "--score-offset", "-0.01", "--score-stretch", "1.0"]);
-    assert!(done.status.success() && !stem(RESIDUAL).exists(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success() && !stem(RESIDUAL).exists(), "{}", stderr(&done));
     let far = run(&["--score-offset", "100"]);
-    let message = String::from_utf8_lossy(&far.stderr);
+    let message = stderr(&far);
     assert_eq!(far.status.code(), Some(1), "{message}");
     assert!(message.contains("does not match the recording") && message.contains("--align"), "{message}");
 }

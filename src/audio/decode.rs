@@ -272,7 +272,7 @@ impl Reader {
 /// # Examples
 /// ```no_run
 /// use partita::audio::{Recording, decode::AudioFile};
-/// let song = AudioFile::open("song.flac".as_ref())?.with_excerpt(10.0, Some(5.0))?;
+/// let song = AudioFile::open("song.flac".as_ref())?.with_excerpt(10.0, Some(5.0));
 /// let mut n_samples = 0;
 /// song.read(&mut |block| Ok(n_samples += block.ncols()))?;
 /// assert_eq!(n_samples as u32, 5 * song.sample_rate());
@@ -323,24 +323,12 @@ impl AudioFile {
 
     /// Only the part that starts at `start_s` and lasts `duration_s`, or to the end, in seconds.
     ///
-    /// # Errors
-    /// Those of [`Reader::open`] and [`Reader::skip`]; [`Error::Setting`] for a start after the end.
-    pub fn with_excerpt(mut self, start_s: f64, duration_s: Option<f64>) -> Result<Self> {
+    /// Reading it fails with [`Error::Setting`] where the start is after the end.
+    pub fn with_excerpt(mut self, start_s: f64, duration_s: Option<f64>) -> Self {
         let sample_rate = f64::from(self.format.sample_rate);
         self.start = (start_s * sample_rate).round() as u64;
         self.n_samples = duration_s.map(|duration_s| (duration_s * sample_rate).round() as u64);
-        if self.start > 0 {
-            let skipped = self.with_reader(|reader| reader.skip(self.start))?;
-            if skipped < self.start {
-                return Err(Error::Setting {
-                    name: "start",
-                    got: format!("{start_s:.1} s"),
-                    expected: format!("at most {:.1} s (the length of the recording)", skipped as f64 / sample_rate),
-                    hint: Some("give an earlier `start`".into()),
-                });
-            }
-        }
-        Ok(self)
+        self
     }
 
     /// The file format in words: "WAV", "MP4", "Ogg".
@@ -386,7 +374,16 @@ impl Recording for AudioFile {
             if (reader.sample_rate(), reader.n_channels()) != (self.sample_rate(), self.n_channels()) {
                 return Err(Error::RecordingChanged { path: self.path.clone() });
             }
-            reader.skip(self.start)?;
+            let skipped = reader.skip(self.start)?;
+            if skipped < self.start {
+                let in_s = |n_samples: u64| n_samples as f64 / f64::from(self.format.sample_rate);
+                return Err(Error::Setting {
+                    name: "start",
+                    got: format!("{:.1} s", in_s(self.start)),
+                    expected: format!("at most {:.1} s (the length of the recording)", in_s(skipped)),
+                    hint: Some("give an earlier `start`".into()),
+                });
+            }
             let mut n_left = self.n_samples.unwrap_or(u64::MAX);
             while n_left > 0 {
                 let block = reader.read(n_left.min(BLOCK_SAMPLES as u64) as usize)?;

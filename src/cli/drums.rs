@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use partita::Error;
 use partita::audio::Recording;
 use partita::audio::decode;
-use partita::separate::{Drum, DrumsConfig, Progress, Sound, drums, hits_to_score};
+use partita::separate::{Drum, DrumsConfig, Progress, RESIDUAL, Sound, drums, hits_to_score};
 
 use super::args::Drums;
 use super::failure::Failure;
@@ -53,7 +53,7 @@ struct Kit {
 
 impl Method for Kit {
     fn names(&self) -> Vec<String> {
-        let residual = (self.config.n_residual > 0).then(|| "residual".to_owned());
+        let residual = (self.config.n_residual > 0).then(|| RESIDUAL.to_owned());
         self.config.kit.iter().map(|drum| drum.name.clone()).chain(residual).collect()
     }
 

@@ -237,23 +237,17 @@ fn evaluate(track: &Track, config: &EvalConfig, terminal: &Terminal) -> Result<E
     let files = Files::new(track)?;
     let n_passes = if config.channels == Channels::Apart { files.n_channels as u64 } else { 1 };
     let length = files.n_samples_hint.unwrap_or(0) * n_passes;
-    let (mut step, mut bar) = (None, None);
+    let mut steps = terminal.steps();
     let label = |step: Step| match step {
         Step::Reading => "reading",
         Step::Solving => "solving",
         Step::Judging => "judging",
     };
     let result = eval::evaluate_with(&files, config, &mut |progress: Progress| {
-        if step != Some(progress.step) {
-            step = Some(progress.step);
-            bar = Some(terminal.bar(length, label(progress.step)));
-        }
-        if let Some(bar) = &bar {
-            bar.set(progress.n_samples as u64);
-        }
+        steps.set(label(progress.step), progress.n_samples as u64, length);
         if is_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    drop(bar);
+    drop(steps);
     let folder = track.references.first().and_then(|stem| stem.path.parent()).unwrap_or(Path::new("."));
     let evaluation = result.map_err(|error| match error {
         Error::Silent => Failure::usage(

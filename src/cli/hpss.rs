@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use partita::Error;
 use partita::audio::Recording;
-use partita::separate::{HpssConfig, Progress, hpss};
+use partita::separate::{HpssConfig, Progress, RESIDUAL, hpss};
 
 use super::args::Hpss;
 use super::failure::Failure;
@@ -28,7 +28,7 @@ struct Medians {
 
 impl Method for Medians {
     fn names(&self) -> Vec<String> {
-        let names = ["harmonic", "percussive", "residual"];
+        let names = ["harmonic", "percussive", RESIDUAL];
         let n_names = if self.config.margin > 1.0 { 3 } else { 2 };
         names[..n_names].iter().map(|name| (*name).to_owned()).collect()
     }

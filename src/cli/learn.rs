@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
 use partita::nmf::Divergence;
-use partita::separate::{Example, ExamplesConfig, Progress, examples, learn};
+use partita::separate::{Example, ExamplesConfig, Progress, RESIDUAL, examples, learn};
 use partita::{Dictionary, DictionaryConfig, Error};
 use serde_json::json;
 
@@ -31,17 +31,12 @@ pub(super) fn run(args: &Learn, seed: u64, terminal: &Terminal) -> Result<u8, Fa
         DictionaryConfig { n_components: args.n_components, n_context: args.n_context, max_iter: args.max_iter, seed };
     let stft = args.transform.options();
     let known: Vec<_> = solos.iter().map(Solo::example).collect();
-    let (mut step, mut bar) = (None, None);
+    let mut steps = terminal.steps();
     let dictionary = learn(&known, sample_rate, &stft, &config, &mut |progress: Progress| {
-        if step.replace(progress.step) != Some(progress.step) {
-            // The old one goes before the new one comes.
-            bar = None;
-        }
-        let total = progress.total.unwrap_or(0);
-        bar.get_or_insert_with(|| terminal.bar(total, progress.step.name())).set(progress.done);
+        steps.set(progress.step.name(), progress.done, progress.total.unwrap_or(0));
         if is_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
-    drop(bar);
+    drop(steps);
     dictionary.save(&args.out, outputs::may_replace(args.force))?;
     report(args, &dictionary, terminal);
     Ok(super::failure::DONE)
@@ -153,18 +148,17 @@ impl Known {
         sample_rate: u32,
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Dictionary, Error> {
-        // Not held while learning: the threads that learn may turn to another input meanwhile, which would wait for it.
-        let lock = || self.learned.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let before = lock().clone().filter(|learned| learned.sample_rate() == sample_rate);
-        let mut all = match before {
-            Some(before) => before,
+        // Held while learning, so that inputs side by side learn once: each has a thread of its own, none of which is one
+        // of those that learn.
+        let mut learned = self.learned.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut all = match learned.as_ref().filter(|learned| learned.sample_rate() == sample_rate) {
+            Some(before) => before.clone(),
             None => {
                 let known: Vec<_> = self.solos.iter().map(Solo::example).collect();
-                let learned = learn(&known, sample_rate, &self.config.stft, &self.learn, progress)?;
-                *lock() = Some(learned.clone());
-                learned
+                learned.insert(learn(&known, sample_rate, &self.config.stft, &self.learn, progress)?).clone()
             }
         };
+        drop(learned);
         for dictionary in &self.dictionaries {
             all.join(dictionary.clone())?;
         }
@@ -175,7 +169,7 @@ impl Known {
 impl Method for Known {
     fn names(&self) -> Vec<String> {
         let loaded = self.dictionaries.iter().flat_map(Dictionary::sources).map(|source| &source.name);
-        let residual = (self.config.n_residual > 0).then(|| "residual".to_owned());
+        let residual = (self.config.n_residual > 0).then(|| RESIDUAL.to_owned());
         let mut names: Vec<String> = Vec::new();
         for name in self.solos.iter().map(|solo| &solo.name).chain(loaded).chain(&residual) {
             if !names.contains(name) {

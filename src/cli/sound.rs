@@ -32,7 +32,7 @@ pub(super) fn open(input: &Input, excerpt: &Excerpt, terminal: &Terminal) -> Res
         AudioFile::open(&input.path)
     };
     let duration_s = excerpt.duration.map(|duration| duration.as_secs_f64());
-    let file = file.and_then(|file| file.with_excerpt(excerpt.start.as_secs_f64(), duration_s));
+    let file = file.map(|file| file.with_excerpt(excerpt.start.as_secs_f64(), duration_s));
     let file = file.map_err(Failure::at(input.path.display()))?;
     terminal.detail(&format!(
         "{}: {} in {}, {} Hz, {} channels",

@@ -12,6 +12,7 @@ use partita::plot::{self, PlotConfig};
 use partita::separate::{Progress, Rendered, Stems};
 use partita::spectrogram::Overview;
 use partita::{Error, Separation, StftConfig};
+use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::args::Output;
@@ -202,15 +203,10 @@ impl Job<'_> {
     }
 
     fn separate(&self, recording: &AudioFile, terminal: &Terminal) -> Result<Outcome, Error> {
-        let mut step = None;
-        let mut bar = None;
+        let mut steps = terminal.steps();
         self.method.separate(recording, &mut |progress: Progress| {
-            if step.replace(progress.step) != Some(progress.step) {
-                // The old one goes before the new one comes.
-                bar = None;
-            }
             let total = progress.total.unwrap_or(0);
-            bar.get_or_insert_with(|| terminal.bar(total, progress.step.name())).set(progress.done);
+            steps.set(progress.step.name(), progress.done, total);
             if let Some(divergence) = progress.divergence {
                 terminal.event(json!({
                     "event": "progress", "iteration": progress.done, "max_iter": total, "divergence": divergence,
@@ -272,7 +268,7 @@ impl Job<'_> {
                 check()?;
                 n_samples += blocks.first().map_or(0, ndarray::Array2::ncols);
                 bar.set(n_samples as u64);
-                writers.iter_mut().zip(blocks).try_for_each(|(writer, block)| writer.write(block.view()))
+                writers.par_iter_mut().zip(blocks).try_for_each(|(writer, block)| writer.write(block.view()))
             })
             .map_err(at())?;
         let mut written = Vec::with_capacity(paths.len());

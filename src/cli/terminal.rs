@@ -116,6 +116,11 @@ impl Terminal {
         bar.enable_steady_tick(Duration::from_millis(100));
         Bar(bar)
     }
+
+    /// A bar for each of several steps.
+    pub(super) fn steps(&self) -> Steps<'_> {
+        Steps { terminal: self, shown: None }
+    }
 }
 
 /// A progress bar that leaves no trace.
@@ -125,6 +130,21 @@ pub(super) struct Bar(ProgressBar);
 impl Bar {
     pub(super) fn set(&self, position: u64) {
         self.0.set_position(position);
+    }
+}
+
+/// The bars of work in steps: each follows the one before.
+pub(super) struct Steps<'a> {
+    terminal: &'a Terminal,
+    shown: Option<(&'static str, Bar)>,
+}
+
+impl Steps<'_> {
+    /// Shows how far a step is, of a length that may be 0 where nobody knows it.
+    pub(super) fn set(&mut self, step: &'static str, position: u64, length: u64) {
+        // The old one goes before the new one comes.
+        self.shown = self.shown.take().filter(|(shown, _)| *shown == step);
+        self.shown.get_or_insert_with(|| (step, self.terminal.bar(length, step))).1.set(position);
     }
 }
 

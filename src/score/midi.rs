@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use midly::num::{u4, u7, u15, u24, u28};
 use midly::{Format, Fps, Header, MetaMessage, MidiMessage, Timing, TrackEvent, TrackEventKind};
 
-use super::{Class, Note, Part, Score, Warning, instrument};
+use super::{Class, Note, Part, RESIDUAL, Score, Warning, instrument};
 use crate::{Error, Result};
 
 /// Notes of one score: a symphony of an hour has some 100,000.
@@ -29,9 +29,6 @@ const DEFAULT_TEMPO_US: f64 = 500_000.0;
 
 /// Bytes of a name that are kept, so that a folder and an ending still fit in the 255 of a file name.
 const MAX_NAME_BYTES: usize = 80;
-
-/// Stems that are not parts.
-const RESERVED: [&str; 1] = ["residual"];
 
 /// A note in ticks.
 struct RawNote {
@@ -411,7 +408,7 @@ fn number_equal_names(parts: &mut [Part]) {
     let mut next: BTreeMap<String, usize> = BTreeMap::new();
     for part in parts {
         let own = key(&part.name);
-        if counts.get(&own).is_none_or(|n| *n < 2) && !RESERVED.contains(&own.as_str()) {
+        if counts.get(&own).is_none_or(|n| *n < 2) && own != RESIDUAL {
             continue;
         }
         let number = next.entry(own).or_insert(1);

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::analysis::{self, Front, analyze};
 use super::model::{Block, Model};
-use super::{Progress, Separation, Step, check_mask_exponent, fitting};
+use super::{Progress, RESIDUAL, Separation, Step, check_mask_exponent, fitting};
 use crate::audio::Recording;
 use crate::audio::resample::resample;
 use crate::dictionary;
@@ -237,7 +237,7 @@ pub fn drums(
         config.kit.iter().enumerate().flat_map(|(i, drum)| std::iter::repeat_n(i, drum.sounds.len())).collect();
     if config.n_residual > 0 {
         partition.resize(n_templates, names.len());
-        names.push("residual".into());
+        names.push(RESIDUAL.into());
     }
     let model = Played { dictionary, activations, n_lags, partition, mask_exponent: config.mask_exponent };
     let hits = model.hits(config.kit.len(), stft.config(), sample_rate);
@@ -267,7 +267,7 @@ impl DrumsConfig {
                     None,
                 );
             }
-            if drum.name == "residual" && self.n_residual > 0 {
+            if drum.name == RESIDUAL && self.n_residual > 0 {
                 let hint = Some("give the drum another name".into());
                 return refuse("kit", "a drum called `residual`".into(), "other names beside a residual".into(), hint);
             }

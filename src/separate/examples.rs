@@ -8,16 +8,13 @@ use rayon::prelude::*;
 
 use super::analysis::{Analysis, MAX_FRAMES, RUN, analyze};
 use super::model::{Block, Model};
-use super::{MUSIC_WINDOW_S, Multichannel, Progress, Separation, Step, check_mask_exponent, fitting, render};
+use super::{MUSIC_WINDOW_S, Multichannel, Progress, RESIDUAL, Separation, Step, check_mask_exponent, fitting, render};
 use crate::audio::Recording;
 use crate::audio::resample::Resampled;
 use crate::dictionary::{Bands, Dictionary, DictionaryConfig, MAX_STACKS, Source, check_name, stack};
 use crate::nmf::{self, Factor, NmfConfig, Solver, StopReason, fit, fit_with};
 use crate::stft::{Stft, StftConfig, StftOptions};
 use crate::{Error, Result, mask};
-
-/// Name of the part that no example explains.
-const RESIDUAL: &str = "residual";
 
 /// Stacks that the templates of the residual are learned from at the most.
 const MAX_RESIDUAL_STACKS: usize = 2048;

@@ -10,7 +10,7 @@ use super::analysis::analyze;
 use super::median::median;
 use super::model::{Block, Model};
 use super::render::Stage;
-use super::{MUSIC_WINDOW_S, Progress, Separation, check_mask_exponent};
+use super::{MUSIC_WINDOW_S, Progress, RESIDUAL, Separation, check_mask_exponent};
 use crate::audio::Recording;
 use crate::stft::{Stft, StftConfig, StftOptions};
 use crate::{Error, Result, mask};
@@ -23,7 +23,7 @@ const SHORTER: usize = 8;
 const SECOND_PERCUSSIVE: f64 = 2.0;
 
 /// Exponent of the masks in the second stage, relative to the first: what is left for it is hard to tell, and softer
-/// masks err less (6.1 dB against 5.2 with the same exponent, mean SDR improvement over three songs).
+/// masks err less (6.1 dB against 5.8 with an exponent of 1 in both stages, mean SDR improvement over three songs).
 const SECOND_EXPONENT: f32 = 0.5;
 
 /// Longest filters, in seconds and Hz: beyond any use, and short enough for a block of frames with its margin.
@@ -116,7 +116,7 @@ pub fn hpss(
     // The parts: what the first stage takes, what the second leaves, what the second takes.
     let mut assignment = vec![0, 0, 1];
     if config.margin > 1.0 {
-        names.push("residual".to_owned());
+        names.push(RESIDUAL.to_owned());
         assignment[1] = 2;
     }
     Ok(Separation {

@@ -12,7 +12,7 @@ use super::{Example, MUSIC_WINDOW_S, Progress, Separation, Step, analysis, check
 use crate::audio::Recording;
 use crate::audio::resample::Resampled;
 use crate::nmf::{NmfConfig, fit as fit_nmf};
-use crate::score::{Class, Note, Part, Score, align};
+use crate::score::{Class, Note, Part, RESIDUAL, Score, align};
 use crate::stft::{Stft, StftConfig, StftOptions};
 use crate::{Error, Result, mask};
 
@@ -149,9 +149,6 @@ pub fn by_score_and_examples(
     }
     separate(recording, config, &spectra, progress)
 }
-
-/// Name of the stem for what no note explains.
-pub const RESIDUAL: &str = "residual";
 
 /// Takes a recording apart by its score: one source for each part, and `residual`.
 ///

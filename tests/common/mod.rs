@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use hound::{SampleFormat, WavSpec, WavWriter};
+use ndarray::ArrayView1;
 use partita::Audio;
 use partita::audio::decode;
 
@@ -116,6 +117,21 @@ pub fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// A file of the repository's samples.
+pub fn sample(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)
+}
+
+/// Runs the program in a folder.
+pub fn partita(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_partita")).args(args).current_dir(folder).output().expect("partita starts")
+}
+
+pub fn assert_sum(mixture: &Audio, stems: &[Audio], what: &str) {
+    let error = sum_error(mixture, stems);
+    assert!(error <= 1e-5, "{what}: stems miss the mixture by {error} of its peak");
+}
+
 /// Largest gap between the mixture and the sum of the stems, over the mixture's peak.
 pub fn sum_error(mixture: &Audio, stems: &[Audio]) -> f32 {
     let mut rest = mixture.samples().to_owned();
@@ -125,4 +141,14 @@ pub fn sum_error(mixture: &Audio, stems: &[Audio]) -> f32 {
         rest -= &stem.samples();
     }
     rest.iter().fold(0.0f32, |worst, x| worst.max(x.abs())) / mixture.peak()
+}
+
+/// Scale-invariant signal-to-distortion ratio in dB (Le Roux, Wisdom, Erdogan, Hershey, ICASSP 2019, equation 1).
+pub fn si_sdr(reference: ArrayView1<'_, f32>, estimate: ArrayView1<'_, f32>) -> f64 {
+    let dot = |a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>| -> f64 {
+        a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
+    };
+    let scale = dot(estimate, reference) / dot(reference, reference);
+    let target = scale * scale * dot(reference, reference);
+    10.0 * (target / (dot(estimate, estimate) - target).max(1e-12)).log10()
 }

@@ -20,6 +20,19 @@ const FLOOR: f32 = 1e-6;
 /// # References
 /// A. Liutkus and R. Badeau, "Generalized Wiener filtering with fractional power spectrograms", ICASSP 2015.
 pub fn wiener(models: &mut [Array2<f32>], exponent: f32) {
+    // The usual exponents without the cost of a general power.
+    if exponent == 1.0 {
+        shares(models, |x| x);
+    } else if exponent == 1.5 {
+        shares(models, |x| x * x.sqrt());
+    } else if exponent == 2.0 {
+        shares(models, |x| x * x);
+    } else {
+        shares(models, |x| x.powf(exponent));
+    }
+}
+
+fn shares(models: &mut [Array2<f32>], power: impl Fn(f32) -> f32) {
     let Some((first, rest)) = models.split_first_mut() else { return };
     let mut strongest = first.clone();
     for model in &*rest {
@@ -30,25 +43,12 @@ pub fn wiener(models: &mut [Array2<f32>], exponent: f32) {
         Zip::from(model).and(&strongest).and(&mut total).for_each(|x, &strongest, total| {
             // Relative to the strongest source nothing overflows, and nothing that counts underflows.
             let relative = if strongest > 0.0 { (*x / strongest).max(FLOOR) } else { 1.0 };
-            *x = power(relative, exponent);
+            *x = power(relative);
             *total += *x;
         });
     }
     for model in models {
         *model /= &total;
-    }
-}
-
-/// `x^exponent`, without the cost of a general power where the exponent is a usual one.
-fn power(x: f32, exponent: f32) -> f32 {
-    if exponent == 1.0 {
-        x
-    } else if exponent == 1.5 {
-        x * x.sqrt()
-    } else if exponent == 2.0 {
-        x * x
-    } else {
-        x.powf(exponent)
     }
 }
 

@@ -19,6 +19,10 @@ use crate::{Error, Result};
 /// Frames rendered at once: enough to keep all threads busy, and at 2049 bins half a megabyte per matrix.
 pub(super) const BLOCK_FRAMES: usize = 64;
 
+/// Blocks whose masks are made side by side at the most: one for each thread, and on large machines no more than these,
+/// whose masks all are in memory. Blocks are the same however many there are at a time.
+const MAX_GROUP: usize = 8;
+
 /// A transform, and a model that splits what it is given in that transform.
 #[derive(Debug, Clone)]
 pub(super) struct Stage {
@@ -123,33 +127,32 @@ impl<'a> Blocks<'a> {
         Self { model, n_bins: stft.config().n_bins(), front, first_frame: 0, next_frame: 0 }
     }
 
-    /// Hands over the blocks that are complete, with the spectra of their frames, one per channel; at the end of the
-    /// recording all that is left.
-    fn for_each(&mut self, is_last: bool, each: &mut dyn FnMut(&Block<'_>, &[&[Complex32]])) {
+    /// Hands over groups of blocks once enough of them are complete, each with the spectra of its frames, one per
+    /// channel; at the end of the recording all that is left.
+    fn for_each(&mut self, is_last: bool, each: &mut dyn FnMut(&[(Block<'_>, Vec<&[Complex32]>)])) {
         let n_bins = self.n_bins;
         let (before, after) = self.model.margin();
         let end_frame = self.first_frame + self.front.n_frames();
+        let group_frames = BLOCK_FRAMES * rayon::current_num_threads().clamp(1, MAX_GROUP);
         let is_ready = |next_frame: usize| match is_last {
             true => next_frame < end_frame,
-            false => next_frame + BLOCK_FRAMES + after <= end_frame,
+            false => next_frame + group_frames + after <= end_frame,
         };
         if !is_ready(self.next_frame) {
             return;
         }
         let magnitude = self.front.magnitude();
-        while is_ready(self.next_frame) {
-            let frames = self.next_frame..(self.next_frame + BLOCK_FRAMES).min(end_frame);
-            let first = frames.start.saturating_sub(before).max(self.first_frame);
+        let block = |start: usize| {
+            let frames = start..(start + BLOCK_FRAMES).min(end_frame);
+            let first = start.saturating_sub(before).max(self.first_frame);
             let rows = first - self.first_frame..(frames.end + after).min(end_frame) - self.first_frame;
-            let block = Block {
-                frames: frames.clone(),
-                magnitude: magnitude.slice(s![rows, ..]),
-                before: frames.start - first,
-            };
-            let offset = (frames.start - self.first_frame) * n_bins;
-            let spectra: Vec<_> =
-                self.front.spectra.iter().map(|spectrum| &spectrum[offset..offset + frames.len() * n_bins]).collect();
-            each(&block, &spectra);
+            let bins = (start - self.first_frame) * n_bins..(frames.end - self.first_frame) * n_bins;
+            let spectra = self.front.spectra.iter().map(|spectrum| &spectrum[bins.clone()]).collect();
+            (Block { frames, magnitude: magnitude.slice(s![rows, ..]), before: start - first }, spectra)
+        };
+        while is_ready(self.next_frame) {
+            let frames = self.next_frame..(self.next_frame + group_frames).min(end_frame);
+            each(&frames.clone().step_by(BLOCK_FRAMES).map(block).collect::<Vec<_>>());
             self.next_frame = frames.end;
         }
         let n_done = self.next_frame.saturating_sub(before).max(self.first_frame) - self.first_frame;
@@ -181,10 +184,9 @@ pub(super) fn locate(
     }
     let stride = n_frames.div_ceil(max_frames.max(1)).max(1);
     let mut sums = SpatialSums::new(n_channels, model.n_parts(), stft.config().n_bins(), mask_exponent);
-    let mut add = |block: &Block<'_>, spectra: &[&[Complex32]]| {
-        if (block.frames.start / BLOCK_FRAMES).is_multiple_of(stride) {
-            sums.add(spectra, &model.masks(block));
-        }
+    let mut add = |group: &[(Block<'_>, Vec<&[Complex32]>)]| {
+        let wanted = group.iter().filter(|(block, _)| (block.frames.start / BLOCK_FRAMES).is_multiple_of(stride));
+        wanted.for_each(|(block, spectra)| sums.add(spectra, &model.masks(block)));
     };
     let mut blocks = Blocks::new(stft, model, n_channels);
     let total = recording.n_samples_hint();
@@ -240,14 +242,16 @@ impl<'a> Splitter<'a> {
     fn split(&mut self, is_last: bool) {
         let Self { spatial, blocks, signals } = self;
         let model = blocks.model;
-        blocks.for_each(is_last, &mut |block, spectra| {
-            let masks = model.masks(block);
-            debug_assert!(masks.iter().all(|mask| mask.dim() == block.core().dim()), "frames and bins");
-            match spatial {
-                None => signals.par_iter_mut().for_each(|signal| signal.push(&masks, spectra)),
-                Some(spatial) => {
-                    let images = spatial.images(spectra, &masks);
-                    signals.par_iter_mut().for_each(|signal| signal.push_images(&images));
+        blocks.for_each(is_last, &mut |group| {
+            let masks: Vec<_> = group.par_iter().map(|(block, _)| model.masks(block)).collect();
+            for ((block, spectra), masks) in group.iter().zip(masks) {
+                debug_assert!(masks.iter().all(|mask| mask.dim() == block.core().dim()), "frames and bins");
+                match spatial {
+                    None => signals.par_iter_mut().for_each(|signal| signal.push(&masks, spectra)),
+                    Some(spatial) => {
+                        let images = spatial.images(spectra, &masks);
+                        signals.par_iter_mut().for_each(|signal| signal.push_images(&images));
+                    }
                 }
             }
         });

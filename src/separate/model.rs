@@ -43,8 +43,9 @@ impl Block<'_> {
     }
 }
 
-/// Iterations that find the activations of one block where those of the fit do not cover it.
-const BLOCK_ITERATIONS: usize = 60;
+/// Iterations that find the activations of one block where those of the fit do not cover it: with these the SDR of every
+/// development item is within 0.05 dB of that with the activations of the fit (20: 0.11 dB, 60: 0.03 dB).
+const BLOCK_ITERATIONS: usize = 30;
 
 /// A dictionary whose templates belong to parts.
 #[derive(Debug, Clone)]

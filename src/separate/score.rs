@@ -64,9 +64,6 @@ const TIED_ITERATIONS: usize = 30;
 /// Iterations after them in which every template is free where it is not zero. More are worse: 20 cost a decibel.
 const FREE_ITERATIONS: usize = 5;
 
-/// Iterations that find the activations of a block where those of the fit do not cover it.
-const BLOCK_ITERATIONS: usize = 40;
-
 /// No model is smaller than this share of the mean magnitude, so that no quotient is 0/0.
 const EPSILON: f32 = 1e-9;
 
@@ -205,7 +202,7 @@ fn separate(
     check_times(&score, &grid, &mut warnings)?;
     let mut templates = templates(&score, &grid);
     check_sound(&score, &templates, &analysis, &grid, &mut warnings);
-    let (dictionary, rows) = fit(&score, &mut templates, &analysis, &grid, spectra, config.unscored, progress)?;
+    let (dictionaries, rows) = fit(&score, &mut templates, &analysis, &grid, spectra, config.unscored, progress)?;
     let mut names: Vec<_> = score.parts.iter().map(|part| part.name.clone()).collect();
     if config.unscored == Unscored::Residual {
         names.push(RESIDUAL.to_owned());
@@ -213,7 +210,7 @@ fn separate(
     let model = ScoreModel {
         n_parts: names.len(),
         templates,
-        dictionary,
+        dictionaries,
         rows: analysis.is_complete().then_some(rows),
         unscored: config.unscored,
         mask_exponent: config.mask_exponent,
@@ -672,8 +669,8 @@ fn sums(dictionary: &Array2<f32>) -> Vec<f32> {
     dictionary.outer_iter().map(|row| row.iter().map(|x| f64::from(*x)).sum::<f64>() as f32).collect()
 }
 
-/// Fits templates and activations to the kept frames; gives the dictionary, templates x bins, and the activations of each
-/// kept frame.
+/// Fits templates and activations to the kept frames; gives the dictionaries, templates x bins, while tied and in the
+/// end, and the activations of each kept frame.
 fn fit(
     score: &Score,
     templates: &mut Vec<Template>,
@@ -682,7 +679,7 @@ fn fit(
     spectra: &[Option<Array1<f32>>],
     unscored: Unscored,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<(Array2<f32>, Vec<Row>)> {
+) -> Result<([Array2<f32>; 2], Vec<Row>)> {
     // Frames are scaled to a mean of 1; masks do not depend on it.
     let mean = analysis.magnitude.iter().map(|x| f64::from(*x)).sum::<f64>() / analysis.magnitude.len() as f64;
     let v = analysis.magnitude.mapv(|x| x / mean as f32);
@@ -745,6 +742,7 @@ fn fit(
     if unscored == Unscored::Residual {
         fit.add_residual(templates, score.parts.len(), grid.n_frames)?;
     }
+    let tied = fit.dictionary.clone();
     for iteration in 0..FREE_ITERATIONS {
         tell(TIED_ITERATIONS + iteration)?;
         fit.update_activations();
@@ -754,8 +752,7 @@ fn fit(
         }
     }
     // Back to the scale of the recording, so that other frames of it fit.
-    fit.dictionary.mapv_inplace(|x| x * mean as f32);
-    Ok((fit.dictionary, fit.rows))
+    Ok(([tied, fit.dictionary].map(|dictionary| dictionary * mean as f32), fit.rows))
 }
 
 /// The state of the fit. Each update lowers the Kullback-Leibler divergence from V, frames x bins, to the product of
@@ -874,8 +871,8 @@ fn learn_envelopes(
 #[derive(Debug)]
 struct ScoreModel {
     templates: Vec<Template>,
-    /// Templates x bins.
-    dictionary: Array2<f32>,
+    /// Templates x bins, while they were tied and in the end.
+    dictionaries: [Array2<f32>; 2],
     /// The activations of all frames; `None`: found block by block.
     rows: Option<Vec<Row>>,
     n_parts: usize,
@@ -884,12 +881,14 @@ struct ScoreModel {
 }
 
 impl ScoreModel {
-    /// Activations of a frame that the fit did not keep.
-    fn solve(&self, frame_idx: usize, v: &[f32], sums: &[f32]) -> Row {
+    /// Activations of a frame that the fit did not keep, on the way that the others went.
+    fn solve(&self, frame_idx: usize, v: &[f32], sums: &[Vec<f32>; 2]) -> Row {
         let mut row = Row::new(&self.templates, frame_idx);
         let mut quotient = vec![0.0; v.len()];
-        for _ in 0..BLOCK_ITERATIONS {
-            row.update(v, &self.dictionary, sums, &mut quotient);
+        for ((dictionary, sums), n_iter) in self.dictionaries.iter().zip(sums).zip([TIED_ITERATIONS, FREE_ITERATIONS]) {
+            for _ in 0..n_iter {
+                row.update(v, dictionary, sums, &mut quotient);
+            }
         }
         row
     }
@@ -902,7 +901,7 @@ impl Model for ScoreModel {
 
     fn masks(&self, block: &Block<'_>) -> Vec<Array2<f32>> {
         let v = block.core();
-        let sums = sums(&self.dictionary);
+        let sums = self.dictionaries.each_ref().map(sums);
         let solved: Vec<Row>;
         let rows = match &self.rows {
             Some(rows) => &rows[block.frames.clone()],
@@ -923,7 +922,7 @@ impl Model for ScoreModel {
                     for (k, activation) in row.active.iter().zip(&row.activations) {
                         let k = *k as usize;
                         if self.templates[k].part == part {
-                            add(frame, template(&self.dictionary, k), *activation);
+                            add(frame, template(&self.dictionaries[1], k), *activation);
                         }
                     }
                 }

@@ -10,6 +10,7 @@ use anstream::{eprintln, stdout};
 use clap::CommandFactory;
 use clap::builder::styling::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use partita::error::shown;
 use serde_json::{Value, json};
 
 use super::args::{Cli, Global};
@@ -42,8 +43,19 @@ impl Terminal {
 
     /// For the work on one of several recordings: its bars carry its name.
     pub(super) fn for_one(&self, track: &Path) -> Self {
-        let name = track.file_name().unwrap_or(track.as_os_str()).to_string_lossy();
-        Self { about: name.chars().take(24).collect(), bars: self.bars.clone(), ..*self }
+        let name = shown(Path::new(track.file_name().unwrap_or(track.as_os_str()))).to_string();
+        Self { about: name.chars().take(24).collect(), ..self.for_all() }
+    }
+
+    /// For what concerns all of the program.
+    pub(super) fn for_all(&self) -> Self {
+        Self { about: String::new(), bars: self.bars.clone(), ..*self }
+    }
+
+    /// The last words before an end that the work itself does not come to; the bars go.
+    pub(super) fn interrupted(&self) {
+        let _ = self.bars.clear();
+        self.failure(&partita::Error::Cancelled.into());
     }
 
     /// Prints a line to standard error, above the bars.
@@ -57,8 +69,8 @@ impl Terminal {
 
     /// An error with its causes and its hint; with `--json` also as an event.
     pub(super) fn failure(&self, failure: &Failure) {
-        let message = flags(&chain(failure));
-        let hint = failure.hint().map(|hint| flags(&hint));
+        let message = visible(&flags(&chain(failure)));
+        let hint = failure.hint().map(|hint| visible(&flags(&hint)));
         let advice = hint.as_ref().map_or(String::new(), |hint| format!("\n\n{HINT}hint{HINT:#}: {hint}"));
         self.tell(format_args!("{ERROR}error{ERROR:#}: {message}{advice}"));
         self.event(json!({ "event": "error", "message": message, "hint": hint }));
@@ -67,28 +79,28 @@ impl Terminal {
     /// Something that the user should know although the work goes on.
     pub(super) fn warning(&self, message: &str) {
         if !self.quiet {
-            self.tell(format_args!("{WARNING}warning{WARNING:#}: {}", flags(message)));
+            self.tell(format_args!("{WARNING}warning{WARNING:#}: {}", visible(&flags(message))));
         }
     }
 
     /// A line, or several that stay together, for the person at the terminal.
     pub(super) fn say(&self, line: &str) {
         if !self.quiet {
-            self.tell(line);
+            self.tell(visible(line));
         }
     }
 
     /// A line for whoever asked for more.
     pub(super) fn detail(&self, line: &str) {
         if self.verbose {
-            self.tell(line);
+            self.tell(visible(line));
         }
     }
 
     /// Lines of data on standard output, unless `--json` puts objects there.
     pub(super) fn print(&self, text: &str) {
         if !self.json {
-            let _ = writeln!(stdout().lock(), "{text}");
+            let _ = writeln!(stdout().lock(), "{}", visible(text));
         }
     }
 
@@ -147,6 +159,11 @@ fn chain(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+/// Text with nothing in it that a terminal would obey: names of files and tags come from anywhere.
+fn visible(text: &str) -> String {
+    text.split('\n').map(|line| shown(Path::new(line)).to_string()).collect::<Vec<_>>().join("\n")
 }
 
 /// Spells the library's settings as flags: `` `hop_length 512` `` becomes `` `--hop-length 512` ``.

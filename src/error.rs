@@ -132,8 +132,8 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
-    /// A file is not the one that it was when it was read before.
-    #[error("`{}` changed while it was worked on", shown(path))]
+    /// A file is not the one that it was when it was opened first, or is there no more.
+    #[error("`{}` changed or went away while it was worked on", shown(path))]
     RecordingChanged {
         /// The file.
         path: PathBuf,
@@ -566,7 +566,7 @@ impl Error {
             Self::SparseStructure { .. } | Self::MatrixMarket { .. } => None,
             Self::Manifest { .. } => Some("give another `manifest`, or move this file away".into()),
             Self::NoComponents => Some("leave `components_out` out".into()),
-            Self::RecordingChanged { .. } => Some("start again when nothing writes to it".into()),
+            Self::RecordingChanged { .. } => Some("start again when nothing writes to it or moves it".into()),
             Self::MatrixShape { .. } | Self::Length { .. } | Self::SampleCount { .. } | Self::Cancelled => None,
         }
     }
@@ -580,7 +580,9 @@ impl Error {
 /// assert_eq!(partita::error::shown("a\nb\u{1b}[31m.wav".as_ref()), r"a\nb\u{1b}[31m.wav");
 /// ```
 pub fn shown(path: &Path) -> String {
-    let hides = |c: char| c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let hides = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     path.as_os_str().as_encoded_bytes().utf8_chunks().fold(String::new(), |mut text, chunk| {
         for c in chunk.valid().chars() {
             if hides(c) { text.extend(c.escape_default()) } else { text.push(c) }

@@ -222,6 +222,8 @@ impl Folder {
             let name = |name: Option<&std::ffi::OsStr>| name.unwrap_or_default().to_string_lossy().into_owned();
             if path.is_dir() {
                 folder.folders.insert(name(path.file_name()));
+            } else if is_audio_path(&path) && path.metadata().is_ok_and(|file| !file.is_file()) {
+                // A pipe or a device would be waited for.
             } else if is_audio_path(&path) {
                 folder.stems.push(Stem { name: name(path.file_stem()), path });
             }

@@ -53,3 +53,14 @@ pub(super) fn free_bytes(folder: &Path) -> Option<u64> {
         None
     }
 }
+
+/// Width of the terminal that standard error goes to, in columns. Unix tells.
+pub(super) fn columns() -> Option<usize> {
+    #[cfg(unix)]
+    {
+        let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok()?;
+        (size.ws_col > 0).then_some(size.ws_col.into())
+    }
+    #[cfg(not(unix))]
+    None
+}

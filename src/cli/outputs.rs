@@ -43,11 +43,10 @@ impl<'a> Template<'a> {
             // The name of a track need not be UTF-8, and may have braces of its own.
             let mut name = OsString::new();
             let mut rest = part;
-            while let Some((before, value, after)) = next_placeholder(rest, [
-                ("{track}", input.track.as_os_str()),
-                ("{stem}", stem.as_ref()),
-                ("{ext}", extension.as_ref()),
-            ]) {
+            while let Some((before, value, after)) = next_placeholder(
+                rest,
+                [("{track}", input.track.as_os_str()), ("{stem}", stem.as_ref()), ("{ext}", extension.as_ref())],
+            ) {
                 name.push(before);
                 name.push(value);
                 rest = after;
@@ -123,7 +122,10 @@ pub(super) fn check_names(names: &[String]) -> Result<(), Failure> {
         let is_plain =
             matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name.as_str());
         if !is_plain || name.contains(['/', '\\', '\0']) {
-            return Err(Failure::usage(format!("`{}` cannot be the name of a stem", shown(name.as_ref())), "use a name without `/`"));
+            return Err(Failure::usage(
+                format!("`{}` cannot be the name of a stem", shown(name.as_ref())),
+                "use a name without `/`",
+            ));
         }
         if !seen.insert(name) {
             return Err(Failure::usage(format!("two stems are named `{name}`"), "give each a name of its own"));

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::args::{Cli, Global};
 use super::failure::Failure;
+use super::meter;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -43,8 +44,7 @@ impl Terminal {
 
     /// For the work on one of several recordings: its bars carry its name.
     pub(super) fn for_one(&self, track: &Path) -> Self {
-        let name = shown(Path::new(track.file_name().unwrap_or(track.as_os_str()))).to_string();
-        Self { about: name.chars().take(24).collect(), ..self.for_all() }
+        Self { about: shown(Path::new(track.file_name().unwrap_or(track.as_os_str()))), ..self.for_all() }
     }
 
     /// For what concerns all of the program.
@@ -119,10 +119,14 @@ impl Terminal {
             return Bar(ProgressBar::hidden());
         }
         let bar = self.bars.add(ProgressBar::new(length));
-        let style = ProgressStyle::with_template("{msg}{prefix:12} {wide_bar:.cyan/blue} {percent:>3} %  {elapsed}");
+        let mut template = "{prefix:12} {wide_bar:.cyan/blue} {percent:>3} %  {elapsed}".to_owned();
         if !self.about.is_empty() {
-            bar.set_message(format!("{:24}  ", self.about));
+            // What is left at 40 columns is a bar of 4.
+            let n_columns = (meter::columns().unwrap_or(80) / 4).clamp(8, 24);
+            template.insert_str(0, &format!("{{msg:{n_columns}!}}  "));
+            bar.set_message(self.about.clone());
         }
+        let style = ProgressStyle::with_template(&template);
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
         bar.set_prefix(label.to_owned());
         bar.enable_steady_tick(Duration::from_millis(100));
@@ -163,7 +167,7 @@ fn chain(error: &dyn Error) -> String {
 
 /// Text with nothing in it that a terminal would obey: names of files and tags come from anywhere.
 fn visible(text: &str) -> String {
-    text.split('\n').map(|line| shown(Path::new(line)).to_string()).collect::<Vec<_>>().join("\n")
+    text.split('\n').map(|line| shown(Path::new(line))).collect::<Vec<_>>().join("\n")
 }
 
 /// Spells the library's settings as flags: `` `hop_length 512` `` becomes `` `--hop-length 512` ``.

@@ -73,7 +73,6 @@ pub(super) fn run(path: &Path, args: &Separate, seed: u64, terminal: &Terminal) 
     let factors = path.with_file_name(&labels.factors);
     let read = |name| matrix_file::read_member(&factors, name).map_err(Failure::at(factors.display()));
     let method = Labelled { dictionary: read("W")?, activations: read("H")?, labels };
-    outputs::check_names(&method.names())?;
     stems::run(&args.inputs, &args.output, &args.excerpt, seed, terminal, &method)
 }
 

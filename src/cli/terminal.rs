@@ -120,11 +120,14 @@ impl Terminal {
         }
         let bar = self.bars.add(ProgressBar::new(length));
         let mut template = "{prefix:12} {wide_bar:.cyan/blue} {percent:>3} %  {elapsed}".to_owned();
-        if !self.about.is_empty() {
+        if self.about.is_empty() {
+            // The `^C` that a terminal shows goes to a line of its own, and the topmost one stays: better an empty one.
+            template.insert(0, '\n');
+        } else {
             // What is left at 40 columns is a bar of 4.
             let n_columns = (meter::columns().unwrap_or(80) / 4).clamp(8, 24);
             template.insert_str(0, &format!("{{msg:{n_columns}!}}  "));
-            bar.set_message(self.about.clone());
+            bar.set_message(shortened(&self.about, n_columns));
         }
         let style = ProgressStyle::with_template(&template);
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
@@ -165,6 +168,17 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
+/// The beginning and the end of a name, which tell numbered files apart, in `n_chars` characters at the most.
+fn shortened(name: &str, n_chars: usize) -> String {
+    let n_all = name.chars().count();
+    if n_all <= n_chars {
+        return name.to_owned();
+    }
+    let n_first = n_chars / 2;
+    let n_left_out = n_all + 1 - n_chars;
+    name.chars().take(n_first).chain(['…']).chain(name.chars().skip(n_first + n_left_out)).collect()
+}
+
 /// Text with nothing in it that a terminal would obey: names of files and tags come from anywhere.
 fn visible(text: &str) -> String {
     text.split('\n').map(|line| shown(Path::new(line))).collect::<Vec<_>>().join("\n")
@@ -196,6 +210,12 @@ fn flags(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_shortened_in_the_middle() {
+        assert_eq!(shortened("a song, number 12", 9), "a so…r 12");
+        assert_eq!(shortened("a song", 6), "a song");
+    }
 
     #[test]
     fn settings_are_shown_as_the_flags_that_set_them() {

@@ -93,6 +93,9 @@ fn a_manifest_on_a_full_disk_keeps_whole_lines_and_the_stems_are_made() {
     assert_eq!(made, 12, "what could be separated is");
 }
 
+/// What happens to a folder in which the program is at work.
+type Change<'a> = &'a dyn Fn(&Dir);
+
 /// Starts a batch of three recordings, and changes the first or its folder as soon as it is opened.
 fn disturbed(change: impl FnOnce(&Dir)) -> (Dir, String, Vec<Value>) {
     let dir = Dir::new();
@@ -131,7 +134,7 @@ fn a_recording_that_changes_or_goes_away_is_reported_and_the_rest_goes_on() {
         let bytes = fs::read(dir.path("in/2.wav")).expect("bytes");
         fs::write(dir.path("in/1.wav"), bytes).expect("written");
     };
-    let changes: [(&str, &dyn Fn(&Dir)); 4] =
+    let changes: [(&str, Change<'_>); 4] =
         [("gone", &gone), ("another", &other), ("cut off", &cut), ("written anew", &same_length)];
     for (what, change) in changes {
         let (dir, message, lines) = disturbed(change);

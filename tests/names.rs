@@ -114,9 +114,8 @@ fn names_that_are_no_text_are_kept_told_apart_and_resumed() {
         ["in".as_ref(), "-o".as_ref(), &out, "--manifest".as_ref(), "run.jsonl".as_ref(), "--resume".as_ref()];
     let output = separate(&dir, &args);
     assert!(output.status.success(), "{}", stderr(&output));
-    let stem = |name: &[u8]| {
-        dir.0.path().join(&out).join(OsStr::from_bytes(name).to_owned()).with_extension("").join("source-1.wav")
-    };
+    let stem =
+        |name: &[u8]| dir.0.path().join(&out).join(OsStr::from_bytes(name)).with_extension("").join("source-1.wav");
     let made = |name: &[u8]| fs::metadata(stem(name)).and_then(|file| file.modified()).expect("a stem");
     let before = names.map(made);
     let inputs: std::collections::BTreeSet<_> = lines(&dir).iter().map(|line| line["input"].to_string()).collect();

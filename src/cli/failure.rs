@@ -27,7 +27,7 @@ pub(super) enum Failure {
     /// A folder could not be walked.
     Walk { path: PathBuf, error: ignore::Error },
     /// What is to be written does not fit on the disk.
-    NoSpace { folder: PathBuf, n_bytes: u64, free: u64 },
+    NoSpace { input: PathBuf, folder: PathBuf, n_bytes: u64, free: u64 },
     /// Writing to standard output failed.
     Stdout(std::io::Error),
     /// A fault in the program.
@@ -118,9 +118,10 @@ impl fmt::Display for Failure {
             Self::Usage { message, .. } => write!(f, "{message}"),
             Self::System { message, .. } => write!(f, "{message}"),
             Self::Walk { path, .. } => write!(f, "cannot walk the folder `{}`", shown(path)),
-            Self::NoSpace { folder, n_bytes, free } => {
+            Self::NoSpace { input, folder, n_bytes, free } => {
                 let mb = |bytes: &u64| *bytes as f64 / 1e6;
                 let folder = shown(folder);
+                write!(f, "`{}`: ", shown(input))?;
                 write!(f, "the stems take {:.1} MB, and `{folder}` has room for {:.1} MB", mb(n_bytes), mb(free))
             }
             Self::Stdout(_) => write!(f, "cannot write to standard output"),

@@ -135,9 +135,11 @@ pub(super) fn check_names(names: &[String]) -> Result<(), Failure> {
 }
 
 /// Refuses to begin what the disk has no room for.
-pub(super) fn check_space(folder: &Path, n_bytes: u64) -> Result<(), Failure> {
+pub(super) fn check_space(input: &Input, folder: &Path, n_bytes: u64) -> Result<(), Failure> {
     match meter::free_bytes(folder) {
-        Some(free) if free < n_bytes => Err(Failure::NoSpace { folder: folder.into(), n_bytes, free }),
+        Some(free) if free < n_bytes => {
+            Err(Failure::NoSpace { input: input.path.clone(), folder: folder.into(), n_bytes, free })
+        }
         _ => Ok(()),
     }
 }

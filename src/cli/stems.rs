@@ -268,7 +268,7 @@ impl Job<'_> {
             separation.n_samples() as u64 * recording.n_channels() as u64 * self.encode.sample_format.n_bytes() as u64;
         // What FLAC saves is not known beforehand.
         if self.encode.file_format == FileFormat::Wav {
-            outputs::check_space(&self.output.out, n_bytes.saturating_mul(paths.len() as u64))?;
+            outputs::check_space(input, &self.output.out, n_bytes.saturating_mul(paths.len() as u64))?;
         }
         let total = recording.n_samples_hint().unwrap_or(0);
         let check = || if is_interrupted() { Err(Error::Cancelled) } else { Ok(()) };

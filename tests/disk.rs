@@ -181,3 +181,18 @@ fn a_folder_that_may_not_be_written_to_is_found_before_any_work() {
     let message = dir.fails(&args, 1);
     assert!(message.contains("cannot write `out/x`") && message.contains("hint: choose a folder"), "{message}");
 }
+
+#[test]
+fn files_that_belong_together_get_their_names_together_or_not_at_all() {
+    use partita::atomic::{AtomicFile, Existing, commit_all};
+    let dir = Dir::new();
+    let files = |existing| ["a", "b", "c"].map(|name| AtomicFile::create(&dir.path(name), existing).expect("file"));
+    let unfinished = files(Existing::Refuse);
+    fs::write(dir.path("b"), "of another program").expect("file");
+    let error = commit_all(unfinished.into()).expect_err("there is one");
+    assert!(matches!(&error, partita::Error::FileExists { path } if *path == dir.path("b")), "{error}");
+    assert_eq!(dir.files(), ["b"]);
+    commit_all(files(Existing::Replace).into()).expect("all three");
+    assert_eq!(dir.files(), ["a", "b", "c"]);
+    assert_eq!(fs::read(dir.path("b")).expect("bytes"), b"");
+}

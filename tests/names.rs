@@ -211,3 +211,14 @@ fn inputs_that_would_share_their_stems_are_refused_before_any_work() {
     dir.fails(&args, 2);
     assert_eq!(fs::read(dir.path("out/d/source-1.wav")).expect("bytes"), before);
 }
+
+#[test]
+fn a_path_comes_back_from_its_text_in_a_manifest() {
+    for name in
+        [&b"a.wav"[..], b"\xff", b"\\xff", b"\\x5cxff\xfe", b"\\", b"a\\x", b"\\x\xe9", b"\xe2\x82", "é\n".as_bytes()]
+    {
+        let path = PathBuf::from(bytes(name));
+        let text = partita::batch::text(&path);
+        assert_eq!(partita::batch::path_of(&text), path, "{text}");
+    }
+}

@@ -5,6 +5,7 @@ use std::{
     fs::{self, File},
     io::{self, BufWriter, ErrorKind, Seek, SeekFrom, Write},
     path::{Path, PathBuf, is_separator},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use tempfile::TempPath;
@@ -28,7 +29,7 @@ pub enum Existing {
 pub struct AtomicFile {
     file: BufWriter<File>,
     /// `None`: it has no name.
-    temporary: Option<TempPath>,
+    temporary: Option<Temporary>,
     /// The final name as it was given, for messages.
     path: PathBuf,
     /// The same behind symbolic links, which are followed, not replaced.
@@ -66,7 +67,7 @@ impl AtomicFile {
         let (file, temporary) = match unnamed::create(folder) {
             Some(file) => (file, None),
             None => {
-                let (file, temporary) = make_temporary(folder, |name| File::create_new(name)).map_err(refused)?;
+                let (file, temporary) = Temporary::create(folder).map_err(refused)?;
                 (file, Some(temporary))
             }
         };
@@ -86,28 +87,120 @@ impl AtomicFile {
     /// [`Error::FileExists`] if another program has made such a file since, and it may not be replaced;
     /// [`Error::WriteFile`] otherwise. The temporary file is removed.
     pub fn commit(self) -> Result<()> {
-        let Self { file, temporary, path, target, existing } = self;
-        let renamed = file.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| {
-            file.sync_all()?;
-            let temporary = match (temporary, existing) {
-                (Some(temporary), _) => temporary,
-                (None, Existing::Refuse) => return unnamed::link(&file, &target),
-                // Only a name can replace another; this one lives for a moment.
-                (None, Existing::Replace) => {
-                    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
-                    make_temporary(folder.unwrap_or(Path::new(".")), |name| unnamed::link(&file, name))?.1
-                }
-            };
-            match existing {
-                Existing::Replace => temporary.persist(target),
-                Existing::Refuse => temporary.persist_noclobber(target),
+        commit_all(vec![self])
+    }
+
+    /// The error for what the system said.
+    fn refused(&self, source: io::Error) -> Error {
+        match (self.existing, source.kind()) {
+            (Existing::Refuse, ErrorKind::AlreadyExists) => Error::FileExists { path: self.path.clone() },
+            _ => Error::WriteFile { path: self.path.clone(), source },
+        }
+    }
+
+    /// Writes all that is waiting, to the disk itself.
+    fn complete(&mut self) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_all()
+    }
+
+    /// Gives the file its final name. Returns whether none was there of that name.
+    fn name(&mut self) -> io::Result<bool> {
+        let named = match &mut self.temporary {
+            Some(temporary) => temporary.name(&self.target),
+            None => unnamed::link(self.file.get_ref(), &self.target),
+        };
+        if named.is_ok() || self.existing == Existing::Refuse {
+            return named.map(|()| true);
+        }
+        match &self.temporary {
+            Some(temporary) => fs::rename(&temporary.path, &self.target)?,
+            // Only a name can replace another; this one lives for a moment.
+            None => {
+                let folder = self.target.parent().filter(|folder| !folder.as_os_str().is_empty());
+                let link = |name: &Path| unnamed::link(self.file.get_ref(), name);
+                let (_, name) = make_temporary(folder.unwrap_or(Path::new(".")), link)?;
+                name.persist(&self.target)?;
             }
-            .map_err(|error| error.error)
-        });
-        renamed.map_err(|source| match (existing, source.kind()) {
-            (Existing::Refuse, ErrorKind::AlreadyExists) => Error::FileExists { path },
-            _ => Error::WriteFile { path, source },
-        })
+        }
+        Ok(false)
+    }
+}
+
+/// Completes files that belong together: all of them are on the disk before the first gets its final name, and where one
+/// does not get it, those that had none of that name before are removed again.
+///
+/// # Errors
+/// Those of [`AtomicFile::commit`], for the first file that cannot be completed.
+pub fn commit_all(mut files: Vec<AtomicFile>) -> Result<()> {
+    for file in &mut files {
+        file.complete().map_err(|source| file.refused(source))?;
+    }
+    let _naming = lock();
+    let mut is_new = Vec::new();
+    for file in &mut files {
+        match file.name() {
+            Ok(new) => is_new.push(new),
+            Err(source) => {
+                let error = file.refused(source);
+                for (file, _) in files.iter().zip(is_new).filter(|(_, is_new)| *is_new) {
+                    let _ = fs::remove_file(&file.target);
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Temporary names of files that are not complete. Locked while files get their final names.
+static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn lock() -> MutexGuard<'static, Vec<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes every file that is not complete, for a program that ends at once whatever its other threads are doing. Files
+/// that are just getting their names together get them first; none gets one, and none is begun under a temporary name,
+/// from then on: whoever tries waits for the end.
+pub fn abandon() {
+    let unfinished = lock();
+    for name in unfinished.iter() {
+        let _ = fs::remove_file(name);
+    }
+    std::mem::forget(unfinished);
+}
+
+/// The temporary name of a file that is not complete; removed when dropped.
+#[derive(Debug)]
+struct Temporary {
+    path: PathBuf,
+}
+
+impl Temporary {
+    fn create(folder: &Path) -> io::Result<(File, Self)> {
+        let mut unfinished = lock();
+        let (file, name) = make_temporary(folder, |name| File::create_new(name))?;
+        let path = name.keep()?;
+        unfinished.push(path.clone());
+        Ok((file, Self { path }))
+    }
+
+    /// Gives the file another name, if no file has that.
+    fn name(&mut self, target: &Path) -> io::Result<()> {
+        match TempPath::try_from_path(&self.path)?.persist_noclobber(target) {
+            Ok(()) => Ok(()),
+            // It keeps this one.
+            Err(error) => error.path.keep().map_err(|error| error.error).and(Err(error.error)),
+        }
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let mut unfinished = lock();
+        let _ = fs::remove_file(&self.path);
+        unfinished.retain(|path| *path != self.path);
     }
 }
 

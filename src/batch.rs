@@ -132,7 +132,7 @@ impl Entry {
 
     fn from_json(value: &Value) -> Option<Self> {
         let string = |value: &Value| value.as_str().map(str::to_owned);
-        let output = |value: &Value| Some((PathBuf::from(value["path"].as_str()?), value["n_bytes"].as_u64()?));
+        let output = |value: &Value| Some((path_of(value["path"].as_str()?), value["n_bytes"].as_u64()?));
         Some(Self {
             input: string(&value["input"])?,
             sha256: string(&value["sha256"])?,
@@ -154,13 +154,33 @@ impl Entry {
     }
 }
 
-/// A path as it stands in a manifest; bytes that are no UTF-8 are written as `\xNN`.
+/// A path as it stands in a manifest, from which [`path_of`] makes it again: bytes that are no UTF-8 are written as
+/// `\xNN`, and so is a backslash that would look like that.
 pub fn text(path: &Path) -> String {
     path.as_os_str().as_encoded_bytes().utf8_chunks().fold(String::new(), |mut text, chunk| {
-        text.push_str(chunk.valid());
+        text.push_str(&chunk.valid().replace("\\x", "\\x5cx"));
         chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
         text
     })
+}
+
+/// The path that a [`text`] stands for.
+pub fn path_of(text: &str) -> PathBuf {
+    let mut parts = text.split("\\x");
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        match part.split_at_checked(2).and_then(|(hex, rest)| Some((u8::from_str_radix(hex, 16).ok()?, rest))) {
+            Some((byte, rest)) => {
+                bytes.push(byte);
+                bytes.extend_from_slice(rest.as_bytes());
+            }
+            None => bytes.extend_from_slice(&[b"\\x", part.as_bytes()].concat()),
+        }
+    }
+    #[cfg(unix)]
+    return <std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes).into();
+    #[cfg(not(unix))]
+    return String::from_utf8_lossy(&bytes).into_owned().into();
 }
 
 /// SHA-256 of a file's content, in hexadecimal, as `sha256sum` prints it.
@@ -244,7 +264,12 @@ impl Manifest {
         let mut line = entry.to_json().to_string();
         line.push('\n');
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = file.metadata().map(|metadata| metadata.len());
         let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_data());
+        if let (Err(_), Ok(before)) = (&written, before) {
+            // Where the disk is full, part of a line would spoil the next one.
+            let _ = file.set_len(before);
+        }
         written.map_err(|source| Error::WriteFile { path: self.path.clone(), source })
     }
 

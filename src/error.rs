@@ -79,7 +79,7 @@ pub enum Error {
         reason: String,
     },
     /// A matrix is asked for in a file of a kind that is not read or written.
-    #[error("`{}` is no matrix file by its name, expected one that ends in {expected}", path.display())]
+    #[error("`{}` is no matrix file by its name, expected one that ends in {expected}", shown(path))]
     MatrixFileFormat {
         /// The file.
         path: PathBuf,
@@ -87,7 +87,7 @@ pub enum Error {
         expected: &'static str,
     },
     /// The system did not give a matrix file, or not all of it.
-    #[error("cannot read `{}`", path.display())]
+    #[error("cannot read `{}`", shown(path))]
     ReadMatrix {
         /// The file.
         path: PathBuf,
@@ -95,7 +95,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A matrix file does not hold what its name says.
-    #[error("cannot read `{}`: {reason}", path.display())]
+    #[error("cannot read `{}`: {reason}", shown(path))]
     MalformedMatrix {
         /// The file.
         path: PathBuf,
@@ -115,7 +115,7 @@ pub enum Error {
 
     // ---- audio files, in -----------------------------------------------------------------------------------------
     /// A recording cannot be opened.
-    #[error("cannot open `{}`", path.display())]
+    #[error("cannot open `{}`", shown(path))]
     OpenAudio {
         /// The file.
         path: PathBuf,
@@ -123,7 +123,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The system could not read a file to its end.
-    #[error("cannot read `{}` on from {time_s:.1} s", path.display())]
+    #[error("cannot read `{}` on from {time_s:.1} s", shown(path))]
     ReadAudio {
         /// The file.
         path: PathBuf,
@@ -132,20 +132,20 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
-    /// A file is not the one that it was when it was read before.
-    #[error("`{}` changed while it was worked on", path.display())]
+    /// A file is not the one that it was when it was opened first, or is there no more.
+    #[error("`{}` changed or went away while it was worked on", shown(path))]
     RecordingChanged {
         /// The file.
         path: PathBuf,
     },
     /// A file has no bytes.
-    #[error("`{}` is empty", path.display())]
+    #[error("`{}` is empty", shown(path))]
     EmptyAudioFile {
         /// The file.
         path: PathBuf,
     },
     /// A file is something else than its name or the caller says.
-    #[error("`{}` is not a recording: it holds {found}", path.display())]
+    #[error("`{}` is not a recording: it holds {found}", shown(path))]
     NotAudio {
         /// The file.
         path: PathBuf,
@@ -153,13 +153,13 @@ pub enum Error {
         found: String,
     },
     /// A file holds pictures only.
-    #[error("`{}` has no audio track", path.display())]
+    #[error("`{}` has no audio track", shown(path))]
     NoAudioTrack {
         /// The file.
         path: PathBuf,
     },
     /// A file is audio of a kind that is not read here.
-    #[error("cannot decode `{}`: {codec} is not supported", path.display())]
+    #[error("cannot decode `{}`: {codec} is not supported", shown(path))]
     UnsupportedAudio {
         /// The file.
         path: PathBuf,
@@ -167,7 +167,7 @@ pub enum Error {
         codec: String,
     },
     /// The headers of a file contradict themselves.
-    #[error("cannot decode `{}`: {reason}", path.display())]
+    #[error("cannot decode `{}`: {reason}", shown(path))]
     MalformedAudio {
         /// The file.
         path: PathBuf,
@@ -175,7 +175,7 @@ pub enum Error {
         reason: String,
     },
     /// The data of a recording are damaged in one place.
-    #[error("`{}` is damaged at {time_s:.1} s: {reason}", path.display())]
+    #[error("`{}` is damaged at {time_s:.1} s: {reason}", shown(path))]
     CorruptAudio {
         /// The file.
         path: PathBuf,
@@ -185,7 +185,7 @@ pub enum Error {
         reason: String,
     },
     /// A file ends before the recording in it does.
-    #[error("`{}` is cut off: it ends {}", path.display(), lengths(*time_s, *declared_s))]
+    #[error("`{}` is cut off: it ends {}", shown(path), lengths(*time_s, *declared_s))]
     AudioCutOff {
         /// The file.
         path: PathBuf,
@@ -195,7 +195,7 @@ pub enum Error {
         declared_s: Option<f64>,
     },
     /// Sample rate or channel count change within a recording.
-    #[error("`{}` changes at {time_s:.1} s from {} Hz, {} to {} Hz, {}", path.display(), from.0, channels(from.1), to.0, channels(to.1))]
+    #[error("`{}` changes at {time_s:.1} s from {} Hz, {} to {} Hz, {}", shown(path), from.0, channels(from.1), to.0, channels(to.1))]
     AudioChanges {
         /// The file.
         path: PathBuf,
@@ -209,13 +209,13 @@ pub enum Error {
 
     // ---- audio files, out ----------------------------------------------------------------------------------------
     /// A file of that name exists and may not be replaced.
-    #[error("`{}` exists already", path.display())]
+    #[error("`{}` exists already", shown(path))]
     FileExists {
         /// The file.
         path: PathBuf,
     },
     /// A file cannot have this name: there is a folder or a device, or it ends as only a folder's does.
-    #[error("cannot write `{}`: expected the name of a file, got {got}", path.display())]
+    #[error("cannot write `{}`: expected the name of a file, got {got}", shown(path))]
     NotAFile {
         /// The name that was given.
         path: PathBuf,
@@ -223,7 +223,7 @@ pub enum Error {
         got: &'static str,
     },
     /// The folder for a file could not be made.
-    #[error("cannot create the folder `{}`", path.display())]
+    #[error("cannot create the folder `{}`", shown(path))]
     CreateFolder {
         /// The folder.
         path: PathBuf,
@@ -231,7 +231,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The system did not take a file, or not all of it.
-    #[error("cannot write `{}`", path.display())]
+    #[error("cannot write `{}`", shown(path))]
     WriteFile {
         /// The file.
         path: PathBuf,
@@ -239,7 +239,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A sample lies beyond full scale, which integers cannot hold.
-    #[error("cannot write `{}`: channel {channel} reaches {value} at {time_s:.3} s, expected -1 to 1", path.display())]
+    #[error("cannot write `{}`: channel {channel} reaches {value} at {time_s:.3} s, expected -1 to 1", shown(path))]
     BeyondFullScale {
         /// The file.
         path: PathBuf,
@@ -251,7 +251,7 @@ pub enum Error {
         value: f32,
     },
     /// More or fewer samples came than had been announced.
-    #[error("cannot write `{}`: got {got} samples per channel, expected {expected}", path.display())]
+    #[error("cannot write `{}`: got {got} samples per channel, expected {expected}", shown(path))]
     SampleCount {
         /// The file.
         path: PathBuf,
@@ -263,7 +263,7 @@ pub enum Error {
 
     // ---- pictures ------------------------------------------------------------------------------------------------
     /// A picture was asked for in a format that is not written.
-    #[error("cannot draw `{}`: expected a name that ends in `.png` or `.svg`", path.display())]
+    #[error("cannot draw `{}`: expected a name that ends in `.png` or `.svg`", shown(path))]
     PictureFormat {
         /// Where it should have gone.
         path: PathBuf,
@@ -301,7 +301,7 @@ pub enum Error {
         wanted: String,
     },
     /// The system did not give a dictionary's file.
-    #[error("cannot read `{}`", path.display())]
+    #[error("cannot read `{}`", shown(path))]
     ReadDictionary {
         /// The file.
         path: PathBuf,
@@ -309,7 +309,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A file holds no dictionary.
-    #[error("`{}` is no dictionary: {reason}", path.display())]
+    #[error("`{}` is no dictionary: {reason}", shown(path))]
     MalformedDictionary {
         /// The file.
         path: PathBuf,
@@ -371,7 +371,7 @@ pub enum Error {
 
     // ---- batches ------------------------------------------------------------------------------------------------
     /// A manifest holds something else.
-    #[error("cannot go on with the manifest `{}`: line {line} is {reason}", path.display())]
+    #[error("cannot go on with the manifest `{}`: line {line} is {reason}", shown(path))]
     Manifest {
         /// The file.
         path: PathBuf,
@@ -423,7 +423,7 @@ pub enum Error {
 
     // ---- scores --------------------------------------------------------------------------------------------------
     /// The system did not give a score, or not all of it.
-    #[error("cannot read `{}`", path.display())]
+    #[error("cannot read `{}`", shown(path))]
     ReadScore {
         /// The file.
         path: PathBuf,
@@ -566,10 +566,30 @@ impl Error {
             Self::SparseStructure { .. } | Self::MatrixMarket { .. } => None,
             Self::Manifest { .. } => Some("give another `manifest`, or move this file away".into()),
             Self::NoComponents => Some("leave `components_out` out".into()),
-            Self::RecordingChanged { .. } => Some("start again when nothing writes to it".into()),
+            Self::RecordingChanged { .. } => Some("start again when nothing writes to it or moves it".into()),
             Self::MatrixShape { .. } | Self::Length { .. } | Self::SampleCount { .. } | Self::Cancelled => None,
         }
     }
+}
+
+/// A path as a message shows it, so that it is one line and a terminal obeys nothing in it: control characters, and those
+/// that change the direction of the text, are escaped (`\n`, `\u{1b}`), and bytes that are no UTF-8 are `\xNN`.
+///
+/// # Examples
+/// ```
+/// assert_eq!(partita::error::shown("a\nb\u{1b}[31m.wav".as_ref()), r"a\nb\u{1b}[31m.wav");
+/// ```
+pub fn shown(path: &Path) -> String {
+    let hides = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    path.as_os_str().as_encoded_bytes().utf8_chunks().fold(String::new(), |mut text, chunk| {
+        for c in chunk.valid().chars() {
+            if hides(c) { text.extend(c.escape_default()) } else { text.push(c) }
+        }
+        chunk.invalid().iter().for_each(|byte| text.push_str(&format!("\\x{byte:02x}")));
+        text
+    })
 }
 
 /// Names as a message lists them: `kick`, `snare`.
@@ -584,6 +604,10 @@ fn open_hint(path: &Path, error: &io::Error) -> Option<String> {
         io::ErrorKind::NotFound => "check the spelling and the folder you are in".into(),
         io::ErrorKind::PermissionDenied => format!("allow reading it with `chmod +r {}`", shell_word(path)),
         io::ErrorKind::IsADirectory => "give the recordings in it".into(),
+        // What comes from a pipe is put there.
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space for temporary files, or name a folder on another disk with `TMPDIR=FOLDER`".into()
+        }
         _ => return None,
     };
     Some(hint)
@@ -602,7 +626,7 @@ fn ffmpeg_command(path: &Path, options: &str) -> String {
 
 /// A path as one word of a shell command.
 fn shell_word(path: &Path) -> String {
-    let mut word = path.display().to_string();
+    let mut word = shown(path);
     // Not to be taken for an option.
     if word.starts_with('-') {
         word.insert_str(0, "./");
@@ -637,7 +661,7 @@ fn channels(n: usize) -> String {
 /// What to do about a file or folder that could not be written.
 fn disk_hint(kind: io::ErrorKind) -> Option<String> {
     use io::ErrorKind::{
-        InvalidFilename, NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+        InvalidFilename, NotADirectory, NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
     };
     let hint = match kind {
         PermissionDenied | ReadOnlyFilesystem => "choose a folder that you may write to: `--out FOLDER`",
@@ -645,6 +669,7 @@ fn disk_hint(kind: io::ErrorKind) -> Option<String> {
         NotADirectory | io::ErrorKind::AlreadyExists => {
             "a file is where a folder is needed; choose another: `--out FOLDER`"
         }
+        NotFound => "the folder was moved or removed meanwhile; begin again when it stays",
         InvalidFilename => "shorten the name: `--filename \"{stem}.{ext}\"`",
         _ => return None,
     };

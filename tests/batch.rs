@@ -5,7 +5,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{Dir, stderr, tune};
 use serde_json::Value;
@@ -178,29 +178,4 @@ fn another_file_is_not_taken_for_a_manifest() {
     let message = dir.fails(&arguments("out", &["--manifest", "notes"]), 1);
     assert!(message.contains("cannot go on with the manifest `notes`"), "{message}");
     assert_eq!(fs::read_to_string(dir.path("notes")).expect("text"), "buy milk");
-}
-
-#[cfg(unix)]
-#[test]
-fn ctrl_c_ends_a_batch_within_a_second_and_keeps_what_is_finished() {
-    let dir = Dir::new();
-    for i in 0..6 {
-        dir.wav(&format!("in/{i}.wav"), 44_100, &[&tune, &tune], 441_000);
-    }
-    let args = ["separate", "in", "-n", "2", "-o", "out", "-j", "2", "-q", "--tol", "0", "--max-iter", "1000"];
-    for pause_ms in [100, 700, 1500] {
-        let mut child = spawn(&dir, &[&args[..], &["--force"]].concat());
-        std::thread::sleep(Duration::from_millis(pause_ms));
-        let pid = child.id().to_string();
-        Command::new("kill").args(["-INT", &pid]).status().expect("kill");
-        let asked = Instant::now();
-        let status = child.wait().expect("ended");
-        // Signals are sent before the handler stands in the first moments of the program.
-        if status.code().is_some() {
-            assert_eq!(status.code(), Some(130), "after {pause_ms} ms");
-        }
-        assert!(asked.elapsed() < Duration::from_secs(10), "{:?} after {pause_ms} ms", asked.elapsed());
-        let unfinished: Vec<_> = dir.files().into_iter().filter(|name| name.ends_with(".tmp")).collect();
-        assert!(unfinished.is_empty(), "{unfinished:?} after {pause_ms} ms");
-    }
 }

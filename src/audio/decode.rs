@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::SystemTime;
 
 use ndarray::{Array2, ArrayView2};
 
@@ -283,6 +284,8 @@ pub struct AudioFile {
     path: PathBuf,
     /// What came from a pipe; locked while it is read, since all handles on it share one position.
     spooled: Option<Mutex<File>>,
+    /// What tells that a file is still the one that was opened.
+    stamp: Option<Stamp>,
     format: Format,
     start: u64,
     n_samples: Option<u64>,
@@ -299,8 +302,9 @@ impl AudioFile {
         if path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
             return Self::spooled(path, File::open(path).map_err(at)?);
         }
+        let stamp = stamp(path);
         let format = Reader::open(path)?.format;
-        Ok(Self { path: path.into(), spooled: None, format, start: 0, n_samples: None })
+        Ok(Self { path: path.into(), spooled: None, stamp, format, start: 0, n_samples: None })
     }
 
     /// Takes a recording from standard input or another stream; `name` stands for it in messages.
@@ -318,7 +322,7 @@ impl AudioFile {
         let file = spool(path, stream)?;
         let at = |source| Error::OpenAudio { path: path.into(), source };
         let format = Reader::from_file(path, file.try_clone().map_err(at)?)?.format;
-        Ok(Self { path: path.into(), spooled: Some(Mutex::new(file)), format, start: 0, n_samples: None })
+        Ok(Self { path: path.into(), spooled: Some(Mutex::new(file)), stamp: None, format, start: 0, n_samples: None })
     }
 
     /// Only the part that starts at `start_s` and lasts `duration_s`, or to the end, in seconds.
@@ -342,7 +346,19 @@ impl AudioFile {
     }
 
     fn with_reader<T>(&self, work: impl FnOnce(&mut Reader) -> Result<T>) -> Result<T> {
-        let Some(spooled) = &self.spooled else { return work(&mut Reader::open(&self.path)?) };
+        let Some(spooled) = &self.spooled else {
+            let changed = || Error::RecordingChanged { path: self.path.clone() };
+            if self.stamp != stamp(&self.path) {
+                return Err(changed());
+            }
+            let done = work(&mut Reader::open(&self.path)?)?;
+            // Gone after the last block, it has served all the same.
+            return if stamp(&self.path).is_some_and(|now| Some(now) != self.stamp) {
+                Err(changed())
+            } else {
+                Ok(done)
+            };
+        };
         // A lock that was left in a panic still holds a good file: it is read from its start.
         let file = spooled.lock().unwrap_or_else(PoisonError::into_inner);
         let reopened = file.try_clone().and_then(|mut file| file.rewind().map(|()| file));
@@ -396,6 +412,13 @@ impl Recording for AudioFile {
             Ok(())
         })
     }
+}
+
+/// A file's length in bytes, and when it was last written to.
+type Stamp = (u64, Option<SystemTime>);
+
+fn stamp(path: &Path) -> Option<Stamp> {
+    path.metadata().ok().map(|metadata| (metadata.len(), metadata.modified().ok()))
 }
 
 /// Copies a stream into an unnamed temporary file.

@@ -345,12 +345,23 @@ impl Writer {
     /// # Errors
     /// [`Error::SampleCount`] on fewer samples than were announced; else as [`AtomicFile::commit`].
     pub fn finish(self) -> Result<Written> {
+        let (file, written) = self.close()?;
+        file.commit()?;
+        Ok(written)
+    }
+
+    /// Completes the content; the file is seen under its name when it is committed, with others that belong to it by
+    /// [`atomic::commit_all`](crate::atomic::commit_all).
+    ///
+    /// # Errors
+    /// [`Error::SampleCount`] on fewer samples than were announced; [`Error::WriteFile`] if the system says no.
+    pub fn close(self) -> Result<(AtomicFile, Written)> {
         let Self { sink, path, spec, gain, n_samples, n_clamped, .. } = self;
         if let Some(expected) = spec.n_samples.filter(|&expected| expected != n_samples) {
             return Err(Error::SampleCount { path, expected, got: n_samples });
         }
-        sink.finish().map_err(|source| Error::WriteFile { path, source })?.commit()?;
-        Ok(Written { n_samples, n_clamped, gain })
+        let file = sink.finish().map_err(|source| Error::WriteFile { path, source })?;
+        Ok((file, Written { n_samples, n_clamped, gain }))
     }
 
     fn check_block(&self, block: ArrayView2<'_, f32>) -> Result<()> {

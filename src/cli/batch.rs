@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory};
-use partita::batch::content_hash;
+use partita::batch::{content_hash, text};
+use partita::error::shown;
 use serde_json::{Map, Value, json};
 
 use super::args::Cli;
@@ -38,7 +39,6 @@ pub(super) fn each(
     let n_inputs = inputs.len();
     let next = AtomicUsize::new(0);
     let failed: Mutex<Vec<(usize, String)>> = Mutex::new(Vec::new());
-    let interruption = Mutex::new(None);
     let bar = terminal.bar(n_inputs as u64, "all files");
     let n_done = AtomicUsize::new(0);
     let turn = || loop {
@@ -46,12 +46,10 @@ pub(super) fn each(
         let Some(input) = inputs.get(input_idx).filter(|_| !is_interrupted()) else { return };
         let terminal = terminal.for_one(&input.track);
         // A fault that one input brings out is its own failure.
-        let fault = |_| Err(Failure::Fault(format!("at `{}`", input.path.display())));
+        let fault = |_| Err(Failure::Fault(format!("at `{}`", shown(&input.path))));
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| work(input, &terminal))).unwrap_or_else(fault);
         match outcome {
-            Err(failure) if failure.is_interruption() || is_interrupted() => {
-                lock(&interruption).get_or_insert(failure);
-            }
+            Err(failure) if failure.is_interruption() => return,
             Err(failure) => {
                 terminal.failure(&failure);
                 lock(&failed).push((input_idx, failure.to_string()));
@@ -65,15 +63,12 @@ pub(super) fn each(
         turn();
     });
     drop(bar);
-    if let Some(failure) = interruption.into_inner().unwrap_or_else(|poison| poison.into_inner()) {
-        return Err(failure);
-    }
     if is_interrupted() {
         return Err(partita::Error::Cancelled.into());
     }
     let mut failed = failed.into_inner().unwrap_or_else(|poison| poison.into_inner());
     failed.sort_unstable();
-    let names: Vec<_> = failed.iter().map(|(i, _)| inputs[*i].path.display().to_string()).collect();
+    let names: Vec<_> = failed.iter().map(|(i, _)| text(&inputs[*i].path)).collect();
     terminal.event(json!({ "event": "summary", "inputs": n_inputs, "failed": names }));
     if failed.is_empty() {
         terminal.say(&format!("{n_inputs} of {n_inputs} {done}"));
@@ -128,14 +123,14 @@ fn values(matches: &ArgMatches, id: &str) -> Result<Vec<String>, Failure> {
     let Ok(Some(values)) = matches.try_get_raw(id) else { return Ok(Vec::new()) };
     let mut texts = Vec::new();
     for value in values {
-        let text = partita::batch::text(Path::new(value));
-        let name = text.split_once('=').map_or(text.as_str(), |(_, name)| name);
-        let path = if name == text { Path::new(value) } else { Path::new(name) };
+        let typed = text(Path::new(value));
+        let name = typed.split_once('=').map_or(typed.as_str(), |(_, name)| name);
+        let path = if name == typed { Path::new(value) } else { Path::new(name) };
         if path.is_file() {
             let failed = |source| partita::Error::OpenAudio { path: path.into(), source };
-            texts.push(format!("{text} (sha256 {})", content_hash(path).map_err(failed)?));
+            texts.push(format!("{typed} (sha256 {})", content_hash(path).map_err(failed)?));
         } else {
-            texts.push(text);
+            texts.push(typed);
         }
     }
     Ok(texts)

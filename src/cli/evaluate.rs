@@ -218,11 +218,13 @@ impl Folder {
         let mut entries = fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(cannot)?;
         entries.sort_by_key(fs::DirEntry::file_name);
         let mut folder = Self { stems: Vec::new(), folders: BTreeSet::new() };
+        // A pipe would be waited for.
+        let is_device = |path: &Path| path.metadata().is_ok_and(|file| !file.is_file());
         for path in entries.iter().map(fs::DirEntry::path) {
             let name = |name: Option<&std::ffi::OsStr>| name.unwrap_or_default().to_string_lossy().into_owned();
             if path.is_dir() {
                 folder.folders.insert(name(path.file_name()));
-            } else if is_audio_path(&path) {
+            } else if is_audio_path(&path) && !is_device(&path) {
                 folder.stems.push(Stem { name: name(path.file_stem()), path });
             }
         }

@@ -4,14 +4,16 @@ use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 
+use partita::error::shown;
+
+use super::interrupt;
+
 /// Everything went well.
 pub(super) const DONE: u8 = 0;
 /// Some input failed.
 const FAILED: u8 = 1;
 /// The command line asks for something that cannot be done.
 const USAGE: u8 = 2;
-/// Ctrl-C, as shells report it: 128 + SIGINT.
-const INTERRUPTED: u8 = 130;
 
 /// Why a command, or its work on one input, ended without a result.
 #[derive(Debug)]
@@ -25,7 +27,7 @@ pub(super) enum Failure {
     /// A folder could not be walked.
     Walk { path: PathBuf, error: ignore::Error },
     /// What is to be written does not fit on the disk.
-    NoSpace { folder: PathBuf, n_bytes: u64, free: u64 },
+    NoSpace { input: PathBuf, folder: PathBuf, n_bytes: u64, free: u64 },
     /// Writing to standard output failed.
     Stdout(std::io::Error),
     /// A fault in the program.
@@ -44,7 +46,7 @@ impl Failure {
         move |error| Self::Library { thing: Some(thing.to_string()), error }
     }
 
-    pub(super) fn signal(cause: ctrlc::Error) -> Self {
+    pub(super) fn signal(cause: std::io::Error) -> Self {
         Self::System { message: "cannot listen for Ctrl-C", cause: cause.into() }
     }
 
@@ -59,7 +61,7 @@ impl Failure {
 
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            _ if self.is_interruption() => INTERRUPTED,
+            _ if self.is_interruption() => interrupt::exit_code(),
             Self::Library { error, .. } if is_usage(error) => USAGE,
             Self::Usage { .. } => USAGE,
             _ => FAILED,
@@ -115,10 +117,11 @@ impl fmt::Display for Failure {
             Self::Library { thing: None, error } => write!(f, "{error}"),
             Self::Usage { message, .. } => write!(f, "{message}"),
             Self::System { message, .. } => write!(f, "{message}"),
-            Self::Walk { path, .. } => write!(f, "cannot walk the folder `{}`", path.display()),
-            Self::NoSpace { folder, n_bytes, free } => {
+            Self::Walk { path, .. } => write!(f, "cannot walk the folder `{}`", shown(path)),
+            Self::NoSpace { input, folder, n_bytes, free } => {
                 let mb = |bytes: &u64| *bytes as f64 / 1e6;
-                let folder = folder.display();
+                let folder = shown(folder);
+                write!(f, "`{}`: ", shown(input))?;
                 write!(f, "the stems take {:.1} MB, and `{folder}` has room for {:.1} MB", mb(n_bytes), mb(free))
             }
             Self::Stdout(_) => write!(f, "cannot write to standard output"),

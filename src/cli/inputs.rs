@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use ignore::WalkBuilder;
 use partita::audio::decode::is_audio_path;
+use partita::error::shown;
 
 use super::failure::Failure;
 
@@ -38,13 +39,13 @@ pub(super) fn list(typed: &[PathBuf], files_from: Option<&Path>) -> Result<Vec<I
             walk(path, &mut inputs)?;
             if inputs.len() == before {
                 return Err(Failure::usage(
-                    format!("there is no recording in the folder `{}`", path.display()),
+                    format!("there is no recording in the folder `{}`", shown(path)),
                     "files with the endings of audio formats are looked for; name other files one by one",
                 ));
             }
         } else {
-            let track = path.file_stem().unwrap_or(path.as_os_str()).into();
-            inputs.push(Input { path: path.clone(), track });
+            let name = path.file_name().unwrap_or(path.as_os_str());
+            inputs.push(Input { path: path.clone(), track: track(Path::new(name)) });
         }
     }
     if let Some(list) = files_from {
@@ -55,14 +56,25 @@ pub(super) fn list(typed: &[PathBuf], files_from: Option<&Path>) -> Result<Vec<I
         if let Some(other) = seen.insert(&input.track, &input.path) {
             let message = format!(
                 "`{}` and `{}` would be written to the same files, as track `{}`",
-                other.display(),
-                input.path.display(),
-                input.track.display()
+                shown(other),
+                shown(&input.path),
+                shown(&input.track)
             );
             return Err(Failure::usage(message, "separate them one by one, each with its own `--out` folder"));
         }
     }
     Ok(inputs)
+}
+
+/// The track of a file, from where its folders are kept: without its ending, and without what leads out of a folder. A
+/// name that would be nothing but dots, as that of `...wav`, is kept whole.
+fn track(path: &Path) -> PathBuf {
+    let below: PathBuf = path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+    let track = below.with_extension("");
+    match track.components().next_back() {
+        Some(Component::Normal(name)) if Some(name) == below.file_stem() => track,
+        _ => below,
+    }
 }
 
 /// The pattern that a path is, where no file has that name.
@@ -75,7 +87,7 @@ fn pattern(path: &Path) -> Option<&str> {
 fn matching(pattern: &str, inputs: &mut Vec<Input>) -> Result<(), Failure> {
     let refused = |cause: String| {
         Failure::usage(
-            format!("cannot use the pattern `{pattern}`: {cause}"),
+            format!("cannot use the pattern `{}`: {cause}", shown(pattern.as_ref())),
             "put a pattern into quotes: 'songs/**/*.flac'",
         )
     };
@@ -87,7 +99,7 @@ fn matching(pattern: &str, inputs: &mut Vec<Input>) -> Result<(), Failure> {
     for path in glob::glob(pattern).map_err(|error| refused(error.to_string()))? {
         let path = path.map_err(|error| refused(error.to_string()))?;
         if path.is_file() {
-            let track = path.strip_prefix(&fixed).unwrap_or(&path).with_extension("");
+            let track = track(path.strip_prefix(&fixed).unwrap_or(&path));
             inputs.push(Input { path, track });
         }
     }
@@ -102,7 +114,7 @@ const MAX_LIST_BYTES: u64 = 1 << 30;
 
 /// The files that a list names. Their tracks keep their folders, so that files of one name do not collide.
 fn read_list(list: &Path) -> Result<Vec<Input>, Failure> {
-    let at = |source| Failure::at(list.display())(partita::Error::OpenAudio { path: list.into(), source });
+    let at = |source| Failure::at(shown(list))(partita::Error::OpenAudio { path: list.into(), source });
     let mut bytes = Vec::new();
     let read = match list == Path::new("-") {
         true => io::stdin().lock().take(MAX_LIST_BYTES).read_to_end(&mut bytes),
@@ -116,13 +128,11 @@ fn read_list(list: &Path) -> Result<Vec<Input>, Failure> {
         .filter(|line| !line.is_empty())
         .map(|line| {
             let path = path_from(line);
-            let folders = path.components().filter(|part| matches!(part, Component::Normal(_)));
-            let track = folders.collect::<PathBuf>().with_extension("");
-            Input { path, track }
+            Input { track: track(&path), path }
         })
         .collect();
     if inputs.is_empty() {
-        return Err(Failure::usage(format!("the list `{}` is empty", list.display()), "give one file per line"));
+        return Err(Failure::usage(format!("the list `{}` is empty", shown(list)), "give one file per line"));
     }
     Ok(inputs)
 }
@@ -148,7 +158,7 @@ fn walk(folder: &Path, inputs: &mut Vec<Input>) -> Result<(), Failure> {
             Err(error) => match unreadable(&error) {
                 // It fails in its turn, as any other file that cannot be opened; the rest goes on.
                 Some(path) => {
-                    let track = path.strip_prefix(folder).unwrap_or(path).with_extension("");
+                    let track = track(path.strip_prefix(folder).unwrap_or(path));
                     inputs.push(Input { path: path.to_owned(), track });
                     continue;
                 }
@@ -158,7 +168,7 @@ fn walk(folder: &Path, inputs: &mut Vec<Input>) -> Result<(), Failure> {
         };
         let path = entry.path();
         if entry.file_type().is_some_and(|kind| kind.is_file()) && is_audio_path(path) {
-            let track = path.strip_prefix(folder).unwrap_or(path).with_extension("");
+            let track = track(path.strip_prefix(folder).unwrap_or(path));
             inputs.push(Input { path: path.to_owned(), track });
         }
     }

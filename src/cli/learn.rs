@@ -1,7 +1,7 @@
 //! `partita learn`: recordings of sources in, a dictionary out; and `separate` with what such recordings teach.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use partita::audio::Recording;
@@ -25,6 +25,7 @@ pub(super) fn run(args: &Learn, seed: u64, terminal: &Terminal) -> Result<u8, Fa
         ));
     }
     outputs::refuse_existing(std::slice::from_ref(&args.out), args.force)?;
+    outputs::check_writable(args.out.parent().unwrap_or(Path::new("")))?;
     let solos = Solo::open_all(&args.examples, terminal)?;
     let sample_rate = args.sample_rate.or(solos.first().map(|solo| solo.file.sample_rate())).unwrap_or_default();
     let config =

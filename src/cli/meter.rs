@@ -1,6 +1,8 @@
 //! What the process has used: for whoever compares programs.
 //! Where the system does not tell, there is no number.
 
+use std::path::Path;
+
 /// CPU time of all threads since the process began, in seconds. Unix tells.
 pub(super) fn cpu_seconds() -> Option<f64> {
     #[cfg(unix)]
@@ -32,13 +34,17 @@ pub(super) fn memory_bytes() -> Option<u64> {
     Some(total.min(limit))
 }
 
+/// The folder, or the one that is there of those above it.
+pub(super) fn nearest(folder: &Path) -> &Path {
+    let there = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+    if there.as_os_str().is_empty() { Path::new(".") } else { there }
+}
+
 /// Bytes that can still be written below a folder, or where it is to be made. Unix tells.
-pub(super) fn free_bytes(folder: &std::path::Path) -> Option<u64> {
+pub(super) fn free_bytes(folder: &Path) -> Option<u64> {
     #[cfg(unix)]
     {
-        let there = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(std::path::Path::new("."));
-        let there = if there.as_os_str().is_empty() { std::path::Path::new(".") } else { there };
-        let found = rustix::fs::statvfs(there).ok()?;
+        let found = rustix::fs::statvfs(nearest(folder)).ok()?;
         found.f_bavail.checked_mul(found.f_frsize)
     }
     #[cfg(not(unix))]
@@ -46,4 +52,15 @@ pub(super) fn free_bytes(folder: &std::path::Path) -> Option<u64> {
         let _ = folder;
         None
     }
+}
+
+/// Width of the terminal that standard error goes to, in columns. Unix tells.
+pub(super) fn columns() -> Option<usize> {
+    #[cfg(unix)]
+    {
+        let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok()?;
+        (size.ws_col > 0).then_some(size.ws_col.into())
+    }
+    #[cfg(not(unix))]
+    None
 }

@@ -10,6 +10,7 @@ mod factorize;
 mod failure;
 mod hpss;
 mod inputs;
+mod interrupt;
 mod labels;
 mod learn;
 mod meter;
@@ -23,21 +24,13 @@ mod terminal;
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
 use failure::Failure;
+use interrupt::is_interrupted;
 use terminal::Terminal;
-
-/// Set by Ctrl-C; all long work looks at it.
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-/// Whether the user asked to stop.
-fn is_interrupted() -> bool {
-    INTERRUPTED.load(Ordering::Relaxed)
-}
 
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -64,7 +57,7 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn run(cli: Cli, terminal: &Terminal) -> Result<u8, Failure> {
-    ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::Relaxed)).map_err(Failure::signal)?;
+    interrupt::listen(terminal).map_err(Failure::signal)?;
     rayon::ThreadPoolBuilder::new().num_threads(cli.global.jobs).build_global().map_err(Failure::threads)?;
     match cli.command {
         Command::Separate(args) => separate::run(&args, cli.global.seed, terminal),

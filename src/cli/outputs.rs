@@ -1,9 +1,11 @@
 //! Where each stem goes: the file name template, and what is done about files that exist.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
 use partita::atomic::Existing;
+use partita::error::shown;
 
 use super::args::Output;
 use super::failure::Failure;
@@ -38,16 +40,29 @@ impl<'a> Template<'a> {
     pub(super) fn path(&self, input: &Input, stem: &str, extension: &str) -> PathBuf {
         let mut path = self.folder.to_path_buf();
         for part in self.filename.split('/') {
-            if part == "{track}" {
-                // A track may bring folders of its own, and need not be UTF-8.
-                path.push(&input.track);
-            } else {
-                let track = input.track.to_string_lossy();
-                path.push(part.replace("{track}", &track).replace("{stem}", stem).replace("{ext}", extension));
+            // The name of a track need not be UTF-8, and may have braces of its own.
+            let mut name = OsString::new();
+            let mut rest = part;
+            while let Some((before, value, after)) = next_placeholder(
+                rest,
+                [("{track}", input.track.as_os_str()), ("{stem}", stem.as_ref()), ("{ext}", extension.as_ref())],
+            ) {
+                name.push(before);
+                name.push(value);
+                rest = after;
             }
+            name.push(rest);
+            path.push(name);
         }
         path
     }
+}
+
+/// What stands before the first placeholder, its value, and what follows it.
+fn next_placeholder<'a>(text: &'a str, known: [(&str, &'a OsStr); 3]) -> Option<(&'a str, &'a OsStr, &'a str)> {
+    let places = known.into_iter().filter_map(|(name, value)| Some((text.find(name)?, name.len(), value)));
+    let (start, length, value) = places.min_by_key(|(start, ..)| *start)?;
+    Some((&text[..start], value, &text[start + length..]))
 }
 
 /// The first of these files that exists.
@@ -63,6 +78,42 @@ pub(super) fn refuse_existing(paths: &[PathBuf], force: bool) -> Result<(), Fail
     }
 }
 
+/// Refuses to write over what is to be read.
+pub(super) fn refuse_inputs(paths: &[PathBuf], inputs: &HashSet<PathBuf>) -> Result<(), Failure> {
+    let is_input = |path: &&PathBuf| !inputs.is_empty() && path.canonicalize().is_ok_and(|path| inputs.contains(&path));
+    match paths.iter().find(is_input) {
+        Some(path) => Err(Failure::usage(
+            format!("`{}` would be replaced, and is to be read", shown(path)),
+            "choose another place with `--out FOLDER`",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Refuses inputs that would be written to the same files.
+pub(super) fn refuse_shared(inputs: &[Input], paths: &[Vec<PathBuf>]) -> Result<(), Failure> {
+    let mut seen: HashMap<&Path, &Input> = HashMap::new();
+    for (input, paths) in inputs.iter().zip(paths) {
+        for path in paths {
+            if let Some(other) = seen.insert(path, input).filter(|other| *other != input) {
+                let (a, b, path) = (shown(&other.path), shown(&input.path), shown(path));
+                return Err(Failure::usage(
+                    format!("`{a}` and `{b}` would be written to the same file, `{path}`"),
+                    "separate them one by one, each with its own `--out` folder, or use `--filename` with `{track}` in it",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to begin where nothing can be written.
+pub(super) fn check_writable(folder: &Path) -> Result<(), Failure> {
+    let there = meter::nearest(folder);
+    let refused = |source| partita::Error::WriteFile { path: folder.into(), source };
+    Ok(tempfile::tempfile_in(there).map(drop).map_err(refused)?)
+}
+
 /// Refuses names that are no file names of their own.
 pub(super) fn check_names(names: &[String]) -> Result<(), Failure> {
     let mut seen = HashSet::new();
@@ -71,7 +122,10 @@ pub(super) fn check_names(names: &[String]) -> Result<(), Failure> {
         let is_plain =
             matches!((parts.next(), parts.next()), (Some(Component::Normal(part)), None) if part == name.as_str());
         if !is_plain || name.contains(['/', '\\', '\0']) {
-            return Err(Failure::usage(format!("`{name}` cannot be the name of a stem"), "use a name without `/`"));
+            return Err(Failure::usage(
+                format!("`{}` cannot be the name of a stem", shown(name.as_ref())),
+                "use a name without `/`",
+            ));
         }
         if !seen.insert(name) {
             return Err(Failure::usage(format!("two stems are named `{name}`"), "give each a name of its own"));
@@ -81,9 +135,11 @@ pub(super) fn check_names(names: &[String]) -> Result<(), Failure> {
 }
 
 /// Refuses to begin what the disk has no room for.
-pub(super) fn check_space(folder: &Path, n_bytes: u64) -> Result<(), Failure> {
+pub(super) fn check_space(input: &Input, folder: &Path, n_bytes: u64) -> Result<(), Failure> {
     match meter::free_bytes(folder) {
-        Some(free) if free < n_bytes => Err(Failure::NoSpace { folder: folder.into(), n_bytes, free }),
+        Some(free) if free < n_bytes => {
+            Err(Failure::NoSpace { input: input.path.clone(), folder: folder.into(), n_bytes, free })
+        }
         _ => Ok(()),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
+use partita::error::shown;
 
 use super::args;
 use super::failure::Failure;
@@ -33,10 +34,10 @@ pub(super) fn open(input: &Input, excerpt: &Excerpt, terminal: &Terminal) -> Res
     };
     let duration_s = excerpt.duration.map(|duration| duration.as_secs_f64());
     let file = file.map(|file| file.with_excerpt(excerpt.start.as_secs_f64(), duration_s));
-    let file = file.map_err(Failure::at(input.path.display()))?;
+    let file = file.map_err(Failure::at(shown(&input.path)))?;
     terminal.detail(&format!(
         "{}: {} in {}, {} Hz, {} channels",
-        input.path.display(),
+        shown(&input.path),
         file.codec(),
         file.container(),
         file.sample_rate(),

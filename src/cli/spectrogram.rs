@@ -1,5 +1,7 @@
 //! `partita spectrogram`: a recording in, a picture out.
 
+use std::path::Path;
+
 use partita::Stft;
 use partita::audio::Recording;
 use partita::plot::{self, PlotConfig};
@@ -35,6 +37,7 @@ pub(super) fn run(args: &Spectrogram, terminal: &Terminal) -> Result<u8, Failure
         ..PlotConfig::default()
     };
     config.check(&args.out)?;
+    outputs::check_writable(args.out.parent().unwrap_or(Path::new("")))?;
     let recording = sound::open(&input, &sound::Excerpt::new(&args.excerpt), terminal)?;
     let (sample_rate, n_channels) = (recording.sample_rate(), recording.n_channels());
     let options = args.transform.options();

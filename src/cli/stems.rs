@@ -1,13 +1,16 @@
 //! What the separating commands share: each recording in, its stems out.
 
+use std::collections::HashSet;
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use partita::atomic;
+use partita::atomic::{AtomicFile, commit_all};
 use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
 use partita::audio::encode::{self, ClipMode, EncodeConfig, FileFormat, SampleFormat, Spec, Writer, Written};
 use partita::batch::{Budget, Entry, Manifest, content_hash, text};
+use partita::error::shown;
 use partita::plot::{self, PlotConfig};
 use partita::separate::{Progress, Rendered, Stems};
 use partita::spectrogram::Overview;
@@ -88,7 +91,7 @@ pub(super) fn run(
     method: &dyn Method,
 ) -> Result<u8, Failure> {
     let batch = &output.batch;
-    let job = Job {
+    let mut job = Job {
         output,
         template: Template::new(output)?,
         // What an interrupted run began is finished by one that resumes it.
@@ -99,12 +102,22 @@ pub(super) fn run(
         method,
         budget: Budget::new(batch.memory.unwrap_or_else(default_memory)),
         manifest: batch.manifest.as_deref().map(Manifest::open).transpose()?,
+        sources: HashSet::new(),
         parameters: if batch.manifest.is_some() { parameters()? } else { Value::Null },
     };
     let mut inputs = inputs::list(typed, batch.files_from.as_deref())?;
     inputs.retain(|input| batch.shard.is_none_or(|shard| shard.contains(&input.track)));
+    if job.may_replace {
+        job.sources = inputs.iter().filter_map(|input| input.path.canonicalize().ok()).collect();
+    }
+    let expected: Vec<_> = inputs.iter().map(|input| job.expected_paths(input)).collect();
+    outputs::refuse_shared(&inputs, &expected)?;
     if !output.skip_existing {
-        inputs.iter().try_for_each(|input| outputs::refuse_existing(&job.expected_paths(input), job.may_replace))?;
+        expected.iter().try_for_each(|paths| job.refuse_lost(paths))?;
+    }
+    drop(expected);
+    if !output.dry_run {
+        outputs::check_writable(&output.out)?;
     }
     let outcome = each(&inputs, terminal, "separated", &|input, terminal| job.run(input, terminal));
     match job.manifest {
@@ -126,50 +139,63 @@ struct Job<'a> {
     budget: Budget,
     manifest: Option<Manifest>,
     parameters: Value,
+    /// The recordings themselves, where files may be replaced: these may not.
+    sources: HashSet<PathBuf>,
 }
 
 impl Job<'_> {
     fn run(&self, input: &Input, terminal: &Terminal) -> Result<(), Failure> {
-        let name = input.path.display().to_string();
+        let name = shown(&input.path);
         if self.output.skip_existing && outputs::existing(&self.expected_paths(input)).is_some() {
             terminal.say(&format!("{name}: skipped, its stems exist"));
-            terminal.event(json!({ "event": "skipped", "input": name }));
+            terminal.event(json!({ "event": "skipped", "input": text(&input.path) }));
             return Ok(());
         }
         if self.output.dry_run {
             return self.announce(input, terminal);
         }
         let Some(manifest) = &self.manifest else { return self.take_apart(input, terminal).map(drop) };
-        let sha256 = if input.is_stdin() { None } else { content_hash(&input.path).ok() }.unwrap_or_default();
+        // A pipe can be read once only.
+        let is_file = input.path.is_file() && !input.is_stdin();
+        let sha256 = is_file.then(|| content_hash(&input.path).ok()).flatten().unwrap_or_default();
         let before = manifest
             .entry(&text(&input.path))
             .filter(|entry| self.output.batch.resume && !sha256.is_empty() && entry.is_done(&sha256, &self.parameters));
         if before.is_some() {
             terminal.say(&format!("{name}: done before, and nothing changed since"));
-            terminal.event(json!({ "event": "skipped", "input": name }));
+            terminal.event(json!({ "event": "skipped", "input": text(&input.path) }));
             return Ok(());
         }
         let outcome = self.take_apart(input, terminal);
         let entry = Entry { input: text(&input.path), sha256, parameters: self.parameters.clone(), ..Entry::default() };
-        match outcome {
-            Ok(done) => manifest.add(&Entry {
-                outputs: done.files,
+        let entry = match &outcome {
+            Ok(done) => Entry {
+                outputs: done.files.clone(),
                 duration_s: done.duration_s,
-                warnings: done.warnings,
+                warnings: done.warnings.clone(),
                 ..entry
-            })?,
-            Err(failure) if failure.is_interruption() => return Err(failure),
-            Err(failure) => {
-                manifest.add(&Entry { error: Some(failure.to_string()), ..entry })?;
-                return Err(failure);
+            },
+            Err(failure) if failure.is_interruption() => return outcome.map(drop),
+            Err(failure) => Entry { error: Some(failure.to_string()), ..entry },
+        };
+        match (manifest.add(&entry), outcome) {
+            (Err(error), Err(failure)) => {
+                terminal.failure(&error.into());
+                Err(failure)
             }
+            (added, outcome) => outcome.map(drop).and(added.map_err(Failure::from)),
         }
-        Ok(())
+    }
+
+    /// Refuses to write where something would be lost.
+    fn refuse_lost(&self, paths: &[PathBuf]) -> Result<(), Failure> {
+        outputs::refuse_existing(paths, self.may_replace)?;
+        outputs::refuse_inputs(paths, &self.sources)
     }
 
     /// From a recording to the files of its stems.
     fn take_apart(&self, input: &Input, terminal: &Terminal) -> Result<Done, Failure> {
-        let name = input.path.display().to_string();
+        let name = shown(&input.path);
         let recording = sound::open(input, &self.excerpt, terminal)?;
         self.budget.with(self.method.memory(&recording), || {
             let outcome = self.separate(&recording, terminal).map_err(Failure::at(&name))?;
@@ -178,21 +204,25 @@ impl Job<'_> {
             }
             let extras: Vec<_> =
                 outcome.extras.iter().map(|extra| self.template.path(input, extra.name, extra.extension)).collect();
-            outputs::refuse_existing(&extras, self.may_replace)?;
-            let mut written = self.write(input, &recording, &outcome.separation, &self.stems, terminal)?;
+            self.refuse_lost(&extras)?;
+            let (mut written, mut set) = self.write(input, &recording, &outcome.separation, &self.stems, terminal)?;
             if self.output.components_out {
-                let components = self.write(input, &recording, &outcome.separation, &Stems::Components, terminal)?;
+                let all = Stems::Components;
+                let (components, files) = self.write(input, &recording, &outcome.separation, &all, terminal)?;
                 written.stems.extend(components.stems);
+                set.extend(files);
             }
             for (extra, path) in outcome.extras.iter().zip(&extras) {
-                let existing = outputs::may_replace(self.may_replace);
-                atomic::write(path, &extra.bytes, existing).map_err(Failure::at(&name))?;
+                let mut file = AtomicFile::create(path, outputs::may_replace(self.may_replace))?;
+                file.write_all(&extra.bytes).map_err(|source| Error::WriteFile { path: path.clone(), source })?;
+                set.push(file);
             }
+            commit_all(set).map_err(Failure::at(&name))?;
             let mut files: Vec<_> = written.stems.iter().map(|stem| stem.path.clone()).chain(extras.clone()).collect();
             if self.output.plot {
                 files.extend(self.plot(input, &recording, &outcome.separation, terminal).map_err(Failure::at(&name))?);
             }
-            self.report(&name, &recording, &outcome, &written, &extras, terminal);
+            self.report(input, &recording, &outcome, &written, &extras, terminal);
             let n_bytes = |path: &PathBuf| path.metadata().map_or(0, |metadata| metadata.len());
             Ok(Done {
                 files: files.into_iter().map(|path| (path.clone(), n_bytes(&path))).collect(),
@@ -216,7 +246,7 @@ impl Job<'_> {
         })
     }
 
-    /// Writes stems side by side; either all of them appear under their names, or none.
+    /// Writes stems side by side. They have no names yet: all that comes of a recording gets them together, or nothing.
     fn write(
         &self,
         input: &Input,
@@ -224,17 +254,17 @@ impl Job<'_> {
         separation: &Separation,
         stems: &Stems,
         terminal: &Terminal,
-    ) -> Result<WrittenStems, Failure> {
-        let at = || Failure::at(input.path.display());
+    ) -> Result<(WrittenStems, Vec<AtomicFile>), Failure> {
+        let at = || Failure::at(shown(&input.path));
         let names = separation.stem_names(stems).map_err(at())?;
         outputs::check_names(&names)?;
         let paths: Vec<_> = names.iter().map(|name| self.stem_path(input, name, stems)).collect();
-        outputs::refuse_existing(&paths, self.may_replace)?;
+        self.refuse_lost(&paths)?;
         let n_bytes =
             separation.n_samples() as u64 * recording.n_channels() as u64 * self.encode.sample_format.n_bytes() as u64;
         // What FLAC saves is not known beforehand.
         if self.encode.file_format == FileFormat::Wav {
-            outputs::check_space(&self.output.out, n_bytes.saturating_mul(paths.len() as u64))?;
+            outputs::check_space(input, &self.output.out, n_bytes.saturating_mul(paths.len() as u64))?;
         }
         let total = recording.n_samples_hint().unwrap_or(0);
         let check = || if is_interrupted() { Err(Error::Cancelled) } else { Ok(()) };
@@ -272,11 +302,14 @@ impl Job<'_> {
             })
             .map_err(at())?;
         let mut written = Vec::with_capacity(paths.len());
+        let mut files = Vec::with_capacity(paths.len());
         for ((writer, path), name) in writers.into_iter().zip(paths).zip(names) {
             let energy_share = rendered.energy_shares[written.len()];
-            written.push(Stem { name, path, energy_share, written: writer.finish().map_err(at())? });
+            let (file, what) = writer.close().map_err(at())?;
+            written.push(Stem { name, path, energy_share, written: what });
+            files.push(file);
         }
-        Ok(WrittenStems { stems: written, rendered })
+        Ok((WrittenStems { stems: written, rendered }, files))
     }
 
     /// Draws pictures, and returns their files.
@@ -288,7 +321,7 @@ impl Job<'_> {
         terminal: &Terminal,
     ) -> Result<Vec<PathBuf>, Error> {
         let _bar = terminal.bar(1, "drawing");
-        let track = input.track.display();
+        let track = shown(&input.track);
         let config = |what: &str| PlotConfig {
             title: format!("{track}: {what}"),
             existing: outputs::may_replace(self.may_replace),
@@ -320,13 +353,14 @@ impl Job<'_> {
     /// Says what was found, and where it went.
     fn report(
         &self,
-        name: &str,
+        input: &Input,
         recording: &AudioFile,
         outcome: &Outcome,
         written: &WrittenStems,
         extras: &[PathBuf],
         terminal: &Terminal,
     ) {
+        let name = shown(&input.path);
         let (n_channels, sample_rate) = (recording.n_channels(), recording.sample_rate());
         let n_samples = written.rendered.n_samples;
         let mut lines = vec![format!(
@@ -336,9 +370,9 @@ impl Job<'_> {
         )];
         lines.extend_from_slice(&outcome.remarks);
         lines.extend(written.stems.iter().map(|Stem { name, path, energy_share, .. }| {
-            format!("  {name:<14} {:5.1} % of the energy  {}", 100.0 * energy_share, path.display())
+            format!("  {name:<14} {:5.1} % of the energy  {}", 100.0 * energy_share, shown(path))
         }));
-        lines.extend(extras.iter().map(|path| format!("  {}", path.display())));
+        lines.extend(extras.iter().map(|path| format!("  {}", shown(path))));
         terminal.say(&lines.join("\n"));
         let (gain, n_clamped) = written.stems.iter().fold((1.0f32, 0), |(gain, n_clamped), stem| {
             (gain.min(stem.written.gain), n_clamped + stem.written.n_clamped)
@@ -356,11 +390,11 @@ impl Job<'_> {
             .stems
             .iter()
             .map(|Stem { name, path, energy_share, .. }| {
-                json!({ "name": name, "path": path.to_string_lossy(), "energy_share": energy_share })
+                json!({ "name": name, "path": text(path), "energy_share": energy_share })
             })
             .collect();
         let mut event = json!({
-            "event": "separated", "input": name, "sample_rate": sample_rate, "n_channels": n_channels,
+            "event": "separated", "input": text(&input.path), "sample_rate": sample_rate, "n_channels": n_channels,
             "n_samples": n_samples, "n_sources": outcome.separation.names().len(), "gain": gain,
             "n_clamped": n_clamped, "stems": stems, "warnings": outcome.separation.warnings(),
         });
@@ -376,17 +410,17 @@ impl Job<'_> {
     /// `--dry-run`: reads the headers, and says what would be written.
     fn announce(&self, input: &Input, terminal: &Terminal) -> Result<(), Failure> {
         let recording = sound::open(input, &self.excerpt, terminal)?;
-        let name = input.path.display().to_string();
+        let name = shown(&input.path);
         let paths: Vec<_> = self.expected_paths(input);
         let mut lines = vec![format!("{name}: would be separated to")];
-        lines.extend(paths.iter().map(|path| format!("  {}", path.display())));
+        lines.extend(paths.iter().map(|path| format!("  {}", shown(path))));
         if self.method.has_more_names() && self.stems == Stems::All {
             lines.push("  ... (how many there are is not known beforehand)".into());
         }
         terminal.say(&lines.join("\n"));
-        let paths: Vec<_> = paths.iter().map(|path| path.to_string_lossy()).collect();
+        let paths: Vec<_> = paths.iter().map(|path| text(path)).collect();
         terminal.event(json!({
-            "event": "dry_run", "input": name, "sample_rate": recording.sample_rate(),
+            "event": "dry_run", "input": text(&input.path), "sample_rate": recording.sample_rate(),
             "n_channels": recording.n_channels(), "paths": paths,
         }));
         Ok(())

@@ -10,10 +10,12 @@ use anstream::{eprintln, stdout};
 use clap::CommandFactory;
 use clap::builder::styling::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use partita::error::shown;
 use serde_json::{Value, json};
 
 use super::args::{Cli, Global};
 use super::failure::Failure;
+use super::meter;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -42,8 +44,18 @@ impl Terminal {
 
     /// For the work on one of several recordings: its bars carry its name.
     pub(super) fn for_one(&self, track: &Path) -> Self {
-        let name = track.file_name().unwrap_or(track.as_os_str()).to_string_lossy();
-        Self { about: name.chars().take(24).collect(), bars: self.bars.clone(), ..*self }
+        Self { about: shown(Path::new(track.file_name().unwrap_or(track.as_os_str()))), ..self.for_all() }
+    }
+
+    /// For what concerns all of the program.
+    pub(super) fn for_all(&self) -> Self {
+        Self { about: String::new(), bars: self.bars.clone(), ..*self }
+    }
+
+    /// The last words before an end that the work itself does not come to; the bars go.
+    pub(super) fn interrupted(&self) {
+        let _ = self.bars.clear();
+        self.failure(&partita::Error::Cancelled.into());
     }
 
     /// Prints a line to standard error, above the bars.
@@ -57,8 +69,8 @@ impl Terminal {
 
     /// An error with its causes and its hint; with `--json` also as an event.
     pub(super) fn failure(&self, failure: &Failure) {
-        let message = flags(&chain(failure));
-        let hint = failure.hint().map(|hint| flags(&hint));
+        let message = visible(&flags(&chain(failure)));
+        let hint = failure.hint().map(|hint| visible(&flags(&hint)));
         let advice = hint.as_ref().map_or(String::new(), |hint| format!("\n\n{HINT}hint{HINT:#}: {hint}"));
         self.tell(format_args!("{ERROR}error{ERROR:#}: {message}{advice}"));
         self.event(json!({ "event": "error", "message": message, "hint": hint }));
@@ -67,28 +79,28 @@ impl Terminal {
     /// Something that the user should know although the work goes on.
     pub(super) fn warning(&self, message: &str) {
         if !self.quiet {
-            self.tell(format_args!("{WARNING}warning{WARNING:#}: {}", flags(message)));
+            self.tell(format_args!("{WARNING}warning{WARNING:#}: {}", visible(&flags(message))));
         }
     }
 
     /// A line, or several that stay together, for the person at the terminal.
     pub(super) fn say(&self, line: &str) {
         if !self.quiet {
-            self.tell(line);
+            self.tell(visible(line));
         }
     }
 
     /// A line for whoever asked for more.
     pub(super) fn detail(&self, line: &str) {
         if self.verbose {
-            self.tell(line);
+            self.tell(visible(line));
         }
     }
 
     /// Lines of data on standard output, unless `--json` puts objects there.
     pub(super) fn print(&self, text: &str) {
         if !self.json {
-            let _ = writeln!(stdout().lock(), "{text}");
+            let _ = writeln!(stdout().lock(), "{}", visible(text));
         }
     }
 
@@ -107,10 +119,17 @@ impl Terminal {
             return Bar(ProgressBar::hidden());
         }
         let bar = self.bars.add(ProgressBar::new(length));
-        let style = ProgressStyle::with_template("{msg}{prefix:12} {wide_bar:.cyan/blue} {percent:>3} %  {elapsed}");
-        if !self.about.is_empty() {
-            bar.set_message(format!("{:24}  ", self.about));
+        let mut template = "{prefix:12} {wide_bar:.cyan/blue} {percent:>3} %  {elapsed}".to_owned();
+        if self.about.is_empty() {
+            // The `^C` that a terminal shows goes to a line of its own, and the topmost one stays: better an empty one.
+            template.insert(0, '\n');
+        } else {
+            // What is left at 40 columns is a bar of 4.
+            let n_columns = (meter::columns().unwrap_or(80) / 4).clamp(8, 24);
+            template.insert_str(0, &format!("{{msg:{n_columns}!}}  "));
+            bar.set_message(shortened(&self.about, n_columns));
         }
+        let style = ProgressStyle::with_template(&template);
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─"));
         bar.set_prefix(label.to_owned());
         bar.enable_steady_tick(Duration::from_millis(100));
@@ -169,6 +188,22 @@ fn chain(error: &dyn Error) -> String {
     text
 }
 
+/// The beginning and the end of a name, which tell numbered files apart, in `n_chars` characters at the most.
+fn shortened(name: &str, n_chars: usize) -> String {
+    let n_all = name.chars().count();
+    if n_all <= n_chars {
+        return name.to_owned();
+    }
+    let n_first = n_chars / 2;
+    let n_left_out = n_all + 1 - n_chars;
+    name.chars().take(n_first).chain(['…']).chain(name.chars().skip(n_first + n_left_out)).collect()
+}
+
+/// Text with nothing in it that a terminal would obey: names of files and tags come from anywhere.
+fn visible(text: &str) -> String {
+    text.split('\n').map(|line| shown(Path::new(line))).collect::<Vec<_>>().join("\n")
+}
+
 /// Spells the library's settings as flags: `` `hop_length 512` `` becomes `` `--hop-length 512` ``.
 fn flags(message: &str) -> String {
     let command = Cli::command();
@@ -195,6 +230,12 @@ fn flags(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_shortened_in_the_middle() {
+        assert_eq!(shortened("a song, number 12", 9), "a so…r 12");
+        assert_eq!(shortened("a song", 6), "a song");
+    }
 
     #[test]
     fn settings_are_shown_as_the_flags_that_set_them() {

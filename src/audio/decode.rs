@@ -388,8 +388,10 @@ impl Recording for AudioFile {
             }
             reader.skip(self.start)?;
             let mut n_left = self.n_samples.unwrap_or(u64::MAX);
+            // No more memory for a thousand channels than for two.
+            let block_samples = (2 * BLOCK_SAMPLES / self.n_channels().max(2)) as u64;
             while n_left > 0 {
-                let block = reader.read(n_left.min(BLOCK_SAMPLES as u64) as usize)?;
+                let block = reader.read(n_left.min(block_samples) as usize)?;
                 if block.is_empty() {
                     break;
                 }

@@ -178,7 +178,8 @@ fn millions_of_empty_chunks_are_walked_through_at_once() {
             [&[0xa0, 0x8b, 0xa1, 0x84], number.as_slice(), &[0x75, 0xa2, 0x81, 0x7f]].concat()
         })
         .collect();
-    let matroska = [b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff".as_slice(), &groups].concat();
+    let matroska =
+        [b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff".as_slice(), &groups].concat();
     assert!(at_once(|| open(&matroska)).is_err());
 }
 
@@ -405,9 +406,8 @@ fn dictionaries_of_any_size_are_refused_before_they_are_made() {
         let bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat();
         at_once(|| Dictionary::from_bytes(Path::new("d"), &bytes))
     };
-    let tensor = |shape: &str, end: &str| {
-        format!("\"a\":{{\"dtype\":\"F32\",\"shape\":{shape},\"data_offsets\":[0,{end}]}}")
-    };
+    let tensor =
+        |shape: &str, end: &str| format!("\"a\":{{\"dtype\":\"F32\",\"shape\":{shape},\"data_offsets\":[0,{end}]}}");
     file(&tensor("[1,5,1]", "20"), "8", &[0; 20]).expect("fine as it is");
     let refused = |found, message| assert_refused(found, "MalformedDictionary", message);
     refused(file(&tensor("[1,5,1]", "20"), "4194304", &[0; 20]), "too short for a template with an `n_fft` of 4194304");

@@ -186,7 +186,8 @@ fn texts(labels: &Path, manifest: &Path) -> Outcome {
         error: None,
     };
     lines.add(&done)?;
-    let failed = Entry { input: "two.wav".into(), outputs: Vec::new(), error: Some("`two.wav` is empty".into()), ..done };
+    let failed =
+        Entry { input: "two.wav".into(), outputs: Vec::new(), error: Some("`two.wav` is empty".into()), ..done };
     lines.add(&failed)?;
     Ok(())
 }

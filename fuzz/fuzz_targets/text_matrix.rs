@@ -29,7 +29,8 @@ fn sparse(bytes: &[u8]) {
     let (n_rows, n_columns) = values.dim();
     // Two for each line of a symmetric matrix.
     assert!(values.n_entries() <= bytes.len());
-    let mut text = format!("%%MatrixMarket matrix coordinate real general\n{n_rows} {n_columns} {}\n", values.n_entries());
+    let mut text =
+        format!("%%MatrixMarket matrix coordinate real general\n{n_rows} {n_columns} {}\n", values.n_entries());
     let mut last = None;
     for (row, column, value) in values.entries() {
         assert!(row < n_rows && column < n_columns && value > 0.0 && value.is_finite());

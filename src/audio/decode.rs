@@ -184,8 +184,8 @@ impl Reader {
     /// # Errors
     /// [`Error::AudioCutOff`] where the file ends before the recording does; [`Error::CorruptAudio`] at data that
     /// cannot be decoded; [`Error::AudioChanges`] where the sample rate or channel count does;
-    /// [`Error::NonFiniteSample`] on NaN or infinity. All samples before that place are handed out first. After an
-    /// error the recording counts as ended.
+    /// [`Error::NonFiniteSample`] on NaN, infinity or more than 1e12. All samples before that place are handed out
+    /// first. After an error the recording counts as ended.
     ///
     /// # Cost
     /// One allocation of the block; the decoder is at most one packet ahead.

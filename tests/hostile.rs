@@ -55,7 +55,7 @@ fn at_once<T>(work: impl FnOnce() -> T) -> T {
 // ---- what fuzzing found ------------------------------------------------------------------------------------------
 
 /// A file in `tests/hostile/`, the error that it ends in, and a part of its message; no error: it can be read.
-const FOUND: &[(&str, &str, &str)] = &[];
+const FOUND: &[(&str, &str, &str)] = &[("wav/not-a-number.wav", "NonFiniteSample", "has a sample that is")];
 
 /// Hands a file to the parser that its folder is named after.
 fn parse(path: &Path) -> Result<(), Error> {
@@ -162,6 +162,18 @@ fn a_declared_length_takes_no_memory() {
     assert_eq!(reader.n_samples_hint(), Some((u64::MAX - 1) / 2048));
     assert_eq!(reader.read(usize::MAX / 4096).expect("what there is").dim(), (1024, 2));
     assert_refused(reader.read(1), "AudioCutOff", "is cut off");
+}
+
+#[test]
+fn samples_before_one_that_is_no_number_are_handed_out() {
+    for (wrong, message) in [(f32::NAN, "NaN"), (f32::NEG_INFINITY, "-inf"), (1e13, "1e13")] {
+        let samples = [0.5, -1e12, wrong, 0.25].iter().flat_map(|x: &f32| x.to_le_bytes()).collect::<Vec<_>>();
+        let mut reader = open(&wav(3, 1, 1000, 4, 32, &data(16, &samples))).expect("headers");
+        assert_eq!(reader.read(10).expect("two samples"), ndarray::array![[0.5, -1e12]]);
+        let message = format!("channel 1 has a sample that is {message}, at 0.002 s");
+        assert_refused(reader.read(10), "NonFiniteSample", &message);
+        assert!(reader.read(10).expect("the end").is_empty());
+    }
 }
 
 #[test]

@@ -25,7 +25,10 @@ fuzz_target!(init: partita_fuzz::forgive_guarded_panics(), |bytes: &[u8]| -> Cor
     let mut again = Reader::from_stream("recording", bytes).expect("opened before");
     let skipped = again.skip(7).unwrap_or(0) as usize;
     let (rest, _) = read(&mut again, 33);
-    assert!(samples.get(skipped * n_channels..) == Some(&rest), "read in other blocks");
+    // What is skipped may be anything, also what ended the first reading.
+    if let Some(expected) = samples.get(skipped * n_channels..) {
+        assert!(expected == rest, "read in other blocks");
+    }
     Corpus::Keep
 });
 

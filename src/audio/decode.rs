@@ -7,7 +7,7 @@ use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, Axis, s};
 
 use self::coded::Coded;
 use self::kind::Kind;
@@ -199,11 +199,17 @@ impl Reader {
         }
         // Positions in memory fit.
         if let Err(error) = check_finite(block.view(), self.position as usize, self.format.sample_rate) {
-            self.source = Source::Ended;
-            self.pending.clear();
-            return Err(error);
+            let is_fine = |samples: &ArrayView2<'_, f32>| check_finite(samples.view(), 0, 1).is_ok();
+            let n_fine = block.axis_chunks_iter(Axis(1), 1).take_while(is_fine).count();
+            if n_fine == 0 {
+                self.source = Source::Ended;
+                self.pending.clear();
+                return Err(error);
+            }
+            // What comes before is handed out, and the next call ends here.
+            block = block.slice_move(s![.., ..n_fine]);
         }
-        self.drop_pending(n_samples);
+        self.drop_pending(block.ncols());
         Ok(block)
     }
 

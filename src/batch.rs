@@ -2,16 +2,17 @@
 //! came of each ([`Manifest`]).
 //! Knows nothing of what is done with them.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::atomic::{self, Existing};
+use crate::atomic::{AtomicFile, Existing};
 use crate::{Error, Result};
 
 /// One of several runs that share out a set of recordings: run `index` of `count`, counted from 1.
@@ -204,12 +205,15 @@ pub fn content_hash(path: &Path) -> io::Result<String> {
 pub struct Manifest {
     path: PathBuf,
     file: Mutex<File>,
-    /// What was in the file, the last line of each recording.
-    before: Map<String, Value>,
+    /// What was in the file, the last line of each recording, as text: as values it would take ten times the memory.
+    before: BTreeMap<String, String>,
 }
 
-/// Longest manifest that is read, in bytes: some million recordings.
-const MAX_MANIFEST_BYTES: u64 = 1 << 30;
+/// Longest manifest that is read, in bytes, and then held: a quarter of a million recordings of a kilobyte each.
+const MAX_MANIFEST_BYTES: u64 = 1 << 28;
+
+/// Longest line of a manifest, in bytes: 256 outputs with paths of 4096 bytes. One is held as values at a time.
+const MAX_LINE_BYTES: u64 = 1 << 21;
 
 /// What every line starts with: what of a cut off line may be dropped is known by it.
 const LINE_START: &[u8] = b"{\"duration_s\":";
@@ -225,35 +229,45 @@ impl Manifest {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(|source| Error::CreateFolder { path: folder.into(), source })?;
         }
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(at)?;
-        if file.metadata().map_err(at)?.len() > MAX_MANIFEST_BYTES {
-            return Err(malformed(1, "a file of more than 1 GiB"));
-        }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).map_err(at)?;
-        let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let mut before = Map::new();
-        for (i, line) in bytes[..complete].split(|byte| *byte == b'\n').enumerate() {
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(at)?;
+        let mut before = BTreeMap::new();
+        let mut complete = 0;
+        let mut line = Vec::new();
+        let mut reader = BufReader::new(&file);
+        for number in 1.. {
+            line.clear();
+            reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line).map_err(at)?;
+            if line.len() as u64 == MAX_LINE_BYTES {
+                return Err(malformed(number, "a line of more than 2 MiB"));
+            }
+            let Some(line) = line.strip_suffix(b"\n") else {
+                if line.starts_with(LINE_START) || LINE_START.starts_with(&line) {
+                    break;
+                }
+                return Err(malformed(number, "no line of a manifest"));
+            };
+            complete += line.len() as u64 + 1;
+            if complete > MAX_MANIFEST_BYTES {
+                return Err(malformed(number, "beyond the 256 MiB that a manifest may have"));
+            }
             if line.is_empty() {
                 continue;
             }
-            let value: Value = serde_json::from_slice(line).map_err(|error| malformed(i + 1, &error.to_string()))?;
-            let entry = Entry::from_json(&value).ok_or_else(|| malformed(i + 1, "a line of another kind"))?;
-            before.insert(entry.input, value);
+            let value: Value = serde_json::from_slice(line).map_err(|error| malformed(number, &error.to_string()))?;
+            let entry = Entry::from_json(&value).ok_or_else(|| malformed(number, "a line of another kind"))?;
+            // JSON is UTF-8.
+            before.insert(entry.input, String::from_utf8_lossy(line).into_owned());
         }
-        let cut_off = &bytes[complete..];
-        if !(cut_off.starts_with(LINE_START) || LINE_START.starts_with(cut_off)) {
-            return Err(malformed(before.len() + 1, "no line of a manifest"));
-        }
-        if !cut_off.is_empty() {
-            file.set_len(complete as u64).map_err(at)?;
+        if !line.is_empty() {
+            file.set_len(complete).map_err(at)?;
         }
         Ok(Self { path: path.into(), file: Mutex::new(file), before })
     }
 
     /// What the manifest said of a recording when it was opened.
     pub fn entry(&self, input: &str) -> Option<Entry> {
-        self.before.get(input).and_then(Entry::from_json)
+        let line = self.before.get(input)?;
+        Entry::from_json(&serde_json::from_str(line).ok()?)
     }
 
     /// Adds a line, and waits until it is on the disk.
@@ -277,14 +291,17 @@ impl Manifest {
     /// runs that were interrupted, or in another order, end with the same file.
     ///
     /// # Errors
-    /// Those of [`Manifest::open`] and [`atomic::write`].
+    /// Those of [`Manifest::open`], [`AtomicFile::create`] and [`AtomicFile::commit`].
     pub fn finish(self) -> Result<()> {
-        drop(self.file);
-        let all = Self::open(&self.path)?.before;
-        let mut entries: Vec<_> = all.into_iter().collect();
-        entries.sort_by(|a, b| a.0.cmp(&b.0));
-        let lines: String = entries.iter().map(|(_, entry)| format!("{entry}\n")).collect();
-        atomic::write(&self.path, lines.as_bytes(), Existing::Replace)
+        let Self { path, file, before } = self;
+        drop((file, before));
+        let lines = Self::open(&path)?.before;
+        let mut output = AtomicFile::create(&path, Existing::Replace)?;
+        for line in lines.values() {
+            let written = output.write_all(line.as_bytes()).and_then(|()| output.write_all(b"\n"));
+            written.map_err(|source| Error::WriteFile { path: path.clone(), source })?;
+        }
+        output.commit()
     }
 }
 

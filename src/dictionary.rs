@@ -373,10 +373,15 @@ impl Dictionary {
             let reason = format!("its `divergence` is `{}`, expected `{DIVERGENCE}`", shortened(divergence));
             return Err(malformed(reason));
         }
+        let n_fft = number("n_fft")? as usize;
+        // Checking a transform takes time and memory as its length does.
+        if n_fft / 2 >= bytes.len() / size_of::<f32>() {
+            return Err(malformed(format!("it is too short for a template with an `n_fft` of {n_fft}")));
+        }
         let window = text("window")?;
         let window = Window::ALL.into_iter().find(|known| known.name() == window);
         let stft = StftConfig {
-            n_fft: number("n_fft")? as usize,
+            n_fft,
             win_length: number("win_length")? as usize,
             hop_length: number("hop_length")? as usize,
             window: window.ok_or_else(|| malformed("its `window` is not known".into()))?,
@@ -407,12 +412,15 @@ impl Dictionary {
         let (n_context, n_bins) = (self.n_context, self.stft.n_bins());
         let n_components = match tensor.shape() {
             [context, bins, components] if (*context, *bins) == (n_context, n_bins) && *components > 0 => *components,
-            shape => return Err(format!("have the shape {shape:?}, expected {n_context} x {n_bins} x any number")),
+            shape => {
+                let shape = shortened(&format!("{shape:?}"));
+                return Err(format!("have the shape {shape}, expected {n_context} x {n_bins} x any number"));
+            }
         };
         if tensor.dtype() != Dtype::F32 {
             return Err(format!("are of type {:?}, expected F32", tensor.dtype()));
         }
-        let values = tensor.data().chunks_exact(4).map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]])).collect();
+        let values = tensor.data().as_chunks().0.iter().map(|x| f32::from_le_bytes(*x)).collect();
         let templates = Array2::from_shape_vec((n_context * n_bins, n_components), values);
         let mut templates = templates.map_err(|_| "have another length than their shape says".to_owned())?;
         if let Some(x) = templates.iter().find(|x| !(x.is_finite() && **x >= 0.0)) {

@@ -27,14 +27,14 @@ pub enum Error {
     },
 
     // ---- sound ---------------------------------------------------------------------------------------------------
-    /// A sample is NaN or infinite.
-    #[error("channel {channel} has a sample that is {value}, at {time_s:.3} s")]
+    /// A sample is NaN, infinite, or so large that its power would be.
+    #[error("channel {channel} has a sample that is {value:e}, at {time_s:.3} s")]
     NonFiniteSample {
         /// Channel, counted from 1.
         channel: usize,
         /// Seconds from the start.
         time_s: f64,
-        /// NaN, inf or -inf.
+        /// NaN, inf, -inf, or a number beyond 1e12.
         value: f32,
     },
     /// There is nothing to hear, so there is nothing to separate.

@@ -1,6 +1,8 @@
 //! The file in which a person says what the components of a separation are: text in, text out.
 //! Knows no sound and no files.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -15,6 +17,15 @@ const EXPLANATION: &str = "\
 # centroid_hz: middle of the spectrum; pitch_hz: fundamental frequency, of harmonic ones; onsets_per_s: beginnings.
 
 ";
+
+/// Longest text of a labels file, in bytes: [`MAX_COMPONENTS`] of some 150 bytes, twice over.
+pub const MAX_BYTES: u64 = 20 << 20;
+
+/// Components at the most: as many as can be asked for in a factorization.
+const MAX_COMPONENTS: usize = 1 << 16;
+
+/// Longest name of a source, in bytes: it becomes the name of a file.
+const MAX_NAME_BYTES: usize = 128;
 
 /// A separation as it is named by hand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -93,20 +104,39 @@ impl Labels {
     /// Reads the text of a labels file.
     ///
     /// # Errors
-    /// [`Error::Labels`] for a text that is not one, with the line where that can be said, and for components that are
-    /// not numbered from 1 on or have a name that no stem can have.
+    /// [`Error::Labels`] for a text that is not one, with the line where that can be said, or longer than
+    /// [`MAX_BYTES`], and for components that are not numbered from 1 on or have a name that no stem can have.
     pub fn parse(text: &str) -> Result<Self> {
+        if text.len() as u64 > MAX_BYTES {
+            return Err(Error::Labels { line: None, reason: format!("they have more than {MAX_BYTES} bytes") });
+        }
         let labels: Self = toml::from_str(text).map_err(|error| Error::Labels {
             line: error.span().and_then(|span| text.get(..span.start)).map(|before| 1 + before.matches('\n').count()),
             reason: error.message().to_owned(),
         })?;
         let wrong = |reason: String| Err(Error::Labels { line: None, reason });
+        if labels.components.len() > MAX_COMPONENTS {
+            let n_components = labels.components.len();
+            return wrong(format!("there are {n_components} components, expected at most {MAX_COMPONENTS}"));
+        }
+        if !labels.settings.mask_exponent.is_finite() {
+            return wrong(format!("`mask_exponent` is {}, expected a number", labels.settings.mask_exponent));
+        }
         for (i, component) in labels.components.iter().enumerate() {
+            let Component { energy_share, centroid_hz, pitch_hz, onsets_per_s, .. } = component;
+            if ![*energy_share, *centroid_hz, pitch_hz.unwrap_or(0.0), *onsets_per_s].iter().all(|x| x.is_finite()) {
+                return wrong(format!("component {} has a value that is infinite or no number", i + 1));
+            }
             if component.index != i + 1 {
                 return wrong(format!("component number {} has the index {}", i + 1, component.index));
             }
             for name in [&component.name, &component.suggested] {
-                if name.contains(['/', '\\', '\0']) || name.trim() != name || [".", ".."].contains(&name.as_str()) {
+                let is_fine = name.len() <= MAX_NAME_BYTES
+                    && !name.contains(|c: char| c.is_control() || matches!(c, '/' | '\\'))
+                    && name.trim() == name
+                    && ![".", ".."].contains(&name.as_str());
+                if !is_fine {
+                    let name: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
                     return wrong(format!("component {} has the name `{name}`, which no file can have", i + 1));
                 }
             }
@@ -115,7 +145,7 @@ impl Labels {
             return wrong("there is no component".into());
         }
         let factors = &labels.factors;
-        if factors.is_empty() || factors.contains(['/', '\\', '\0']) {
+        if factors.is_empty() || [".", ".."].contains(&factors.as_str()) || factors.contains(['/', '\\', '\0']) {
             return wrong(format!("`factors` is `{factors}`, expected the name of a file beside the labels"));
         }
         Ok(labels)
@@ -135,10 +165,11 @@ impl Labels {
     pub fn names(&self) -> (Vec<String>, Vec<Option<usize>>) {
         let is_named = self.components.iter().any(|component| !component.name.is_empty());
         let mut names: Vec<String> = Vec::new();
+        let mut places: HashMap<&str, usize> = HashMap::new();
         let labels = self.components.iter().map(|component| {
             let name = if is_named { &component.name } else { &component.suggested };
             (!name.is_empty()).then(|| {
-                names.iter().position(|known| known == name).unwrap_or_else(|| {
+                *places.entry(name).or_insert_with(|| {
                     names.push(name.clone());
                     names.len() - 1
                 })

@@ -6,9 +6,16 @@ use std::io::BufRead;
 use crate::nmf::SparseMatrix;
 use crate::{Error, Result};
 
-/// Rows or columns that a file may declare, so that a few bytes cannot ask for all memory: a matrix takes 8 bytes per
-/// row, and its factors 8 bytes per row, column and component.
+/// Rows or columns that a file may declare: a matrix takes 8 bytes per row, and its factors 8 bytes per row, column and
+/// component.
 pub const MAX_SIDE: usize = 100_000_000;
+
+/// Rows or columns that a file may declare however few entries it has; above that, it needs an entry for every
+/// [`PLACES_PER_ENTRY`] of them, so that a few bytes cannot ask for all memory. 34 MB.
+const MAX_EMPTY_SIDE: usize = 1 << 22;
+
+/// Rows or columns per entry in a matrix that is mostly empty rows: no use is known that comes near.
+const PLACES_PER_ENTRY: usize = 64;
 
 /// Entries for which memory is set aside before they are there.
 const MAX_RESERVED: usize = 1 << 16;
@@ -20,7 +27,7 @@ const MAX_RESERVED: usize = 1 << 16;
 ///
 /// # Errors
 /// [`Error::MatrixMarket`], with the line, for anything else, for fewer or more entries than declared, sides above
-/// [`MAX_SIDE`], and where `input` cannot be read on; [`Error::MatrixEntry`] for a negative, NaN or infinite entry.
+/// [`MAX_SIDE`] or of millions without entries, and where `input` cannot be read on; [`Error::MatrixEntry`] for a negative, NaN or infinite entry.
 ///
 /// # References
 /// R. F. Boisvert, R. Pozo and K. A. Remington, "The Matrix Market exchange formats: initial design", NISTIR 5935,
@@ -56,6 +63,11 @@ pub fn read(input: impl BufRead) -> Result<SparseMatrix> {
     }
     if lines.advance()? {
         return Err(lines.unlike(&format!("the end after {n_entries} entries")));
+    }
+    let max_side = n_entries.saturating_mul(PLACES_PER_ENTRY).max(MAX_EMPTY_SIDE);
+    if shape.0.max(shape.1) > max_side {
+        let got = format!("the end of {} x {} places with {n_entries} entries", shape.0, shape.1);
+        return Err(lines.refused(got, &format!("at most {max_side} rows and columns for so few")));
     }
     SparseMatrix::from_entries(shape, entries)
 }

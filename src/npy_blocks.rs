@@ -41,6 +41,12 @@ impl NpyBlocks {
         let header = Header::read(&mut file, path)?;
         let n_bytes = file.metadata().map_err(unreadable)?.len();
         header.check_length(n_bytes, path)?;
+        // One side of no length would leave the other one any length.
+        let (n_rows, n_columns) = header.shape;
+        if n_rows == 0 || n_columns == 0 {
+            let reason = format!("it has no entries ({n_rows} x {n_columns})");
+            return Err(Error::MalformedMatrix { path: path.to_owned(), reason });
+        }
         Ok(Self { path: path.to_owned(), file, header, buffer: Vec::new() })
     }
 

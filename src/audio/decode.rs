@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, Axis, s};
 
 use self::coded::Coded;
 use self::kind::Kind;
@@ -185,8 +185,8 @@ impl Reader {
     /// # Errors
     /// [`Error::AudioCutOff`] where the file ends before the recording does; [`Error::CorruptAudio`] at data that
     /// cannot be decoded; [`Error::AudioChanges`] where the sample rate or channel count does;
-    /// [`Error::NonFiniteSample`] on NaN or infinity. All samples before that place are handed out first. After an
-    /// error the recording counts as ended.
+    /// [`Error::NonFiniteSample`] on NaN, infinity or more than 1e12. All samples before that place are handed out
+    /// first. After an error the recording counts as ended.
     ///
     /// # Cost
     /// One allocation of the block; the decoder is at most one packet ahead.
@@ -200,11 +200,17 @@ impl Reader {
         }
         // Positions in memory fit.
         if let Err(error) = check_finite(block.view(), self.position as usize, self.format.sample_rate) {
-            self.source = Source::Ended;
-            self.pending.clear();
-            return Err(error);
+            let is_fine = |samples: &ArrayView2<'_, f32>| check_finite(samples.view(), 0, 1).is_ok();
+            let n_fine = block.axis_chunks_iter(Axis(1), 1).take_while(is_fine).count();
+            if n_fine == 0 {
+                self.source = Source::Ended;
+                self.pending.clear();
+                return Err(error);
+            }
+            // What comes before is handed out, and the next call ends here.
+            block = block.slice_move(s![.., ..n_fine]);
         }
-        self.drop_pending(n_samples);
+        self.drop_pending(block.ncols());
         Ok(block)
     }
 
@@ -401,8 +407,10 @@ impl Recording for AudioFile {
                 });
             }
             let mut n_left = self.n_samples.unwrap_or(u64::MAX);
+            // No more memory for a thousand channels than for two.
+            let block_samples = (2 * BLOCK_SAMPLES / self.n_channels().max(2)) as u64;
             while n_left > 0 {
-                let block = reader.read(n_left.min(BLOCK_SAMPLES as u64) as usize)?;
+                let block = reader.read(n_left.min(block_samples) as usize)?;
                 if block.is_empty() {
                     break;
                 }

@@ -50,7 +50,8 @@ impl Audio {
     /// | `sample_rate` | | Hz |
     ///
     /// # Errors
-    /// [`Error::Setting`] without a channel or with a sample rate of 0; [`Error::NonFiniteSample`] on NaN or infinity.
+    /// [`Error::Setting`] without a channel or with a sample rate of 0; [`Error::NonFiniteSample`] on NaN, infinity
+    /// or more than 1e12.
     ///
     /// # Examples
     /// ```
@@ -163,10 +164,15 @@ impl Recording for Audio {
 /// Samples per channel that are handed over at once: 1.5 s at 44.1 kHz, half a megabyte for stereo.
 pub(crate) const BLOCK_SAMPLES: usize = 1 << 16;
 
-/// Refuses the first NaN or infinity of a block that starts `first_sample` samples into the recording.
+/// Largest sample that is worked with: 240 dB above full scale, far beyond integers that were written as floats. The
+/// power of a spectrum of the longest transform of such samples (2^22) still fits into an `f32`.
+const MAX_SAMPLE: f32 = 1e12;
+
+/// Refuses the first NaN, infinity or sample beyond [`MAX_SAMPLE`] of a block that starts `first_sample` samples into the
+/// recording.
 pub(crate) fn check_finite(samples: ArrayView2<'_, f32>, first_sample: usize, sample_rate: u32) -> Result<()> {
     for (channel_idx, channel) in samples.outer_iter().enumerate() {
-        if let Some((i, &value)) = channel.iter().enumerate().find(|(_, x)| !x.is_finite()) {
+        if let Some((i, &value)) = channel.iter().enumerate().find(|(_, x)| x.is_nan() || x.abs() > MAX_SAMPLE) {
             let time_s = (first_sample + i) as f64 / f64::from(sample_rate);
             return Err(Error::NonFiniteSample { channel: channel_idx + 1, time_s, value });
         }

@@ -1,12 +1,13 @@
 //! Labels files, out of `partita separate --labels-out` and back in with `--labels`.
 
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 use partita::audio::Recording;
-use partita::labels::Labels;
+use partita::labels::{Labels, MAX_BYTES};
 use partita::matrix_file::{self, NpzWriter};
 use partita::separate::{Progress, labelled, labels};
 use partita::{Error, SeparateConfig, Separation, atomic};
@@ -68,7 +69,10 @@ impl Output {
 
 /// Makes stems of what was named.
 pub(super) fn run(path: &Path, args: &Separate, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
-    let text = fs::read_to_string(path).map_err(|source| Error::ReadMatrix { path: path.to_owned(), source })?;
+    let mut text = String::new();
+    // One byte more than is allowed is refused where the text is looked at.
+    let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text));
+    read.map_err(|source| Error::ReadMatrix { path: path.to_owned(), source })?;
     let labels = Labels::parse(&text).map_err(Failure::at(path.display()))?;
     let factors = path.with_file_name(&labels.factors);
     let read = |name| matrix_file::read_member(&factors, name).map_err(Failure::at(factors.display()));

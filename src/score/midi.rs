@@ -18,6 +18,10 @@ const MAX_CHANGES: usize = 1_000_000;
 /// Parts of one score: each becomes a file.
 const MAX_PARTS: usize = 256;
 
+/// Tracks that are read: what is kept of one, with all of its 16 channels, takes some kilobytes, and an orchestra has a
+/// hundred.
+const MAX_READ_TRACKS: usize = 4096;
+
 /// A day: longer scores are read wrong.
 pub(super) const MAX_SECONDS: f64 = 86_400.0;
 
@@ -85,9 +89,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Score> {
         if !is_whole {
             warnings.push(Warning::TrackCutOff { track: track_idx + 1 });
         }
-        // A name alone, as of a conductor's track, costs no memory worth counting, but thousands do.
-        if read.len() >= usize::from(u16::MAX) {
-            return Err(malformed("it has more than 65535 tracks"));
+        if read.len() >= MAX_READ_TRACKS {
+            return Err(malformed(&format!("it has more than {MAX_READ_TRACKS} tracks")));
         }
         read.push(track);
     }
@@ -95,9 +98,6 @@ pub(super) fn read(bytes: &[u8]) -> Result<Score> {
     let mut parts = parts(read, &programs, &clock, &mut warnings)?;
     if parts.is_empty() {
         return Err(Error::EmptyScore);
-    }
-    if parts.len() > MAX_PARTS {
-        return Err(malformed(&format!("it has {} parts, expected {MAX_PARTS} at the most", parts.len())));
     }
     number_equal_names(&mut parts);
     Ok(Score { parts, warnings })
@@ -278,19 +278,21 @@ impl Clock {
         };
         // Stable: of changes at one tick the last in the file holds.
         tempi.sort_by_key(|(tick, _)| *tick);
-        let mut changes = vec![(0, 0.0, 1e-6 * DEFAULT_TEMPO_US / ticks_per_quarter)];
+        let mut last = (0, 0.0, 1e-6 * DEFAULT_TEMPO_US / ticks_per_quarter);
+        let mut changes = vec![last];
         for (tick, tempo_us) in tempi {
-            let (last_tick, last_s, s_per_tick) = changes[changes.len() - 1];
-            let time_s = last_s + (tick - last_tick) as f64 * s_per_tick;
-            changes.push((tick, time_s, 1e-6 * tempo_us / ticks_per_quarter));
+            let time_s = last.1 + tick.saturating_sub(last.0) as f64 * last.2;
+            last = (tick, time_s, 1e-6 * tempo_us / ticks_per_quarter);
+            changes.push(last);
         }
         Ok(Self { changes })
     }
 
     fn seconds(&self, tick: u64) -> f64 {
         let next = self.changes.partition_point(|(start, ..)| *start <= tick);
-        let (start, start_s, s_per_tick) = self.changes[next.saturating_sub(1)];
-        start_s + tick.saturating_sub(start) as f64 * s_per_tick
+        // The first change is at tick 0.
+        let change = self.changes.get(next.saturating_sub(1));
+        change.map_or(0.0, |(start, start_s, s_per_tick)| start_s + tick.saturating_sub(*start) as f64 * s_per_tick)
     }
 }
 
@@ -332,13 +334,21 @@ fn parts(
             n_missing += n_open;
             if is_drum {
                 add_drums(&mut parts, notes, track_name.as_deref());
-                continue;
+            } else {
+                let name = track_name.clone().unwrap_or_else(|| {
+                    by_program.map_or_else(|| format!("channel-{}", channel + 1), |(name, _)| name.to_owned())
+                });
+                parts.push(Part { name, class, is_drum, program, notes });
             }
-            let name = track_name.clone().unwrap_or_else(|| {
-                by_program.map_or_else(|| format!("channel-{}", channel + 1), |(name, _)| name.to_owned())
-            });
-            parts.push(Part { name, class, is_drum, program, notes });
+            if parts.len() > MAX_PARTS {
+                let reason = format!("it has more than {MAX_PARTS} parts");
+                return Err(Error::MalformedScore { reason });
+            }
         }
+    }
+    // Once, at the end: the same drum may come from thousands of tracks. Stable: hits at one time keep their order.
+    for part in parts.iter_mut().filter(|part| part.is_drum) {
+        part.notes.sort_by(|a, b| a.onset_s.total_cmp(&b.onset_s));
     }
     if n_missing > 0 {
         warnings.push(Warning::MissingNoteOffs { n_notes: n_missing });
@@ -363,10 +373,7 @@ fn add_drums(parts: &mut Vec<Part>, notes: Vec<Note>, track_name: Option<&str>) 
         let notes = drums.remove(&name).unwrap_or_default();
         let name = own_name.map_or(name, str::to_owned);
         match parts.iter_mut().find(|part| part.is_drum && part.name == name) {
-            Some(part) => {
-                part.notes.extend(notes);
-                part.notes.sort_by(|a, b| a.onset_s.total_cmp(&b.onset_s));
-            }
+            Some(part) => part.notes.extend(notes),
             None => parts.push(Part::drum(&name, notes)),
         }
     }

@@ -133,7 +133,7 @@ impl Score {
     ///
     /// # Errors
     /// [`Error::MalformedScore`] for bytes that are no MIDI file, for format 2, and for more than a million notes,
-    /// 256 parts or 24 hours; [`Error::EmptyScore`] where no track has a note.
+    /// 4096 tracks, 256 parts or 24 hours; [`Error::EmptyScore`] where no track has a note.
     ///
     /// # Cost
     /// One pass over the bytes; memory for the notes only.

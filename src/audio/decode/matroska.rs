@@ -1,6 +1,7 @@
 //! Reads what symphonia leaves out of a Matroska file (`WebM` is one): how much of the last packet is padding, and
 //! whether the file is all there. Decodes nothing.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
@@ -8,7 +9,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Scan {
     /// Nanoseconds that the encoder padded the end of each track with, by track number.
-    padding: Vec<(u64, u64)>,
+    padding: BTreeMap<u64, u64>,
     /// The file ends within an element.
     pub(super) is_cut_off: bool,
 }
@@ -23,17 +24,19 @@ mod id {
     pub(super) const DISCARD_PADDING: u64 = 0x75a2;
 }
 
+/// Longest padding that is believed, in nanoseconds: a second, where the longest packet of Opus has 0.12. As much sound
+/// as that is held back until it is clear where the end is.
+const MAX_PADDING_NS: u64 = 1_000_000_000;
+
 /// A live stream leaves the sizes of its segment and clusters open.
 const OPEN_SIZE: u64 = u64::MAX;
 
 impl Scan {
     /// Samples that pad the end of a track.
     pub(super) fn padding(&self, track: u32, sample_rate: u32) -> u64 {
-        let padding = self.padding.iter().find(|(number, _)| *number == u64::from(track));
-        padding.map_or(0, |&(_, ns)| {
-            let samples = (u128::from(ns) * u128::from(sample_rate) + 500_000_000) / 1_000_000_000;
-            u64::try_from(samples).unwrap_or(u64::MAX)
-        })
+        let ns = self.padding.get(&u64::from(track)).copied().unwrap_or(0);
+        // At most a second of at most 2^32 samples.
+        (ns.min(MAX_PADDING_NS) * u64::from(sample_rate) + 500_000_000) / 1_000_000_000
     }
 }
 
@@ -65,7 +68,7 @@ pub(super) fn scan(file: &mut File) -> io::Result<Scan> {
                 if let Some((number, len)) = read_number(&mut input, false)? {
                     (track, n_read) = (number, len);
                     // A later block shows that the padding of an earlier one was not at the end.
-                    scan.padding.retain(|&(padded, _)| padded != number);
+                    scan.padding.remove(&number);
                 }
             }
             id::DISCARD_PADDING if size <= 8 => {
@@ -75,7 +78,7 @@ pub(super) fn scan(file: &mut File) -> io::Result<Scan> {
                 n_read = size;
                 // Negative values would be padding at the start of a block.
                 if body.first().is_some_and(|byte| byte >> 7 == 0) {
-                    scan.padding.push((track, u64::from_be_bytes(bytes)));
+                    scan.padding.insert(track, u64::from_be_bytes(bytes));
                 }
             }
             _ => {}

@@ -2,7 +2,7 @@
 //! file is all there. Decodes nothing.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use super::Fault;
 
@@ -26,8 +26,9 @@ struct Track {
     edits: Vec<(u64, i64)>,
 }
 
-/// The movie box holds tables of a few bytes a packet; a longer one than this is not of a recording.
-const MAX_MOVIE_LEN: u64 = 1 << 30;
+/// Longest movie box, in bytes: it holds tables of some 12 bytes a packet, so this is 5 days of AAC. It is held as a
+/// whole, here and by symphonia.
+const MAX_MOVIE_LEN: u64 = 1 << 28;
 
 impl Edit {
     /// Samples to drop at the start.
@@ -41,27 +42,36 @@ impl Edit {
 /// Walks the boxes of a file.
 pub(super) fn scan(file: &mut File) -> Result<Edit, Fault> {
     let file_len = file.seek(SeekFrom::End(0))?;
+    file.rewind()?;
+    let mut input = BufReader::new(file);
     let mut position = 0;
     let mut movie = None;
     let mut is_cut_off = false;
     while position < file_len {
-        file.seek(SeekFrom::Start(position))?;
-        let Some((name, header_len, len)) = read_box_header(file)? else { break };
+        let Some((name, header_len, len)) = read_box_header(&mut input)? else { break };
         // A length of 0 means up to the end of the file.
         let len = if len == 0 { file_len - position } else { len };
         if len < header_len {
             return Err(Fault::Malformed("a box is shorter than its header".into()));
         }
         is_cut_off |= position.saturating_add(len) > file_len;
-        if &name == b"moov" && !is_cut_off {
+        if is_cut_off {
+            break;
+        }
+        // What is left of the box; it lies within the file.
+        let mut rest = len - header_len;
+        if &name == b"moov" {
             if len > MAX_MOVIE_LEN {
                 return Err(Fault::Malformed("its movie box is too long".into()));
             }
             let mut body = Vec::new();
-            file.take(len - header_len).read_to_end(&mut body)?;
+            input.by_ref().take(rest).read_to_end(&mut body)?;
+            rest -= body.len() as u64;
             movie = Some(body);
         }
-        position = position.saturating_add(len);
+        // Within what was read already: a file may have millions of boxes without content.
+        input.seek_relative(rest.cast_signed())?;
+        position += len;
     }
     match movie {
         Some(movie) => Ok(Edit { is_cut_off, ..edit_of(&movie)? }),
@@ -178,9 +188,9 @@ fn read_itunes_priming(user_data: &[u8]) -> Option<u64> {
 }
 
 /// Name, length of the header and of the whole box; `None` where no whole header is left.
-fn read_box_header(file: &mut File) -> io::Result<Option<([u8; 4], u64, u64)>> {
+fn read_box_header(input: &mut BufReader<&mut File>) -> io::Result<Option<([u8; 4], u64, u64)>> {
     let mut header = Vec::new();
-    file.take(16).read_to_end(&mut header)?;
+    input.by_ref().take(16).read_to_end(&mut header)?;
     let (Some(len), Some(name)) = (u32_at(&header, 0), header.get(4..8).and_then(|b| b.first_chunk())) else {
         return Ok(None);
     };
@@ -189,7 +199,7 @@ fn read_box_header(file: &mut File) -> io::Result<Option<([u8; 4], u64, u64)>> {
         1 => (16, u64_at(&header, 8).unwrap_or(u64::MAX)),
         len => (8, u64::from(len)),
     };
-    file.seek_relative(header_len - header.len() as i64)?;
+    input.seek_relative(header_len - header.len() as i64)?;
     Ok(Some((*name, header_len.unsigned_abs(), len)))
 }
 

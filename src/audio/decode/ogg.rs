@@ -52,7 +52,7 @@ pub(super) fn find_damage(file: &mut File) -> Result<Option<Damage>, Fault> {
     let mut n_before = 0u64;
     let mut other = None;
     loop {
-        let time = |stream: &Option<Stream>| n_before + stream.as_ref().map_or(0, Stream::n_samples);
+        let time = |stream: &Option<Stream>| n_before.saturating_add(stream.as_ref().map_or(0, Stream::n_samples));
         let page = match next_page(&mut input)? {
             Next::Page(page) => page,
             Next::End if stream.as_ref().is_some_and(|stream| !stream.has_ended) => {
@@ -70,7 +70,8 @@ pub(super) fn find_damage(file: &mut File) -> Result<Option<Damage>, Fault> {
         match &mut stream {
             Some(stream) if stream.serial == page.serial && page.flags & FIRST == 0 => {
                 if page.sequence != stream.sequence.wrapping_add(1) {
-                    return Ok(Some((n_before + stream.n_samples(), Fault::Corrupt("a page is missing".into()))));
+                    let at = n_before.saturating_add(stream.n_samples());
+                    return Ok(Some((at, Fault::Corrupt("a page is missing".into()))));
                 }
                 stream.sequence = page.sequence;
                 stream.has_ended |= page.flags & LAST != 0;

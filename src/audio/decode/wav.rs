@@ -50,8 +50,8 @@ struct FormatChunk {
     channel_mask: Option<u32>,
 }
 
-/// Samples per channel that are read at a time: 64 KiB of 16-bit stereo.
-const BLOCK: usize = 16_384;
+/// Bytes that are read at a time, whatever the number of channels: 16,384 samples of 16-bit stereo.
+const BLOCK_BYTES: usize = 1 << 16;
 
 /// The part of a `fmt ` chunk that is looked at; WAVEFORMATEXTENSIBLE has 40 bytes.
 const FORMAT_CHUNK_LEN: usize = 40;
@@ -87,13 +87,16 @@ impl Wav {
             };
             position += 8;
             let size = u64::from(declared);
+            let mut n_read = 0;
             match &chunk {
                 b"ds64" => {
                     let body = read_up_to(&mut input, size.min(24))?;
+                    n_read = body.len() as u64;
                     data_size_64 = body.get(8..16).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
                 }
                 b"fmt " => {
                     let body = read_up_to(&mut input, size.min(FORMAT_CHUNK_LEN as u64))?;
+                    n_read = body.len() as u64;
                     format = Some(FormatChunk::parse(&body)?);
                 }
                 b"data" => {
@@ -108,18 +111,20 @@ impl Wav {
                 _ => {}
             }
             // Chunks are padded to even lengths.
-            position = position.saturating_add(size).saturating_add(size % 2);
+            let padded = size + size % 2;
+            position += padded;
             if position > file_len {
                 return Err(Fault::Malformed("it ends before its data chunk".into()));
             }
-            input.seek(SeekFrom::Start(position))?;
+            // Within what was read already: a file may have millions of chunks without content.
+            input.seek_relative((padded - n_read).cast_signed())?;
         }
     }
 
     /// Appends the next samples, interleaved. `false`: there are none left.
     pub(super) fn next(&mut self, block: &mut Vec<f32>, n_channels: usize) -> Result<bool, Fault> {
         let bytes_per_row = self.bytes_per_sample * n_channels;
-        let n_rows = (self.bytes_left / bytes_per_row as u64).min(BLOCK as u64) as usize;
+        let n_rows = (self.bytes_left / bytes_per_row as u64).min((BLOCK_BYTES / bytes_per_row).max(1) as u64) as usize;
         if n_rows == 0 {
             return self.cut_off.take().map_or(Ok(false), Err);
         }
@@ -160,11 +165,20 @@ impl FormatChunk {
         if !matches!(self.tag, TAG_PCM | TAG_FLOAT | TAG_ALAW | TAG_MULAW) {
             return Ok(None);
         }
-        let bytes = match usize::from(self.block_align).checked_div(usize::from(self.n_channels)) {
+        let (block_align, n_channels) = (usize::from(self.block_align), usize::from(self.n_channels));
+        let bytes = match block_align.checked_div(n_channels) {
             // Some writers leave the block size out.
             Some(0) | None => usize::from(self.bits).div_ceil(8),
             Some(bytes) => bytes,
         };
+        // Read with the wrong size, samples are noise.
+        let is_whole = block_align == 0 || block_align == bytes * n_channels;
+        let is_long_enough = usize::from(self.bits) <= 8 * bytes || !matches!(self.tag, TAG_PCM | TAG_FLOAT);
+        if !(is_whole && is_long_enough) {
+            let bits = self.bits;
+            let reason = format!("it declares {block_align} bytes for {n_channels} samples of {bits} bits");
+            return Err(Fault::Malformed(reason));
+        }
         let encoding = match (self.tag, bytes) {
             (TAG_PCM, 1) => Encoding::Unsigned8,
             (TAG_PCM, 2) => Encoding::Signed16,
@@ -244,6 +258,10 @@ fn open_data(
     declared: Option<u64>,
     available: u64,
 ) -> Result<Opened, Fault> {
+    let n_channels = usize::from(format.n_channels);
+    if n_channels == 0 || n_channels > MAX_CHANNELS {
+        return Err(Fault::channels(n_channels));
+    }
     let cut_off = declared.is_some_and(|declared| declared > available);
     let Some((encoding, bytes_per_sample)) = format.encoding()? else {
         return match format.tag {
@@ -251,10 +269,6 @@ fn open_data(
             tag => Err(Fault::Unsupported { codec: format!("WAV with {}", tag_name(tag)) }),
         };
     };
-    let n_channels = usize::from(format.n_channels);
-    if n_channels == 0 || n_channels > MAX_CHANNELS {
-        return Err(Fault::channels(n_channels));
-    }
     let bytes_per_row = (bytes_per_sample * n_channels) as u64;
     let n_samples = declared.unwrap_or(available) / bytes_per_row;
     let wav = Wav {

@@ -110,6 +110,9 @@ pub(super) fn render(
     Ok(Rendered { n_samples, peaks, energy_shares: energies.iter().map(share).collect() })
 }
 
+/// A block, and the spectra of its frames, one per channel.
+type Heard<'a> = (Block<'a>, Vec<&'a [Complex32]>);
+
 /// A recording cut into the blocks that a model is asked about: [`BLOCK_FRAMES`] frames and the model's margin.
 struct Blocks<'a> {
     model: &'a dyn Model,
@@ -127,9 +130,8 @@ impl<'a> Blocks<'a> {
         Self { model, n_bins: stft.config().n_bins(), front, first_frame: 0, next_frame: 0 }
     }
 
-    /// Hands over groups of blocks once enough of them are complete, each with the spectra of its frames, one per
-    /// channel; at the end of the recording all that is left.
-    fn for_each(&mut self, is_last: bool, each: &mut dyn FnMut(&[(Block<'_>, Vec<&[Complex32]>)])) {
+    /// Hands over groups of blocks once enough of them are complete; at the end of the recording all that is left.
+    fn for_each(&mut self, is_last: bool, each: &mut dyn FnMut(&[Heard<'_>])) {
         let n_bins = self.n_bins;
         let (before, after) = self.model.margin();
         let end_frame = self.first_frame + self.front.n_frames();
@@ -184,7 +186,7 @@ pub(super) fn locate(
     }
     let stride = n_frames.div_ceil(max_frames.max(1)).max(1);
     let mut sums = SpatialSums::new(n_channels, model.n_parts(), stft.config().n_bins(), mask_exponent);
-    let mut add = |group: &[(Block<'_>, Vec<&[Complex32]>)]| {
+    let mut add = |group: &[Heard<'_>]| {
         let wanted = group.iter().filter(|(block, _)| (block.frames.start / BLOCK_FRAMES).is_multiple_of(stride));
         wanted.for_each(|(block, spectra)| sums.add(spectra, &model.masks(block)));
     };

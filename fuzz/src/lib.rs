@@ -11,7 +11,9 @@ use tempfile::TempDir;
 pub fn forgive_guarded_panics() {
     let abort = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        if !info.location().is_some_and(|place| place.file().contains("/registry/")) {
+        let file = info.location().map_or("", |place| place.file());
+        // The last: arithmetic of the standard library, whoever asked for it.
+        if !["/registry/", "/rustc/"].iter().any(|other| file.contains(other)) {
             abort(info);
         }
     }));

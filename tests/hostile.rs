@@ -215,7 +215,7 @@ fn times_beyond_all_bounds_are_added_up() {
         page
     }
     let streams: Vec<u8> = (0..4).flat_map(page).collect();
-    let error = open(&[streams, b"OggS".to_vec()].concat()).err().expect("no whole stream");
+    let error = open(&[streams, b"OggS".to_vec()].concat()).expect_err("no whole stream");
     assert!(matches!(error, Error::MalformedAudio { .. } | Error::AudioCutOff { .. }), "{error:?}");
 }
 

@@ -188,13 +188,20 @@ fn work_that_waits_for_a_pipe_ends_too() {
 #[test]
 fn a_closed_terminal_does_not_end_what_is_to_outlive_it() {
     let dir = folder();
-    song(&dir, "song.wav", 3);
-    let args = ["separate", "song.wav", "-n", "2", "--max-iter", "40", "--tol", "0", "-o", "out", "--force"];
+    song(&dir, "song.wav", 1);
+    let recording = fs::read(dir.path("song.wav")).expect("bytes");
+    let args = ["separate", "-", "-n", "2", "--max-iter", "5", "-o", "out"];
+    // Both wait for their input when the signal comes.
+    let start = Duration::from_millis(500);
     let mut child = spawn(&dir, &[], &args);
-    std::thread::sleep(Duration::from_millis(300));
+    let stdin = child.stdin.take().expect("pipe");
+    std::thread::sleep(start);
     assert_eq!(stop(&mut child, "-TERM").0.code(), Some(143));
+    drop(stdin);
     let mut child = spawn(&dir, &["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""], &args);
-    std::thread::sleep(Duration::from_millis(300));
-    assert_eq!(stop(&mut child, "-HUP").0.code(), Some(0), "it outlives its terminal");
-    assert!(dir.path("out/song/source-2.wav").exists(), "{:?}", dir.files());
+    std::thread::sleep(start);
+    Command::new("kill").args(["-HUP", &child.id().to_string()]).status().expect("kill");
+    child.stdin.take().expect("pipe").write_all(&recording).expect("it listens");
+    assert_eq!(child.wait().expect("ended").code(), Some(0), "it outlives its terminal");
+    assert!(dir.path("out/stdin/source-2.wav").exists(), "{:?}", dir.files());
 }

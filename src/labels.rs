@@ -18,7 +18,7 @@ const EXPLANATION: &str = "\
 
 ";
 
-/// Longest text of a labels file, in bytes: [`MAX_COMPONENTS`] of some 150 bytes, twice over.
+/// Longest text of a labels file, in bytes: 65,536 components of some 150 bytes, twice over.
 pub const MAX_BYTES: u64 = 20 << 20;
 
 /// Components at the most: as many as can be asked for in a factorization.

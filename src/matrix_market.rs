@@ -27,7 +27,8 @@ const MAX_RESERVED: usize = 1 << 16;
 ///
 /// # Errors
 /// [`Error::MatrixMarket`], with the line, for anything else, for fewer or more entries than declared, sides above
-/// [`MAX_SIDE`] or of millions without entries, and where `input` cannot be read on; [`Error::MatrixEntry`] for a negative, NaN or infinite entry.
+/// [`MAX_SIDE`] or of millions without entries, and where `input` cannot be read on; [`Error::MatrixEntry`] for a
+/// negative, NaN or infinite entry.
 ///
 /// # References
 /// R. F. Boisvert, R. Pozo and K. A. Remington, "The Matrix Market exchange formats: initial design", NISTIR 5935,

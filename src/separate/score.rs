@@ -210,6 +210,7 @@ fn separate(
     let model = ScoreModel {
         n_parts: names.len(),
         templates,
+        sums: dictionaries.iter().map(sums).collect(),
         dictionaries,
         rows: analysis.is_complete().then_some(rows),
         unscored: config.unscored,
@@ -669,8 +670,8 @@ fn sums(dictionary: &Array2<f32>) -> Vec<f32> {
     dictionary.outer_iter().map(|row| row.iter().map(|x| f64::from(*x)).sum::<f64>() as f32).collect()
 }
 
-/// Fits templates and activations to the kept frames; gives the dictionaries, templates x bins, while tied and in the
-/// end, and the activations of each kept frame.
+/// Fits templates and activations to the kept frames; gives the dictionaries, templates x bins, at the end of the tied
+/// iterations and after each free one, and the activations of each kept frame.
 fn fit(
     score: &Score,
     templates: &mut Vec<Template>,
@@ -679,7 +680,7 @@ fn fit(
     spectra: &[Option<Array1<f32>>],
     unscored: Unscored,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<([Array2<f32>; 2], Vec<Row>)> {
+) -> Result<(Vec<Array2<f32>>, Vec<Row>)> {
     // Frames are scaled to a mean of 1; masks do not depend on it.
     let mean = analysis.magnitude.iter().map(|x| f64::from(*x)).sum::<f64>() / analysis.magnitude.len() as f64;
     let v = analysis.magnitude.mapv(|x| x / mean as f32);
@@ -742,7 +743,7 @@ fn fit(
     if unscored == Unscored::Residual {
         fit.add_residual(templates, score.parts.len(), grid.n_frames)?;
     }
-    let tied = fit.dictionary.clone();
+    let mut dictionaries = vec![fit.dictionary.clone()];
     for iteration in 0..FREE_ITERATIONS {
         tell(TIED_ITERATIONS + iteration)?;
         fit.update_activations();
@@ -750,9 +751,11 @@ fn fit(
         for (k, mass) in masses.iter().enumerate() {
             fit.update_template(k, &numerators, *mass);
         }
+        dictionaries.push(fit.dictionary.clone());
     }
     // Back to the scale of the recording, so that other frames of it fit.
-    Ok(([tied, fit.dictionary].map(|dictionary| dictionary * mean as f32), fit.rows))
+    dictionaries.iter_mut().for_each(|dictionary| *dictionary *= mean as f32);
+    Ok((dictionaries, fit.rows))
 }
 
 /// The state of the fit. Each update lowers the Kullback-Leibler divergence from V, frames x bins, to the product of
@@ -871,8 +874,10 @@ fn learn_envelopes(
 #[derive(Debug)]
 struct ScoreModel {
     templates: Vec<Template>,
-    /// Templates x bins, while they were tied and in the end.
-    dictionaries: [Array2<f32>; 2],
+    /// Templates x bins, at the end of the tied iterations and after each free one.
+    dictionaries: Vec<Array2<f32>>,
+    /// The sum of each template, of each dictionary.
+    sums: Vec<Vec<f32>>,
     /// The activations of all frames; `None`: found block by block.
     rows: Option<Vec<Row>>,
     n_parts: usize,
@@ -881,12 +886,14 @@ struct ScoreModel {
 }
 
 impl ScoreModel {
-    /// Activations of a frame that the fit did not keep, on the way that the others went.
-    fn solve(&self, frame_idx: usize, v: &[f32], sums: &[Vec<f32>; 2]) -> Row {
+    /// Activations of a frame that the fit did not keep: with the tied templates as often as the fit had such, then once
+    /// with each state of the free ones, since few steps leave activations short of what the last templates alone would
+    /// make of them.
+    fn solve(&self, frame_idx: usize, v: &[f32]) -> Row {
         let mut row = Row::new(&self.templates, frame_idx);
         let mut quotient = vec![0.0; v.len()];
-        for ((dictionary, sums), n_iter) in self.dictionaries.iter().zip(sums).zip([TIED_ITERATIONS, FREE_ITERATIONS]) {
-            for _ in 0..n_iter {
+        for (i, (dictionary, sums)) in self.dictionaries.iter().zip(&self.sums).take(FREE_ITERATIONS).enumerate() {
+            for _ in 0..if i == 0 { TIED_ITERATIONS + 1 } else { 1 } {
                 row.update(v, dictionary, sums, &mut quotient);
             }
         }
@@ -901,14 +908,14 @@ impl Model for ScoreModel {
 
     fn masks(&self, block: &Block<'_>) -> Vec<Array2<f32>> {
         let v = block.core();
-        let sums = self.dictionaries.each_ref().map(sums);
+        let last = &self.dictionaries[FREE_ITERATIONS];
         let solved: Vec<Row>;
         let rows = match &self.rows {
             Some(rows) => &rows[block.frames.clone()],
             None => {
                 solved = (0..v.nrows())
                     .into_par_iter()
-                    .map(|i| self.solve(block.frames.start + i, &v.row(i).to_vec(), &sums))
+                    .map(|i| self.solve(block.frames.start + i, &v.row(i).to_vec()))
                     .collect();
                 &solved
             }
@@ -922,7 +929,7 @@ impl Model for ScoreModel {
                     for (k, activation) in row.active.iter().zip(&row.activations) {
                         let k = *k as usize;
                         if self.templates[k].part == part {
-                            add(frame, template(&self.dictionaries[1], k), *activation);
+                            add(frame, template(last, k), *activation);
                         }
                     }
                 }

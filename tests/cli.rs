@@ -252,7 +252,7 @@ fn inputs_that_would_overwrite_each_other_are_refused_before_any_work() {
     dir.tune("a/song.wav");
     dir.tune("b/song.wav");
     let message = dir.fails(&["separate", "a/song.wav", "b/song.wav"], 2);
-    assert!(message.contains("would be written to the same files, as track `song`"), "{message}");
+    assert!(message.contains("would be written to the same files, as track `song.wav`"), "{message}");
 }
 
 #[test]

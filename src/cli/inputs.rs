@@ -26,7 +26,8 @@ impl Input {
 }
 
 /// Lists the recordings: files as given, those that a pattern matches, folders walked recursively in the order of their
-/// names, and the lines of a list. Two with the same track are refused, since their stems would overwrite each other.
+/// names, and the lines of a list. Of files that differ in their endings, `song.wav` beside `song.flac`, the tracks keep
+/// these; others with the same track are refused, since their stems would overwrite each other.
 pub(super) fn list(typed: &[PathBuf], files_from: Option<&Path>) -> Result<Vec<Input>, Failure> {
     let mut inputs = Vec::new();
     for path in typed {
@@ -51,6 +52,7 @@ pub(super) fn list(typed: &[PathBuf], files_from: Option<&Path>) -> Result<Vec<I
     if let Some(list) = files_from {
         inputs.extend(read_list(list)?);
     }
+    keep_endings(&mut inputs);
     let mut seen: HashMap<&Path, &Path> = HashMap::new();
     for input in &inputs {
         if let Some(other) = seen.insert(&input.track, &input.path) {
@@ -64,6 +66,18 @@ pub(super) fn list(typed: &[PathBuf], files_from: Option<&Path>) -> Result<Vec<I
         }
     }
     Ok(inputs)
+}
+
+/// Adds the ending of the file to each track that is not the only one of its name.
+fn keep_endings(inputs: &mut [Input]) {
+    let mut counts: HashMap<PathBuf, usize> = HashMap::new();
+    inputs.iter().for_each(|input| *counts.entry(input.track.clone()).or_default() += 1);
+    for input in inputs.iter_mut().filter(|input| counts[&input.track] > 1) {
+        if let Some(ending) = input.path.extension().filter(|_| input.track.file_name() == input.path.file_stem()) {
+            input.track.as_mut_os_string().push(".");
+            input.track.as_mut_os_string().push(ending);
+        }
+    }
 }
 
 /// The track of a file, from where its folders are kept: without its ending, and without what leads out of a folder. A
@@ -213,8 +227,19 @@ mod tests {
 
     #[test]
     fn two_inputs_of_one_name_are_refused() {
-        let failure = list(&["a/song.wav".into(), "b/song.mp3".into()], None).expect_err("collision");
-        assert!(failure.to_string().contains("the same files, as track `song`"), "{failure}");
+        let failure = list(&["a/song.wav".into(), "b/song.wav".into()], None).expect_err("collision");
+        assert!(failure.to_string().contains("the same files, as track `song.wav`"), "{failure}");
+        let typed = ["song.wav".into(), "song.flac".into(), "song.flac.mp3".into()];
+        let failure = list(&typed, None).expect_err("collision with an ending");
+        assert!(failure.to_string().contains("the same files, as track `song.flac`"), "{failure}");
+    }
+
+    #[test]
+    fn files_that_differ_in_their_endings_are_tracks_of_their_own() {
+        let typed = ["a/song.wav".into(), "-".into(), "b/song.flac".into(), "stdin.wav".into(), "other.wav".into()];
+        let inputs = list(&typed, None).expect("inputs");
+        let tracks: Vec<_> = inputs.iter().map(|input| input.track.to_string_lossy()).collect();
+        assert_eq!(tracks, ["song.wav", "stdin", "song.flac", "stdin.wav", "other"]);
     }
 
     #[test]

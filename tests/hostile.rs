@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -138,6 +139,15 @@ fn data(declared: u32, bytes: &[u8]) -> Vec<u8> {
 
 fn open(bytes: &[u8]) -> Result<Reader, Error> {
     Reader::from_stream("hostile", bytes)
+}
+
+#[test]
+fn an_endless_stream_that_is_no_recording_is_refused_by_its_start() {
+    for (byte, message) in [(0, "only zeros"), (b'y', "text"), (0xff, "nothing that is known to be audio")] {
+        let mut stream = io::repeat(byte).take(1 << 24);
+        assert_refused(Reader::from_stream("endless", &mut stream), "NotAudio", message);
+        assert!(stream.limit() > (1 << 24) - 4096, "{} bytes are left", stream.limit());
+    }
 }
 
 #[test]

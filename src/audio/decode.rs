@@ -3,7 +3,7 @@
 //! Nothing is shortened in silence: a file that is cut off or damaged ends in an error that says where.
 
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io::{self, Read as _, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -429,10 +429,20 @@ fn stamp(path: &Path) -> Option<Stamp> {
     path.metadata().ok().map(|metadata| (metadata.len(), metadata.modified().ok()))
 }
 
-/// Copies a stream into an unnamed temporary file.
+/// Copies a stream into an unnamed temporary file. One that does not start like a recording may never end, and is refused
+/// by its first bytes.
 fn spool(path: &Path, mut stream: impl io::Read) -> Result<File> {
-    let spooled = tempfile::tempfile().and_then(|mut file| io::copy(&mut stream, &mut file).map(|_| file));
-    spooled.map_err(|source| Error::OpenAudio { path: path.into(), source })
+    let at = |source| Error::OpenAudio { path: path.into(), source };
+    let mut head = Vec::new();
+    stream.by_ref().take(kind::HEAD_LEN).read_to_end(&mut head).map_err(at)?;
+    let mut file = tempfile::tempfile().map_err(at)?;
+    file.write_all(&head).map_err(at)?;
+    // What follows a tag is not known yet.
+    if kind::id3_len(&head).is_none() {
+        Kind::recognize(&mut file).map_err(|fault| fault.at(path, 0, 1))?;
+    }
+    file.seek(io::SeekFrom::End(0)).and_then(|_| io::copy(&mut stream, &mut file)).map_err(at)?;
+    Ok(file)
 }
 
 /// Reads a whole file.

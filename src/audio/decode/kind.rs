@@ -22,7 +22,7 @@ pub(super) enum Kind {
 }
 
 /// Bytes looked at: two packets of an MPEG transport stream.
-const HEAD_LEN: u64 = 512;
+pub(super) const HEAD_LEN: u64 = 512;
 
 /// What a file holds that nothing else is known of.
 pub(super) const UNKNOWN: &str = "nothing that is known to be audio";

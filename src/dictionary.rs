@@ -13,6 +13,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
 use crate::atomic::{self, Existing};
+use crate::error::shown;
 use crate::nmf::{Factor, NmfConfig, Progress, StopReason, fit, fit_with};
 use crate::stft::StftConfig;
 use crate::window::Window;
@@ -388,7 +389,7 @@ impl Dictionary {
         };
         let mut dictionary = Self::new(number("sample_rate")?, stft, number("n_context")? as usize)
             .map_err(|error| malformed(format!("{error}")))?;
-        dictionary.label = format!("`{}`", path.display());
+        dictionary.label = format!("`{}`", shown(path));
         let names: Vec<_> = text("names")?.split('\n').collect();
         if names.len() != file.len() {
             return Err(malformed(format!("it has {} tensors, expected {}, one per name", file.len(), names.len())));

@@ -476,8 +476,8 @@ impl Error {
                 Some("transpose it: rows and columns are swapped".into())
             }
             Self::MatrixFileFormat { path, expected } => Some(match *expected {
-                "`.npz`" => format!("use `{}`", path.with_extension("npz").display()),
-                _ => format!("in Python, `numpy.save(\"{}\", v)` writes one", path.with_extension("npy").display()),
+                "`.npz`" => format!("use `{}`", shown(&path.with_extension("npz"))),
+                _ => format!("in Python, `numpy.save(\"{}\", v)` writes one", shown(&path.with_extension("npy"))),
             }),
             Self::ReadMatrix { path, source } => match source.kind() {
                 io::ErrorKind::IsADirectory => Some("give a file in it".into()),
@@ -538,7 +538,7 @@ impl Error {
             Self::ReadDictionary { path, source } => open_hint(path, source),
             Self::MalformedDictionary { .. } => Some("make one: `partita learn NAME=SOLO -o FILE.safetensors`".into()),
             // Pictures.
-            Self::PictureFormat { path } => Some(format!("use `{}`", path.with_extension("png").display())),
+            Self::PictureFormat { path } => Some(format!("use `{}`", shown(&path.with_extension("png")))),
             Self::Labels { .. } => Some("change only the names; `labels_out` writes the file anew".into()),
             Self::OtherRecording { .. } => {
                 Some("give the recording that was separated, with the same `start` and `duration`".into())

@@ -124,6 +124,13 @@ fn the_core_does_no_input_or_output_and_prints_nothing() {
 }
 
 #[test]
+fn paths_reach_messages_with_escapes() {
+    for (path, text) in files(&root()) {
+        assert!(!code(&text).contains(".display()"), "{} shows a path raw: use `error::shown`", path.display());
+    }
+}
+
+#[test]
 fn each_outside_library_is_known_to_the_one_place_that_needs_it() {
     let owners = [
         ("symphonia", "audio/decode"),

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use partita::Error;
 use partita::audio::{Recording, decode};
+use partita::error::shown;
 use partita::separate::Progress;
 use partita::separate::denoise::{Content, DenoiseConfig, Denoised, Noise, denoise};
 
@@ -68,8 +69,8 @@ fn remarks(denoised: &Denoised, config: &DenoiseConfig) -> Vec<String> {
 fn config(args: &Denoise, seed: u64) -> Result<DenoiseConfig, Failure> {
     let noise = match (&args.noise, args.noise_range) {
         (Some(path), _) => {
-            let audio = decode::read(path).map_err(Failure::at(path.display()))?;
-            Noise::Example { name: path.display().to_string(), audio }
+            let audio = decode::read(path).map_err(Failure::at(shown(path)))?;
+            Noise::Example { name: shown(path), audio }
         }
         (None, Some((start, end))) => Noise::Range { start_s: start.as_secs_f64(), end_s: end.as_secs_f64() },
         (None, None) => Noise::Quietest,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use partita::Error;
 use partita::audio::Recording;
 use partita::audio::decode;
+use partita::error::shown;
 use partita::separate::{Drum, DrumsConfig, Progress, RESIDUAL, Sound, drums, hits_to_score};
 
 use super::args::Drums;
@@ -32,8 +33,8 @@ pub(super) fn run(args: &Drums, seed: u64, terminal: &Terminal) -> Result<u8, Fa
 fn kit(recorded: &[(String, PathBuf)], is_all: bool) -> Result<Vec<Drum>, Failure> {
     let mut kit = if is_all { Vec::new() } else { Drum::standard() };
     for (name, path) in recorded {
-        let audio = decode::read(path).map_err(Failure::at(path.display()))?;
-        let sound = Sound::Recording { audio, label: path.display().to_string() };
+        let audio = decode::read(path).map_err(Failure::at(shown(path)))?;
+        let sound = Sound::Recording { audio, label: shown(path) };
         match kit.iter_mut().find(|drum| drum.name == *name) {
             Some(drum) if drum.sounds.iter().all(|sound| matches!(sound, Sound::Recording { .. })) => {
                 drum.sounds.push(sound)

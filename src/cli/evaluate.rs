@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use partita::audio::decode::{Reader, is_audio_path};
+use partita::error::shown;
 use partita::eval::{
     self, Channels, EvalConfig, Evaluation, Framing, Matching, Progress, Quantity, Scores, Signals, Silence, Step,
 };
@@ -147,13 +148,13 @@ fn track(
         let stems: Vec<_> = Folder::list(folder)?.stems.into_iter().filter(|stem| !is_mixture(&stem.path)).collect();
         if stems.is_empty() {
             return Err(Failure::usage(
-                format!("there is no recording in the folder `{}`", folder.display()),
+                format!("there is no recording in the folder `{}`", shown(folder)),
                 "give the folder that holds one file per source",
             ));
         }
         if let Some([a, b]) = stems.array_windows().find(|[a, b]| a.name == b.name) {
             return Err(Failure::usage(
-                format!("`{}` and `{}` have the same name", a.path.display(), b.path.display()),
+                format!("`{}` and `{}` have the same name", shown(&a.path), shown(&b.path)),
                 "keep one recording for each source",
             ));
         }
@@ -164,7 +165,7 @@ fn track(
         if found.len() < references.len() {
             let message = format!(
                 "`{}` has {} estimates, expected at least {}, one for each reference",
-                estimates.display(),
+                shown(estimates),
                 found.len(),
                 references.len()
             );
@@ -184,13 +185,13 @@ fn track(
         return Err(unpaired("stem", estimates, &missing, &superfluous));
     }
     if !superfluous.is_empty() {
-        terminal.warning(&format!("`{}`: there is no reference for {}", estimates.display(), list(&superfluous)));
+        terminal.warning(&format!("`{}`: there is no reference for {}", shown(estimates), list(&superfluous)));
     }
     Ok(Track { name, references, estimates: paired, mixture })
 }
 
 fn unpaired(what: &str, folder: &Path, missing: &[String], superfluous: &[String]) -> Failure {
-    let mut message = format!("`{}` has no {what} {}", folder.display(), list(missing));
+    let mut message = format!("`{}` has no {what} {}", shown(folder), list(missing));
     if superfluous.is_empty() {
         return Failure::usage(message, format!("give one {what} for each of the references, under the same name"));
     }
@@ -253,7 +254,7 @@ fn evaluate(track: &Track, config: &EvalConfig, terminal: &Terminal) -> Result<E
     let folder = track.references.first().and_then(|stem| stem.path.parent()).unwrap_or(Path::new("."));
     let evaluation = result.map_err(|error| match error {
         Error::Silent => Failure::usage(
-            format!("all references in `{}` are silent", folder.display()),
+            format!("all references in `{}` are silent", shown(folder)),
             "check that the right folder was given",
         ),
         error => error.into(),
@@ -266,7 +267,7 @@ fn evaluate(track: &Track, config: &EvalConfig, terminal: &Terminal) -> Result<E
         };
         terminal.warning(&format!(
             "`{}` is silent: `{}` has no scores and no part in the mean",
-            silent.display(),
+            shown(silent),
             reference.name
         ));
     }
@@ -326,7 +327,7 @@ impl Files {
 
     /// Refuses a file that differs from the first.
     fn check(&self, quantity: Quantity, k: usize, got: u64, expected: u64) -> LibraryResult<()> {
-        let name = |k: usize| self.paths[k].display().to_string();
+        let name = |k: usize| shown(&self.paths[k]);
         quantity.check((&name(k), got), (&name(0), expected))
     }
 }
@@ -399,15 +400,15 @@ fn table(track: &Track, evaluation: &Evaluation) -> String {
     let has_matches = rows.iter().any(|(_, estimate, ..)| estimate.is_some());
     let mut header = vec![if track.name.is_empty() { "source".to_owned() } else { track.name.clone() }];
     header.extend(has_matches.then(|| "estimate".to_owned()));
-    let shown = shown(rows.iter().map(|(_, _, scores, _)| scores));
-    header.extend(shown.iter().map(|k| SCORES[*k].to_owned()));
+    let known = known(rows.iter().map(|(_, _, scores, _)| scores));
+    header.extend(known.iter().map(|k| SCORES[*k].to_owned()));
     if evaluation.mean_improvement().is_some() {
         header.extend(["SDRi", "SI-SDRi"].map(str::to_owned));
     }
     let lines = rows.iter().map(|(name, estimate, scores, improvement)| {
         let mut line = vec![(*name).to_owned()];
         line.extend(has_matches.then(|| if *name == "mean" { "" } else { estimate.unwrap_or(name) }.to_owned()));
-        line.extend(shown.iter().map(|k| decibels(scores.values()[*k])));
+        line.extend(known.iter().map(|k| decibels(scores.values()[*k])));
         line.extend(improvement.iter().flat_map(|gain| [decibels(gain.bss_sdr), decibels(gain.si_sdr)]));
         line
     });
@@ -415,7 +416,7 @@ fn table(track: &Track, evaluation: &Evaluation) -> String {
 }
 
 /// The scores that somebody has: ISR is there in one mode only.
-fn shown<'a>(rows: impl Iterator<Item = &'a Scores> + Clone) -> Vec<usize> {
+fn known<'a>(rows: impl Iterator<Item = &'a Scores> + Clone) -> Vec<usize> {
     (0..SCORES.len()).filter(|k| *k != 1 || rows.clone().any(|scores| !scores.bss_isr.is_nan())).collect()
 }
 
@@ -506,9 +507,9 @@ fn summary(done: &[(&Track, Evaluation)]) -> Vec<SummaryRow> {
 }
 
 fn summary_table(rows: &[SummaryRow], n_tracks: usize) -> String {
-    let shown = shown(rows.iter().flat_map(|row| &row.scores));
+    let known = known(rows.iter().flat_map(|row| &row.scores));
     let mut header = vec![format!("{n_tracks} tracks"), String::new()];
-    header.extend(shown.iter().map(|k| SCORES[*k].to_owned()));
+    header.extend(known.iter().map(|k| SCORES[*k].to_owned()));
     if rows.iter().any(|row| row.improvements.is_some()) {
         header.extend(["SDRi", "SI-SDRi"].map(str::to_owned));
     }
@@ -516,7 +517,7 @@ fn summary_table(rows: &[SummaryRow], n_tracks: usize) -> String {
     for row in rows {
         for (k, what) in ["mean", "median"].into_iter().enumerate() {
             let mut line = vec![row.source.clone().unwrap_or_else(|| "all".to_owned()), what.to_owned()];
-            line.extend(shown.iter().map(|score| decibels(row.scores[k].values()[*score])));
+            line.extend(known.iter().map(|score| decibels(row.scores[k].values()[*score])));
             let gain = row.improvements.as_ref().map(|both| &both[k]);
             line.extend(gain.iter().flat_map(|gain| [decibels(gain.bss_sdr), decibels(gain.si_sdr)]));
             lines.push(line);

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 use partita::Error;
+use partita::batch::text;
+use partita::error::shown;
 use partita::matrix_file::{self, Missing, NpzWriter};
 use partita::matrix_market;
 use partita::nmf::{
@@ -54,9 +56,9 @@ pub(super) fn run(args: &Factorize, seed: u64, terminal: &Terminal) -> Result<u8
     terminal.say(&size(&args.input, v.dim()));
     report(args, &factors, terminal);
     let mut event = json!({
-        "event": "factorized", "path": args.out.to_string_lossy(),
+        "event": "factorized", "path": text(&args.out),
         "fit_cpu_seconds": cpu_seconds, "peak_rss_mb": meter::peak_rss_mb(),
-        "pictures": drawn.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>(),
+        "pictures": drawn.iter().map(|path| text(path)).collect::<Vec<_>>(),
     });
     merge(&mut event, info);
     terminal.event(event);
@@ -103,7 +105,7 @@ impl Matrix {
 const WHOLE_BYTES: u64 = 2 << 30;
 
 fn open(args: &Factorize, terminal: &Terminal) -> Result<Matrix, Failure> {
-    let (path, at) = (&args.input, || Failure::at(args.input.display()));
+    let (path, at) = (&args.input, || Failure::at(shown(&args.input)));
     let is = |ending: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(ending));
     if is("mtx") {
         let _bar = terminal.bar(1, "reading");
@@ -121,11 +123,11 @@ fn open(args: &Factorize, terminal: &Terminal) -> Result<Matrix, Failure> {
 
 fn read(path: &Path, missing: Missing, terminal: &Terminal) -> Result<Array2<f32>, Failure> {
     let _bar = terminal.bar(1, "reading");
-    matrix_file::read(path, missing).map_err(Failure::at(path.display()))
+    matrix_file::read(path, missing).map_err(Failure::at(shown(path)))
 }
 
 fn size(path: &Path, (n_rows, n_columns): (usize, usize)) -> String {
-    format!("{}: {n_rows} x {n_columns}", path.display())
+    format!("{}: {n_rows} x {n_columns}", shown(path))
 }
 
 fn config(args: &Factorize, v: &Matrix, seed: u64, terminal: &Terminal) -> Result<NmfConfig, Failure> {
@@ -243,7 +245,7 @@ fn blame(args: &Factorize, error: Error) -> Failure {
         Error::MatrixShape { what: "the matrix of weights", .. } => args.entries.weights.as_ref(),
         _ => None,
     };
-    Failure::at(file.unwrap_or(&args.input).display())(error)
+    Failure::at(shown(file.unwrap_or(&args.input)))(error)
 }
 
 fn flow() -> ControlFlow<()> {
@@ -262,7 +264,7 @@ fn info(args: &Factorize, config: &NmfConfig, factors: &Factorization, ranks: Op
     let penalties = &config.regularization;
     let group_sparsity = penalties.group_sparsity.as_ref();
     json!({
-        "input": args.input.to_string_lossy(), "n_rows": factors.dictionary.nrows(),
+        "input": text(&args.input), "n_rows": factors.dictionary.nrows(),
         "n_columns": factors.activations.ncols(), "n_components": factors.n_components(),
         "n_iter": factors.n_iter, "divergence": factors.divergence, "stop_reason": factors.stop_reason.name(),
         "divergence_curve": factors.divergence_curve,
@@ -271,7 +273,7 @@ fn info(args: &Factorize, config: &NmfConfig, factors: &Factorization, ranks: Op
             "divergence": decimal(config.divergence.beta()), "solver": config.solver.name(), "init": config.init.name(),
             "dictionary": factor_name(&config.dictionary), "activations": factor_name(&config.activations),
             "max_iter": config.max_iter, "tol": config.tol, "target_divergence": config.target_divergence,
-            "seed": config.seed, "weights": args.entries.weights.as_ref().map(|path| path.to_string_lossy()),
+            "seed": config.seed, "weights": args.entries.weights.as_ref().map(|path| text(path)),
             "missing": args.entries.missing.name(),
             "alpha_dictionary": decimal(penalties.alpha_dictionary), "alpha_activations": decimal(penalties.alpha_activations),
             "l1_ratio": decimal(penalties.l1_ratio), "temporal_continuity": decimal(penalties.temporal_continuity),
@@ -329,7 +331,7 @@ fn report(args: &Factorize, factors: &Factorization, terminal: &Terminal) {
         factors.stop_reason.name(),
         factors.divergence,
     ));
-    terminal.say(&format!("  W, H and info.json  {}", args.out.display()));
+    terminal.say(&format!("  W, H and info.json  {}", shown(&args.out)));
 }
 
 /// Adds the fields of one JSON object to another.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 use partita::audio::Recording;
+use partita::error::shown;
 use partita::labels::{Labels, MAX_BYTES};
 use partita::matrix_file::{self, NpzWriter};
 use partita::separate::{Progress, labelled, labels};
@@ -38,8 +39,8 @@ impl Output {
         let output = Self { labels: labels.clone(), factors: labels.with_extension("npz"), force: args.output.force };
         if output.labels == output.factors {
             return Err(Failure::usage(
-                format!("`--labels-out` is `{}`, where the factors are to go", labels.display()),
-                format!("use `--labels-out {}`", labels.with_extension("toml").display()),
+                format!("`--labels-out` is `{}`, where the factors are to go", shown(labels)),
+                format!("use `--labels-out {}`", shown(&labels.with_extension("toml"))),
             ));
         }
         outputs::refuse_existing(&[output.labels.clone(), output.factors.clone()], output.force)?;
@@ -63,7 +64,7 @@ impl Output {
         writer.array("H", factors.activations.view())?;
         writer.finish()?;
         atomic::write(&self.labels, text.as_bytes(), existing)?;
-        Ok(format!("Components to name are in `{0}`; then give `--labels {0}`.", self.labels.display()))
+        Ok(format!("Components to name are in `{0}`; then give `--labels {0}`.", shown(&self.labels)))
     }
 }
 
@@ -73,9 +74,9 @@ pub(super) fn run(path: &Path, args: &Separate, seed: u64, terminal: &Terminal) 
     // One byte more than is allowed is refused where the text is looked at.
     let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text));
     read.map_err(|source| Error::ReadMatrix { path: path.to_owned(), source })?;
-    let labels = Labels::parse(&text).map_err(Failure::at(path.display()))?;
+    let labels = Labels::parse(&text).map_err(Failure::at(shown(path)))?;
     let factors = path.with_file_name(&labels.factors);
-    let read = |name| matrix_file::read_member(&factors, name).map_err(Failure::at(factors.display()));
+    let read = |name| matrix_file::read_member(&factors, name).map_err(Failure::at(shown(&factors)));
     let method = Labelled { dictionary: read("W")?, activations: read("H")?, labels };
     stems::run(&args.inputs, &args.output, &args.excerpt, seed, terminal, &method)
 }

@@ -6,6 +6,8 @@ use std::sync::Mutex;
 
 use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
+use partita::batch::text;
+use partita::error::shown;
 use partita::nmf::Divergence;
 use partita::separate::{Example, ExamplesConfig, Progress, RESIDUAL, examples, learn};
 use partita::{Dictionary, DictionaryConfig, Error};
@@ -20,8 +22,8 @@ use super::{is_interrupted, outputs};
 pub(super) fn run(args: &Learn, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
     if args.out.extension().is_none_or(|extension| extension != "safetensors") {
         return Err(Failure::usage(
-            format!("`{}` is no dictionary by its name, expected one that ends in `.safetensors`", args.out.display()),
-            format!("use `{}`", args.out.with_extension("safetensors").display()),
+            format!("`{}` is no dictionary by its name, expected one that ends in `.safetensors`", shown(&args.out)),
+            format!("use `{}`", shown(&args.out.with_extension("safetensors"))),
         ));
     }
     outputs::refuse_existing(std::slice::from_ref(&args.out), args.force)?;
@@ -48,7 +50,7 @@ fn report(args: &Learn, dictionary: &Dictionary, terminal: &Terminal) {
     let stft = dictionary.stft();
     terminal.say(&format!(
         "{} for recordings at {} Hz, with `--n-fft {}`",
-        args.out.display(),
+        shown(&args.out),
         dictionary.sample_rate(),
         stft.n_fft
     ));
@@ -66,7 +68,7 @@ fn report(args: &Learn, dictionary: &Dictionary, terminal: &Terminal) {
     let sources: Vec<_> =
         sources.iter().map(|source| json!({ "name": source.name, "n_components": source.templates.ncols() })).collect();
     terminal.event(json!({
-        "event": "learned", "path": args.out.to_string_lossy(), "sample_rate": dictionary.sample_rate(),
+        "event": "learned", "path": text(&args.out), "sample_rate": dictionary.sample_rate(),
         "n_fft": stft.n_fft, "hop_length": stft.hop_length, "window": stft.window.name(),
         "n_context": dictionary.n_context(), "sources": sources,
     }));
@@ -90,7 +92,7 @@ impl Solo {
                 file.sample_rate(),
                 file.n_channels()
             ));
-            Ok(Self { name: name.clone(), label: path.display().to_string(), file })
+            Ok(Self { name: name.clone(), label: shown(path), file })
         };
         examples.iter().map(open).collect()
     }

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use partita::audio::Recording;
+use partita::error::shown;
 use partita::nmf::NmfConfig;
 use partita::separate::{Progress, RESIDUAL, ScoreConfig, Timing, Unscored, by_score_and_examples, separate_with};
 use partita::{Error, Score, SeparateConfig};
@@ -88,7 +89,7 @@ struct ByScore {
 impl ByScore {
     /// Reads the score and puts it where the arguments say; with `--start`, its time is that of the whole file.
     fn new(path: &Path, args: &Separate, terminal: &Terminal) -> Result<Self, Failure> {
-        let at = || Failure::at(path.display());
+        let at = || Failure::at(shown(path));
         let score = Score::load(path).map_err(at())?;
         let start_s = args.excerpt.start.unwrap_or_default().as_secs_f64();
         let moved = score.moved(args.score.score_offset, args.score.score_stretch).map_err(at())?;

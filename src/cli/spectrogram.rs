@@ -4,6 +4,8 @@ use std::path::Path;
 
 use partita::Stft;
 use partita::audio::Recording;
+use partita::batch::text;
+use partita::error::shown;
 use partita::plot::{self, PlotConfig};
 use partita::spectrogram::{FrequencyScale, OverviewStream};
 use serde_json::json;
@@ -19,7 +21,7 @@ const WINDOW_S: f64 = 0.046;
 
 pub(super) fn run(args: &Spectrogram, terminal: &Terminal) -> Result<u8, Failure> {
     let input = Input { path: args.input.clone(), track: args.input.clone() };
-    let name = input.path.display().to_string();
+    let name = shown(&input.path);
     outputs::refuse_existing(std::slice::from_ref(&args.out), args.force)?;
     let scale = match (args.linear, args.mel) {
         (true, _) => FrequencyScale::Linear,
@@ -57,7 +59,8 @@ pub(super) fn run(args: &Spectrogram, terminal: &Terminal) -> Result<u8, Failure
     read.map_err(Failure::at(&name))?;
     drop(bar);
     plot::spectrogram(&stream.finish(), &config, &args.out)?;
-    terminal.say(&format!("{name} -> {}", args.out.display()));
-    terminal.event(json!({ "event": "drawn", "input": name, "path": args.out.to_string_lossy(), "n_samples": n_read }));
+    terminal.say(&format!("{name} -> {}", shown(&args.out)));
+    terminal
+        .event(json!({ "event": "drawn", "input": text(&input.path), "path": text(&args.out), "n_samples": n_read }));
     Ok(DONE)
 }

@@ -121,6 +121,9 @@ fn standard_input_is_a_recording_too() {
     let output = dir.partita_with(&["separate", "-", "-n", "2", "-k", "2", "--max-iter", "5"], &bytes);
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(dir.files(), ["in.wav", "separated/stdin/source-1.wav", "separated/stdin/source-2.wav"]);
+    assert!(stderr(&output).starts_with("standard input: 1.0 s, "), "{}", stderr(&output));
+    let message = stderr(&dir.partita_with(&["separate", "-", "-o", "text"], b"these are words"));
+    assert!(message.starts_with("error: `standard input` is not a recording: it holds text"), "{message}");
 }
 
 #[test]

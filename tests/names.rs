@@ -194,11 +194,14 @@ fn names_in_labels_stay_in_their_folder() {
 #[test]
 fn inputs_that_would_share_their_stems_are_refused_before_any_work() {
     let dir = Dir::new();
-    for name in ["in/a.wav", "in/a.flac", "b.wav", "c/b.wav", "out/d/source-1.wav"] {
+    for name in ["in/a.wav", "in/a.flac", "in/a.flac.wav", "b.wav", "c/b.wav", "out/d/source-1.wav"] {
         tune(&dir, name.as_ref());
     }
     let message = dir.fails(&["separate", "in"], 2);
-    assert!(message.contains("`in/a.flac` and `in/a.wav`"), "{message}");
+    assert!(message.contains("`in/a.flac` and `in/a.flac.wav`"), "{message}");
+    fs::remove_file(dir.path("in/a.flac.wav")).expect("file");
+    dir.succeeds(&[&["separate", "in", "-o", "apart"], QUICK].concat());
+    assert!(dir.path("apart/a.wav/source-1.wav").exists() && dir.path("apart/a.flac/source-1.wav").exists());
     let message = dir.fails(&["separate", "b.wav", "in/a.wav", "--filename", "{stem}.{ext}", "-n", "2"], 2);
     assert!(message.contains("`b.wav` and `in/a.wav`") && message.contains("{track}"), "{message}");
     let before = fs::read(dir.path("out/d/source-1.wav")).expect("bytes");

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory};
 use partita::batch::{content_hash, text};
-use partita::error::shown;
 use serde_json::{Map, Value, json};
 
 use super::args::Cli;
@@ -46,7 +45,7 @@ pub(super) fn each(
         let Some(input) = inputs.get(input_idx).filter(|_| !is_interrupted()) else { return };
         let terminal = terminal.for_one(&input.track);
         // A fault that one input brings out is its own failure.
-        let fault = |_| Err(Failure::Fault(format!("at `{}`", shown(&input.path))));
+        let fault = |_| Err(Failure::Fault(format!("at `{}`", input.label())));
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| work(input, &terminal))).unwrap_or_else(fault);
         match outcome {
             Err(failure) if failure.is_interruption() => return,

@@ -10,6 +10,9 @@ use partita::error::shown;
 
 use super::failure::Failure;
 
+/// What messages call the recording that comes from there.
+pub(super) const STANDARD_INPUT: &str = "standard input";
+
 /// One recording to work on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Input {
@@ -22,6 +25,11 @@ pub(super) struct Input {
 impl Input {
     pub(super) fn is_stdin(&self) -> bool {
         self.path == Path::new("-")
+    }
+
+    /// What messages call it.
+    pub(super) fn label(&self) -> String {
+        if self.is_stdin() { STANDARD_INPUT.to_owned() } else { shown(&self.path) }
     }
 }
 
@@ -53,13 +61,13 @@ pub(super) fn list(typed: &[PathBuf], files_from: Option<&Path>) -> Result<Vec<I
         inputs.extend(read_list(list)?);
     }
     keep_endings(&mut inputs);
-    let mut seen: HashMap<&Path, &Path> = HashMap::new();
+    let mut seen: HashMap<&Path, &Input> = HashMap::new();
     for input in &inputs {
-        if let Some(other) = seen.insert(&input.track, &input.path) {
+        if let Some(other) = seen.insert(&input.track, input) {
             let message = format!(
                 "`{}` and `{}` would be written to the same files, as track `{}`",
-                shown(other),
-                shown(&input.path),
+                other.label(),
+                input.label(),
                 shown(&input.track)
             );
             return Err(Failure::usage(message, "separate them one by one, each with its own `--out` folder"));

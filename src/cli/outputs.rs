@@ -96,7 +96,7 @@ pub(super) fn refuse_shared(inputs: &[Input], paths: &[Vec<PathBuf>]) -> Result<
     for (input, paths) in inputs.iter().zip(paths) {
         for path in paths {
             if let Some(other) = seen.insert(path, input).filter(|other| *other != input) {
-                let (a, b, path) = (shown(&other.path), shown(&input.path), shown(path));
+                let (a, b, path) = (other.label(), input.label(), shown(path));
                 return Err(Failure::usage(
                     format!("`{a}` and `{b}` would be written to the same file, `{path}`"),
                     "separate them one by one, each with its own `--out` folder, or use `--filename` with `{track}` in it",

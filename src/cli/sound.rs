@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
-use partita::error::shown;
 
 use super::args;
 use super::failure::Failure;
-use super::inputs::Input;
+use super::inputs::{Input, STANDARD_INPUT};
 use super::terminal::Terminal;
 
 /// The part of each recording that is used.
@@ -28,16 +27,16 @@ impl Excerpt {
 /// Opens the wanted part of a file, or of standard input.
 pub(super) fn open(input: &Input, excerpt: &Excerpt, terminal: &Terminal) -> Result<AudioFile, Failure> {
     let file = if input.is_stdin() {
-        AudioFile::from_stream("standard input", io::stdin().lock())
+        AudioFile::from_stream(STANDARD_INPUT, io::stdin().lock())
     } else {
         AudioFile::open(&input.path)
     };
     let duration_s = excerpt.duration.map(|duration| duration.as_secs_f64());
     let file = file.map(|file| file.with_excerpt(excerpt.start.as_secs_f64(), duration_s));
-    let file = file.map_err(Failure::at(shown(&input.path)))?;
+    let file = file.map_err(Failure::at(input.label()))?;
     terminal.detail(&format!(
         "{}: {} in {}, {} Hz, {} channels",
-        shown(&input.path),
+        input.label(),
         file.codec(),
         file.container(),
         file.sample_rate(),

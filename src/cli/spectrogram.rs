@@ -21,7 +21,7 @@ const WINDOW_S: f64 = 0.046;
 
 pub(super) fn run(args: &Spectrogram, terminal: &Terminal) -> Result<u8, Failure> {
     let input = Input { path: args.input.clone(), track: args.input.clone() };
-    let name = shown(&input.path);
+    let name = input.label();
     outputs::refuse_existing(std::slice::from_ref(&args.out), args.force)?;
     let scale = match (args.linear, args.mel) {
         (true, _) => FrequencyScale::Linear,

@@ -145,7 +145,7 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn run(&self, input: &Input, terminal: &Terminal) -> Result<(), Failure> {
-        let name = shown(&input.path);
+        let name = input.label();
         if self.output.skip_existing && outputs::existing(&self.expected_paths(input)).is_some() {
             terminal.say(&format!("{name}: skipped, its stems exist"));
             terminal.event(json!({ "event": "skipped", "input": text(&input.path) }));
@@ -195,7 +195,7 @@ impl Job<'_> {
 
     /// From a recording to the files of its stems.
     fn take_apart(&self, input: &Input, terminal: &Terminal) -> Result<Done, Failure> {
-        let name = shown(&input.path);
+        let name = input.label();
         let recording = sound::open(input, &self.excerpt, terminal)?;
         self.budget.with(self.method.memory(&recording), || {
             let outcome = self.separate(&recording, terminal).map_err(Failure::at(&name))?;
@@ -255,7 +255,7 @@ impl Job<'_> {
         stems: &Stems,
         terminal: &Terminal,
     ) -> Result<(WrittenStems, Vec<AtomicFile>), Failure> {
-        let at = || Failure::at(shown(&input.path));
+        let at = || Failure::at(input.label());
         let names = separation.stem_names(stems).map_err(at())?;
         outputs::check_names(&names)?;
         let paths: Vec<_> = names.iter().map(|name| self.stem_path(input, name, stems)).collect();
@@ -360,7 +360,7 @@ impl Job<'_> {
         extras: &[PathBuf],
         terminal: &Terminal,
     ) {
-        let name = shown(&input.path);
+        let name = input.label();
         let (n_channels, sample_rate) = (recording.n_channels(), recording.sample_rate());
         let n_samples = written.rendered.n_samples;
         let mut lines = vec![format!(
@@ -410,7 +410,7 @@ impl Job<'_> {
     /// `--dry-run`: reads the headers, and says what would be written.
     fn announce(&self, input: &Input, terminal: &Terminal) -> Result<(), Failure> {
         let recording = sound::open(input, &self.excerpt, terminal)?;
-        let name = shown(&input.path);
+        let name = input.label();
         let paths: Vec<_> = self.expected_paths(input);
         let mut lines = vec![format!("{name}: would be separated to")];
         lines.extend(paths.iter().map(|path| format!("  {}", shown(path))));

@@ -382,6 +382,30 @@ fn a_long_recording_is_learned_from_runs_of_frames() {
 }
 
 #[test]
+fn notes_that_are_in_no_learned_frame_sound_like_the_others_of_their_part() {
+    // The first and the last 3 of 18 s are alike and learned from; those from 3 to 6 s have other pitches.
+    let repeat = |part: &Part| {
+        let later = |times: u32| {
+            let (by_s, up) = (f64::from(times) * 3.0, u8::from(times == 1));
+            part.notes.iter().map(move |n| note(n.onset_s + by_s, n.offset_s + by_s, n.pitch + up))
+        };
+        Part { notes: (0..6).flat_map(later).collect(), ..part.clone() }
+    };
+    let score = Score { parts: duo().parts.iter().map(repeat).collect(), ..Score::default() };
+    let n_samples = 18 * SAMPLE_RATE as usize;
+    let references =
+        [play(&score.parts[0], n_samples, flute_strength), play(&score.parts[1], n_samples, clarinet_strength)];
+    let mixture = audio(&[references[0].iter().zip(&references[1]).map(|(a, b)| a + b).collect()]);
+    let config = ScoreConfig { max_frames: 128, ..ScoreConfig::new(score) };
+    let stems = separate(&mixture, &config).expect("separation").stems(&mixture).expect("stems");
+    let rare = 3 * SAMPLE_RATE as usize..6 * SAMPLE_RATE as usize;
+    for (i, reference) in references.iter().enumerate() {
+        let db = snr_db(&reference[rare.clone()], stems[i].channel(0).to_vec()[rare.clone()].iter().copied());
+        assert!(db > 8.0, "part {i}: {db:.1} dB");
+    }
+}
+
+#[test]
 fn a_score_that_does_not_match_is_refused_or_warned_of() {
     let (mixture, _) = mixture();
     let outside = duo().moved(60.0, 1.0).expect("moved");

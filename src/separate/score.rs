@@ -478,7 +478,8 @@ fn comb(part: &Part, pitch: u8, tuning: Tuning, grid: &Grid) -> Vec<Harmonic> {
 ///
 /// It is the maximization step of expectation-maximization, over a grid: `attributed`, templates x bins, is what the
 /// templates explain by now, and of all combs the most likely one, with whatever gain, has the largest sum over f of
-/// `E[f] ln(W[f] / sum(W))`.
+/// `E[f] ln(W[f] / sum(W))`. A pitch of which nothing was heard is tuned as the others are, and a part of which nothing
+/// was heard not at all.
 fn tune(
     score: &Score,
     templates: &[Template],
@@ -519,6 +520,10 @@ fn tune(
         .collect();
     for (part_idx, part) in score.parts.iter().enumerate() {
         let pitches = || templates.iter().enumerate().filter(|(_, template)| template.part == part_idx);
+        let is_heard = |k: usize| template(attributed, k).iter().any(|x| *x > 0.0);
+        if !pitches().any(|(k, _)| is_heard(k)) {
+            continue;
+        }
         let together = |c: usize| pitches().map(|(k, _)| likelihoods[k][c]).sum::<f64>();
         let totals: Vec<_> = (0..candidates.len()).map(together).collect();
         let best = (0..candidates.len()).max_by(|a, b| totals[*a].total_cmp(&totals[*b])).unwrap_or(0);
@@ -529,7 +534,7 @@ fn tune(
         };
         for (k, t) in pitches() {
             let Kind::Pitch(pitch) = t.kind else { continue };
-            let near = (0..candidates.len()).filter(is_near);
+            let near = (0..candidates.len()).filter(|c| is_near(c) && is_heard(k));
             let own = near.max_by(|a, b| likelihoods[k][*a].total_cmp(&likelihoods[k][*b])).unwrap_or(best);
             combs[k] = comb(part, pitch, candidates[own], grid);
         }
@@ -808,9 +813,13 @@ impl Fit<'_> {
         (numerators, places.iter().map(mass).collect())
     }
 
+    /// One that is active in none of the kept frames stays as it is: notes of it may lie elsewhere.
     fn update_template(&mut self, k: usize, numerators: &Array2<f32>, mass: f32) {
+        if mass < EPSILON {
+            return;
+        }
         for (x, numerator) in self.dictionary.row_mut(k).iter_mut().zip(numerators.row(k)) {
-            *x *= numerator / mass.max(EPSILON);
+            *x *= numerator / mass;
         }
     }
 

@@ -202,7 +202,8 @@ fn separate(
     check_times(&score, &grid, &mut warnings)?;
     let mut templates = templates(&score, &grid);
     check_sound(&score, &templates, &analysis, &grid, &mut warnings);
-    let (dictionaries, rows) = fit(&score, &mut templates, &analysis, &grid, spectra, config.unscored, progress)?;
+    let (n_samples, is_complete) = (analysis.n_samples, analysis.is_complete());
+    let (dictionaries, rows) = fit(&score, &mut templates, analysis, &grid, spectra, config.unscored, progress)?;
     let mut names: Vec<_> = score.parts.iter().map(|part| part.name.clone()).collect();
     if config.unscored == Unscored::Residual {
         names.push(RESIDUAL.to_owned());
@@ -212,11 +213,11 @@ fn separate(
         templates,
         sums: dictionaries.iter().map(sums).collect(),
         dictionaries,
-        rows: analysis.is_complete().then_some(rows),
+        rows: is_complete.then_some(rows),
         unscored: config.unscored,
         mask_exponent: config.mask_exponent,
     };
-    Ok(Separation { warnings, ..Separation::new(stft, model, names, analysis.n_samples) })
+    Ok(Separation { warnings, ..Separation::new(stft, model, names, n_samples) })
 }
 
 /// The frames of a recording.
@@ -680,16 +681,17 @@ fn sums(dictionary: &Array2<f32>) -> Vec<f32> {
 fn fit(
     score: &Score,
     templates: &mut Vec<Template>,
-    analysis: &Analysis,
+    analysis: Analysis,
     grid: &Grid,
     spectra: &[Option<Array1<f32>>],
     unscored: Unscored,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<(Vec<Array2<f32>>, Vec<Row>)> {
+    let frames: Vec<_> = (0..analysis.magnitude.nrows()).map(|row| analysis.frame_idx(row)).collect();
     // Frames are scaled to a mean of 1; masks do not depend on it.
-    let mean = analysis.magnitude.iter().map(|x| f64::from(*x)).sum::<f64>() / analysis.magnitude.len() as f64;
-    let v = analysis.magnitude.mapv(|x| x / mean as f32);
-    let frames: Vec<_> = (0..v.nrows()).map(|row| analysis.frame_idx(row)).collect();
+    let mut v = analysis.magnitude;
+    let mean = v.iter().map(|x| f64::from(*x)).sum::<f64>() / v.len() as f64;
+    v.mapv_inplace(|x| x / mean as f32);
     let row_of = |frame_idx| frames.binary_search(&frame_idx).ok();
 
     let mut combs: Vec<Vec<Harmonic>> = templates
@@ -826,8 +828,8 @@ impl Fit<'_> {
     /// Adds templates for what the notes leave unexplained, active everywhere.
     fn add_residual(&mut self, templates: &mut Vec<Template>, part: usize, n_frames: usize) -> Result<()> {
         self.each_row(|row, _, dictionary, product| row.product(dictionary, product));
-        let mut excess = self.v.to_owned();
-        Zip::from(&mut excess).and(&self.quotients).for_each(|v, model| *v = (*v - RESIDUAL_FACTOR * model).max(0.0));
+        let excess = &mut self.quotients;
+        Zip::from(&mut *excess).and(&self.v).for_each(|model, v| *model = (v - RESIDUAL_FACTOR * *model).max(0.0));
         if excess.iter().all(|x| *x == 0.0) {
             return Ok(());
         }

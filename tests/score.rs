@@ -282,14 +282,29 @@ fn audio(channels: &[Vec<f32>]) -> Audio {
     Audio::new(samples, SAMPLE_RATE).expect("audio")
 }
 
-/// The duo, and its two stems.
-fn mixture() -> (Audio, Vec<Vec<f32>>) {
-    let score = duo();
-    let n_samples = 3 * SAMPLE_RATE as usize;
+/// What the duo plays, and its two stems.
+fn performance(score: &Score, duration_s: u32) -> (Audio, Vec<Vec<f32>>) {
+    let n_samples = (duration_s * SAMPLE_RATE) as usize;
     let stems =
         vec![play(&score.parts[0], n_samples, flute_strength), play(&score.parts[1], n_samples, clarinet_strength)];
     let sum = stems[0].iter().zip(&stems[1]).map(|(a, b)| a + b).collect();
     (audio(&[sum]), stems)
+}
+
+fn mixture() -> (Audio, Vec<Vec<f32>>) {
+    performance(&duo(), 3)
+}
+
+/// The duo six times, each time higher by so many semitones.
+fn repeated(semitones: [u8; 6]) -> Score {
+    let repeat = |part: Part| {
+        let once = |(times, up): (usize, u8)| {
+            let by_s = 3.0 * times as f64;
+            part.notes.iter().map(move |n| note(n.onset_s + by_s, n.offset_s + by_s, n.pitch + up))
+        };
+        Part { notes: semitones.into_iter().enumerate().flat_map(once).collect(), ..part.clone() }
+    };
+    Score { parts: duo().parts.into_iter().map(repeat).collect(), ..Score::default() }
 }
 
 fn separate(audio: &Audio, config: &ScoreConfig) -> Result<Separation, Error> {
@@ -358,19 +373,8 @@ fn channels_share_their_masks_and_threads_do_not_matter() {
 
 #[test]
 fn a_long_recording_is_learned_from_runs_of_frames() {
-    let score = duo();
-    let repeat = |part: &Part| {
-        let later = |times: u32| {
-            let by_s = f64::from(times) * 3.0;
-            part.notes.iter().map(move |n| note(n.onset_s + by_s, n.offset_s + by_s, n.pitch))
-        };
-        Part { notes: (0..6).flat_map(later).collect(), ..part.clone() }
-    };
-    let score = Score { parts: score.parts.iter().map(repeat).collect(), ..Score::default() };
-    let n_samples = 18 * SAMPLE_RATE as usize;
-    let references =
-        [play(&score.parts[0], n_samples, flute_strength), play(&score.parts[1], n_samples, clarinet_strength)];
-    let mixture = audio(&[references[0].iter().zip(&references[1]).map(|(a, b)| a + b).collect()]);
+    let score = repeated([0; 6]);
+    let (mixture, references) = performance(&score, 18);
     let whole =
         separate(&mixture, &ScoreConfig::new(score.clone())).expect("separation").stems(&mixture).expect("stems");
     let config = ScoreConfig { max_frames: 256, ..ScoreConfig::new(score) };
@@ -384,18 +388,8 @@ fn a_long_recording_is_learned_from_runs_of_frames() {
 #[test]
 fn notes_that_are_in_no_learned_frame_sound_like_the_others_of_their_part() {
     // The first and the last 3 of 18 s are alike and learned from; those from 3 to 6 s have other pitches.
-    let repeat = |part: &Part| {
-        let later = |times: u32| {
-            let (by_s, up) = (f64::from(times) * 3.0, u8::from(times == 1));
-            part.notes.iter().map(move |n| note(n.onset_s + by_s, n.offset_s + by_s, n.pitch + up))
-        };
-        Part { notes: (0..6).flat_map(later).collect(), ..part.clone() }
-    };
-    let score = Score { parts: duo().parts.iter().map(repeat).collect(), ..Score::default() };
-    let n_samples = 18 * SAMPLE_RATE as usize;
-    let references =
-        [play(&score.parts[0], n_samples, flute_strength), play(&score.parts[1], n_samples, clarinet_strength)];
-    let mixture = audio(&[references[0].iter().zip(&references[1]).map(|(a, b)| a + b).collect()]);
+    let score = repeated([0, 1, 0, 0, 0, 0]);
+    let (mixture, references) = performance(&score, 18);
     let config = ScoreConfig { max_frames: 128, ..ScoreConfig::new(score) };
     let stems = separate(&mixture, &config).expect("separation").stems(&mixture).expect("stems");
     let rare = 3 * SAMPLE_RATE as usize..6 * SAMPLE_RATE as usize;

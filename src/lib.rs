@@ -5,11 +5,11 @@
 //! ```
 //!
 //! The modules below stand in the order in which a sound passes through them, and each uses only the ones above it
-//! (`tests/architecture.rs` holds them to it). Only `atomic`, `matrix_file`, `audio::decode`, `audio::encode`,
-//! `npy_blocks`, `batch` and `plot` touch files; nothing here prints.
+//! (`tests/architecture.rs` holds them to it). Only `atomic`, `matrix_file`, `audio::decode`, `audio::encode`, `batch`,
 //! `npy_blocks`, `plot` and `Score::load` touch files; nothing here prints.
 
 pub mod error;
+pub mod watch;
 pub mod atomic;
 pub mod matrix_file;
 pub mod audio;

@@ -1,0 +1,107 @@
+//! Watching work that takes time: how far it is, and a way to stop it.
+//! One type for everything that takes a while; what is done with the news is the caller's business.
+
+use std::fmt;
+use std::ops::ControlFlow;
+
+use crate::{Error, Result};
+
+/// How far the work is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// What is being done.
+    pub step: Step,
+    /// Samples read or written, iterations done, or pieces of work done.
+    pub done: u64,
+    /// Of how many at the most, where that is known.
+    pub total: Option<u64>,
+    /// The objective of a factorization, where it was computed.
+    pub divergence: Option<f64>,
+}
+
+/// What is being done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// A recording is read and transformed.
+    Reading,
+    /// A score is brought into the time of a recording.
+    Aligning,
+    /// What is in a recording, or in a matrix, is found out.
+    Fitting,
+    /// Stems are made.
+    Rendering,
+    /// Estimates are compared with references.
+    Scoring,
+}
+
+impl Step {
+    /// One word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reading => "reading",
+            Self::Aligning => "aligning",
+            Self::Fitting => "separating",
+            Self::Rendering => "writing",
+            Self::Scoring => "scoring",
+        }
+    }
+}
+
+/// Someone who is told how far the work is, and may stop it.
+///
+/// # Examples
+/// ```
+/// use std::ops::ControlFlow;
+/// use partita::nmf::{NmfConfig, StopReason, fit_with};
+/// use partita::watch::Watch;
+/// let v = ndarray::Array2::from_shape_fn((20, 30), |(i, j)| (i * j % 7) as f32);
+/// let mut n_told = 0;
+/// let mut tell = |_| {
+///     n_told += 1;
+///     if n_told < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+/// };
+/// let parts = fit_with(v.view(), &NmfConfig::default(), &mut Watch::new(&mut tell))?;
+/// assert_eq!((parts.n_iter, parts.stop_reason), (3, StopReason::Cancelled));
+/// # Ok::<(), partita::Error>(())
+/// ```
+pub struct Watch<'a> {
+    tell: Option<&'a mut dyn FnMut(Progress) -> ControlFlow<()>>,
+}
+
+impl fmt::Debug for Watch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").field("is_watched", &self.tell.is_some()).finish()
+    }
+}
+
+impl<'a> Watch<'a> {
+    /// Tells `tell` of every step; where it answers `Break`, the work ends.
+    pub fn new(tell: &'a mut dyn FnMut(Progress) -> ControlFlow<()>) -> Self {
+        Self { tell: Some(tell) }
+    }
+
+    /// Nobody watches: the work goes on to its end.
+    pub fn none() -> Self {
+        Self { tell: None }
+    }
+
+    /// Tells how far the work is.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] where it is to end.
+    pub fn tell(&mut self, progress: Progress) -> Result<()> {
+        match self.tell.as_mut().map_or(ControlFlow::Continue(()), |tell| tell(progress)) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Cancelled),
+        }
+    }
+
+    /// [`Watch::tell`], of a step without an objective.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] where it is to end.
+    pub fn at(&mut self, step: Step, done: u64, total: Option<u64>) -> Result<()> {
+        self.tell(Progress { step, done, total, divergence: None })
+    }
+}

@@ -23,7 +23,6 @@ pub mod npy_blocks;
 pub mod dictionary;
 pub mod group;
 pub mod labels;
-pub mod mask;
 pub mod separate;
 pub mod batch;
 pub mod eval;
@@ -34,7 +33,7 @@ pub use audio::Audio;
 pub use dictionary::{Dictionary, DictionaryConfig};
 pub use error::{Error, Result};
 pub use score::Score;
-pub use separate::{SeparateConfig, Separation, separate};
+pub use separate::{Separation, separate};
 pub use spectrogram::Spectrogram;
 pub use stft::{Stft, StftConfig, StftOptions};
 

@@ -1,6 +1,7 @@
 //! Short-time Fourier transform and its inverse, for whole signals and for streams, with the same bits.
 //! With `eval`, the only place that knows realfft. One channel at a time; nothing here knows about files or parts.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
@@ -73,6 +74,20 @@ impl StftConfig {
     /// or after the end, so that every sample is well inside a window.
     pub fn n_frames(&self, n_samples: usize) -> usize {
         1 + n_samples.div_ceil(self.hop_length)
+    }
+
+    /// The first sample of a signal that lies in a frame.
+    pub fn first_sample(&self, frame_idx: usize) -> usize {
+        (frame_idx * self.hop_length).saturating_sub(self.n_fft / 2)
+    }
+
+    /// The frames that a range of samples lies in, of a signal of `n_frames`.
+    pub fn frames_of(&self, samples: &Range<usize>, n_frames: usize) -> Range<usize> {
+        let half = self.n_fft / 2;
+        // Frame m holds the samples from m hop - half to m hop - half + n_fft.
+        let first = (samples.start + half + 1).saturating_sub(self.n_fft).div_ceil(self.hop_length);
+        let last = (samples.end + half).saturating_sub(1) / self.hop_length;
+        first.min(n_frames)..(last + 1).min(n_frames).max(first.min(n_frames))
     }
 
     /// Time of the center of a frame, in seconds.
@@ -264,24 +279,37 @@ impl Stft {
 
     /// A forward transform fed block by block.
     pub fn analyzer(&self) -> Analyzer<'_> {
+        self.analyzer_at(0)
+    }
+
+    /// A forward transform whose first frame is this one of the signal, and which is fed from the sample
+    /// [`StftConfig::first_sample`] of that frame on.
+    pub fn analyzer_at(&self, first_frame: usize) -> Analyzer<'_> {
+        let n_zeros = (self.config.n_fft / 2).saturating_sub(first_frame * self.config.hop_length);
         Analyzer {
             stft: self,
             // Frame 0 is centered on sample 0: zeros stand before it.
-            pending: vec![0.0; self.config.n_fft / 2],
-            n_samples: 0,
-            next_frame: 0,
+            pending: vec![0.0; n_zeros],
+            n_samples: self.config.first_sample(first_frame),
+            next_frame: first_frame,
             bins: Vec::new(),
         }
     }
 
     /// An inverse transform fed frame by frame.
     pub fn synthesizer(&self) -> Synthesizer<'_> {
+        self.synthesizer_at(0)
+    }
+
+    /// An inverse transform that is fed the frames of a signal from this one on. What it gives begins at the sample
+    /// [`StftConfig::first_sample`] of that frame, and is the signal from where no frame before it reaches.
+    pub fn synthesizer_at(&self, first_frame: usize) -> Synthesizer<'_> {
         Synthesizer {
             stft: self,
             sum: vec![0.0; self.config.n_fft],
             weight: vec![0.0; self.config.n_fft],
-            n_frames: 0,
-            n_samples: 0,
+            n_frames: first_frame,
+            n_samples: self.config.first_sample(first_frame),
             buffer: vec![0.0; self.config.n_fft],
             scratch: self.inverse.make_scratch_vec(),
         }

@@ -30,6 +30,21 @@ pub trait Recording {
     /// # Errors
     /// Those of the place the samples come from, and whatever `sink` returns; nothing is handed over after it.
     fn read(&self, sink: &mut dyn FnMut(ArrayView2<'_, f32>) -> Result<()>) -> Result<()>;
+
+    /// Hands over a range.
+    fn read_range(
+        &self,
+        range: std::ops::Range<u64>,
+        sink: &mut dyn FnMut(ArrayView2<'_, f32>) -> Result<()>,
+    ) -> Result<()> {
+        let mut position = 0u64;
+        self.read(&mut |block| {
+            let at = |x: u64| (x.clamp(position, position + block.ncols() as u64) - position) as usize;
+            let (first, last) = (at(range.start), at(range.end));
+            position += block.ncols() as u64;
+            if first < last { sink(block.slice(s![.., first..last])) } else { Ok(()) }
+        })
+    }
 }
 
 /// A recording, or a part of one: `n_channels` x `n_samples`, every sample finite.

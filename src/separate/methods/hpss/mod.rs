@@ -1,19 +1,20 @@
 //! Harmonic and percussive sound, told apart by medians: tones are ridges along time, hits are ridges along frequency.
 //! Nothing is learned, so memory is bounded at any length.
 
-use std::ops::ControlFlow;
+mod median;
+
 use std::sync::Arc;
 
-use ndarray::{Array2, Axis};
+use ndarray::Axis;
 
-use super::analysis::analyze;
-use super::median::median;
-use super::model::{Block, Model};
-use super::render::Stage;
-use super::{MUSIC_WINDOW_S, Progress, RESIDUAL, Separation, check_mask_exponent};
-use crate::audio::Recording;
-use crate::stft::{Stft, StftConfig, StftOptions};
-use crate::{Error, Result, mask};
+use self::median::median;
+use super::check_mask_exponent;
+use crate::score::RESIDUAL;
+use crate::separate::pipeline::{Analysis, Block, Margin, Model, Split, mask};
+use crate::separate::separation::Separation;
+use crate::stft::{Stft, StftConfig};
+use crate::watch::Watch;
+use crate::{Error, Result};
 
 /// The second transform is this many times shorter than the first: 12 ms for 93 ms, so that what the first took for a
 /// smear in time, such as a voice that glides, is a ridge along time in the second.
@@ -33,9 +34,6 @@ const MAX_PERCUSSIVE_HZ: f64 = 100_000.0;
 /// How to tell harmonic from percussive sound.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HpssConfig {
-    /// Sizes of the first transform; those of the second are an eighth of them. Default: the power of two nearest to
-    /// 93 ms, and a hop of a quarter of it.
-    pub stft: StftOptions,
     /// Length of the median along time, in seconds, above 0 to 10: what lasts less than half of it is not harmonic.
     /// Default 0.4.
     pub harmonic_s: f64,
@@ -51,21 +49,23 @@ pub struct HpssConfig {
 
 impl Default for HpssConfig {
     fn default() -> Self {
-        Self { stft: StftOptions::default(), harmonic_s: 0.4, percussive_hz: 190.0, margin: 1.0, mask_exponent: 2.0 }
+        Self { harmonic_s: 0.4, percussive_hz: 190.0, margin: 1.0, mask_exponent: 2.0 }
     }
 }
 
-/// Tells a recording's harmonic from its percussive sound, in two stages: a long transform takes out what is steady,
-/// and a short one takes out of the rest what is not a hit. With a margin above 1, what is neither becomes a part of
-/// its own, `residual`.
+/// Tells a recording's harmonic from its percussive sound, in two stages: a long transform, that of the analysis, takes out
+/// what is steady, and one an eighth as long takes out of the rest what is not a hit. With a margin above 1, what is
+/// neither becomes a part of its own, `residual`.
+///
+/// Nothing is fitted, so there is nothing in `previous` to go on from, and an outline of the recording
+/// ([`crate::separate::Detail::Outline`]) is enough; so is sound that is yet to come ([`Analysis::live`]).
 ///
 /// # Errors
-/// [`Error::Silent`] and [`Error::TooShort`] where there is nothing to separate, [`Error::Setting`] for a setting out
-/// of range, [`Error::Cancelled`] where `progress` answers `Break`.
+/// [`Error::Setting`] for a setting out of range.
 ///
 /// # Cost
-/// The recording is read once, and once for each rendering. Time per frame and bin as the lengths of the filters, and
-/// memory for 64 frames and half a filter on both sides, whatever the length of the recording.
+/// Nothing here; for each rendering, time per frame and bin as the lengths of the filters, and memory for 64 frames and
+/// half a filter on both sides, whatever the length of the recording.
 ///
 /// # References
 /// D. Fitzgerald, "Harmonic/percussive separation using median filtering", 13th International Conference on Digital
@@ -74,42 +74,40 @@ impl Default for HpssConfig {
 ///
 /// # Examples
 /// ```
-/// use std::ops::ControlFlow;
-/// use partita::{Audio, separate::{HpssConfig, hpss}};
+/// use partita::separate::{Analysis, AnalysisConfig, Detail, hpss};
+/// use partita::{Audio, watch::Watch};
 /// let mixture = ndarray::Array2::from_shape_fn((1, 16_000), |(_, i)| {
 ///     let click = if i % 4000 == 2000 { 1.0 } else { 0.0 };
 ///     (0.4 * i as f32).sin() + click
 /// });
 /// let mixture = Audio::new(mixture, 8000)?;
-/// let parts = hpss(&mixture, &HpssConfig::default(), &mut |_| ControlFlow::Continue(()))?;
+/// let config = AnalysisConfig { detail: Detail::Outline, ..AnalysisConfig::default() };
+/// let analysis = Analysis::of(&mixture, &config, &mut Watch::none())?;
+/// let parts = hpss::fit(&analysis, &hpss::HpssConfig::default(), None, &mut Watch::none())?;
 /// assert_eq!(parts.names(), ["harmonic", "percussive"]);
 /// # Ok::<(), partita::Error>(())
 /// ```
-pub fn hpss(
-    recording: &dyn Recording,
+pub fn fit(
+    analysis: &Analysis,
     config: &HpssConfig,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    _previous: Option<&Separation>,
+    _watch: &mut Watch<'_>,
 ) -> Result<Separation> {
     config.check()?;
-    let sample_rate = recording.sample_rate();
-    let long = Stft::new(config.stft.resolve(sample_rate, MUSIC_WINDOW_S))?;
+    let sample_rate = analysis.sample_rate();
+    let long = analysis.stft().clone();
     let short = Stft::new(shorter(long.config()))?;
-    // Nothing is fitted: only the length of the recording is asked for, and whether there is anything in it.
-    let n_samples = analyze(recording, &long, 0, progress)?.n_samples;
-    let radii = |stft: &Stft, harmonic_s: f64, percussive_hz: f64| {
-        let frames = harmonic_s * f64::from(sample_rate) / stft.config().hop_length as f64;
+    let radii = |stft: &Stft, percussive_hz: f64| {
+        let frames = config.harmonic_s * f64::from(sample_rate) / stft.config().hop_length as f64;
         let bins = percussive_hz * stft.config().n_fft as f64 / f64::from(sample_rate);
         // At least the neighbors: a median of one value tells nothing.
         ((0.5 * frames).round().max(1.0) as usize, (0.5 * bins).round().max(1.0) as usize)
     };
     let stage = |stft: Stft, percussive_hz, mask_exponent, wanted| {
-        let (time_radius, frequency_radius) = radii(&stft, config.harmonic_s, percussive_hz);
+        let (time_radius, frequency_radius) = radii(&stft, percussive_hz);
         let margin = config.margin;
-        Stage {
-            stft,
-            model: Arc::new(Medians { time_radius, frequency_radius, wanted, margin, mask_exponent }),
-            spatial: None,
-        }
+        let model: Arc<dyn Model> = Arc::new(Medians { time_radius, frequency_radius, wanted, margin, mask_exponent });
+        (stft, model)
     };
     let (percussive_hz, mask_exponent) = (config.percussive_hz, config.mask_exponent);
     let mut names = vec!["harmonic".to_owned(), "percussive".to_owned()];
@@ -119,17 +117,11 @@ pub fn hpss(
         names.push(RESIDUAL.to_owned());
         assignment[1] = 2;
     }
-    Ok(Separation {
-        stages: vec![
-            stage(long, percussive_hz, mask_exponent, Wanted::Harmonic),
-            stage(short, SECOND_PERCUSSIVE * percussive_hz, SECOND_EXPONENT * mask_exponent, Wanted::Percussive),
-        ],
-        names,
-        assignment,
-        n_samples,
-        components: None,
-        warnings: Vec::new(),
-    })
+    let stages = vec![
+        stage(long, percussive_hz, mask_exponent, Wanted::Harmonic),
+        stage(short, SECOND_PERCUSSIVE * percussive_hz, SECOND_EXPONENT * mask_exponent, Wanted::Percussive),
+    ];
+    Ok(Separation::of_stages(analysis, stages, names, assignment))
 }
 
 impl HpssConfig {
@@ -173,7 +165,7 @@ enum Wanted {
     Percussive,
 }
 
-/// One stage: two parts, and the one that the next stage is to split, or that was wanted in the last, comes last.
+/// Two parts: the kept one, then the one passed on.
 #[derive(Debug)]
 struct Medians {
     /// Frames on both sides of one, and bins on both sides of one.
@@ -189,11 +181,15 @@ impl Model for Medians {
         2
     }
 
-    fn margin(&self) -> (usize, usize) {
-        (self.time_radius, self.time_radius)
+    fn margin(&self) -> Margin {
+        Margin { before: self.time_radius, after: self.time_radius }
     }
 
-    fn masks(&self, block: &Block<'_>) -> Vec<Array2<f32>> {
+    fn mask_exponent(&self) -> f32 {
+        self.mask_exponent
+    }
+
+    fn split(&self, block: &Block<'_>) -> Result<Split> {
         let frames = block.before..block.before + block.frames.len();
         let core = block.core();
         let mut harmonic = median(block.magnitude, Axis(0), self.time_radius, frames);
@@ -205,6 +201,6 @@ impl Model for Medians {
         }
         let mut masks = vec![harmonic, percussive];
         mask::wiener(&mut masks, self.mask_exponent);
-        masks
+        Ok(Split::Masks(masks))
     }
 }

@@ -1,24 +1,22 @@
 //! Drums, each by itself: convolutive NMF from templates of what a kick, a snare and a hi-hat sound like, or of recorded
 //! hits. Also tells when each was hit.
 
-use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
-use super::analysis::{self, Front, analyze};
-use super::model::{Block, Model};
-use super::{Progress, RESIDUAL, Separation, Step, check_mask_exponent, fitting};
+use super::check_mask_exponent;
 use crate::audio::Recording;
 use crate::audio::resample::resample;
 use crate::dictionary;
-use crate::nmf::{self, ConvolutiveConfig, Factor, Part, StopReason, convolve, fit_convolutive};
-use crate::score::{self, Note, Score, instrument};
-use crate::stft::{Stft, StftConfig, StftOptions};
-use crate::{Audio, Error, Result, mask};
-
-/// Window for hits: short enough to keep them apart, long enough for the pitch of a kick.
-const DRUMS_WINDOW_S: f64 = 0.046;
+use crate::nmf::{ConvolutiveConfig, Factor, Part, convolve, fit_convolutive};
+use crate::score::{self, Note, RESIDUAL, Score, instrument};
+use crate::separate::pipeline::{Analysis, Block, Margin, Model, RUN, Split, mask};
+use crate::separate::separation::{Found, Hit, Separation};
+use crate::stft::{Stft, StftConfig};
+use crate::watch::Watch;
+use crate::{Audio, Error, Result};
 
 /// Iterations in which the templates stay as they are given.
 const HELD_ITERATIONS: usize = 5;
@@ -41,6 +39,9 @@ const ECHO_LEVEL: f32 = 1.5;
 /// Frames whose activations are found at once, where those of the fit do not cover the recording.
 const SPAN: usize = 512;
 
+/// Iterations of a fit that goes on from an earlier one.
+const WARM_ITERATIONS: usize = 10;
+
 /// Iterations that find them.
 const SPAN_ITERATIONS: usize = 30;
 
@@ -49,8 +50,6 @@ const SPAN_ITERATIONS: usize = 30;
 pub struct DrumsConfig {
     /// The drums, in the order of the stems. Default: kick, snare and hi-hat.
     pub kit: Vec<Drum>,
-    /// Sizes of the transform. Default: the power of two nearest to 46 ms, and a hop of a quarter of it.
-    pub stft: StftOptions,
     /// Length of each template in seconds, above 0 to 5: what a hit sounds like before it fades. Default 0.12.
     pub template_s: f64,
     /// Free templates for what no drum of the kit explains, which go to a part `residual`. Default 0: all of the sound
@@ -60,9 +59,6 @@ pub struct DrumsConfig {
     pub max_iter: usize,
     /// Exponent of the masks, above 0; 2 is the Wiener filter's. Default 2.
     pub mask_exponent: f32,
-    /// Frames that the templates are learned from at the most, at least 128; of a longer recording, runs of frames are
-    /// spread evenly over its length. Default 20 000: 3.9 minutes at 44.1 kHz, 82 MB.
-    pub max_frames: usize,
     /// The free templates start from it.
     pub seed: u64,
 }
@@ -71,12 +67,10 @@ impl Default for DrumsConfig {
     fn default() -> Self {
         Self {
             kit: Drum::standard(),
-            stft: StftOptions::default(),
             template_s: 0.12,
             n_residual: 0,
             max_iter: 80,
             mask_exponent: 2.0,
-            max_frames: analysis::MAX_FRAMES,
             seed: 0,
         }
     }
@@ -117,17 +111,6 @@ impl Drum {
     }
 }
 
-/// One hit of a drum.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Hit {
-    /// The drum, as an index into the kit.
-    pub drum: usize,
-    /// Time of the attack, in seconds from the start.
-    pub onset_s: f64,
-    /// Level relative to the strongest hit of this drum, above 0 to 1.
-    pub level: f32,
-}
-
 /// The hits as a score, one drum part for each drum that was hit: what a MIDI file of them holds.
 ///
 /// A drum has its key of General MIDI by its name, and one beyond General MIDI where the name is none of its drums.
@@ -160,20 +143,25 @@ const BEYOND_GENERAL_MIDI: std::ops::Range<u8> = 82..128;
 /// Length of a hit as a note, in seconds: drums have none, files need one.
 const NOTE_S: f64 = 0.1;
 
-/// Takes drums apart, and lists the hits of each, in the order of time.
+/// Takes drums apart, and lists the hits of each ([`Separation::hits`]).
 ///
 /// Every drum starts from a template, its spectrum in the frames after a hit. Convolutive NMF finds when it is played
 /// and adapts it to the recording. What no template explains is shared out among the drums, unless there are free
-/// templates for a part `residual`.
+/// templates for a part `residual`. [`crate::separate::AnalysisConfig::drums`] has the transform that suits.
+///
+/// Of a recording of which only some frames were kept, the hits are those in these frames, and what sounds elsewhere is
+/// found block by block; [`follow`] finds all of it.
+///
+/// `previous`, a fit of as many templates of the same length in the same transform, is gone on from, in an eighth of the
+/// iterations.
 ///
 /// # Errors
-/// [`Error::Silent`] and [`Error::TooShort`] where there is nothing to separate, also in the recording of a hit;
-/// [`Error::Setting`] for a setting out of range, [`Error::Cancelled`] where `progress` answers `Break`.
+/// [`Error::Example`] for a recording of a hit that is silent; [`Error::Setting`] for a setting out of range and for an
+/// analysis without magnitudes, and [`Error::Cancelled`].
 ///
 /// # Cost
-/// 8 `n_frames` `n_bins` K T operations per iteration, for K templates of T frames. Memory: two matrices of `n_frames` (or
-/// `max_frames`) x `n_bins`, and the activations, K `n_frames`. A recording of more frames is read once more, to find
-/// the activations of all of them.
+/// 8 `n_frames` `n_bins` K T operations per iteration, for K templates of T frames. Memory: as much as the analysis, and the
+/// activations, K `n_frames`.
 ///
 /// # References
 /// P. Smaragdis, "Non-negative matrix factor deconvolution; extraction of multiple sound sources from monophonic
@@ -182,56 +170,59 @@ const NOTE_S: f64 = 0.1;
 ///
 /// # Examples
 /// ```
-/// use std::ops::ControlFlow;
-/// use partita::{Audio, separate::{DrumsConfig, drums}};
+/// use partita::separate::{Analysis, AnalysisConfig, drums};
+/// use partita::{Audio, watch::Watch};
 /// let mixture = ndarray::Array2::from_shape_fn((1, 16_000), |(_, i)| {
 ///     let t = (i % 8000) as f32 / 16_000.0;
 ///     (-t / 0.05).exp() * (std::f32::consts::TAU * 60.0 * t).sin()
 /// });
-/// let (parts, hits) = drums(&Audio::new(mixture, 16_000)?, &DrumsConfig::default(), &mut |_| ControlFlow::Continue(()))?;
+/// let mixture = Audio::new(mixture, 16_000)?;
+/// let analysis = Analysis::of(&mixture, &AnalysisConfig::drums(), &mut Watch::none())?;
+/// let parts = drums::fit(&analysis, &drums::DrumsConfig::default(), None, &mut Watch::none())?;
 /// assert_eq!(parts.names(), ["kick", "snare", "hihat"]);
-/// assert!(hits.iter().any(|hit| hit.drum == 0 && (hit.onset_s - 0.5).abs() < 0.03), "{hits:?}");
+/// assert!(parts.hits().iter().any(|hit| hit.drum == 0 && (hit.onset_s - 0.5).abs() < 0.03), "{:?}", parts.hits());
 /// # Ok::<(), partita::Error>(())
 /// ```
-pub fn drums(
-    recording: &dyn Recording,
+pub fn fit(
+    analysis: &Analysis,
     config: &DrumsConfig,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<(Separation, Vec<Hit>)> {
+    previous: Option<&Separation>,
+    watch: &mut Watch<'_>,
+) -> Result<Separation> {
     config.check()?;
-    let sample_rate = recording.sample_rate();
-    let stft = Stft::new(config.stft.resolve(sample_rate, DRUMS_WINDOW_S))?;
+    analysis.need_magnitudes()?;
+    let (stft, sample_rate, magnitude) = (analysis.stft(), analysis.sample_rate(), analysis.magnitude());
     let n_lags = n_lags(config.template_s, stft.config(), sample_rate);
-    let templates = templates(config, &stft, sample_rate, n_lags)?;
-    let analysis = analyze(recording, &stft, config.max_frames, progress)?;
+    let templates = templates(config, stft, sample_rate, n_lags)?;
     let n_templates = templates.len() + config.n_residual;
     let mut columns: Vec<_> = templates
         .iter()
         .flat_map(|template| template.columns().into_iter().map(|x| Part::Seed(x.to_owned())))
         .collect();
     columns.resize(n_templates * n_lags, Part::Free);
-    let nmf = ConvolutiveConfig {
+    let mut nmf = ConvolutiveConfig {
         n_components: n_templates,
         n_lags,
         dictionary: Factor::PerComponent(columns),
-        activations: Factor::Seed(even(n_templates, analysis.magnitude.view())),
+        activations: Factor::Seed(even(n_templates, magnitude)),
         n_held: HELD_ITERATIONS,
-        run_length: (!analysis.is_complete()).then_some(analysis::RUN),
+        run_length: (!analysis.is_complete()).then_some(RUN),
         max_iter: config.max_iter,
         tol: 0.0,
         seed: config.seed,
     };
-    let fit = fit_convolutive(analysis.magnitude.t(), &nmf, &mut fitting(progress))?;
-    if fit.stop_reason == StopReason::Cancelled {
-        return Err(Error::Cancelled);
+    let previous = previous.and_then(|previous| previous.state::<Arc<DrumModel>>()).filter(|previous| {
+        previous.n_lags == n_lags && previous.dictionary.dim() == (magnitude.ncols(), n_templates * n_lags)
+    });
+    if let Some(previous) = previous {
+        nmf.dictionary = Factor::Seed(previous.dictionary.clone());
+        nmf.n_held = 0;
+        nmf.max_iter = config.max_iter.min(WARM_ITERATIONS);
+        if let Some(before) = previous.activations.as_ref().filter(|before| before.ncols() == magnitude.nrows()) {
+            nmf.activations = Factor::Seed(before.clone());
+        }
     }
-    let (n_samples, dictionary) = (analysis.n_samples, fit.dictionary);
-    let activations = if analysis.is_complete() {
-        fit.activations
-    } else {
-        drop(analysis);
-        activations(recording, &stft, &dictionary, n_lags, progress)?
-    };
+    let found = fit_convolutive(magnitude.t(), &nmf, watch)?.complete()?;
     let mut names: Vec<_> = config.kit.iter().map(|drum| drum.name.clone()).collect();
     let mut partition: Vec<_> =
         config.kit.iter().enumerate().flat_map(|(i, drum)| std::iter::repeat_n(i, drum.sounds.len())).collect();
@@ -239,9 +230,52 @@ pub fn drums(
         partition.resize(n_templates, names.len());
         names.push(RESIDUAL.into());
     }
-    let model = Played { dictionary, activations, n_lags, partition, mask_exponent: config.mask_exponent };
-    let hits = model.hits(config.kit.len(), stft.config(), sample_rate);
-    Ok((Separation::new(stft, model, names, n_samples), hits))
+    let model = DrumModel {
+        dictionary: found.dictionary,
+        activations: None,
+        n_lags,
+        n_drums: config.kit.len(),
+        partition,
+        mask_exponent: config.mask_exponent,
+    };
+    let hits = match analysis.is_complete() {
+        true => model.hits(&found.activations, |frame_idx| frame_idx, stft.config(), sample_rate),
+        false => model.hits(&found.activations, |row| analysis.frame_idx(row), stft.config(), sample_rate),
+    };
+    let activations = analysis.is_complete().then_some(found.activations);
+    let model = Arc::new(DrumModel { activations, ..model });
+    let separation = Separation::new(analysis, model.clone(), names)?.with_state(model);
+    Ok(Separation { found: Found::Hits(hits), ..separation })
+}
+
+/// Finds when drums are played in all of a recording of which the analysis kept only some frames, and all hits. Where
+/// it kept all, nothing is left to find.
+///
+/// # Errors
+/// Those of [`Separation::render`].
+///
+/// # Cost
+/// One pass over the recording, and 30 iterations over all of its frames. Memory: the activations.
+pub fn follow(separation: Separation, recording: &dyn Recording, watch: &mut Watch<'_>) -> Result<Separation> {
+    let Some(model) = separation.state::<Arc<DrumModel>>().filter(|model| model.activations.is_none()).cloned() else {
+        return Ok(separation);
+    };
+    let stft = separation.stft().clone();
+    let margin = Margin { before: 2 * model.n_lags, after: model.n_lags };
+    let mut found = vec![Vec::new(); model.n_templates()];
+    separation.each_span(recording, SPAN, margin, watch, &mut |block| {
+        let activations = model.solve(block.magnitude)?;
+        for (found, row) in found.iter_mut().zip(activations.outer_iter()) {
+            found.extend(row.iter().skip(block.before).take(block.frames.len()));
+        }
+        Ok(())
+    })?;
+    let shape = (found.len(), found.first().map_or(0, Vec::len));
+    let activations = Array2::from_shape_vec(shape, found.concat()).expect("as many activations of each template");
+    let hits = model.hits(&activations, |frame_idx| frame_idx, stft.config(), recording.sample_rate());
+    let model = Arc::new(DrumModel { activations: Some(activations), ..(*model).clone() });
+    let separation = separation.with_model(model.clone()).with_state(model);
+    Ok(Separation { found: Found::Hits(hits), ..separation })
 }
 
 impl DrumsConfig {
@@ -373,7 +407,7 @@ fn learned(audio: &Audio, stft: &Stft, sample_rate: u32, n_lags: usize) -> Resul
         max_iter: HIT_ITERATIONS,
         ..ConvolutiveConfig::default()
     };
-    let mut template = fit_convolutive(magnitude.t(), &config, &mut |_| ControlFlow::Continue(()))?.dictionary;
+    let mut template = fit_convolutive(magnitude.t(), &config, &mut Watch::none())?.dictionary;
     let loudest = template.sum_axis(Axis(0)).fold(0.0f32, |most, x| most.max(*x));
     if loudest > 0.0 {
         template /= loudest;
@@ -383,100 +417,56 @@ fn learned(audio: &Audio, stft: &Stft, sample_rate: u32, n_lags: usize) -> Resul
 
 // ---- activations -----------------------------------------------------------------------------------------------------
 
-/// The activations of all frames of a long recording, with the templates as they are, span by span.
-fn activations(
-    recording: &dyn Recording,
-    stft: &Stft,
-    dictionary: &Array2<f32>,
-    n_lags: usize,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<Array2<f32>> {
-    let n_templates = dictionary.ncols() / n_lags;
-    let mut front = Front::new(stft, recording.n_channels());
-    let mut spans = Spans { stft, dictionary, n_lags, n_templates, before: 0, found: vec![Vec::new(); n_templates] };
-    let total = recording.n_samples_hint();
-    recording.read(&mut |block| {
-        front.push(block);
-        while front.n_frames() >= spans.before + SPAN + n_lags {
-            spans.find(&mut front, SPAN)?;
-        }
-        let done = front.n_samples as u64;
-        match progress(Progress { step: Step::Fitting, done, total, divergence: None }) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Error::Cancelled),
-        }
-    })?;
-    front.finish();
-    let left = front.n_frames() - spans.before;
-    spans.find(&mut front, left)?;
-    let n_frames = spans.found.first().map_or(0, Vec::len);
-    let found = spans.found.concat();
-    Ok(Array2::from_shape_vec((n_templates, n_frames), found).expect("as many activations of each template"))
-}
-
-/// Activations in the making.
-struct Spans<'a> {
-    stft: &'a Stft,
-    dictionary: &'a Array2<f32>,
-    n_lags: usize,
-    n_templates: usize,
-    /// Frames at the front whose activations are known, and which are there for what still sounds of them.
-    before: usize,
-    found: Vec<Vec<f32>>,
-}
-
-impl Spans<'_> {
-    /// Finds the activations of the next frames, as many as given, and lets go of frames that are no longer needed.
-    fn find(&mut self, front: &mut Front<'_>, n_frames: usize) -> Result<()> {
-        let n_seen = (self.before + n_frames + self.n_lags).min(front.n_frames());
-        let magnitude = front.magnitude();
-        let magnitude = magnitude.slice(s![..n_seen, ..]);
-        let config = ConvolutiveConfig {
-            n_components: self.n_templates,
-            n_lags: self.n_lags,
-            dictionary: Factor::Fixed(self.dictionary.clone()),
-            activations: Factor::Seed(even(self.n_templates, magnitude)),
-            max_iter: SPAN_ITERATIONS,
-            ..ConvolutiveConfig::default()
-        };
-        let fit = fit_convolutive(magnitude.t(), &config, &mut |_: nmf::Progress| ControlFlow::Continue(()))?;
-        for (found, row) in self.found.iter_mut().zip(fit.activations.outer_iter()) {
-            found.extend(row.iter().skip(self.before).take(n_frames));
-        }
-        // Twice the length of a template: the first frames of what stays see hits that are gone.
-        let done = self.before + n_frames;
-        self.before = done.min(2 * self.n_lags);
-        let n_gone = (done - self.before) * self.stft.config().n_bins();
-        front.spectra.iter_mut().for_each(|spectrum| drop(spectrum.drain(..n_gone)));
-        Ok(())
-    }
-}
-
 /// Templates, and when each is played.
-#[derive(Debug)]
-struct Played {
+#[derive(Debug, Clone)]
+struct DrumModel {
     /// `n_bins` x (templates x `n_lags`).
     dictionary: Array2<f32>,
-    /// Templates x all frames.
-    activations: Array2<f32>,
+    /// Templates x all frames; `None`: found block by block.
+    activations: Option<Array2<f32>>,
     n_lags: usize,
+    /// The first so many parts are drums.
+    n_drums: usize,
     /// The part of each template.
     partition: Vec<usize>,
     mask_exponent: f32,
 }
 
-impl Played {
+impl DrumModel {
+    fn n_templates(&self) -> usize {
+        self.partition.len()
+    }
+
     fn template(&self, k: usize) -> ArrayView2<'_, f32> {
         self.dictionary.slice(s![.., k * self.n_lags..(k + 1) * self.n_lags])
     }
 
-    /// The hits of the first `n_drums` parts.
-    fn hits(&self, n_drums: usize, stft: &StftConfig, sample_rate: u32) -> Vec<Hit> {
+    /// The activations of frames, with the templates as they are.
+    fn solve(&self, magnitude: ArrayView2<'_, f32>) -> Result<Array2<f32>> {
+        let config = ConvolutiveConfig {
+            n_components: self.n_templates(),
+            n_lags: self.n_lags,
+            dictionary: Factor::Fixed(self.dictionary.clone()),
+            activations: Factor::Seed(even(self.n_templates(), magnitude)),
+            max_iter: SPAN_ITERATIONS,
+            ..ConvolutiveConfig::default()
+        };
+        Ok(fit_convolutive(magnitude.t(), &config, &mut Watch::none())?.activations)
+    }
+
+    /// The hits of each drum by its activations, given the frame of each of their columns.
+    fn hits(
+        &self,
+        activations: &Array2<f32>,
+        frame_of: impl Fn(usize) -> usize,
+        stft: &StftConfig,
+        sample_rate: u32,
+    ) -> Vec<Hit> {
         let distance = (HIT_DISTANCE_S * f64::from(sample_rate) / stft.hop_length as f64).round().max(1.0) as usize;
         let mut hits = Vec::new();
-        for drum in 0..n_drums {
+        for drum in 0..self.n_drums {
             // The level of each hit in the frame where its attack is: templates need not begin with it.
-            let mut level = vec![0.0f32; self.activations.ncols()];
+            let mut level = vec![0.0f32; activations.ncols()];
             // How loud a template still is at its end, relative to its loudest frame.
             let mut end_level = 0.0f32;
             for k in (0..self.partition.len()).filter(|k| self.partition[*k] == drum) {
@@ -488,7 +478,7 @@ impl Played {
                     end_level = end_level.max(loudness[self.n_lags - 1] / most);
                 }
                 let late = level.iter_mut().skip(attack);
-                late.zip(self.activations.row(k)).for_each(|(level, x)| *level += most * x);
+                late.zip(activations.row(k)).for_each(|(level, x)| *level += most * x);
             }
             let strongest = level.iter().fold(0.0f32, |most, x| most.max(*x));
             let found = without_echoes(peaks(&level, distance, HIT_THRESHOLD), &level, self.n_lags, end_level);
@@ -498,7 +488,7 @@ impl Played {
                 let weight: f32 = around.clone().sum();
                 let first = at.saturating_sub(1);
                 let center = around.zip(first..).map(|(x, i)| x * i as f32).sum::<f32>() / weight;
-                let onset_s = f64::from(center) * stft.frame_s(1, sample_rate);
+                let onset_s = f64::from(center + (frame_of(at) - at) as f32) * stft.frame_s(1, sample_rate);
                 Hit { drum, onset_s, level: level[at] / strongest }
             }));
         }
@@ -507,23 +497,42 @@ impl Played {
     }
 }
 
-impl Model for Played {
+impl Model for DrumModel {
     fn n_parts(&self) -> usize {
         self.partition.iter().max().map_or(0, |last| last + 1)
     }
 
-    fn masks(&self, block: &Block<'_>) -> Vec<Array2<f32>> {
-        let start = block.frames.start.saturating_sub(self.n_lags - 1);
+    fn margin(&self) -> Margin {
+        match self.activations {
+            Some(_) => Margin::default(),
+            // What still sounds of hits before, as long again for these to be found, and as long after.
+            None => Margin { before: 3 * self.n_lags, after: self.n_lags },
+        }
+    }
+
+    fn mask_exponent(&self) -> f32 {
+        self.mask_exponent
+    }
+
+    fn split(&self, block: &Block<'_>) -> Result<Split> {
+        // From the first frame whose hit still sounds in the block.
+        let before = block.frames.start.min(self.n_lags - 1);
+        let activations = match &self.activations {
+            Some(all) => all.slice(s![.., block.frames.start - before..block.frames.end]).to_owned(),
+            None => {
+                let end = block.before + block.frames.len();
+                self.solve(block.magnitude)?.slice(s![.., block.before - before..end]).to_owned()
+            }
+        };
         let part = |part: usize| {
             let members = (0..self.partition.len()).filter(|k| self.partition[*k] == part);
             members.fold(Array2::zeros(block.core().raw_dim()), |sum, k| {
-                let activations = self.activations.slice(s![k, start..block.frames.end]).to_vec();
-                sum + convolve(self.template(k), &activations, block.frames.start - start)
+                sum + convolve(self.template(k), &activations.row(k).to_vec(), before)
             })
         };
         let mut masks: Vec<_> = (0..self.n_parts()).into_par_iter().map(part).collect();
         mask::wiener(&mut masks, self.mask_exponent);
-        masks
+        Ok(Split::Masks(masks))
     }
 }
 

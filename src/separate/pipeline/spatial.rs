@@ -1,9 +1,18 @@
 //! Several channels: where each part stands among them, and the filter that tells parts apart by it.
-//! One step of the multichannel Wiener filter; masks come from the models, sound from `render`.
+//! One step of the multichannel Wiener filter over the masks of any model; sound comes from the renderer.
 
-use ndarray::{Array2, ArrayView2};
+use std::sync::Arc;
+
+use ndarray::Array2;
 use rayon::prelude::*;
 use realfft::num_complex::{Complex32, Complex64};
+
+use super::blocks::{BLOCK_FRAMES, Blocks, Pace};
+use super::model::{Block, Margin, Model, Split};
+use crate::audio::Recording;
+use crate::stft::Stft;
+use crate::watch::{Step, Watch};
+use crate::Result;
 
 /// Added to the diagonal of the mixture's covariance, relative to its mean: channels that are equal, or silent, leave it
 /// singular otherwise. -50 dB, far below what any source is apart from another.
@@ -32,6 +41,82 @@ impl Multichannel {
     }
 }
 
+/// A model whose parts are also told apart by where they stand.
+#[derive(Debug)]
+struct Placed {
+    model: Arc<dyn Model>,
+    spatial: Spatial,
+}
+
+impl Model for Placed {
+    fn n_parts(&self) -> usize {
+        self.model.n_parts()
+    }
+
+    fn margin(&self) -> Margin {
+        self.model.margin()
+    }
+
+    fn mask_exponent(&self) -> f32 {
+        self.model.mask_exponent()
+    }
+
+    fn split(&self, block: &Block<'_>) -> Result<Split> {
+        let split = self.model.split(block)?;
+        split.check(self.n_parts(), block)?;
+        Ok(match split {
+            Split::Masks(masks) => Split::Images(self.spatial.images(&block.core_spectra(), &masks)),
+            // The model filters by place already.
+            images @ Split::Images(_) => images,
+        })
+    }
+}
+
+/// Finds where the parts of a model stand among the channels, from at most about `max_frames` frames, in blocks spread
+/// evenly over the recording, and gives a model that uses it. For a single channel it is the model itself.
+///
+/// # Errors
+/// [`crate::Error::Cancelled`], and those of the recording and the model.
+///
+/// # Cost
+/// One pass over the recording, with masks for those frames.
+pub(in crate::separate) fn locate(
+    recording: &dyn Recording,
+    stft: &Stft,
+    model: Arc<dyn Model>,
+    n_frames: usize,
+    max_frames: usize,
+    watch: &mut Watch<'_>,
+) -> Result<Arc<dyn Model>> {
+    let n_channels = recording.n_channels();
+    if n_channels < 2 {
+        return Ok(model);
+    }
+    let stride = n_frames.div_ceil(max_frames.max(1)).max(1);
+    let mut sums = SpatialSums::new(n_channels, model.n_parts(), stft.config().n_bins(), model.mask_exponent());
+    let mut add = |group: &[Block<'_>]| {
+        for block in group.iter().filter(|block| (block.frames.start / BLOCK_FRAMES).is_multiple_of(stride)) {
+            let split = model.split(block)?;
+            split.check(model.n_parts(), block)?;
+            if let Split::Masks(masks) = split {
+                sums.add(&block.core_spectra(), &masks);
+            }
+        }
+        Ok(())
+    };
+    let mut blocks = Blocks::new(stft, &*model, n_channels, Pace::File);
+    let total = recording.n_samples_hint();
+    recording.read(&mut |block| {
+        blocks.buffer.push(block);
+        blocks.for_each(false, &mut add)?;
+        watch.at(Step::Reading, blocks.buffer.n_samples as u64, total)
+    })?;
+    blocks.buffer.finish();
+    blocks.for_each(true, &mut add)?;
+    let spatial = sums.finish();
+    Ok(Arc::new(Placed { model: model.clone(), spatial }))
+}
+
 /// The spatial covariance of each part in each bin: how the channels of its image go together.
 ///
 /// # References
@@ -39,8 +124,8 @@ impl Multichannel {
 /// spatial covariance model", IEEE TASLP 18(7), 2010: the model, and equations for its multichannel Wiener filter and
 /// the update of the covariances. S. Uhlich et al., "Improving music source separation based on deep neural networks
 /// through data augmentation and network blending", ICASSP 2017: one such step after another separation.
-#[derive(Debug, Clone)]
-pub(super) struct Spatial {
+#[derive(Debug)]
+struct Spatial {
     n_channels: usize,
     n_parts: usize,
     n_bins: usize,
@@ -52,7 +137,7 @@ pub(super) struct Spatial {
 
 /// [`Spatial`] in the making.
 #[derive(Debug)]
-pub(super) struct SpatialSums {
+struct SpatialSums {
     sums: Spatial,
     /// Bins x parts: the sums of the models.
     weights: Vec<f64>,
@@ -60,14 +145,14 @@ pub(super) struct SpatialSums {
 
 impl SpatialSums {
     /// `mask_exponent` is that of the masks to come.
-    pub(super) fn new(n_channels: usize, n_parts: usize, n_bins: usize, mask_exponent: f32) -> Self {
+    fn new(n_channels: usize, n_parts: usize, n_bins: usize, mask_exponent: f32) -> Self {
         let covariances = vec![Complex64::ZERO; n_bins * n_parts * n_channels * n_channels];
         let sums = Spatial { n_channels, n_parts, n_bins, covariances, to_model: 1.0 / mask_exponent };
         Self { sums, weights: vec![0.0; n_bins * n_parts] }
     }
 
     /// Takes frames: the spectra of each channel (frames x bins, row by row), and the masks of each part.
-    pub(super) fn add(&mut self, spectra: &[&[Complex32]], masks: &[Array2<f32>]) {
+    fn add(&mut self, spectra: &[&[Complex32]], masks: &[Array2<f32>]) {
         let Spatial { n_channels, n_parts, n_bins, to_model, .. } = self.sums;
         let n_frames = masks.first().map_or(0, Array2::nrows);
         let per_bin = n_parts * n_channels * n_channels;
@@ -93,7 +178,7 @@ impl SpatialSums {
     }
 
     /// The covariances, each relative to the sum of the model that goes with it.
-    pub(super) fn finish(mut self) -> Spatial {
+    fn finish(mut self) -> Spatial {
         let size = self.sums.n_channels * self.sums.n_channels;
         for (covariance, weight) in self.sums.covariances.chunks_exact_mut(size).zip(&self.weights) {
             let factor = if *weight > 0.0 { 1.0 / weight } else { 0.0 };
@@ -106,7 +191,7 @@ impl SpatialSums {
 impl Spatial {
     /// The images of all parts: one spectrum (frames x bins) per part and channel. Together they are the mixture, up to
     /// rounding: what the regularization leaves over is shared out by the masks.
-    pub(super) fn images(&self, spectra: &[&[Complex32]], masks: &[Array2<f32>]) -> Vec<Vec<Array2<Complex32>>> {
+    fn images(&self, spectra: &[&[Complex32]], masks: &[Array2<f32>]) -> Vec<Vec<Array2<Complex32>>> {
         let (n_channels, n_parts, n_bins) = (self.n_channels, self.n_parts, self.n_bins);
         let n_frames = masks.first().map_or(0, Array2::nrows);
         // Frames are independent of one another: each is made as bins x parts x channels.
@@ -236,26 +321,6 @@ fn solve(a: &mut [Complex64], x: &mut [Complex64]) -> bool {
     x.iter().all(|z| z.re.is_finite() && z.im.is_finite())
 }
 
-/// The spectrum of a sum of parts in one channel, frames x bins.
-pub(super) fn sum_of(images: &[Vec<Array2<Complex32>>], parts: &[usize], channel: usize) -> Array2<Complex32> {
-    let mut sum: Option<Array2<Complex32>> = None;
-    for part in parts {
-        match &mut sum {
-            Some(sum) => *sum += &images[*part][channel],
-            None => sum = Some(images[*part][channel].clone()),
-        }
-    }
-    sum.unwrap_or_else(|| Array2::zeros((0, 0)))
-}
-
-/// One mask on one channel, frames x bins.
-pub(super) fn masked(spectrum: &[Complex32], mask: ArrayView2<'_, f32>) -> Array2<Complex32> {
-    let spectrum = ArrayView2::from_shape(mask.dim(), spectrum).expect("as many frames as the mask has");
-    let mut masked = spectrum.to_owned();
-    ndarray::Zip::from(&mut masked).and(mask).for_each(|x, m| *x *= *m);
-    masked
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -348,8 +413,7 @@ mod tests {
             let images = filtered(&spectra, &masks);
             let peak = values.iter().fold(0.0f32, |peak, x| peak.max(x.abs()));
             for (channel, spectrum) in spectra.iter().enumerate() {
-                let parts: Vec<_> = (0..masks.len()).collect();
-                let sum = sum_of(&images, &parts, channel);
+                let sum = images.iter().fold(Array2::zeros((4, 3)), |sum, image| sum + &image[channel]);
                 for (sum, x) in sum.iter().zip(spectrum) {
                     // Each part is rounded once to f32.
                     prop_assert!((sum - x).norm() <= 2e-6 * peak, "{sum}, expected {x}");

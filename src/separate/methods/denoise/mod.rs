@@ -1,30 +1,28 @@
 //! A noise that can be heard alone, in a file, in a stretch of the recording or in its pauses: taken out.
 
 mod decision_directed;
+mod profile;
 mod speech;
 
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 
+pub use self::profile::NoiseProfile;
 use self::speech::{NoiseTemplates, SpeechModel};
-use super::analysis::{Analysis, MAX_FRAMES, analyze};
-use super::model::{Block, Model};
-use super::{Progress, Separation, check_mask_exponent, fitting};
-use crate::audio::Recording;
-use crate::audio::resample::Resampled;
-use crate::nmf::{NmfConfig, StopReason, fit_with};
-use crate::stft::{Stft, StftOptions};
-use crate::{Audio, Error, Result};
-
-/// Window for speech: long enough to tell the harmonics of a low voice apart, short enough for consonants.
-const WINDOW_S: f64 = 0.064;
+use super::check_mask_exponent;
+use crate::nmf::{Factor, NmfConfig, fit_with};
+use crate::separate::pipeline::{Analysis, Block, Margin, Model, Split};
+use crate::separate::separation::{Found, Separation};
+use crate::watch::Watch;
+use crate::{Error, Result};
 
 /// Templates of the noise. 8 and 32 give 0.2 dB less.
 const NOISE_TEMPLATES: usize = 16;
 
-/// Iterations of the noise's factorization.
+/// Iterations of the noise's factorization, and of one that goes on from an earlier fit.
 const NOISE_ITERATIONS: usize = 60;
+const WARM_ITERATIONS: usize = 10;
 
 /// Least gain of the clean part at full strength, -30 dB: an even rest of the noise covers what tinkles.
 const FLOOR: f32 = 0.03;
@@ -51,8 +49,6 @@ pub struct DenoiseConfig {
     /// How much of the noise goes: 0 nothing, 1 what the masks say, above 1 more, at the cost of the rest; at most 4.
     /// It multiplies the masks' decibels. Default 1.
     pub strength: f32,
-    /// Sizes of the transform. Default: the power of two nearest to 64 ms, and a hop of a quarter of it.
-    pub stft: StftOptions,
     /// Exponent of the masks between speech and noise, above 0. Default 1.5.
     pub mask_exponent: f32,
     /// Seed of the noise's factorization. Default 0.
@@ -65,7 +61,6 @@ impl Default for DenoiseConfig {
             noise: Noise::Quietest,
             content: Content::Auto,
             strength: 1.0,
-            stft: StftOptions::default(),
             mask_exponent: 1.5,
             seed: 0,
         }
@@ -77,20 +72,8 @@ impl Default for DenoiseConfig {
 pub enum Noise {
     /// In the pauses: the quietest tenth of the recording, at least half a second.
     Quietest,
-    /// From one time of the recording to another, in seconds.
-    Range {
-        /// Where it begins.
-        start_s: f64,
-        /// Where it ends, after the beginning.
-        end_s: f64,
-    },
-    /// In a recording of its own, as loud as it is in the other.
-    Example {
-        /// What messages call it.
-        name: String,
-        /// At the sample rate of the recording.
-        audio: Audio,
-    },
+    /// It was heard.
+    Profile(NoiseProfile),
 }
 
 /// What there is beside the noise.
@@ -119,43 +102,32 @@ impl Content {
     }
 }
 
-/// A recording that was taken apart into `clean` and `noise`.
-#[derive(Debug, Clone)]
-pub struct Denoised {
-    /// Makes the stems.
-    pub separation: Separation,
-    /// The parts of the recording that the noise was learned from, in seconds; none where it came from elsewhere. Of a
-    /// recording of more than 20 000 frames, pauses are looked for in parts spread evenly over its length.
-    pub noise_parts_s: Vec<Range<f64>>,
-    /// What the recording was taken for: [`Content::Speech`] or [`Content::Any`].
-    pub content: Content,
-}
-
 /// Takes a noise out of a recording: stems `clean` and `noise`, which sum to it.
 ///
 /// Speech is told from the noise by what speech can be: harmonics of one pitch, or breath, under the filters of a mouth,
 /// against templates of the noise, frame by frame. Anything else, and what lies above 8 kHz, is told from it by level
 /// alone: decision-directed Wiener filtering against the mean spectrum of the noise.
+/// [`crate::separate::AnalysisConfig::speech`] has the transform that suits. With a profile of the noise, and the content
+/// said, sound that is yet to come ([`Analysis::live`]) will do.
 ///
-/// `progress` is told of every block and iteration; where it answers `Break`, the work ends with [`Error::Cancelled`].
+/// `previous`, a fit in the same transform, is gone on from: the templates of the noise start where it left them.
 ///
 /// # Errors
-/// [`Error::Silent`] and [`Error::TooShort`] where there is nothing to work on, [`Error::Setting`] for a setting out of
-/// range, [`Error::NoiseRange`], [`Error::SilentNoise`] and [`Error::ShortNoise`] for a noise that cannot be used,
-/// [`Error::Cancelled`], and those of the recording.
+/// [`Error::Setting`] for a setting out of range, for an analysis without magnitudes where they are needed, and for a profile
+/// of another transform; [`Error::SilentNoise`] where there is no noise to learn; and [`Error::Cancelled`].
 ///
 /// # Cost
-/// Two passes here (three with a range) and one for each rendering. Time: about 20 000 floating-point operations per
-/// frame and bin for speech, a hundred for anything else. Memory: magnitudes of at most 20 000 frames of the recording
-/// and of the noise, whatever their length.
+/// Time for each rendering: about 20 000 floating-point operations per frame and bin for speech, a hundred for anything
+/// else.
 ///
 /// # References
 /// Y. Ephraim and D. Malah, 1984, equation (51), and J.-L. Durrieu et al., 2010, as cited where they are used.
 ///
 /// # Examples
 /// ```
-/// use partita::Audio;
-/// use partita::separate::denoise::{DenoiseConfig, Noise, denoise};
+/// use partita::separate::denoise::{DenoiseConfig, Noise, NoiseProfile, fit};
+/// use partita::separate::{Analysis, AnalysisConfig};
+/// use partita::{Audio, watch::Watch};
 /// let mut state = 1u32;
 /// let samples = ndarray::Array2::from_shape_fn((1, 16_000), |(_, i)| {
 ///     state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -163,78 +135,91 @@ pub struct Denoised {
 ///     0.1 * (state as f32 / u32::MAX as f32 - 0.5) + tone
 /// });
 /// let recording = Audio::new(samples, 16_000)?;
-/// let config = DenoiseConfig { noise: Noise::Range { start_s: 0.0, end_s: 0.4 }, ..DenoiseConfig::default() };
-/// let denoised = denoise(&recording, &config, &mut |_| std::ops::ControlFlow::Continue(()))?;
-/// let stems = denoised.separation.stems(&recording)?; // clean, noise
+/// let watch = &mut Watch::none();
+/// let analysis = Analysis::of(&recording, &AnalysisConfig::speech(), watch)?;
+/// let noise = Noise::Profile(NoiseProfile::of_range(&recording, 0.0..0.4, &analysis, watch)?);
+/// let parts = fit(&analysis, &DenoiseConfig { noise, ..DenoiseConfig::default() }, None, watch)?;
+/// let stems = parts.stems(&recording, watch)?; // clean, noise
 /// let energy = |audio: &Audio| audio.samples().iter().take(6000).map(|x| x * x).sum::<f32>();
 /// assert!(energy(&stems[0]) < 0.1 * energy(&recording), "the noise before the tone is gone");
 /// # Ok::<(), partita::Error>(())
 /// ```
-pub fn denoise(
-    recording: &dyn Recording,
+pub fn fit(
+    analysis: &Analysis,
     config: &DenoiseConfig,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<Denoised> {
-    check_mask_exponent(config.mask_exponent)?;
-    if !(0.0..=4.0).contains(&config.strength) {
-        return Err(Error::Setting {
-            name: "strength",
-            got: config.strength.to_string(),
-            expected: "0 (nothing) to 4".into(),
-            hint: Some("use `strength 1`, or a little more to take more out".into()),
-        });
-    }
-    let sample_rate = recording.sample_rate();
-    let stft = Stft::new(config.stft.resolve(sample_rate, WINDOW_S))?;
-    let analysis = analyze(recording, &stft, MAX_FRAMES, progress)?;
-    let duration_s = analysis.n_samples as f64 / f64::from(sample_rate);
-    let mut noise_parts_s = Vec::new();
+    previous: Option<&Separation>,
+    watch: &mut Watch<'_>,
+) -> Result<Separation> {
+    config.check(analysis)?;
     let mut warnings = Vec::new();
-    let noise = match &config.noise {
+    let (noise, parts_s) = match &config.noise {
         Noise::Quietest => {
-            let rows = quietest(&analysis);
-            noise_parts_s = parts_s(&rows, &analysis, &stft, sample_rate, duration_s);
-            analysis.magnitude.select(Axis(0), &rows)
-        }
-        Noise::Range { start_s, end_s } => {
-            if !(*start_s >= 0.0 && start_s < end_s && *end_s <= duration_s) {
-                return Err(Error::NoiseRange { start_s: *start_s, end_s: *end_s, duration_s });
+            let rows = quietest(analysis);
+            let noise = analysis.magnitude().select(Axis(0), &rows);
+            if noise.iter().all(|x| *x == 0.0) {
+                return Err(Error::SilentNoise { noise: "the quietest part of the recording".into() });
             }
-            noise_parts_s.push(*start_s..*end_s);
-            let part = Part { recording, start_s: *start_s, end_s: *end_s };
-            listen(&part, &format!("{start_s} to {end_s} s"), &stft, progress)?
+            (noise, parts_s(&rows, analysis))
         }
-        Noise::Example { name, audio } => {
-            let mut noise = listen(&Resampled::new(audio, sample_rate), name, &stft, progress)?;
-            // Magnitudes are sums over channels.
-            noise *= (recording.n_channels() as f32 / audio.n_channels() as f32).sqrt();
-            if power(noise.view()) > LOUDER * power(analysis.magnitude.view()) {
+        Noise::Profile(profile) => {
+            let noise = profile.heard_by(analysis)?;
+            let of_recording = power(analysis.magnitude());
+            if profile.parts_s().is_empty() && of_recording > 0.0 && power(noise.view()) > LOUDER * of_recording {
                 warnings.push(format!(
-                    "the noise in `{name}` is {:.1} dB louder than the recording: expected one that is as loud as in it",
-                    10.0 * (power(noise.view()) / power(analysis.magnitude.view())).log10()
+                    "the noise in `{}` is {:.1} dB louder than the recording: expected one that is as loud as in it",
+                    profile.name(),
+                    10.0 * (power(noise.view()) / of_recording).log10()
                 ));
             }
-            noise
+            (noise, profile.parts_s().to_vec())
         }
     };
-    if noise.iter().all(|x| *x == 0.0) {
-        return Err(Error::SilentNoise { noise: "the quietest part of the recording".into() });
-    }
     let noise_power = noise.mapv(|x| x * x).mean_axis(Axis(0)).unwrap_or_default();
     let mut model =
         Denoiser { speech: None, noise_power, strength: config.strength, mask_exponent: config.mask_exponent };
+    let mut state = None;
     if config.content != Content::Any {
-        let templates = templates(noise.view(), config.seed, progress)?;
-        let speech = SpeechModel::new(stft.config(), sample_rate, &templates);
-        if config.content == Content::Speech || is_speech(&speech, &analysis, &model.noise_power) {
+        let previous = previous.and_then(|previous| previous.state::<Array2<f32>>());
+        let (templates, dictionary) = templates(noise.view(), config.seed, previous, watch)?;
+        let speech = SpeechModel::new(analysis.stft().config(), analysis.sample_rate(), &templates);
+        if config.content == Content::Speech || is_speech(&speech, analysis, &model.noise_power) {
             model.speech = Some(speech);
         }
+        state = Some(dictionary);
     }
-    let content = if model.speech.is_some() { Content::Speech } else { Content::Any };
-    let names = vec!["clean".into(), "noise".into()];
-    let mut separation = Separation::new(stft, model, names, analysis.n_samples);
-    separation.warnings = warnings;
-    Ok(Denoised { separation, noise_parts_s, content })
+    let found = Found::Noise { parts_s, is_speech: model.speech.is_some() };
+    let separation = Separation::new(analysis, model, vec!["clean".into(), "noise".into()])?;
+    let separation = match state {
+        Some(state) => separation.with_state(state),
+        None => separation,
+    };
+    Ok(Separation { found, warnings, ..separation })
+}
+
+impl DenoiseConfig {
+    fn check(&self, analysis: &Analysis) -> Result<()> {
+        check_mask_exponent(self.mask_exponent)?;
+        if !(0.0..=4.0).contains(&self.strength) {
+            return Err(Error::Setting {
+                name: "strength",
+                got: self.strength.to_string(),
+                expected: "0 (nothing) to 4".into(),
+                hint: Some("use `strength 1`, or a little more to take more out".into()),
+            });
+        }
+        if self.noise == Noise::Quietest || self.content == Content::Auto && !analysis.is_live() {
+            analysis.need_magnitudes()?;
+        }
+        if self.content == Content::Auto && analysis.is_live() {
+            return Err(Error::Setting {
+                name: "content",
+                got: "auto".into(),
+                expected: "speech or any, as the sound is yet to come".into(),
+                hint: Some("use `content speech`".into()),
+            });
+        }
+        Ok(())
+    }
 }
 
 /// A noise is warned of when it has this many times the power of the recording, 1 dB.
@@ -267,7 +252,7 @@ fn is_speech(speech: &SpeechModel, analysis: &Analysis, noise_power: &Array1<f32
     let n_bins = speech.n_bins();
     let noise_power = noise_power.slice(s![..n_bins]);
     let threshold = PAUSE * noise_power.sum();
-    let magnitude = analysis.magnitude.slice(s![.., ..n_bins]);
+    let magnitude = analysis.magnitude().slice(s![.., ..n_bins]);
     let is_loud = |row: &usize| magnitude.row(*row).iter().map(|x| x * x).sum::<f32>() > threshold;
     let loud: Vec<_> = (0..magnitude.nrows()).filter(is_loud).collect();
     let pauses = 1.0 - loud.len() as f64 / magnitude.nrows() as f64;
@@ -288,47 +273,32 @@ fn is_speech(speech: &SpeechModel, analysis: &Analysis, noise_power: &Array1<f32
     divergence <= (SPEECH_MISFIT + PAUSE_BONUS * pauses) * total
 }
 
-/// Magnitudes of a noise.
-fn listen(
-    noise: &dyn Recording,
-    name: &str,
-    stft: &Stft,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<Array2<f32>> {
-    match analyze(noise, stft, MAX_FRAMES, progress) {
-        Ok(analysis) => Ok(analysis.magnitude),
-        Err(Error::Silent) => Err(Error::SilentNoise { noise: name.into() }),
-        Err(Error::TooShort { n_samples, win_length, sample_rate }) => {
-            Err(Error::ShortNoise { noise: name.into(), n_samples, win_length, sample_rate })
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Templates of a noise, and how loud each of them is.
+/// Templates of a noise and how loud each of them is, and the dictionary that a later fit goes on from.
 fn templates(
     noise: ArrayView2<'_, f32>,
     seed: u64,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<NoiseTemplates> {
+    previous: Option<&Array2<f32>>,
+    watch: &mut Watch<'_>,
+) -> Result<(NoiseTemplates, Array2<f32>)> {
     // Several frames for each template, or it would hold single frames.
     let n_components = (noise.nrows() / 4).clamp(1, NOISE_TEMPLATES);
-    let config = NmfConfig { n_components, max_iter: NOISE_ITERATIONS, seed, ..NmfConfig::default() };
-    let factors = fit_with(noise.t(), &config, &mut fitting(progress))?;
-    if factors.stop_reason == StopReason::Cancelled {
-        return Err(Error::Cancelled);
+    let mut config = NmfConfig { n_components, max_iter: NOISE_ITERATIONS, seed, ..NmfConfig::default() };
+    if let Some(previous) = previous.filter(|previous| previous.dim() == (noise.ncols(), n_components)) {
+        config.dictionary = Factor::Seed(previous.clone());
+        config.max_iter = WARM_ITERATIONS;
     }
+    let factors = fit_with(noise.t(), &config, watch)?.complete()?;
     let sums = factors.dictionary.sum_axis(Axis(0));
     let mut levels = factors.activations.mean_axis(Axis(1)).unwrap_or_default();
     levels *= &sums;
     let templates = &factors.dictionary / &sums.mapv(|sum| sum.max(f32::MIN_POSITIVE));
-    Ok(NoiseTemplates { templates: templates.t().to_owned(), levels })
+    Ok((NoiseTemplates { templates: templates.t().to_owned(), levels }, factors.dictionary))
 }
 
 /// Rows of the quietest pieces that are not digital silence. Kept runs of frames are a whole number of pieces long.
 fn quietest(analysis: &Analysis) -> Vec<usize> {
-    let n_rows = analysis.magnitude.nrows();
-    let energy = |row: usize| analysis.magnitude.row(row).iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+    let n_rows = analysis.magnitude().nrows();
+    let energy = |row: usize| analysis.magnitude().row(row).iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
     let mut pieces: Vec<(f64, Range<usize>)> = (0..n_rows)
         .step_by(PIECE_FRAMES)
         .map(|start| start..(start + PIECE_FRAMES).min(n_rows))
@@ -346,7 +316,7 @@ fn quietest(analysis: &Analysis) -> Vec<usize> {
 }
 
 /// Stretches of time that rows belong to.
-fn parts_s(rows: &[usize], analysis: &Analysis, stft: &Stft, sample_rate: u32, duration_s: f64) -> Vec<Range<f64>> {
+fn parts_s(rows: &[usize], analysis: &Analysis) -> Vec<Range<f64>> {
     let mut parts: Vec<Range<usize>> = Vec::new();
     for frame_idx in rows.iter().map(|row| analysis.frame_idx(*row)) {
         match parts.last_mut() {
@@ -354,45 +324,9 @@ fn parts_s(rows: &[usize], analysis: &Analysis, stft: &Stft, sample_rate: u32, d
             _ => parts.push(frame_idx..frame_idx + 1),
         }
     }
-    let time_s = |frame_idx| stft.config().frame_s(frame_idx, sample_rate).min(duration_s);
+    let stft = analysis.stft().config();
+    let time_s = |frame_idx| stft.frame_s(frame_idx, analysis.sample_rate()).min(analysis.duration_s());
     parts.into_iter().map(|part| time_s(part.start)..time_s(part.end)).collect()
-}
-
-/// A part of a recording.
-struct Part<'a> {
-    recording: &'a dyn Recording,
-    start_s: f64,
-    end_s: f64,
-}
-
-impl Recording for Part<'_> {
-    fn sample_rate(&self) -> u32 {
-        self.recording.sample_rate()
-    }
-
-    fn n_channels(&self) -> usize {
-        self.recording.n_channels()
-    }
-
-    fn channel_mask(&self) -> Option<u32> {
-        self.recording.channel_mask()
-    }
-
-    fn n_samples_hint(&self) -> Option<u64> {
-        None
-    }
-
-    fn read(&self, sink: &mut dyn FnMut(ArrayView2<'_, f32>) -> Result<()>) -> Result<()> {
-        let at = |time_s: f64| (time_s * f64::from(self.sample_rate())).round() as usize;
-        let (start, end) = (at(self.start_s), at(self.end_s));
-        let mut position = 0;
-        self.recording.read(&mut |block| {
-            let first = start.clamp(position, position + block.ncols()) - position;
-            let last = end.clamp(position, position + block.ncols()) - position;
-            position += block.ncols();
-            if first < last { sink(block.slice(s![.., first..last])) } else { Ok(()) }
-        })
-    }
 }
 
 /// What is known after the fit.
@@ -418,12 +352,16 @@ impl Model for Denoiser {
         2
     }
 
-    fn margin(&self) -> (usize, usize) {
+    fn margin(&self) -> Margin {
         let is_all_speech = self.n_speech_bins() == self.noise_power.len();
-        (if is_all_speech { 0 } else { decision_directed::SETTLING_FRAMES }, 0)
+        Margin { before: if is_all_speech { 0 } else { decision_directed::SETTLING_FRAMES }, after: 0 }
     }
 
-    fn masks(&self, block: &Block<'_>) -> Vec<Array2<f32>> {
+    fn mask_exponent(&self) -> f32 {
+        self.mask_exponent
+    }
+
+    fn split(&self, block: &Block<'_>) -> Result<Split> {
         let mut clean = Array2::zeros(block.core().raw_dim());
         let n_bins = self.n_speech_bins();
         if let Some(speech) = &self.speech {
@@ -440,7 +378,7 @@ impl Model for Denoiser {
         }
         clean.mapv_inplace(|gain| gain.max(FLOOR).powf(self.strength).min(1.0));
         let noise = clean.mapv(|gain| 1.0 - gain);
-        vec![clean, noise]
+        Ok(Split::Masks(vec![clean, noise]))
     }
 }
 

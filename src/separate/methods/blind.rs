@@ -1,0 +1,168 @@
+//! Without knowledge: components found by factorization, grouped by likeness.
+
+use std::sync::Arc;
+
+use ndarray::{ArrayView2, s};
+
+use super::check_mask_exponent;
+use super::components::ComponentModel;
+use crate::labels::Settings;
+use crate::nmf::{Divergence, Factor, Init, NmfConfig, fit_with};
+use crate::separate::pipeline::{Analysis, BLOCK_FRAMES, Block, Model, Stage};
+use crate::separate::separation::{Components, Found, Separation};
+use crate::watch::Watch;
+use crate::{Error, Result, group};
+
+/// Iterations of a fit that goes on from an earlier one.
+const WARM_ITERATIONS: usize = 20;
+
+/// How to take a recording apart without knowledge.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BlindConfig {
+    /// Number of sources, 1 to `nmf.n_components`. Default: estimated from the components.
+    pub n_sources: Option<usize>,
+    /// The factorization. Default: 32 components, and else [`NmfConfig::default`].
+    pub nmf: NmfConfig,
+    /// Exponent of the masks, above 0; 2 is the Wiener filter's, higher is harder. Default 1.5.
+    pub mask_exponent: f32,
+}
+
+impl Default for BlindConfig {
+    fn default() -> Self {
+        Self {
+            n_sources: None,
+            nmf: NmfConfig { n_components: 32, ..NmfConfig::default() },
+            mask_exponent: 1.5,
+        }
+    }
+}
+
+/// Takes a recording apart without being told what is in it: components are found by NMF and grouped into sources by
+/// likeness. The grouping is a suggestion; knowledge is what names an instrument.
+///
+/// `previous`, a fit of as many components in the same transform, is gone on from for 20 iterations at the most, whatever
+/// part of its activations still applies.
+///
+/// # Errors
+/// [`Error::Setting`] for a setting out of range and for an analysis without magnitudes, and [`Error::Cancelled`].
+///
+/// # Cost
+/// Time O(`n_frames` `n_bins` `n_components` `max_iter`). Memory beside the analysis: as much again.
+///
+/// # References
+/// P. Smaragdis and J. C. Brown, "Non-negative matrix factorization for polyphonic music transcription", WASPAA 2003.
+///
+/// # Examples
+/// [`crate::separate()`] has one.
+pub fn fit(
+    analysis: &Analysis,
+    config: &BlindConfig,
+    previous: Option<&Separation>,
+    watch: &mut Watch<'_>,
+) -> Result<Separation> {
+    check_mask_exponent(config.mask_exponent)?;
+    let n_components = config.nmf.n_components;
+    if let Some(n_sources) = config.n_sources
+        && !(1..=n_components).contains(&n_sources)
+    {
+        return Err(Error::Setting {
+            name: "n_sources",
+            got: n_sources.to_string(),
+            expected: format!("1 to {n_components} (the number of components)"),
+            hint: Some(format!("use `n_components {}` or more", 4 * n_sources)),
+        });
+    }
+    analysis.need_magnitudes()?;
+    let nmf = previous.and_then(|previous| warm(analysis, &config.nmf, previous)).unwrap_or(config.nmf.clone());
+    let factorization = fit_with(analysis.magnitude().t(), &nmf, watch)?.complete()?;
+    let stft = analysis.stft();
+    let assignment = group::by_likeness(&factorization, stft.config(), analysis.sample_rate(), config.n_sources);
+    let mut model = ComponentModel {
+        dictionary: factorization.dictionary.clone(),
+        activations: Some(factorization.activations.clone()),
+        partition: assignment,
+        mask_exponent: config.mask_exponent,
+        nmf: NmfConfig {
+            init: Init::Random,
+            activations: Factor::Free,
+            weights: None,
+            target_divergence: None,
+            ..config.nmf.clone()
+        },
+    };
+    // The strongest source comes first; equal ones keep their order.
+    let energies = energies(&model, analysis.magnitude())?;
+    let mut order: Vec<_> = (0..energies.len()).collect();
+    order.sort_by(|a, b| energies[*b].total_cmp(&energies[*a]));
+    let mut rank = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(r, source)| rank[*source] = r);
+    model.partition.iter_mut().for_each(|source| *source = rank[*source]);
+    if !analysis.is_complete() {
+        model.activations = None;
+    }
+    let components = Components {
+        factorization,
+        assignment: model.partition.clone(),
+        stage: Stage {
+            stft: stft.clone(),
+            model: Arc::new(ComponentModel { partition: (0..n_components).collect(), ..model.clone() }),
+        },
+        settings: settings(analysis, config),
+    };
+    let names = (1..=order.len()).map(|i| format!("source-{i}")).collect();
+    Ok(Separation { found: Found::Components(components), ..Separation::new(analysis, model, names)? })
+}
+
+/// The settings of a fit that goes on from an earlier one, if that is of the same kind.
+fn warm(analysis: &Analysis, nmf: &NmfConfig, previous: &Separation) -> Option<NmfConfig> {
+    let before = previous.factorization()?;
+    if before.dictionary.dim() != (analysis.magnitude().ncols(), nmf.n_components) {
+        return None;
+    }
+    let seed = |asked: &Factor, before: &ndarray::Array2<f32>| match asked {
+        Factor::Free => Factor::Seed(before.clone()),
+        asked => asked.clone(),
+    };
+    let is_same_part = before.activations.ncols() == analysis.magnitude().nrows();
+    Some(NmfConfig {
+        dictionary: seed(&nmf.dictionary, &before.dictionary),
+        activations: if is_same_part { seed(&nmf.activations, &before.activations) } else { nmf.activations.clone() },
+        max_iter: nmf.max_iter.min(WARM_ITERATIONS),
+        ..nmf.clone()
+    })
+}
+
+/// What a labels file says of how the factors were made.
+fn settings(analysis: &Analysis, config: &BlindConfig) -> Settings {
+    let stft = analysis.stft().config();
+    Settings {
+        n_fft: stft.n_fft,
+        win_length: stft.win_length,
+        hop_length: stft.hop_length,
+        window: stft.window.name().to_owned(),
+        // As many digits as a person reads.
+        mask_exponent: (f64::from(config.mask_exponent) * 1e6).round() / 1e6,
+        divergence: match config.nmf.divergence {
+            Divergence::KullbackLeibler => "kl".into(),
+            Divergence::ItakuraSaito => "is".into(),
+            Divergence::Euclidean => "euclidean".into(),
+            Divergence::Beta(beta) => beta.to_string(),
+        },
+        seed: config.nmf.seed.to_string(),
+        is_complete: analysis.is_complete(),
+    }
+}
+
+/// Energy of each part under its mask.
+fn energies(model: &ComponentModel, magnitude: ArrayView2<'_, f32>) -> Result<Vec<f64>> {
+    let mut energies = vec![0.0; model.n_parts()];
+    for start in (0..magnitude.nrows()).step_by(BLOCK_FRAMES) {
+        let frames = start..(start + BLOCK_FRAMES).min(magnitude.nrows());
+        let magnitude = magnitude.slice(s![frames.clone(), ..]);
+        let masks = model.masks(&Block { frames, magnitude, spectra: Vec::new(), before: 0 })?;
+        for (energy, mask) in energies.iter_mut().zip(&masks) {
+            *energy += mask.iter().zip(&magnitude).map(|(m, v)| f64::from(m * v).powi(2)).sum::<f64>();
+        }
+    }
+    Ok(energies)
+}

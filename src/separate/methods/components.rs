@@ -1,0 +1,66 @@
+//! A dictionary whose templates belong to parts, as a model: what `blind` finds and `labelled` is given.
+
+use ndarray::{Array2, Axis, s};
+use rayon::prelude::*;
+
+use crate::Result;
+use crate::nmf::{NmfConfig, transform};
+use crate::separate::pipeline::{Block, Model, Split, mask};
+
+/// Iterations that find the activations of one block where those of the fit do not cover it: with these the SDR of every
+/// development item is within 0.05 dB of that with the activations of the fit (20: 0.11 dB, 60: 0.03 dB).
+const BLOCK_ITERATIONS: usize = 30;
+
+/// A dictionary whose templates belong to parts.
+#[derive(Debug, Clone)]
+pub(super) struct ComponentModel {
+    /// `n_bins` x `n_components`.
+    pub(super) dictionary: Array2<f32>,
+    /// `n_components` x all frames; `None`: found block by block, with the dictionary as it is.
+    pub(super) activations: Option<Array2<f32>>,
+    /// The part of each component.
+    pub(super) partition: Vec<usize>,
+    /// Exponent of the masks.
+    pub(super) mask_exponent: f32,
+    /// How the activations of a block are found.
+    pub(super) nmf: NmfConfig,
+}
+
+impl ComponentModel {
+    fn activations(&self, block: &Block<'_>) -> Result<Array2<f32>> {
+        if let Some(activations) = &self.activations {
+            return Ok(activations.slice(s![.., block.frames.clone()]).to_owned());
+        }
+        let config = NmfConfig { max_iter: BLOCK_ITERATIONS, ..self.nmf.clone() };
+        Ok(transform(block.core().t(), self.dictionary.clone(), &config)?.activations)
+    }
+
+    /// One mask for each part.
+    pub(super) fn masks(&self, block: &Block<'_>) -> Result<Vec<Array2<f32>>> {
+        let activations = self.activations(block)?;
+        let mut models: Vec<_> = (0..self.n_parts())
+            .into_par_iter()
+            .map(|part| {
+                let members: Vec<_> = (0..self.partition.len()).filter(|k| self.partition[*k] == part).collect();
+                let templates = self.dictionary.select(Axis(1), &members);
+                activations.select(Axis(0), &members).t().dot(&templates.t())
+            })
+            .collect();
+        mask::wiener(&mut models, self.mask_exponent);
+        Ok(models)
+    }
+}
+
+impl Model for ComponentModel {
+    fn n_parts(&self) -> usize {
+        self.partition.iter().max().map_or(0, |last| last + 1)
+    }
+
+    fn mask_exponent(&self) -> f32 {
+        self.mask_exponent
+    }
+
+    fn split(&self, block: &Block<'_>) -> Result<Split> {
+        self.masks(block).map(Split::Masks)
+    }
+}

@@ -1,0 +1,174 @@
+//! With examples: each source has been heard alone, and its templates are looked for in the mixture.
+
+mod learn;
+mod model;
+
+use std::sync::Arc;
+
+use ndarray::{Array2, s};
+use rayon::prelude::*;
+
+pub use self::learn::learn;
+use self::model::{Part, Templates};
+use super::check_mask_exponent;
+use crate::dictionary::{Bands, Dictionary, Source};
+use crate::nmf::{self, Factor, NmfConfig, fit_with};
+use crate::score::RESIDUAL;
+use crate::separate::pipeline::Analysis;
+use crate::separate::separation::Separation;
+use crate::watch::Watch;
+use crate::{Error, Result};
+
+/// Stacks that the templates of the residual are learned from at the most.
+const MAX_RESIDUAL_STACKS: usize = 2048;
+
+/// Two octaves: beyond them no example sounds like itself.
+const MAX_SEMITONES: usize = 24;
+
+/// How to look for the sources of a dictionary.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExamplesConfig {
+    /// What the sources sound like.
+    pub dictionary: Dictionary,
+    /// Templates for what no example explains, which are learned from the mixture and make a stem `residual`. Default
+    /// 0: the sources share all of the mixture.
+    pub n_residual: usize,
+    /// Every template is also looked for at pitches up to this many semitones higher and lower, for the notes that an
+    /// example lacks; 0 to 24. Default 5: on nine recordings 0.9 dB better than 0.
+    pub n_semitones: usize,
+    /// Iterations that find the activations, at least 1. Default 30.
+    pub max_iter: usize,
+    /// Exponent of the masks, above 0; 2 is the Wiener filter's, higher is harder. Default 1.5.
+    pub mask_exponent: f32,
+    /// Every random number comes from it. Default 0.
+    pub seed: u64,
+}
+
+impl ExamplesConfig {
+    /// The defaults, for a dictionary.
+    pub fn new(dictionary: Dictionary) -> Self {
+        Self { dictionary, n_residual: 0, n_semitones: 5, max_iter: 30, mask_exponent: 1.5, seed: 0 }
+    }
+
+    fn check(&self, analysis: &Analysis) -> Result<()> {
+        check_mask_exponent(self.mask_exponent)?;
+        let refuse = |name, got: String, expected: String, hint| Err(Error::Setting { name, got, expected, hint });
+        if self.max_iter == 0 {
+            return refuse("max_iter", "0".into(), "at least 1".into(), None);
+        }
+        if self.n_semitones > MAX_SEMITONES {
+            return refuse("n_semitones", self.n_semitones.to_string(), format!("0 to {MAX_SEMITONES}"), None);
+        }
+        self.dictionary.check_fits(analysis.sample_rate(), analysis.stft().config())?;
+        let sources = self.dictionary.sources();
+        let Some(first) = sources.first() else {
+            return refuse("dictionary", "none".into(), "at least one source".into(), None);
+        };
+        if self.n_residual > 0 && sources.iter().any(|source| source.name == RESIDUAL) {
+            let hint = Some(format!("give the example another name, such as `{}-2`", first.name));
+            return refuse(
+                "n_residual",
+                self.n_residual.to_string(),
+                "0, as an example is called `residual`".into(),
+                hint,
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Takes a recording apart into the sources of a dictionary.
+///
+/// `previous`, a fit with some of the same sources, is gone on from: activations start where it left them, and take a
+/// sixth of the iterations. Without a residual, sound that is yet to come ([`Analysis::live`]) will do.
+///
+/// # Errors
+/// [`Error::DictionaryMismatch`] where the dictionary is for another sample rate or transform, [`Error::Setting`],
+/// and [`Error::Cancelled`].
+///
+/// # Cost
+/// 4 `n_stacks` `n_context` `n_bands` `n_templates` operations per iteration; there are about a fifth as many bands as
+/// bins, and `2 n_semitones + 1` templates for each in the dictionary. Memory: the activations of the kept frames, and the
+/// templates.
+///
+/// # References
+/// P. Smaragdis, B. Raj and M. Shashanka, "Supervised and semi-supervised separation of sounds from single-channel
+/// mixtures", ICA 2007.
+///
+/// # Examples
+/// ```
+/// use partita::separate::{Analysis, AnalysisConfig, Example, examples};
+/// use partita::{Audio, DictionaryConfig, StftOptions, watch::Watch};
+/// let tone = |hz: f32| ndarray::Array2::from_shape_fn((1, 8000), |(_, i)| (hz * i as f32 * 7.85e-4).sin());
+/// let (low, high) = (Audio::new(tone(300.0), 8000)?, Audio::new(tone(1200.0), 8000)?);
+/// let known = [
+///     Example { name: "low", label: "low.wav", recording: &low },
+///     Example { name: "high", label: "high.wav", recording: &high },
+/// ];
+/// let watch = &mut Watch::none();
+/// let dictionary = examples::learn(&known, 8000, &StftOptions::default(), &DictionaryConfig::default(), watch)?;
+/// let mixture = Audio::new(tone(300.0) + tone(1200.0), 8000)?;
+/// let analysis = Analysis::of(&mixture, &AnalysisConfig::default(), watch)?;
+/// let parts = examples::fit(&analysis, &examples::ExamplesConfig::new(dictionary), None, watch)?;
+/// let gap = &parts.stems(&mixture, watch)?[0].samples() - &low.samples();
+/// assert!(gap.iter().skip(800).take(6400).all(|x| x.abs() < 0.05), "the first stem is the low tone");
+/// # Ok::<(), partita::Error>(())
+/// ```
+pub fn fit(
+    analysis: &Analysis,
+    config: &ExamplesConfig,
+    previous: Option<&Separation>,
+    watch: &mut Watch<'_>,
+) -> Result<Separation> {
+    config.check(analysis)?;
+    let (dictionary, n_context) = (&config.dictionary, config.dictionary.n_context());
+    let previous = previous.and_then(|previous| previous.state::<Arc<Templates>>());
+    let with_transposed = |source: &Source| Part::new(&source.templates, n_context, config.n_semitones);
+    let mut parts: Vec<_> = dictionary.sources().par_iter().map(with_transposed).collect();
+    let mut names: Vec<_> = dictionary.sources().iter().map(|source| source.name.clone()).collect();
+    if config.n_residual > 0 {
+        analysis.need_magnitudes()?;
+        let templates = learn_residual(analysis, config, watch)?;
+        parts.push(Part { n_heard: templates.ncols(), templates });
+        names.push(RESIDUAL.into());
+    }
+    let bands = Bands::new(analysis.stft().config(), analysis.sample_rate());
+    let mut model = Templates::new(parts, n_context, bands, config)?;
+    if analysis.is_complete() {
+        model.keep(analysis.magnitude(), previous.map(|previous| &**previous), watch)?;
+    }
+    let model = Arc::new(model);
+    Ok(Separation::new(analysis, model.clone(), names)?.with_state(model))
+}
+
+/// Templates for what those of the dictionary leave over in the mixture.
+fn learn_residual(
+    analysis: &Analysis,
+    config: &ExamplesConfig,
+    watch: &mut Watch<'_>,
+) -> Result<Array2<f32>> {
+    let (dictionary, magnitude) = (&config.dictionary, analysis.magnitude());
+    let width = dictionary.n_context();
+    let n_stacks = magnitude.nrows().saturating_sub(width - 1).clamp(1, MAX_RESIDUAL_STACKS);
+    let last = magnitude.nrows().saturating_sub(width);
+    let mut stacks = Array2::zeros((n_stacks, width * magnitude.ncols()));
+    for (i, mut row) in stacks.outer_iter_mut().enumerate() {
+        let start = i * last / n_stacks.max(2).saturating_sub(1);
+        let run = magnitude.slice(s![start..(start + width).min(magnitude.nrows()), ..]);
+        row.iter_mut().zip(run.iter()).for_each(|(to, x)| *to = *x);
+    }
+    let known = dictionary.sources().iter().flat_map(|source| source.templates.columns());
+    let mut parts: Vec<_> = known.map(|template| nmf::Part::Fixed(template.to_owned())).collect();
+    let n_known = parts.len();
+    parts.extend((0..config.n_residual).map(|_| nmf::Part::Free));
+    let nmf = NmfConfig {
+        n_components: parts.len(),
+        dictionary: Factor::PerComponent(parts),
+        max_iter: 2 * config.max_iter,
+        tol: 0.0,
+        seed: config.seed,
+        ..NmfConfig::default()
+    };
+    let found = fit_with(stacks.t(), &nmf, watch)?.complete()?;
+    Ok(found.dictionary.slice(s![.., n_known..]).to_owned())
+}

@@ -1,0 +1,77 @@
+//! Does the score belong to the recording?
+
+use super::grid::Grid;
+use super::template::Template;
+use crate::score::{Note, Score, align};
+use crate::separate::pipeline::Analysis;
+use crate::{Error, Result};
+
+/// Refuses a score that lies outside the recording, and warns of one that lies partly outside.
+pub(super) fn check_times(score: &Score, grid: &Grid, warnings: &mut Vec<String>) -> Result<()> {
+    /// Longer silences before the first note and after the last are odd, in seconds.
+    const TAIL_S: f64 = 10.0;
+    let Some((start_s, end_s)) = score.span_s() else { return Err(Error::EmptyScore) };
+    let duration_s = grid.duration_s;
+    let notes = || score.parts.iter().flat_map(|part| &part.notes);
+    let is_inside = |note: &Note| note.onset_s < duration_s && note.offset_s >= 0.0;
+    let n_outside = notes().filter(|note| !is_inside(note)).count();
+    if n_outside == score.n_notes() {
+        let reason = format!(
+            "its notes lie at {start_s:.1} to {end_s:.1} s, outside of the recording, which lasts {duration_s:.1} s"
+        );
+        return Err(Error::ScoreMismatch { reason });
+    }
+    if n_outside > 0 {
+        warnings.push(format!(
+            "{n_outside} of {} notes of the score lie outside of the recording, which lasts {duration_s:.1} s; is it of \
+             the same performance? `--align` moves a score to a recording",
+            score.n_notes()
+        ));
+    } else if end_s > duration_s + 1.0 {
+        warnings.push(format!(
+            "the score ends at {end_s:.1} s, the recording at {duration_s:.1} s; `--align` moves a score to a recording"
+        ));
+    }
+    if duration_s - end_s > TAIL_S.max(0.25 * duration_s) {
+        warnings.push(format!(
+            "the recording lasts {duration_s:.1} s, and the score ends at {end_s:.1} s: what follows goes to no part"
+        ));
+    }
+    for part in &score.parts {
+        if !part.notes.iter().any(is_inside) {
+            warnings.push(format!("no note of `{}` lies in the recording: its stem is silent", part.name));
+        }
+    }
+    Ok(())
+}
+
+/// Warns where little is heard under the notes, or something else than they say.
+pub(super) fn check_sound(score: &Score, templates: &[Template], analysis: &Analysis, grid: &Grid, warnings: &mut Vec<String>) {
+    /// Less of the energy under the notes than this is odd.
+    const LEAST_SHARE: f64 = 0.5;
+    let mut heard = (0.0, 0.0);
+    for (row, frame) in analysis.magnitude().outer_iter().enumerate() {
+        let energy: f64 = frame.iter().map(|x| f64::from(*x).powi(2)).sum();
+        let frame_idx = analysis.frame_idx(row);
+        heard.1 += energy;
+        if templates.iter().any(|template| template.is_active(frame_idx)) {
+            heard.0 += energy;
+        }
+    }
+    if heard.0 < LEAST_SHARE * heard.1 {
+        warnings.push(format!(
+            "only {:.0} % of the sound lies under the notes of the score; `--score-offset`, `--score-stretch` and \
+             `--align` move it",
+            100.0 * heard.0 / heard.1
+        ));
+        return;
+    }
+    let frame_s = |row| grid.transform.frame_s(analysis.frame_idx(row), grid.sample_rate);
+    let chroma = align::Chroma::new(&grid.transform, grid.sample_rate);
+    if let Some(better) = align::better_transposition(score, &chroma, analysis.magnitude(), frame_s) {
+        warnings.push(format!(
+            "the notes of the score fit the recording no better than others do, best {better} semitones higher: is it of \
+             the same piece, in the same key, and in time? `--align` moves a score to a recording"
+        ));
+    }
+}

@@ -1,0 +1,303 @@
+//! The fit: templates and activations of the kept frames.
+
+use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
+use rayon::prelude::*;
+
+use super::comb::{Harmonic, Tuning, UNTUNED, comb, draw, envelope, learn_envelopes};
+use super::grid::{Grid, N_BUMPS};
+use super::model::Course;
+use super::row::{EPSILON, Row, add, sums, template};
+use super::template::{Kind, Template, common_rise};
+use super::tune::tune;
+use super::Unscored;
+use crate::Result;
+use crate::nmf::{NmfConfig, fit as fit_nmf};
+use crate::score::Score;
+use crate::separate::pipeline::Analysis;
+use crate::watch::{Step, Watch};
+
+/// After so many iterations it is known well enough where the harmonics of each part lie.
+const TUNE_AFTER: usize = 10;
+
+/// Templates for what the score does not know.
+const N_RESIDUAL: usize = 4;
+
+/// They start from what exceeds the score's model by this factor: what does so by less is a fault of the model.
+const RESIDUAL_FACTOR: f32 = 6.0;
+
+/// Iterations that give them their start.
+const RESIDUAL_ITERATIONS: usize = 30;
+
+/// Iterations in which a note's template is a comb under the envelope of its instrument.
+pub(super) const TIED_ITERATIONS: usize = 30;
+
+/// As many, where they go on from an earlier fit: envelopes and tunings are known, and activations nearly so.
+const WARM_TIED_ITERATIONS: usize = 2;
+
+/// Iterations after them in which every template is free where it is not zero. More are worse: 20 cost a decibel.
+const FREE_ITERATIONS: usize = 5;
+
+/// Activations of an earlier fit start from at least this much of the mean.
+const LEAST: f32 = 1e-3;
+
+/// What is known of the parts before the fit.
+pub(super) struct Start<'a> {
+    pub(super) score: &'a Score,
+    pub(super) grid: &'a Grid,
+    /// Of each part, what it sounds like alone, where that is known.
+    pub(super) spectra: &'a [Option<Array1<f32>>],
+    pub(super) unscored: Unscored,
+    /// An earlier fit.
+    pub(super) previous: Option<&'a Fitted>,
+}
+
+/// What a fit found.
+#[derive(Debug)]
+pub(super) struct Fitted {
+    /// Names of the parts of the score.
+    names: Vec<String>,
+    /// The templates, those of the residual last.
+    pub(super) templates: Vec<Template>,
+    /// The envelope of each part.
+    envelopes: Vec<[f32; N_BUMPS]>,
+    /// Where the harmonics of each template lie.
+    tunings: Vec<Tuning>,
+    /// The dictionaries that the fit went through, on the scale of the recording.
+    pub(super) course: Course,
+    /// The frame of each row.
+    frames: Vec<usize>,
+    /// The activations of each kept frame.
+    pub(super) rows: Vec<Row>,
+}
+
+/// Fits templates and activations to the kept frames.
+pub(super) fn fit(
+    start: &Start<'_>,
+    templates: Vec<Template>,
+    analysis: &Analysis,
+    watch: &mut Watch<'_>,
+) -> Result<Fitted> {
+    let Start { score, grid, spectra, unscored, previous } = *start;
+    let mut templates = templates;
+    let v = analysis.magnitude();
+    let frames: Vec<_> = (0..v.nrows()).map(|row| analysis.frame_idx(row)).collect();
+    // Frames are scaled to a mean of 1; masks do not depend on it.
+    let mean = (v.iter().map(|x| f64::from(*x)).sum::<f64>() / v.len() as f64) as f32;
+
+    let known = |k: usize| previous.and_then(|previous| previous.like(&score.parts[templates[k].part].name, &templates, k));
+    let known: Vec<_> = (0..templates.len()).map(known).collect();
+    let tuning = |k: usize| match (previous, known[k]) {
+        (Some(previous), Some(before)) => previous.tunings[before],
+        (Some(previous), None) => previous.tuning_of(&score.parts[templates[k].part].name).unwrap_or(UNTUNED),
+        (None, _) => UNTUNED,
+    };
+    let mut tunings: Vec<_> = (0..templates.len()).map(tuning).collect();
+    let comb_of = |(template, tuning): (&Template, &Tuning)| match template.kind {
+        Kind::Pitch(pitch) => comb(&score.parts[template.part], pitch, *tuning, grid),
+        _ => Vec::new(),
+    };
+    let mut combs: Vec<Vec<Harmonic>> = templates.iter().zip(&tunings).map(comb_of).collect();
+    let envelope_of = |(spectrum, part): (&Option<Array1<f32>>, &crate::score::Part)| {
+        let before = previous.and_then(|previous| previous.envelope_of(&part.name));
+        let flat = [1.0f32; N_BUMPS];
+        before.unwrap_or_else(|| spectrum.as_ref().map_or(flat, |spectrum| envelope(spectrum, grid)))
+    };
+    let mut envelopes: Vec<_> = spectra.iter().zip(&score.parts).map(envelope_of).collect();
+    let mut dictionary = Array2::zeros((templates.len(), v.ncols()));
+    for (k, mut row) in dictionary.outer_iter_mut().enumerate() {
+        let row = row.as_slice_mut().expect("a row of a new matrix is contiguous");
+        let Template { part, kind, .. } = templates[k];
+        match (kind, previous.zip(known[k])) {
+            (Kind::Pitch(_), _) => draw(&combs[k], &envelopes[part], row),
+            (_, Some((previous, before))) => {
+                let before = template(&previous.course.tied, before);
+                row.iter_mut().zip(before).for_each(|(x, before)| *x = before / mean);
+            }
+            (Kind::Drum, _) if spectra[part].is_some() => {
+                row.iter_mut().zip(spectra[part].iter().flatten()).for_each(|(x, heard)| *x = *heard);
+            }
+            _ => row.copy_from_slice(&common_rise(&templates[k], v, mean, |frame_idx| analysis.row_of(frame_idx))),
+        }
+    }
+    let mut rows: Vec<_> = frames.iter().map(|frame_idx| Row::new(&templates, *frame_idx)).collect();
+    if let Some(previous) = previous {
+        previous.give(&known, &frames, &mut rows);
+    }
+    let mut fit = Fit { rows, quotients: Array2::zeros(v.raw_dim()), v, mean, dictionary };
+    let n_tied = if previous.is_some() { WARM_TIED_ITERATIONS } else { TIED_ITERATIONS };
+    let total = Some((n_tied + FREE_ITERATIONS) as u64);
+    for iteration in 0..n_tied {
+        watch.at(Step::Fitting, iteration as u64, total)?;
+        fit.update_activations();
+        let (numerators, masses) = fit.numerators();
+        learn_envelopes(&mut envelopes, &templates, &combs, &numerators, &masses);
+        if iteration + 1 == TUNE_AFTER {
+            let attributed = &numerators * &fit.dictionary;
+            tune(score, &templates, &mut tunings, &envelopes, &attributed, grid);
+            combs = templates.iter().zip(&tunings).map(comb_of).collect();
+        }
+        for (k, template) in templates.iter().enumerate() {
+            match template.kind {
+                Kind::Pitch(_) => {
+                    if let Some(row) = fit.dictionary.row_mut(k).as_slice_mut() {
+                        draw(&combs[k], &envelopes[template.part], row);
+                    }
+                }
+                _ => fit.update_template(k, &numerators, masses[k]),
+            }
+        }
+    }
+    if unscored == Unscored::Residual {
+        fit.add_residual(&mut templates, score.parts.len(), grid.n_frames)?;
+        tunings.resize(templates.len(), UNTUNED);
+    }
+    let mut course = Course { tied: fit.dictionary.clone(), free: Vec::with_capacity(FREE_ITERATIONS) };
+    for iteration in 0..FREE_ITERATIONS {
+        watch.at(Step::Fitting, (n_tied + iteration) as u64, total)?;
+        fit.update_activations();
+        let (numerators, masses) = fit.numerators();
+        for (k, mass) in masses.iter().enumerate() {
+            fit.update_template(k, &numerators, *mass);
+        }
+        course.free.push(fit.dictionary.clone());
+    }
+    // Back to the scale of the recording, so that other frames of it fit.
+    course.scale(mean);
+    let names = score.parts.iter().map(|part| part.name.clone()).collect();
+    Ok(Fitted { names, templates, envelopes, tunings, course, frames, rows: fit.rows })
+}
+
+impl Fitted {
+    fn part(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|other| other == name)
+    }
+
+    fn envelope_of(&self, name: &str) -> Option<[f32; N_BUMPS]> {
+        self.part(name).map(|part| self.envelopes[part])
+    }
+
+    /// Where the harmonics of a part lie on the whole: as those of one of its pitches.
+    fn tuning_of(&self, name: &str) -> Option<Tuning> {
+        let part = self.part(name)?;
+        let is_pitch = |t: &&(usize, &Template)| t.1.part == part && matches!(t.1.kind, Kind::Pitch(_));
+        let middle: Vec<_> = self.templates.iter().enumerate().filter(|t| is_pitch(&t)).collect();
+        middle.get(middle.len() / 2).map(|(k, _)| self.tunings[*k])
+    }
+
+    /// The template that was for the same notes: of the same part, and of the same pitch or, of drums, at the same place.
+    fn like(&self, name: &str, templates: &[Template], k: usize) -> Option<usize> {
+        let part = self.part(name)?;
+        let Template { part: own, kind, .. } = templates[k];
+        let place = templates[..k].iter().filter(|t| t.part == own && t.kind == kind).count();
+        let mut same = (0..self.templates.len()).filter(|k| self.templates[*k].part == part && self.templates[*k].kind == kind);
+        same.nth(place)
+    }
+
+    /// Hands the activations of frames that were there before on to the templates that were.
+    fn give(&self, known: &[Option<usize>], frames: &[usize], rows: &mut [Row]) {
+        for (frame_idx, row) in frames.iter().zip(rows) {
+            let Ok(before) = self.frames.binary_search(frame_idx) else { continue };
+            let before = &self.rows[before];
+            for (k, activation) in row.active.iter().zip(&mut row.activations) {
+                let Some(template) = known[*k as usize] else { continue };
+                if let Ok(at) = before.active.binary_search(&(template as u32)) {
+                    // None is lost for good, so that a note can grow again.
+                    *activation = before.activations[at].max(LEAST);
+                }
+            }
+        }
+    }
+}
+
+/// The state of the fit. Each update lowers the Kullback-Leibler divergence from V, frames x bins, to the product of
+/// activations and dictionary.
+struct Fit<'a> {
+    /// On the scale of the recording; all else is relative to its mean.
+    v: ArrayView2<'a, f32>,
+    mean: f32,
+    /// Templates x bins.
+    dictionary: Array2<f32>,
+    rows: Vec<Row>,
+    /// Room for V over its model.
+    quotients: Array2<f32>,
+}
+
+impl Fit<'_> {
+    fn each_row(&mut self, work: impl Fn(&mut Row, &[f32], &Array2<f32>, &mut [f32]) + Sync) {
+        let (dictionary, mean) = (&self.dictionary, self.mean);
+        let rows = self.rows.par_iter_mut().zip(self.quotients.axis_iter_mut(Axis(0)));
+        rows.zip(self.v.axis_iter(Axis(0))).for_each_init(Vec::new, |scaled, ((row, mut quotient), v)| {
+            scaled.clear();
+            scaled.extend(v.iter().map(|x| x / mean));
+            if let Some(quotient) = quotient.as_slice_mut() {
+                work(row, scaled, dictionary, quotient);
+            }
+        });
+    }
+
+    fn update_activations(&mut self) {
+        let sums = sums(&self.dictionary);
+        self.each_row(|row, v, dictionary, quotient| row.update(v, dictionary, &sums, quotient));
+    }
+
+    /// H (V / W H)^T, templates x bins, and the sum of the activations of each template. Templates in parallel, frames in
+    /// order.
+    fn numerators(&mut self) -> (Array2<f32>, Vec<f32>) {
+        self.each_row(|row, v, dictionary, quotient| row.quotient(v, dictionary, quotient));
+        let mut places: Vec<Vec<(usize, f32)>> = vec![Vec::new(); self.dictionary.nrows()];
+        for (frame, row) in self.rows.iter().enumerate() {
+            for (k, activation) in row.active.iter().zip(&row.activations) {
+                places[*k as usize].push((frame, *activation));
+            }
+        }
+        let mut numerators = Array2::zeros(self.dictionary.raw_dim());
+        numerators.axis_iter_mut(Axis(0)).into_par_iter().zip(&places).for_each(|(mut numerator, places)| {
+            let Some(numerator) = numerator.as_slice_mut() else { return };
+            for (frame, activation) in places {
+                if let Some(quotient) = self.quotients.row(*frame).to_slice() {
+                    add(numerator, quotient, *activation);
+                }
+            }
+        });
+        let mass = |places: &Vec<(usize, f32)>| places.iter().map(|(_, x)| f64::from(*x)).sum::<f64>() as f32;
+        (numerators, places.iter().map(mass).collect())
+    }
+
+    /// One that is active in none of the kept frames stays as it is: notes of it may lie elsewhere.
+    fn update_template(&mut self, k: usize, numerators: &Array2<f32>, mass: f32) {
+        if mass < EPSILON {
+            return;
+        }
+        for (x, numerator) in self.dictionary.row_mut(k).iter_mut().zip(numerators.row(k)) {
+            *x *= numerator / mass;
+        }
+    }
+
+    /// Adds templates for what the notes leave unexplained, active everywhere.
+    fn add_residual(&mut self, templates: &mut Vec<Template>, part: usize, n_frames: usize) -> Result<()> {
+        self.each_row(|row, _, dictionary, product| row.product(dictionary, product));
+        let excess = &mut self.quotients;
+        let mean = self.mean;
+        Zip::from(&mut *excess)
+            .and(&self.v)
+            .for_each(|model, v| *model = (v / mean - RESIDUAL_FACTOR * *model).max(0.0));
+        if excess.iter().all(|x| *x == 0.0) {
+            return Ok(());
+        }
+        let n_residual = N_RESIDUAL.min(excess.nrows());
+        let max_iter = RESIDUAL_ITERATIONS;
+        let config = NmfConfig { n_components: n_residual, max_iter, tol: 0.0, ..NmfConfig::default() };
+        let found = fit_nmf(excess.t(), &config)?;
+        let first = templates.len();
+        self.dictionary.append(Axis(0), found.dictionary.t()).expect("as many bins");
+        for k in 0..n_residual {
+            let spans = std::iter::once(0..n_frames).collect();
+            templates.push(Template { part, kind: Kind::Residual, spans, onsets: Vec::new() });
+            for (row, activation) in self.rows.iter_mut().zip(found.activations.row(k)) {
+                row.active.push((first + k) as u32);
+                row.activations.push(*activation);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! The frames of a recording, and the places of frequencies among the bumps that envelopes are made of.
+
+use std::ops::Range;
+
+use crate::separate::pipeline::Analysis;
+use crate::stft::StftConfig;
+
+/// Triangular bumps that make up an envelope, evenly spaced in log frequency from [`LOWEST_HZ`] to half the sample rate.
+pub(super) const N_BUMPS: usize = 32;
+const LOWEST_HZ: f64 = 60.0;
+
+/// The frames of a recording.
+pub(super) struct Grid {
+    pub(super) sample_rate: u32,
+    pub(super) transform: StftConfig,
+    pub(super) n_frames: usize,
+    pub(super) duration_s: f64,
+}
+
+impl Grid {
+    pub(super) fn new(analysis: &Analysis) -> Self {
+        Self {
+            sample_rate: analysis.sample_rate(),
+            transform: *analysis.stft().config(),
+            n_frames: analysis.n_frames(),
+            duration_s: analysis.duration_s(),
+        }
+    }
+
+    /// The frame nearest to a time, within the recording.
+    pub(super) fn frame(&self, time_s: f64) -> usize {
+        let frame = (time_s * f64::from(self.sample_rate) / self.transform.hop_length as f64).round();
+        (frame.max(0.0) as usize).min(self.n_frames)
+    }
+
+    /// The bump below a frequency, and how far the frequency lies on the way to the next.
+    pub(super) fn place(&self, hz: f64) -> (usize, f32) {
+        let octaves = (f64::from(self.sample_rate) / 2.0 / LOWEST_HZ).log2().max(1.0);
+        let place = ((hz / LOWEST_HZ).max(1.0).log2() / octaves).clamp(0.0, 1.0) * (N_BUMPS - 1) as f64;
+        let bump = (place as usize).min(N_BUMPS - 2);
+        (bump, (place - bump as f64) as f32)
+    }
+
+    /// The frames from one time to another, both included.
+    pub(super) fn frames(&self, start_s: f64, end_s: f64) -> Range<usize> {
+        self.frame(start_s)..(self.frame(end_s) + 1).min(self.n_frames)
+    }
+}

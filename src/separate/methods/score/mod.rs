@@ -1,0 +1,168 @@
+//! With a score: every note says where an instrument sounds, and one spectral envelope per instrument, learned from the
+//! recording, says how. Everything here is deterministic; there is no random start.
+
+mod check;
+mod comb;
+mod fit;
+mod grid;
+mod model;
+mod row;
+mod template;
+mod tune;
+
+use std::sync::Arc;
+
+use ndarray::{Array1, Axis};
+
+use self::check::{check_sound, check_times};
+use self::fit::{Fitted, Start};
+use self::grid::Grid;
+use self::model::ScoreModel;
+use super::check_mask_exponent;
+use super::example::Example;
+use crate::audio::resample::Resampled;
+use crate::score::{RESIDUAL, Score};
+use crate::separate::pipeline::{Analysis, AnalysisConfig};
+use crate::separate::separation::Separation;
+use crate::watch::Watch;
+use crate::{Error, Result};
+
+/// What the parts of a recording play, and how to find them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoreConfig {
+    /// The score, in the time of the recording: [`crate::score::align::align`] brings it there.
+    pub score: Score,
+    /// What some of its parts sound like alone ([`listen`]): their envelopes and drums start from it, which helps where a
+    /// part is never heard alone in the mixture. Default: none.
+    pub solos: Vec<Solo>,
+    /// What becomes of sound that no note explains. Default: a stem `residual`.
+    pub unscored: Unscored,
+    /// Exponent of the masks, above 0. Default 1.5.
+    pub mask_exponent: f32,
+}
+
+/// What becomes of sound that no note explains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unscored {
+    /// It makes a stem of its own, `residual`.
+    #[default]
+    Residual,
+    /// It is shared out among the parts.
+    Shared,
+}
+
+/// What a part sounds like alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Solo {
+    /// The part's name.
+    pub name: String,
+    /// The sum of its magnitudes over time, `n_bins`.
+    pub spectrum: Array1<f32>,
+}
+
+impl ScoreConfig {
+    /// The defaults, for a score.
+    pub fn new(score: Score) -> Self {
+        Self { score, solos: Vec::new(), unscored: Unscored::default(), mask_exponent: 1.5 }
+    }
+}
+
+/// Listens to recordings of some parts alone, at any sample rate, for a mixture of `sample_rate` (Hz).
+///
+/// # Errors
+/// [`Error::Example`] for an example that is silent or shorter than one window, [`Error::Setting`],
+/// [`Error::Cancelled`], and those of the recordings.
+///
+/// # Cost
+/// Each example is read once.
+pub fn listen(
+    examples: &[Example<'_>],
+    sample_rate: u32,
+    config: &AnalysisConfig,
+    watch: &mut Watch<'_>,
+) -> Result<Vec<Solo>> {
+    let mut solos: Vec<Solo> = Vec::new();
+    for example in examples {
+        let solo = Resampled::new(example.recording, sample_rate);
+        let analysis = Analysis::of(&solo, config, watch).map_err(|error| example.error(error))?;
+        let spectrum = analysis.magnitude().sum_axis(Axis(0));
+        match solos.iter_mut().find(|solo| solo.name == example.name) {
+            Some(solo) => solo.spectrum += &spectrum,
+            None => solos.push(Solo { name: example.name.to_owned(), spectrum }),
+        }
+    }
+    Ok(solos)
+}
+
+/// Takes a recording apart by its score: one source for each part, and `residual`.
+///
+/// Each pitch of an instrument has one template, a comb of harmonics under a spectral envelope that all its pitches share
+/// and that is learned from the recording, as is the tuning; struck strings have one more for their attacks, and each drum
+/// has one, which starts from what its hits have in common. A template is active only around its notes. Masks are made of
+/// what the templates explain.
+///
+/// `previous`, a fit with some of the same parts in the same transform, is gone on from: envelopes, tunings and activations
+/// start where it left them, and the fit takes a fifth of the iterations.
+///
+/// # Errors
+/// [`Error::EmptyScore`] for a score without notes, [`Error::ScoreMismatch`] where none of them lies in the recording,
+/// [`Error::UnknownStem`] for a solo whose name no part has, [`Error::MatrixShape`] for one of another transform,
+/// [`Error::Setting`] and [`Error::Cancelled`]. What may be wrong about the score without being an error is told by
+/// [`Separation::warnings`].
+///
+/// # Cost
+/// Time O(`n_frames` `n_bins` x notes that sound at once) per iteration, 35 iterations. Memory: one matrix of the size of
+/// the analysis, and six of the templates.
+///
+/// # References
+/// S. Ewert and M. Mueller, "Using score-informed constraints for NMF-based source separation", ICASSP 2012, for notes as
+/// constraints; R. Hennequin, B. David and R. Badeau, "Score informed audio source separation using a parametric model of
+/// non-negative spectrogram", ICASSP 2011, for combs of window lobes.
+pub fn fit(
+    analysis: &Analysis,
+    config: &ScoreConfig,
+    previous: Option<&Separation>,
+    watch: &mut Watch<'_>,
+) -> Result<Separation> {
+    check_mask_exponent(config.mask_exponent)?;
+    let ScoreConfig { score, unscored, .. } = config;
+    if score.n_notes() == 0 {
+        return Err(Error::EmptyScore);
+    }
+    let spectra = spectra(config, analysis)?;
+    analysis.need_magnitudes()?;
+    let mut warnings: Vec<String> = score.warnings.iter().map(ToString::to_string).collect();
+    let grid = Grid::new(analysis);
+    check_times(score, &grid, &mut warnings)?;
+    let templates = template::templates(score, &grid);
+    check_sound(score, &templates, analysis, &grid, &mut warnings);
+    let previous = previous.and_then(|previous| previous.state::<Arc<Fitted>>());
+    let previous = previous.filter(|before| before.course.tied.ncols() == analysis.magnitude().ncols());
+    let start = Start { score, grid: &grid, spectra: &spectra, unscored: *unscored, previous: previous.map(|p| &**p) };
+    let fitted = Arc::new(fit::fit(&start, templates, analysis, watch)?);
+    let mut names: Vec<_> = score.parts.iter().map(|part| part.name.clone()).collect();
+    if *unscored == Unscored::Residual {
+        names.push(RESIDUAL.to_owned());
+    }
+    let model =
+        ScoreModel::new(fitted.clone(), analysis.is_complete(), names.len(), *unscored, config.mask_exponent);
+    let separation = Separation::new(analysis, model, names)?.with_state(fitted);
+    Ok(Separation { warnings, ..separation })
+}
+
+/// Of each part, what it sounds like alone, where that is known.
+fn spectra(config: &ScoreConfig, analysis: &Analysis) -> Result<Vec<Option<Array1<f32>>>> {
+    let mut spectra = vec![None; config.score.parts.len()];
+    for solo in &config.solos {
+        let Some(part) = config.score.parts.iter().position(|part| part.name == solo.name) else {
+            let names = config.score.parts.iter().map(|part| part.name.clone()).collect();
+            return Err(Error::UnknownStem { name: solo.name.clone(), names });
+        };
+        let (got, expected) = (solo.spectrum.len(), analysis.stft().config().n_bins());
+        if got != expected {
+            return Err(Error::MatrixShape { what: "the spectrum of a solo", got: (got, 1), expected: (expected, 1) });
+        }
+        spectra[part] = Some(solo.spectrum.clone());
+    }
+    Ok(spectra)
+}

@@ -1,0 +1,129 @@
+//! The model: masks of any frames, by what the fit found.
+
+use std::sync::Arc;
+
+use ndarray::Array2;
+use rayon::prelude::*;
+
+use super::Unscored;
+use super::fit::{Fitted, TIED_ITERATIONS};
+use super::row::{Row, add, sums, template};
+use crate::Result;
+use crate::separate::pipeline::{Block, Model, Split, mask};
+
+/// The dictionaries that the fit went through, each templates x bins.
+#[derive(Debug)]
+pub(super) struct Course {
+    /// At the end of the tied iterations.
+    pub(super) tied: Array2<f32>,
+    /// After each free iteration.
+    pub(super) free: Vec<Array2<f32>>,
+}
+
+impl Course {
+    pub(super) fn scale(&mut self, factor: f32) {
+        self.tied *= factor;
+        self.free.iter_mut().for_each(|dictionary| *dictionary *= factor);
+    }
+
+    /// The one of the masks.
+    fn last(&self) -> &Array2<f32> {
+        self.free.last().unwrap_or(&self.tied)
+    }
+
+    /// The dictionaries under which the activations were updated, and how often: the last one came after the last update.
+    fn updates(&self) -> impl Iterator<Item = (&Array2<f32>, usize)> {
+        let n_free = self.free.len().saturating_sub(1);
+        std::iter::once((&self.tied, TIED_ITERATIONS + 1)).chain(self.free.iter().take(n_free).map(|free| (free, 1)))
+    }
+}
+
+/// What the fit found: makes the masks of any frames.
+#[derive(Debug)]
+pub(super) struct ScoreModel {
+    pub(super) fitted: Arc<Fitted>,
+    /// The sum of each template, of each dictionary of the updates.
+    sums: Vec<Vec<f32>>,
+    /// Whether the fit has the activations of all frames; else they are found block by block.
+    is_complete: bool,
+    n_parts: usize,
+    unscored: Unscored,
+    mask_exponent: f32,
+}
+
+impl ScoreModel {
+    pub(super) fn new(
+        fitted: Arc<Fitted>,
+        is_complete: bool,
+        n_parts: usize,
+        unscored: Unscored,
+        mask_exponent: f32,
+    ) -> Self {
+        let sums = fitted.course.updates().map(|(dictionary, _)| sums(dictionary)).collect();
+        Self { fitted, sums, is_complete, n_parts, unscored, mask_exponent }
+    }
+
+    /// Activations of a frame that the fit did not keep: with the tied templates as often as the fit had such, then once
+    /// with each state of the free ones, since few steps leave activations short of what the last templates alone would
+    /// make of them.
+    fn solve(&self, frame_idx: usize, v: &[f32]) -> Row {
+        let mut row = Row::new(&self.fitted.templates, frame_idx);
+        let mut quotient = vec![0.0; v.len()];
+        for ((dictionary, n_updates), sums) in self.fitted.course.updates().zip(&self.sums) {
+            (0..n_updates).for_each(|_| row.update(v, dictionary, sums, &mut quotient));
+        }
+        row
+    }
+}
+
+impl Model for ScoreModel {
+    fn n_parts(&self) -> usize {
+        self.n_parts
+    }
+
+    fn mask_exponent(&self) -> f32 {
+        self.mask_exponent
+    }
+
+    fn split(&self, block: &Block<'_>) -> Result<Split> {
+        let (v, templates, last) = (block.core(), &self.fitted.templates, self.fitted.course.last());
+        let solved: Vec<Row>;
+        let rows = if self.is_complete {
+            &self.fitted.rows[block.frames.clone()]
+        } else {
+            let frames = (0..v.nrows()).into_par_iter();
+            solved = frames.map(|i| self.solve(block.frames.start + i, &v.row(i).to_vec())).collect();
+            &solved
+        };
+        let mut models: Vec<Array2<f32>> = (0..self.n_parts)
+            .into_par_iter()
+            .map(|part| {
+                let mut model = Array2::zeros(v.raw_dim());
+                for (mut frame, row) in model.outer_iter_mut().zip(rows) {
+                    let Some(frame) = frame.as_slice_mut() else { continue };
+                    for (k, activation) in row.active.iter().zip(&row.activations) {
+                        let k = *k as usize;
+                        if templates[k].part == part {
+                            add(frame, template(last, k), *activation);
+                        }
+                    }
+                }
+                model
+            })
+            .collect();
+        if self.unscored == Unscored::Residual
+            && let Some((residual, parts)) = models.split_last_mut()
+        {
+            // Where no note explains anything, all of it is left over.
+            for (i, mut frame) in residual.outer_iter_mut().enumerate() {
+                for (bin, x) in frame.iter_mut().enumerate() {
+                    if parts.iter().all(|part| part[[i, bin]] == 0.0) {
+                        *x = v[[i, bin]].max(*x);
+                    }
+                }
+            }
+        }
+        mask::wiener(&mut models, self.mask_exponent);
+        Ok(Split::Masks(models))
+    }
+}

@@ -1,0 +1,146 @@
+//! The columns of the dictionary: which pitches, attacks and drums there are, and when each may be active.
+
+use std::ops::Range;
+
+use ndarray::{ArrayView2, s};
+
+use super::grid::Grid;
+use crate::score::{Class, Note, Score};
+
+/// Notes may start this much before the score says, and sound on this much after their end.
+const BEFORE_S: f64 = 0.05;
+const AFTER_S: f64 = 0.15;
+
+/// A drum sounds this long after its hit.
+const DRUM_S: f64 = 0.35;
+
+/// The noise of a hammer or a pick lasts this long.
+const ATTACK_S: f64 = 0.06;
+
+/// A drum's activations start from this much less per frame after its hit, as a factor's logarithm. What the fit makes of
+/// them is its own business; that they start as a decay keeps a cymbal from taking what sounds on.
+const DRUM_DECAY: f64 = 0.3;
+
+/// One column of the dictionary, and where it may be active.
+#[derive(Debug, Clone)]
+pub(super) struct Template {
+    pub(super) part: usize,
+    pub(super) kind: Kind,
+    /// Frames of the recording, apart and in order.
+    pub(super) spans: Vec<Range<usize>>,
+    /// Frames at which its notes start, in order.
+    pub(super) onsets: Vec<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A pitch of an instrument.
+    Pitch(u8),
+    /// The attacks of a struck instrument.
+    Attack,
+    /// A drum.
+    Drum,
+    /// What no note explains.
+    Residual,
+}
+
+impl Template {
+    fn new(part: usize, kind: Kind, grid: &Grid, notes: &[Note], span_s: impl Fn(&Note) -> (f64, f64)) -> Self {
+        let mut spans: Vec<_> = notes
+            .iter()
+            .filter(|note| note.onset_s < grid.duration_s && note.offset_s >= 0.0)
+            .map(|note| {
+                let (start_s, end_s) = span_s(note);
+                grid.frames(start_s, end_s)
+            })
+            .filter(|span| !span.is_empty())
+            .collect();
+        spans.sort_by_key(|span| (span.start, span.end));
+        spans.dedup_by(|next, last| {
+            let joins = next.start <= last.end;
+            if joins {
+                last.end = last.end.max(next.end);
+            }
+            joins
+        });
+        let onsets = notes.iter().map(|note| grid.frame(note.onset_s)).filter(|frame| *frame < grid.n_frames).collect();
+        Self { part, kind, spans, onsets }
+    }
+
+    pub(super) fn is_active(&self, frame_idx: usize) -> bool {
+        let next = self.spans.partition_point(|span| span.start <= frame_idx);
+        next.checked_sub(1).and_then(|i| self.spans.get(i)).is_some_and(|span| frame_idx < span.end)
+    }
+
+    /// What an activation starts from: 1, and for a drum less and less after the hit.
+    pub(super) fn first_guess(&self, frame_idx: usize) -> f32 {
+        if self.kind != Kind::Drum {
+            return 1.0;
+        }
+        let next = self.onsets.partition_point(|onset| *onset <= frame_idx + 1);
+        let onset = next.checked_sub(1).and_then(|i| self.onsets.get(i)).copied().unwrap_or(frame_idx);
+        (-(frame_idx.saturating_sub(onset) as f64) * DRUM_DECAY).exp() as f32
+    }
+}
+
+/// The templates of all parts; none is without a frame.
+pub(super) fn templates(score: &Score, grid: &Grid) -> Vec<Template> {
+    let mut templates = Vec::new();
+    for (part_idx, part) in score.parts.iter().enumerate() {
+        let mut pitches: Vec<_> = part.notes.iter().map(|note| note.pitch).collect();
+        pitches.sort_unstable();
+        pitches.dedup();
+        for pitch in pitches {
+            let notes: Vec<_> = part.notes.iter().filter(|note| note.pitch == pitch).copied().collect();
+            templates.push(match part.class {
+                Class::Percussion => Template::new(part_idx, Kind::Drum, grid, &notes, |note| {
+                    (note.onset_s - BEFORE_S, note.onset_s + DRUM_S)
+                }),
+                Class::Sustained | Class::Struck => Template::new(part_idx, Kind::Pitch(pitch), grid, &notes, |note| {
+                    (note.onset_s - BEFORE_S, note.offset_s + AFTER_S)
+                }),
+            });
+        }
+        if part.class == Class::Struck {
+            templates.push(Template::new(part_idx, Kind::Attack, grid, &part.notes, |note| {
+                (note.onset_s - BEFORE_S, note.onset_s + ATTACK_S)
+            }));
+        }
+    }
+    templates.retain(|template| !template.spans.is_empty());
+    templates
+}
+
+/// The start of a template from what the onsets have in common: in each bin, the rise from just before them that most of
+/// them exceed, relative to the mean magnitude.
+pub(super) fn common_rise(
+    template: &Template,
+    v: ArrayView2<'_, f32>,
+    mean: f32,
+    row_of: impl Fn(usize) -> Option<usize>,
+) -> Vec<f32> {
+    /// Frames after an onset in which the sound is fullest, and before it, where it has not begun.
+    const FULL: usize = 2;
+    const BEFORE: usize = 3;
+    const QUANTILE: f64 = 0.2;
+    /// No bin is ruled out.
+    const LEAST: f32 = 1e-3;
+    let rows: Vec<_> = template
+        .onsets
+        .iter()
+        .filter_map(|onset| Some((row_of(onset.saturating_sub(BEFORE))?, row_of(*onset)?)))
+        .collect();
+    let mut rises = Vec::with_capacity(rows.len());
+    let bins = 0..v.ncols();
+    let rise = bins.map(|bin| {
+        rises.clear();
+        rises.extend(rows.iter().map(|(before, onset)| {
+            let full = v.slice(s![*onset..(*onset + FULL + 1).min(v.nrows()), bin]);
+            (full.iter().fold(0.0f32, |most, x| most.max(*x)) / mean - v[[*before, bin]] / mean).max(0.0)
+        }));
+        rises.sort_by(f32::total_cmp);
+        let chosen = (rises.len().saturating_sub(1) as f64 * QUANTILE) as usize;
+        rises.get(chosen).copied().unwrap_or(0.0) + LEAST
+    });
+    rise.collect()
+}

@@ -1,0 +1,525 @@
+//! The first pass over a recording: its magnitudes, all of them or, of a long one, runs spread evenly over its length.
+//! Made once, for any number of fits; the second pass, in `renderer`, transforms the sound again.
+
+use std::ops::Range;
+
+use ndarray::{Array2, ArrayView2, s};
+use realfft::num_complex::Complex32;
+
+use super::blocks::SpectraBuffer;
+use crate::audio::Recording;
+use crate::labels::Identity;
+use crate::stft::{Stft, StftConfig, StftOptions};
+use crate::watch::{Step, Watch};
+use crate::{Error, Result};
+
+/// Window for sustained music: long enough to tell a semitone apart from 200 Hz on.
+pub const MUSIC_WINDOW_S: f64 = 0.093;
+
+/// Window for hits: short enough to keep them apart, long enough for the pitch of a kick.
+pub const DRUMS_WINDOW_S: f64 = 0.046;
+
+/// Window for speech: long enough to tell the harmonics of a low voice apart, short enough for consonants.
+pub const SPEECH_WINDOW_S: f64 = 0.064;
+
+/// Frames of a long recording are kept in runs of this many: long enough for what looks at neighbors (1.5 s at 44.1 kHz
+/// with a hop of 1024).
+pub(in crate::separate) const RUN: usize = 64;
+
+/// How to look at a recording, and what to keep of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AnalysisConfig {
+    /// Sizes of the transform. Default: the power of two nearest to `window_s`, and a hop of a quarter of it.
+    pub stft: StftOptions,
+    /// Length of the window in seconds where `stft` leaves it open. Default [`MUSIC_WINDOW_S`].
+    pub window_s: f64,
+    /// Frames that are kept at the most, at least 128; of a longer recording, runs of frames are spread evenly over its
+    /// length. Default 20 000: 7.7 minutes at 44.1 kHz, 164 MB.
+    pub max_frames: usize,
+    /// Times of the recording, in seconds, whose frames are kept whatever its length, beside the others. Default: none.
+    pub keep_s: Vec<Range<f64>>,
+    /// What is kept of each frame. Default: its magnitudes.
+    pub detail: Detail,
+}
+
+/// What is kept of each frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Detail {
+    /// Nothing: only the length of the recording is found out, and whether there is anything in it.
+    Outline,
+    /// The root of the channel-summed power of each bin.
+    #[default]
+    Magnitudes,
+    /// The magnitudes, and the spectra of all channels, which take twice as much memory for each channel. A frame's spatial
+    /// covariances are products of them.
+    Spectra,
+}
+
+impl Default for AnalysisConfig {
+    fn default() -> Self {
+        Self {
+            stft: StftOptions::default(),
+            window_s: MUSIC_WINDOW_S,
+            max_frames: 20_000,
+            keep_s: Vec::new(),
+            detail: Detail::default(),
+        }
+    }
+}
+
+impl AnalysisConfig {
+    /// The defaults for hits: a window of 46 ms.
+    pub fn drums() -> Self {
+        Self { window_s: DRUMS_WINDOW_S, ..Self::default() }
+    }
+
+    /// The defaults for speech: a window of 64 ms.
+    pub fn speech() -> Self {
+        Self { window_s: SPEECH_WINDOW_S, ..Self::default() }
+    }
+
+    /// The transform, for recordings of this sample rate (Hz).
+    pub fn transform(&self, sample_rate: u32) -> StftConfig {
+        self.stft.resolve(sample_rate, self.window_s)
+    }
+}
+
+/// What the first pass over a recording found.
+///
+/// # Examples
+/// ```
+/// use partita::separate::{Analysis, AnalysisConfig};
+/// use partita::{Audio, watch::Watch};
+/// let tone = ndarray::Array2::from_shape_fn((2, 8000), |(_, i)| (0.3 * i as f32).sin());
+/// let analysis = Analysis::of(&Audio::new(tone, 8000)?, &AnalysisConfig::default(), &mut Watch::none())?;
+/// assert_eq!(analysis.magnitude().dim(), (analysis.n_frames(), analysis.stft().config().n_bins()));
+/// # Ok::<(), partita::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Analysis {
+    stft: Stft,
+    identity: Identity,
+    n_frames: usize,
+    magnitude: Array2<f32>,
+    spectra: Option<Vec<Array2<Complex32>>>,
+    /// The numbers of the runs of [`RUN`] frames that are kept, in order.
+    kept: Vec<usize>,
+}
+
+impl Analysis {
+    /// Reads a recording once.
+    ///
+    /// # Errors
+    /// [`Error::Silent`] and [`Error::TooShort`] where there is nothing to separate, [`Error::Setting`] for sizes that
+    /// make no transform, [`Error::Cancelled`], and those of the recording.
+    ///
+    /// # Cost
+    /// One forward transform per channel. Memory: the frames that are kept, of `n_bins` numbers each, and half as much again
+    /// while they grow.
+    pub fn of(recording: &dyn Recording, config: &AnalysisConfig, watch: &mut Watch<'_>) -> Result<Self> {
+        let sample_rate = recording.sample_rate();
+        let stft = Stft::new(config.transform(sample_rate))?;
+        let mut buffer = SpectraBuffer::new(&stft, recording.n_channels(), 0);
+        let mut kept = Kept::new(&stft, recording.n_channels(), config, sample_rate);
+        let mut fingerprint = Fingerprint::new();
+        let (mut peak, mut n_samples) = (0.0f32, 0);
+        let total = recording.n_samples_hint();
+        recording.read(&mut |block| {
+            peak = block.iter().fold(peak, |peak, x| peak.max(x.abs()));
+            n_samples += block.ncols();
+            fingerprint.add(block);
+            if config.detail != Detail::Outline {
+                buffer.push(block);
+                kept.take(&mut buffer);
+            }
+            watch.at(Step::Reading, n_samples as u64, total)
+        })?;
+        let win_length = stft.config().win_length;
+        if n_samples < win_length {
+            return Err(Error::TooShort { n_samples, win_length, sample_rate });
+        }
+        if peak == 0.0 {
+            return Err(Error::Silent);
+        }
+        if config.detail != Detail::Outline {
+            buffer.finish();
+            kept.take(&mut buffer);
+        }
+        drop(buffer);
+        let identity = fingerprint.identity(recording, n_samples);
+        let Kept { n_bins, runs, magnitude, spectra, .. } = kept;
+        let shape = (magnitude.len() / n_bins, n_bins);
+        let magnitude = Array2::from_shape_vec(shape, magnitude).expect("whole frames were kept");
+        let spectrum = |spectrum| {
+            let shape = (magnitude.nrows(), n_bins);
+            Array2::from_shape_vec(shape, spectrum).expect("as many frames as magnitudes")
+        };
+        let spectra = (config.detail == Detail::Spectra).then(|| spectra.into_iter().map(spectrum).collect());
+        let n_frames = stft.config().n_frames(n_samples);
+        Ok(Self { stft, identity, n_frames, magnitude, spectra, kept: runs })
+    }
+
+    /// What is known of sound that is yet to come: its form, and nothing of what is in it. Methods that bring all their
+    /// knowledge with them take it, and what they find can be rendered live.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for sizes that make no transform, and for no channels.
+    pub fn live(sample_rate: u32, n_channels: usize, config: &AnalysisConfig) -> Result<Self> {
+        for (name, value) in [("sample_rate", sample_rate as usize), ("n_channels", n_channels)] {
+            if value == 0 {
+                return Err(Error::Setting { name, got: "0".into(), expected: "at least 1".into(), hint: None });
+            }
+        }
+        let stft = Stft::new(config.transform(sample_rate))?;
+        let identity = Identity { sample_rate, n_channels, n_samples: 0, fingerprint: String::new() };
+        let magnitude = Array2::zeros((0, stft.config().n_bins()));
+        Ok(Self { stft, identity, n_frames: 0, magnitude, spectra: None, kept: Vec::new() })
+    }
+
+    /// Whether it is of sound that is yet to come ([`Analysis::live`]).
+    pub fn is_live(&self) -> bool {
+        self.n_frames == 0
+    }
+
+    /// The transform.
+    pub fn stft(&self) -> &Stft {
+        &self.stft
+    }
+
+    /// Samples per second and channel, in Hz.
+    pub fn sample_rate(&self) -> u32 {
+        self.identity.sample_rate
+    }
+
+    /// Number of channels.
+    pub fn n_channels(&self) -> usize {
+        self.identity.n_channels
+    }
+
+    /// Samples per channel of the recording.
+    pub fn n_samples(&self) -> usize {
+        self.identity.n_samples
+    }
+
+    /// Length of the recording in seconds.
+    pub fn duration_s(&self) -> f64 {
+        self.n_samples() as f64 / f64::from(self.sample_rate())
+    }
+
+    /// Frames of the whole recording.
+    pub fn n_frames(&self) -> usize {
+        self.n_frames
+    }
+
+    /// Identifies the recording.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Whether every frame was kept.
+    pub fn is_complete(&self) -> bool {
+        !self.is_live() && self.magnitude.nrows() == self.n_frames
+    }
+
+    /// Kept frames x `n_bins`: the root of the channel-summed power.
+    pub fn magnitude(&self) -> ArrayView2<'_, f32> {
+        self.magnitude.view()
+    }
+
+    /// The spectra of the kept frames in each channel, where [`Detail::Spectra`] asked for them.
+    pub fn spectra(&self) -> Option<&[Array2<Complex32>]> {
+        self.spectra.as_deref()
+    }
+
+    /// The frame of the recording that a row of [`Analysis::magnitude`] holds.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    pub fn frame_idx(&self, row: usize) -> usize {
+        self.kept[row / RUN] * RUN + row % RUN
+    }
+
+    /// The row that holds a frame of the recording, if it was kept.
+    pub fn row_of(&self, frame_idx: usize) -> Option<usize> {
+        let run = self.kept.binary_search(&(frame_idx / RUN)).ok()?;
+        Some(run * RUN + frame_idx % RUN).filter(|row| *row < self.magnitude.nrows())
+    }
+
+    /// The rows of consecutive frames, each as long as it goes.
+    pub fn consecutive(&self) -> Vec<Range<usize>> {
+        let mut found: Vec<Range<usize>> = Vec::new();
+        for (i, run) in self.kept.iter().enumerate() {
+            let rows = i * RUN..((i + 1) * RUN).min(self.magnitude.nrows());
+            match found.last_mut() {
+                Some(last) if i > 0 && self.kept[i - 1] + 1 == *run => last.end = rows.end,
+                _ => found.push(rows),
+            }
+        }
+        found
+    }
+
+    /// The magnitudes of consecutive frames, each run as long as it goes.
+    pub(in crate::separate) fn runs(&self) -> Vec<ArrayView2<'_, f32>> {
+        self.consecutive().into_iter().map(|rows| self.magnitude.slice(s![rows, ..])).collect()
+    }
+
+    /// Refuses an analysis without magnitudes, for methods that learn from the recording.
+    pub(in crate::separate) fn need_magnitudes(&self) -> Result<()> {
+        if self.magnitude.nrows() > 0 {
+            return Ok(());
+        }
+        let got = if self.is_live() { "of sound that is yet to come" } else { "an outline" };
+        Err(Error::Setting {
+            name: "analysis",
+            got: got.into(),
+            expected: "one with the magnitudes of a recording".into(),
+            hint: None,
+        })
+    }
+}
+
+/// The frames that are kept, in runs, thinned out by half whenever there are too many.
+struct Kept {
+    n_bins: usize,
+    max_runs: usize,
+    runs: Vec<usize>,
+    magnitude: Vec<f32>,
+    spectra: Vec<Vec<Complex32>>,
+    detail: Detail,
+    /// Frames seen.
+    n_frames: usize,
+    /// One run of this many is kept.
+    stride: usize,
+    /// Runs that are kept in any case, in order.
+    always: Vec<Range<usize>>,
+}
+
+impl Kept {
+    fn new(stft: &Stft, n_channels: usize, config: &AnalysisConfig, sample_rate: u32) -> Self {
+        // Even, so that runs go in pairs of which one stays.
+        let max_runs = (config.max_frames / RUN / 2 * 2).max(2);
+        let run = |time_s: f64| {
+            let frame = time_s * f64::from(sample_rate) / stft.config().hop_length as f64;
+            frame.max(0.0) as usize / RUN
+        };
+        let mut always: Vec<_> = config.keep_s.iter().map(|range| run(range.start)..run(range.end) + 1).collect();
+        always.sort_by_key(|range| range.start);
+        Self {
+            n_bins: stft.config().n_bins(),
+            max_runs,
+            runs: Vec::new(),
+            magnitude: Vec::new(),
+            spectra: vec![Vec::new(); n_channels],
+            detail: config.detail,
+            n_frames: 0,
+            stride: 1,
+            always,
+        }
+    }
+
+    /// Takes all frames out of `buffer`.
+    fn take(&mut self, buffer: &mut SpectraBuffer<'_>) {
+        let magnitude = buffer.magnitude();
+        // Frames of one run stand together.
+        let mut row = 0;
+        while row < magnitude.nrows() {
+            let run = self.n_frames / RUN;
+            let rows = row..magnitude.nrows().min(row + RUN - self.n_frames % RUN);
+            if self.n_frames.is_multiple_of(RUN) {
+                self.begin(run);
+            }
+            if self.runs.last() == Some(&run) {
+                append(&mut self.magnitude, magnitude.slice(s![rows.clone(), ..]));
+                if self.detail == Detail::Spectra {
+                    for (kept, spectrum) in self.spectra.iter_mut().zip(buffer.spectra()) {
+                        append(kept, spectrum.slice(s![rows.clone(), ..]));
+                    }
+                }
+            }
+            self.n_frames += rows.len();
+            row = rows.end;
+        }
+        let n_frames = buffer.n_frames();
+        buffer.let_go(n_frames);
+    }
+
+    /// Decides whether a run that begins is to be kept.
+    fn begin(&mut self, run: usize) {
+        let is_regular = |run: usize, stride: usize| run.is_multiple_of(stride);
+        if is_regular(run, self.stride) {
+            let n_regular = self.runs.iter().filter(|run| is_regular(**run, self.stride)).count();
+            if n_regular == self.max_runs {
+                self.thin_out();
+            }
+        }
+        // What was kept until now may be one to leave out from now on.
+        if is_regular(run, self.stride) || self.is_always(run) {
+            self.runs.push(run);
+        }
+    }
+
+    fn is_always(&self, run: usize) -> bool {
+        self.always.iter().any(|range| range.contains(&run))
+    }
+
+    fn thin_out(&mut self) {
+        self.stride *= 2;
+        let stays: Vec<_> =
+            self.runs.iter().map(|run| run.is_multiple_of(self.stride) || self.is_always(*run)).collect();
+        let length = RUN * self.n_bins;
+        compact(&mut self.magnitude, &stays, length);
+        if self.detail == Detail::Spectra {
+            self.spectra.iter_mut().for_each(|spectrum| compact(spectrum, &stays, length));
+        }
+        compact(&mut self.runs, &stays, 1);
+    }
+}
+
+fn append<T: Copy>(kept: &mut Vec<T>, rows: ArrayView2<'_, T>) {
+    kept.extend_from_slice(rows.to_slice().expect("rows stand one after the other"));
+}
+
+/// Leaves out the pieces of one length that are not to stay.
+fn compact<T: Copy>(values: &mut Vec<T>, stays: &[bool], length: usize) {
+    let mut to = 0;
+    for (from, _) in stays.iter().enumerate().filter(|(_, stays)| **stays) {
+        values.copy_within(from * length..(from + 1) * length, to * length);
+        to += 1;
+    }
+    values.truncate(to * length);
+}
+
+/// A hash of all samples in the order of time, FNV-1a over their bits: not against intent, but against a mistake.
+struct Fingerprint(u64);
+
+impl Fingerprint {
+    fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+
+    fn add(&mut self, block: ArrayView2<'_, f32>) {
+        let mut hash = self.0;
+        let mut add = |x: f32| hash = (hash ^ u64::from(x.to_bits())).wrapping_mul(0x0100_0000_01b3);
+        let channels: Option<Vec<_>> = block.outer_iter().map(|channel| channel.to_slice()).collect();
+        match channels.as_deref() {
+            Some([all]) => all.iter().for_each(|x| add(*x)),
+            Some([left, right]) => left.iter().zip(*right).for_each(|(left, right)| {
+                add(*left);
+                add(*right);
+            }),
+            _ => block.t().iter().for_each(|x| add(*x)),
+        }
+        self.0 = hash;
+    }
+
+    fn identity(&self, recording: &dyn Recording, n_samples: usize) -> Identity {
+        Identity {
+            sample_rate: recording.sample_rate(),
+            n_channels: recording.n_channels(),
+            n_samples,
+            fingerprint: format!("{:016x}", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Audio;
+
+    fn noise(n_samples: usize) -> Audio {
+        let mut state = 1u32;
+        let samples = Array2::from_shape_fn((2, n_samples), |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / 8_388_608.0 - 1.0
+        });
+        Audio::new(samples, 8000).expect("audio")
+    }
+
+    fn config(max_frames: usize) -> AnalysisConfig {
+        let stft = StftOptions { n_fft: Some(64), ..StftOptions::default() };
+        AnalysisConfig { stft, max_frames, ..AnalysisConfig::default() }
+    }
+
+    fn analyze(audio: &Audio, config: &AnalysisConfig) -> Analysis {
+        Analysis::of(audio, config, &mut Watch::none()).expect("analysis")
+    }
+
+    /// Every row is the frame that it says, and says so both ways.
+    fn rows_are_their_frames(analysis: &Analysis, audio: &Audio) {
+        let whole = analysis.stft().magnitude(audio.samples());
+        for (row, frame) in analysis.magnitude().outer_iter().enumerate() {
+            let frame_idx = analysis.frame_idx(row);
+            assert_eq!(frame, whole.row(frame_idx), "row {row} is frame {frame_idx}");
+            assert_eq!(analysis.row_of(frame_idx), Some(row));
+        }
+        for rows in analysis.consecutive() {
+            let frames = analysis.frame_idx(rows.start)..analysis.frame_idx(rows.end - 1) + 1;
+            assert_eq!(frames.len(), rows.len(), "{rows:?} are consecutive");
+        }
+    }
+
+    #[test]
+    fn a_short_recording_is_kept_whole() {
+        let audio = noise(20_000);
+        let analysis = analyze(&audio, &config(20_000));
+        assert!(analysis.is_complete());
+        assert_eq!(analysis.magnitude, analysis.stft().magnitude(audio.samples()));
+        assert_eq!((analysis.n_samples(), analysis.n_frames()), (20_000, analysis.stft().config().n_frames(20_000)));
+        assert_eq!(analysis.consecutive(), [0..analysis.n_frames()]);
+    }
+
+    #[test]
+    fn of_a_long_recording_runs_of_frames_are_kept_in_bounded_memory() {
+        let audio = noise(100_000);
+        let analysis = analyze(&audio, &config(1024));
+        assert!(!analysis.is_complete());
+        let n_kept = analysis.magnitude().nrows();
+        assert!((512..=1024).contains(&n_kept), "{n_kept} frames of {}", analysis.n_frames());
+        assert_eq!(analysis.row_of(RUN), None, "the second run is not kept");
+        rows_are_their_frames(&analysis, &audio);
+    }
+
+    #[test]
+    fn times_that_are_to_be_kept_are_kept_beside_the_others() {
+        let audio = noise(100_000);
+        let keep_s = vec![9.0..9.2, 3.1..3.3];
+        let analysis = analyze(&audio, &AnalysisConfig { keep_s, detail: Detail::Spectra, ..config(1024) });
+        let frame = |time_s: f64| (time_s * 8000.0 / 16.0) as usize;
+        for frame_idx in (frame(3.1)..frame(3.3)).chain(frame(9.0)..frame(9.2)) {
+            assert!(analysis.row_of(frame_idx).is_some(), "frame {frame_idx}");
+        }
+        assert!(analysis.magnitude().nrows() > analyze(&audio, &config(1024)).magnitude().nrows());
+        rows_are_their_frames(&analysis, &audio);
+        let spectra = analysis.spectra().expect("spectra were asked for");
+        let row = analysis.row_of(frame(9.1)).expect("kept");
+        for (channel, kept) in spectra.iter().enumerate() {
+            let whole = analysis.stft().forward(audio.channel(channel));
+            assert_eq!(kept.row(row), whole.row(frame(9.1)), "channel {channel}");
+        }
+    }
+
+    #[test]
+    fn an_outline_has_the_length_and_nothing_else() {
+        let audio = noise(20_000);
+        let analysis = analyze(&audio, &AnalysisConfig { detail: Detail::Outline, ..config(1024) });
+        assert_eq!((analysis.n_samples(), analysis.magnitude().nrows()), (20_000, 0));
+        assert!(!analysis.is_complete() && !analysis.is_live());
+        assert!(matches!(analysis.need_magnitudes(), Err(Error::Setting { name: "analysis", .. })));
+        assert_eq!(analysis.identity(), analyze(&audio, &config(1024)).identity());
+    }
+
+    #[test]
+    fn the_fingerprint_does_not_depend_on_how_samples_lie_in_memory() {
+        for n_channels in 1..4 {
+            let samples = Array2::from_shape_fn((n_channels, 50), |(c, i)| (c * 50 + i) as f32);
+            let by_time = samples.t().as_standard_layout().reversed_axes();
+            let hash = |block: ArrayView2<'_, f32>| {
+                let mut fingerprint = Fingerprint::new();
+                fingerprint.add(block);
+                fingerprint.0
+            };
+            assert_eq!(hash(samples.view()), hash(by_time.view()), "{n_channels} channels");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! What every method is made of, each piece usable without the others: an [`Analysis`] of a recording, a [`Model`] that
+//! splits any block of its frames, masks, places among several channels, and a [`Renderer`] that makes sound of it.
+//! Knows no method.
+
+mod analysis;
+mod blocks;
+pub mod mask;
+mod model;
+mod range;
+mod renderer;
+mod spatial;
+
+pub use self::analysis::{Analysis, AnalysisConfig, DRUMS_WINDOW_S, Detail, MUSIC_WINDOW_S, SPEECH_WINDOW_S};
+pub(super) use self::analysis::RUN;
+pub(super) use self::blocks::{BLOCK_FRAMES, each_span};
+pub use self::model::{Block, Margin, Model, Split};
+pub(super) use self::model::Stage;
+pub(super) use self::range::{block_masks, masks_of_stems, render_range};
+pub(super) use self::renderer::{Form, Output};
+pub use self::renderer::{Rendered, Renderer};
+pub use self::spatial::Multichannel;
+pub(super) use self::spatial::locate;

@@ -11,9 +11,9 @@ use super::model::{Block, Model};
 use super::{Progress, RESIDUAL, Separation, Step, check_mask_exponent, fitting};
 use crate::audio::Recording;
 use crate::audio::resample::resample;
-use crate::dictionary;
+use crate::knowledge::dictionary;
+use crate::knowledge::score::{self, Note, Score, instrument};
 use crate::nmf::{self, ConvolutiveConfig, Factor, Part, StopReason, convolve, fit_convolutive};
-use crate::score::{self, Note, Score, instrument};
 use crate::stft::{Stft, StftConfig, StftOptions};
 use crate::{Audio, Error, Result, mask};
 

@@ -11,7 +11,7 @@ use super::model::{Block, Model};
 use super::{MUSIC_WINDOW_S, Multichannel, Progress, RESIDUAL, Separation, Step, check_mask_exponent, fitting, render};
 use crate::audio::Recording;
 use crate::audio::resample::Resampled;
-use crate::dictionary::{Bands, Dictionary, DictionaryConfig, MAX_STACKS, Source, check_name, stack};
+use crate::knowledge::dictionary::{Bands, Dictionary, DictionaryConfig, MAX_STACKS, Source, check_name, stack};
 use crate::nmf::{self, Factor, NmfConfig, Solver, StopReason, fit, fit_with};
 use crate::stft::{Stft, StftConfig, StftOptions};
 use crate::{Error, Result, mask};

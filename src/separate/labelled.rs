@@ -6,7 +6,7 @@ use ndarray::Array2;
 
 use super::{Progress, SeparateConfig, Separation, Step, check_mask_exponent, model};
 use crate::audio::Recording;
-use crate::labels::{Component, Identity, Labels, Settings};
+use crate::knowledge::labels::{Component, Identity, Labels, Settings};
 use crate::nmf::{Divergence, Factor, Init, NmfConfig};
 use crate::stft::{Stft, StftConfig};
 use crate::window::Window;

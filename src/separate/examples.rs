@@ -14,6 +14,7 @@ use crate::audio::resample::Resampled;
 use crate::knowledge::dictionary::{Bands, Dictionary, DictionaryConfig, MAX_STACKS, Source, check_name, stack};
 use crate::nmf::{self, Factor, NmfConfig, Solver, StopReason, fit, fit_with};
 use crate::stft::{Stft, StftConfig, StftOptions};
+use crate::watch::{self, Watch};
 use crate::{Error, Result, mask};
 
 /// Stacks that the templates of the residual are learned from at the most.
@@ -86,7 +87,11 @@ pub fn learn(
             analyses.push(analysis.map_err(|error| example.error(error))?);
         }
         let runs: Vec<_> = analyses.iter().flat_map(runs).collect();
-        dictionary.learn_with(name, &runs, config, &mut fitting(progress)).map_err(|error| match error {
+        let mut tell = |told: watch::Progress| {
+            let watch::Progress { done, total, divergence, .. } = told;
+            progress(Progress { step: Step::Fitting, done, total, divergence })
+        };
+        dictionary.learn_with(name, &runs, config, &mut Watch::new(&mut tell)).map_err(|error| match error {
             // Not digital silence, but nothing that a window shows either.
             Error::Silent => of_name[0].error(Error::Silent),
             error => error,

@@ -12,7 +12,7 @@ use std::{env, fs};
 
 use ndarray::Array2;
 use partita::audio::decode::{self, is_audio_path};
-use partita::labels::Labels;
+use partita::knowledge::labels::Labels;
 use partita::matrix_file::read_member;
 use partita::{Stft, StftConfig};
 

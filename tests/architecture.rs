@@ -57,7 +57,7 @@ fn used(code: &str, modules: &[String]) -> Vec<String> {
             ("StftOptions", "stft"),
             ("Spectrogram", "spectrogram"),
             ("Audio", "audio"),
-            ("Dictionary", "dictionary"),
+            ("Dictionary", "knowledge"),
             ("SeparateConfig", "separate"),
             ("Separation", "separate"),
         ] {
@@ -100,11 +100,11 @@ fn the_core_does_no_input_or_output_and_prints_nothing() {
             || path.starts_with("audio/decode")
             || path.starts_with("audio/encode")
             || path.starts_with("npy_blocks")
-            || path.starts_with("dictionary")
+            || path.starts_with("knowledge/dictionary")
             || path.starts_with("plot")
             || path.starts_with("batch")
             // Loads a score.
-            || path == "score/mod.rs"
+            || path == "knowledge/score/mod.rs"
     };
     for (path, text) in files(&root()) {
         let Some(_) = module_of(&path) else { continue };
@@ -139,14 +139,14 @@ fn each_outside_library_is_known_to_the_one_place_that_needs_it() {
         ("flacenc", "audio/encode"),
         ("plotters", "plot"),
         ("kodama", "group"),
-        ("midly", "score/midi.rs"),
+        ("midly", "knowledge/score/midi.rs"),
         ("clap::", "cli"),
         ("indicatif", "cli"),
         ("crc32fast", "matrix_file"),
         ("rubato", "audio/resample"),
-        ("safetensors::", "dictionary"),
+        ("safetensors::", "knowledge/dictionary"),
         ("sha2::", "batch"),
-        ("toml::", "labels"),
+        ("toml::", "knowledge/labels.rs"),
     ];
     for (path, text) in files(&root()) {
         let (name, code) = (path.strip_prefix(root()).expect("below src").to_string_lossy().into_owned(), code(&text));

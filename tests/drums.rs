@@ -10,7 +10,7 @@ use std::path::Path;
 use common::{assert_sum, partita, sample, si_sdr, stderr};
 use ndarray::{Array2, ArrayView1, s};
 use partita::audio::decode;
-use partita::score::Score;
+use partita::knowledge::score::Score;
 use partita::separate::{Drum, DrumsConfig, Hit, Sound, drums, hits_to_score};
 use partita::{Audio, Error, Separation};
 
@@ -219,7 +219,7 @@ fn hits_come_back_from_a_midi_file() {
     let notes: Vec<_> = score.parts.iter().flat_map(|part| &part.notes).collect();
     assert_eq!(notes.len(), 3, "a drum without hits has no part");
     for (pitch, onset_s, velocity) in [(36, 0.5, 127), (82, 0.75, 64), (42, 1.0, 1)] {
-        let is_there = |note: &&&partita::score::Note| {
+        let is_there = |note: &&&partita::knowledge::score::Note| {
             note.pitch == pitch && note.velocity == velocity && (note.onset_s - onset_s).abs() < 1e-3
         };
         assert!(notes.iter().any(|note| is_there(&note)), "{pitch}: {notes:?}");

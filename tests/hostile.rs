@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use partita::audio::decode::{self, Reader};
 use partita::batch::Manifest;
-use partita::labels::Labels;
+use partita::knowledge::labels::Labels;
 use partita::matrix_file::{self, Missing};
 use partita::nmf::{BlockConfig, NmfConfig};
 use partita::npy_blocks::{self, NpyBlocks};

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use common::{partita, sample, stderr};
 use ndarray::Array2;
-use partita::score::{Class, Note, Part, Warning, align, instrument};
+use partita::knowledge::score::{Class, Note, Part, Warning, align, instrument};
 use partita::separate::{RESIDUAL, ScoreConfig, Timing, Unscored, by_score};
 use partita::{Audio, Error, Score, Separation};
 use proptest::prelude::*;

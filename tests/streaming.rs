@@ -121,7 +121,7 @@ fn notes_reach_across_blocks() {
     for part in &mut score.parts {
         let once: Vec<_> = part.notes.iter().filter(|note| note.onset_s < period_s).copied().collect();
         let shifted = |k: usize| {
-            once.iter().map(move |note| partita::score::Note {
+            once.iter().map(move |note| partita::knowledge::score::Note {
                 onset_s: note.onset_s + k as f64 * period_s,
                 offset_s: note.offset_s.min(period_s) + k as f64 * period_s,
                 ..*note

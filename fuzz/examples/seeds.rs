@@ -10,9 +10,9 @@ use ndarray::{Array2, array};
 use partita::atomic::Existing;
 use partita::audio::encode::{self, ClipMode, EncodeConfig, FileFormat, SampleFormat, Spec, Writer};
 use partita::batch::{Entry, Manifest};
-use partita::labels::{Component, Identity, Labels, Settings};
+use partita::knowledge::labels::{Component, Identity, Labels, Settings};
+use partita::knowledge::score::{Note, Part, Score};
 use partita::matrix_file::NpzWriter;
-use partita::score::{Note, Part, Score};
 use partita::{Audio, Dictionary, DictionaryConfig, StftConfig};
 
 type Outcome = Result<(), Box<dyn Error>>;

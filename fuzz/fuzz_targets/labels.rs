@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use partita::labels::Labels;
+use partita::knowledge::labels::Labels;
 
 fuzz_target!(init: partita_fuzz::forgive_guarded_panics(), |bytes: &[u8]| {
     let Ok(text) = std::str::from_utf8(bytes) else { return };

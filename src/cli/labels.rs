@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use ndarray::Array2;
 use partita::audio::Recording;
 use partita::error::shown;
-use partita::labels::{Labels, MAX_BYTES};
+use partita::knowledge::labels::{Labels, MAX_BYTES};
 use partita::matrix_file::{self, NpzWriter};
 use partita::separate::{Progress, labelled, labels};
 use partita::{Error, SeparateConfig, Separation, atomic};

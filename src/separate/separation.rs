@@ -12,7 +12,7 @@ use super::pipeline::{
     masks_of_stems, render_range,
 };
 use crate::audio::Recording;
-use crate::labels::Settings;
+use crate::knowledge::labels::Settings;
 use crate::nmf::Factorization;
 use crate::spectrogram::{Overview, OverviewStream};
 use crate::stft::Stft;

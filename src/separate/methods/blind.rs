@@ -6,7 +6,7 @@ use ndarray::{ArrayView2, s};
 
 use super::check_mask_exponent;
 use super::components::ComponentModel;
-use crate::labels::Settings;
+use crate::knowledge::labels::Settings;
 use crate::nmf::{Divergence, Factor, Init, NmfConfig, fit_with};
 use crate::separate::pipeline::{Analysis, BLOCK_FRAMES, Block, Model, Stage};
 use crate::separate::separation::{Components, Found, Separation};

@@ -4,7 +4,7 @@ use ndarray::Array2;
 
 use super::check_mask_exponent;
 use super::components::ComponentModel;
-use crate::labels::{Component, Identity, Labels};
+use crate::knowledge::labels::{Component, Identity, Labels};
 use crate::nmf::{Init, NmfConfig};
 use crate::separate::pipeline::Analysis;
 use crate::separate::separation::Separation;

@@ -8,7 +8,7 @@ use realfft::num_complex::Complex32;
 
 use super::blocks::SpectraBuffer;
 use crate::audio::Recording;
-use crate::labels::Identity;
+use crate::knowledge::labels::Identity;
 use crate::stft::{Stft, StftConfig, StftOptions};
 use crate::watch::{Step, Watch};
 use crate::{Error, Result};

@@ -1,7 +1,7 @@
 //! What sources sound like, learned from recordings of each alone.
 
 use crate::audio::resample::Resampled;
-use crate::dictionary::{Dictionary, DictionaryConfig, MAX_STACKS, check_name};
+use crate::knowledge::dictionary::{Dictionary, DictionaryConfig, MAX_STACKS, check_name};
 use crate::separate::methods::example::Example;
 use crate::separate::pipeline::{Analysis, AnalysisConfig};
 use crate::stft::StftOptions;

@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 use rayon::prelude::*;
 
 use super::ExamplesConfig;
-use crate::dictionary::{Bands, stack};
+use crate::knowledge::dictionary::{Bands, stack};
 use crate::nmf::{Encoder, EncoderConfig};
 use crate::separate::pipeline::{Block, Margin, Model, Split, mask};
 use crate::watch::{Step, Watch};

@@ -9,7 +9,7 @@ use ndarray::Axis;
 
 use self::median::median;
 use super::check_mask_exponent;
-use crate::score::RESIDUAL;
+use crate::knowledge::score::RESIDUAL;
 use crate::separate::pipeline::{Analysis, Block, Margin, Model, Split, mask};
 use crate::separate::separation::Separation;
 use crate::stft::{Stft, StftConfig};

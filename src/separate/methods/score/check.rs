@@ -2,7 +2,7 @@
 
 use super::grid::Grid;
 use super::template::Template;
-use crate::score::{Note, Score, align};
+use crate::knowledge::score::{Note, Score, align};
 use crate::separate::pipeline::Analysis;
 use crate::{Error, Result};
 

@@ -5,7 +5,7 @@ use ndarray::{Array1, Array2};
 use super::grid::{Grid, N_BUMPS};
 use super::template::Template;
 use super::row::{dot, template};
-use crate::score::{Class, Note, Part};
+use crate::knowledge::score::{Class, Note, Part};
 
 /// Harmonics of a note at the most; above, there is next to nothing.
 const N_HARMONICS: usize = 60;

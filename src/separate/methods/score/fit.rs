@@ -12,7 +12,7 @@ use super::tune::tune;
 use super::Unscored;
 use crate::Result;
 use crate::nmf::{NmfConfig, fit as fit_nmf};
-use crate::score::Score;
+use crate::knowledge::score::Score;
 use crate::separate::pipeline::Analysis;
 use crate::watch::{Step, Watch};
 
@@ -97,7 +97,7 @@ pub(super) fn fit(
         _ => Vec::new(),
     };
     let mut combs: Vec<Vec<Harmonic>> = templates.iter().zip(&tunings).map(comb_of).collect();
-    let envelope_of = |(spectrum, part): (&Option<Array1<f32>>, &crate::score::Part)| {
+    let envelope_of = |(spectrum, part): (&Option<Array1<f32>>, &crate::knowledge::score::Part)| {
         let before = previous.and_then(|previous| previous.envelope_of(&part.name));
         let flat = [1.0f32; N_BUMPS];
         before.unwrap_or_else(|| spectrum.as_ref().map_or(flat, |spectrum| envelope(spectrum, grid)))

@@ -21,7 +21,7 @@ use self::model::ScoreModel;
 use super::check_mask_exponent;
 use super::example::Example;
 use crate::audio::resample::Resampled;
-use crate::score::{RESIDUAL, Score};
+use crate::knowledge::score::{RESIDUAL, Score};
 use crate::separate::pipeline::{Analysis, AnalysisConfig};
 use crate::separate::separation::Separation;
 use crate::watch::Watch;
@@ -30,7 +30,7 @@ use crate::{Error, Result};
 /// What the parts of a recording play, and how to find them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScoreConfig {
-    /// The score, in the time of the recording: [`crate::score::align::align`] brings it there.
+    /// The score, in the time of the recording: [`crate::knowledge::score::align::align`] brings it there.
     pub score: Score,
     /// What some of its parts sound like alone ([`listen`]): their envelopes and drums start from it, which helps where a
     /// part is never heard alone in the mixture. Default: none.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use ndarray::{ArrayView2, s};
 
 use super::grid::Grid;
-use crate::score::{Class, Note, Score};
+use crate::knowledge::score::{Class, Note, Score};
 
 /// Notes may start this much before the score says, and sound on this much after their end.
 const BEFORE_S: f64 = 0.05;

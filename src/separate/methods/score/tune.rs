@@ -7,7 +7,7 @@ use super::comb::{Tuning, comb, draw};
 use super::grid::{Grid, N_BUMPS};
 use super::template::{Kind, Template};
 use super::row::template;
-use crate::score::Score;
+use crate::knowledge::score::Score;
 
 /// Finds where the harmonics of each part lie, and narrows their range to there: one width for all of its pitches, and
 /// centers that differ by little.

@@ -21,7 +21,7 @@ pub const RESIDUAL: &str = "residual";
 ///
 /// # Examples
 /// ```
-/// use partita::score::{Class, Note, Part, Score};
+/// use partita::knowledge::score::{Class, Note, Part, Score};
 /// let note = Note { onset_s: 0.5, offset_s: 1.0, pitch: 69, velocity: 80 };
 /// let score = Score { parts: vec![Part::new("violin", vec![note])], ..Score::default() };
 /// let read = Score::from_midi(&score.to_midi())?;

@@ -1,0 +1,6 @@
+//! What a user can give beside the recording: a score, sounds of the sources, names of components.
+//! Finding any of it in a mixture is the business of `separate`.
+
+pub mod dictionary;
+pub mod labels;
+pub mod score;

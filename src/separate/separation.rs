@@ -266,7 +266,7 @@ impl Separation {
     pub fn stems(&self, recording: &dyn Recording, watch: &mut Watch<'_>) -> Result<Vec<Audio>> {
         let mut stems = vec![Vec::new(); self.names.len() * recording.n_channels()];
         self.render(recording, &Stems::All, watch, &mut |blocks| {
-            let channels = blocks.iter().flat_map(Array2::outer_iter);
+            let channels = blocks.iter().flat_map(|block| block.outer_iter());
             stems.iter_mut().zip(channels).for_each(|(stem, block)| stem.extend(block));
             Ok(())
         })?;

@@ -252,7 +252,8 @@ fn is_speech(speech: &SpeechModel, analysis: &Analysis, noise_power: &Array1<f32
     let n_bins = speech.n_bins();
     let noise_power = noise_power.slice(s![..n_bins]);
     let threshold = PAUSE * noise_power.sum();
-    let magnitude = analysis.magnitude().slice(s![.., ..n_bins]);
+    let magnitude = analysis.magnitude();
+    let magnitude = magnitude.slice(s![.., ..n_bins]);
     let is_loud = |row: &usize| magnitude.row(*row).iter().map(|x| x * x).sum::<f32>() > threshold;
     let loud: Vec<_> = (0..magnitude.nrows()).filter(is_loud).collect();
     let pauses = 1.0 - loud.len() as f64 / magnitude.nrows() as f64;

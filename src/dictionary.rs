@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::Read;
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
@@ -14,8 +13,9 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::atomic::{self, Existing};
 use crate::error::shown;
-use crate::nmf::{Factor, NmfConfig, Progress, StopReason, fit, fit_with};
+use crate::nmf::{Factor, NmfConfig, fit, fit_with};
 use crate::stft::StftConfig;
+use crate::watch::Watch;
 use crate::window::Window;
 use crate::{Error, Result};
 
@@ -170,10 +170,10 @@ impl Dictionary {
     /// P. Smaragdis, B. Raj and M. Shashanka, "Supervised and semi-supervised separation of sounds from
     /// single-channel mixtures", ICA 2007.
     pub fn learn(&mut self, name: &str, runs: &[ArrayView2<'_, f32>], config: &DictionaryConfig) -> Result<()> {
-        self.learn_with(name, runs, config, &mut |_| ControlFlow::Continue(()))
+        self.learn_with(name, runs, config, &mut Watch::none())
     }
 
-    /// [`Dictionary::learn`], telling `progress` of every iteration; where it answers `Break`, nothing is learned.
+    /// [`Dictionary::learn`], telling `watch` of every iteration; where that cancels it, nothing is learned.
     ///
     /// # Errors
     /// Those of [`Dictionary::learn`], and [`Error::Cancelled`].
@@ -182,7 +182,7 @@ impl Dictionary {
         name: &str,
         runs: &[ArrayView2<'_, f32>],
         config: &DictionaryConfig,
-        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+        watch: &mut Watch<'_>,
     ) -> Result<()> {
         config.check()?;
         check_name(name)?;
@@ -204,10 +204,7 @@ impl Dictionary {
         let nmf =
             NmfConfig { n_components, max_iter: config.max_iter, tol: 0.0, seed: config.seed, ..Default::default() };
         let pooled = Bands::new(&self.stft, self.sample_rate).pool(stacks.view(), self.n_context);
-        let found = fit_with(pooled.t(), &nmf, progress)?;
-        if found.stop_reason == StopReason::Cancelled {
-            return Err(Error::Cancelled);
-        }
+        let found = fit_with(pooled.t(), &nmf, watch)?.complete()?;
         // When each template sounds is known now; what it sounds like, bin by bin, follows.
         let activations = Factor::Fixed(found.activations);
         let nmf = NmfConfig { activations, max_iter: FINE_ITERATIONS, ..nmf };

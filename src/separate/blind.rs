@@ -10,8 +10,9 @@ use super::model::{self, Block, Model};
 use super::render::BLOCK_FRAMES;
 use super::{Components, Progress, SeparateConfig, Separation, fitting};
 use crate::audio::Recording;
-use crate::nmf::{Factor, Init, NmfConfig, StopReason, fit_with};
+use crate::nmf::{Factor, Init, NmfConfig, fit_with};
 use crate::stft::Stft;
+use crate::watch::Watch;
 use crate::{Error, Result, group};
 
 pub(super) fn separate(
@@ -32,10 +33,8 @@ pub(super) fn separate(
         });
     }
     let analysis = analyze(recording, &stft, config.max_frames, progress)?;
-    let factorization = fit_with(analysis.magnitude.t(), &config.nmf, &mut fitting(progress))?;
-    if factorization.stop_reason == StopReason::Cancelled {
-        return Err(Error::Cancelled);
-    }
+    let factorization =
+        fit_with(analysis.magnitude.t(), &config.nmf, &mut Watch::new(&mut fitting(progress)))?.complete()?;
     let assignment = group::by_likeness(&factorization, stft.config(), recording.sample_rate(), config.n_sources);
     let mut model = model::Components {
         dictionary: factorization.dictionary.clone(),

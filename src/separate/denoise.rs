@@ -13,8 +13,9 @@ use super::model::{Block, Model};
 use super::{Progress, Separation, check_mask_exponent, fitting};
 use crate::audio::Recording;
 use crate::audio::resample::Resampled;
-use crate::nmf::{NmfConfig, StopReason, fit_with};
+use crate::nmf::{NmfConfig, fit_with};
 use crate::stft::{Stft, StftOptions};
+use crate::watch::Watch;
 use crate::{Audio, Error, Result};
 
 /// Window for speech: long enough to tell the harmonics of a low voice apart, short enough for consonants.
@@ -314,10 +315,7 @@ fn templates(
     // Several frames for each template, or it would hold single frames.
     let n_components = (noise.nrows() / 4).clamp(1, NOISE_TEMPLATES);
     let config = NmfConfig { n_components, max_iter: NOISE_ITERATIONS, seed, ..NmfConfig::default() };
-    let factors = fit_with(noise.t(), &config, &mut fitting(progress))?;
-    if factors.stop_reason == StopReason::Cancelled {
-        return Err(Error::Cancelled);
-    }
+    let factors = fit_with(noise.t(), &config, &mut Watch::new(&mut fitting(progress)))?.complete()?;
     let sums = factors.dictionary.sum_axis(Axis(0));
     let mut levels = factors.activations.mean_axis(Axis(1)).unwrap_or_default();
     levels *= &sums;

@@ -12,9 +12,10 @@ use super::{Progress, RESIDUAL, Separation, Step, check_mask_exponent, fitting};
 use crate::audio::Recording;
 use crate::audio::resample::resample;
 use crate::dictionary;
-use crate::nmf::{self, ConvolutiveConfig, Factor, Part, StopReason, convolve, fit_convolutive};
+use crate::nmf::{ConvolutiveConfig, Factor, Part, convolve, fit_convolutive};
 use crate::score::{self, Note, Score, instrument};
 use crate::stft::{Stft, StftConfig, StftOptions};
+use crate::watch::Watch;
 use crate::{Audio, Error, Result, mask};
 
 /// Window for hits: short enough to keep them apart, long enough for the pitch of a kick.
@@ -221,10 +222,7 @@ pub fn drums(
         tol: 0.0,
         seed: config.seed,
     };
-    let fit = fit_convolutive(analysis.magnitude.t(), &nmf, &mut fitting(progress))?;
-    if fit.stop_reason == StopReason::Cancelled {
-        return Err(Error::Cancelled);
-    }
+    let fit = fit_convolutive(analysis.magnitude.t(), &nmf, &mut Watch::new(&mut fitting(progress)))?.complete()?;
     let (n_samples, dictionary) = (analysis.n_samples, fit.dictionary);
     let activations = if analysis.is_complete() {
         fit.activations
@@ -373,7 +371,7 @@ fn learned(audio: &Audio, stft: &Stft, sample_rate: u32, n_lags: usize) -> Resul
         max_iter: HIT_ITERATIONS,
         ..ConvolutiveConfig::default()
     };
-    let mut template = fit_convolutive(magnitude.t(), &config, &mut |_| ControlFlow::Continue(()))?.dictionary;
+    let mut template = fit_convolutive(magnitude.t(), &config, &mut Watch::none())?.dictionary;
     let loudest = template.sum_axis(Axis(0)).fold(0.0f32, |most, x| most.max(*x));
     if loudest > 0.0 {
         template /= loudest;
@@ -439,7 +437,7 @@ impl Spans<'_> {
             max_iter: SPAN_ITERATIONS,
             ..ConvolutiveConfig::default()
         };
-        let fit = fit_convolutive(magnitude.t(), &config, &mut |_: nmf::Progress| ControlFlow::Continue(()))?;
+        let fit = fit_convolutive(magnitude.t(), &config, &mut Watch::none())?;
         for (found, row) in self.found.iter_mut().zip(fit.activations.outer_iter()) {
             found.extend(row.iter().skip(self.before).take(n_frames));
         }

@@ -12,8 +12,9 @@ use super::{MUSIC_WINDOW_S, Multichannel, Progress, RESIDUAL, Separation, Step, 
 use crate::audio::Recording;
 use crate::audio::resample::Resampled;
 use crate::dictionary::{Bands, Dictionary, DictionaryConfig, MAX_STACKS, Source, check_name, stack};
-use crate::nmf::{self, Factor, NmfConfig, Solver, StopReason, fit, fit_with};
+use crate::nmf::{self, Factor, NmfConfig, Solver, fit, fit_with};
 use crate::stft::{Stft, StftConfig, StftOptions};
+use crate::watch::Watch;
 use crate::{Error, Result, mask};
 
 /// Stacks that the templates of the residual are learned from at the most.
@@ -86,7 +87,8 @@ pub fn learn(
             analyses.push(analysis.map_err(|error| example.error(error))?);
         }
         let runs: Vec<_> = analyses.iter().flat_map(runs).collect();
-        dictionary.learn_with(name, &runs, config, &mut fitting(progress)).map_err(|error| match error {
+        let mut tell = fitting(progress);
+        dictionary.learn_with(name, &runs, config, &mut Watch::new(&mut tell)).map_err(|error| match error {
             // Not digital silence, but nothing that a window shows either.
             Error::Silent => of_name[0].error(Error::Silent),
             error => error,
@@ -275,10 +277,7 @@ fn learn_residual(
         seed: config.seed,
         ..NmfConfig::default()
     };
-    let found = fit_with(stacks.t(), &nmf, &mut fitting(progress))?;
-    if found.stop_reason == StopReason::Cancelled {
-        return Err(Error::Cancelled);
-    }
+    let found = fit_with(stacks.t(), &nmf, &mut Watch::new(&mut fitting(progress)))?.complete()?;
     Ok(found.dictionary.slice(s![.., n_known..]).to_owned())
 }
 

@@ -383,9 +383,9 @@ struct Output {
 /// What a progress callback of the factorization is told, told on as progress of the separation.
 fn fitting(
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> impl FnMut(crate::nmf::Progress) -> ControlFlow<()> + '_ {
+) -> impl FnMut(crate::watch::Progress) -> ControlFlow<()> + '_ {
     move |at| {
-        let (done, total) = (at.iteration as u64, Some(at.max_iter as u64));
-        progress(Progress { step: Step::Fitting, done, total, divergence: at.divergence })
+        let crate::watch::Progress { done, total, divergence, .. } = at;
+        progress(Progress { step: Step::Fitting, done, total, divergence })
     }
 }

@@ -3,13 +3,14 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, ArrayViewMut2};
 
 use crate::matrix_file::npy::Header;
-use crate::nmf::{BlockConfig, ColumnBlocks, Factor, Factorization, Progress, fit_blocks};
+use crate::nmf::{BlockConfig, ColumnBlocks, Factor, Factorization, fit_blocks};
+use crate::watch::Watch;
 use crate::{Error, Result};
 
 /// Bytes that are read at once.
@@ -98,19 +99,15 @@ impl ColumnBlocks for NpyBlocks {
 ///
 /// # Errors
 /// Those of [`NpyBlocks::open`] and [`fit_blocks`].
-pub fn factorize(
-    path: &Path,
-    config: &BlockConfig,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<Factorization> {
+pub fn factorize(path: &Path, config: &BlockConfig, watch: &mut Watch<'_>) -> Result<Factorization> {
     let mut blocks = NpyBlocks::open(path)?;
     if !blocks.is_transposed() {
-        return fit_blocks(&mut blocks, config, progress);
+        return fit_blocks(&mut blocks, config, watch);
     }
     let mut transposed = config.clone();
     transposed.nmf.dictionary = exchanged(&config.nmf.activations);
     transposed.nmf.activations = exchanged(&config.nmf.dictionary);
-    let found = fit_blocks(&mut blocks, &transposed, progress)?;
+    let found = fit_blocks(&mut blocks, &transposed, watch)?;
     let rows = |x: Array2<f32>| x.reversed_axes().as_standard_layout().into_owned();
     Ok(Factorization { dictionary: rows(found.activations), activations: rows(found.dictionary), ..found })
 }

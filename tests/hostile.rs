@@ -298,7 +298,7 @@ fn shapes_that_no_file_holds_are_refused() {
         let path = dir.file("v.npy", &npy(shape, &[0; 8]));
         assert_refused(matrix_file::read(&path, Missing::None), "MalformedMatrix", message);
         let config = BlockConfig::default();
-        let found = npy_blocks::factorize(&path, &config, &mut |_| std::ops::ControlFlow::Continue(()));
+        let found = npy_blocks::factorize(&path, &config, &mut partita::watch::Watch::none());
         assert_refused(found, "MalformedMatrix", message);
     }
     let long = [b"\x93NUMPY\x02\0".as_slice(), &u32::MAX.to_le_bytes(), &[b' '; 100]].concat();

@@ -4,9 +4,10 @@ use std::ops::{ControlFlow, Range};
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
 use ndarray_npy::write_npy;
-use partita::nmf::{BlockConfig, ColumnBlocks, Divergence, Factor, Factorization, NmfConfig, Progress, Solver};
+use partita::nmf::{BlockConfig, ColumnBlocks, Divergence, Factor, Factorization, NmfConfig, Solver};
 use partita::nmf::{StopReason, WarmStart, divergence, fit, fit_blocks};
 use partita::npy_blocks::{self, NpyBlocks};
+use partita::watch::{Progress, Watch};
 use partita::{Error, Result};
 
 /// A matrix in memory that is read as if it were not.
@@ -37,10 +38,6 @@ fn config(solver: Solver, block_bytes: usize) -> BlockConfig {
     BlockConfig { nmf, block_bytes, ..BlockConfig::default() }
 }
 
-fn go_on(_: Progress) -> ControlFlow<()> {
-    ControlFlow::Continue(())
-}
-
 fn assert_close(what: &str, got: ArrayView2<'_, f32>, expected: ArrayView2<'_, f32>) {
     assert_eq!(got.dim(), expected.dim(), "{what}");
     let largest = expected.iter().fold(0.0f32, |a, &b| a.max(b));
@@ -65,7 +62,7 @@ fn blocks_give_the_factors_of_the_whole() {
         for solver in [Solver::Mu, Solver::MuExtrapolated] {
             for block_bytes in [0, 10_000, 1 << 20] {
                 let config = config(solver, block_bytes);
-                let found = fit_blocks(&mut Held(v.clone()), &config, &mut go_on).unwrap();
+                let found = fit_blocks(&mut Held(v.clone()), &config, &mut Watch::none()).unwrap();
                 let what = format!("{shape:?}, {solver:?}, blocks of {block_bytes} bytes");
                 assert_same(&what, &found, &fit(v.view(), &config.nmf).unwrap());
             }
@@ -77,7 +74,7 @@ fn blocks_give_the_factors_of_the_whole() {
 fn a_matrix_without_sides_or_sound_has_finite_factors() {
     for shape in [(0, 9), (9, 0), (0, 0), (9, 7)] {
         for solver in [Solver::Mu, Solver::MuExtrapolated] {
-            let found = fit_blocks(&mut Held(Array2::zeros(shape)), &config(solver, 100), &mut go_on).unwrap();
+            let found = fit_blocks(&mut Held(Array2::zeros(shape)), &config(solver, 100), &mut Watch::none()).unwrap();
             assert_eq!((found.dictionary.dim(), found.activations.dim()), ((shape.0, 5), (5, shape.1)));
             assert!(found.product().iter().all(|&y| y == 0.0), "{shape:?}");
             assert!(found.divergence.abs() < 1e-9, "{shape:?}: {}", found.divergence);
@@ -91,11 +88,11 @@ fn fixed_factors_keep_every_bit() {
     let (w, h) = (noise((30, 5), 2) * 3e-33, noise((5, 80), 3) * 7e20);
     let mut config = config(Solver::MuExtrapolated, 2000);
     config.nmf.dictionary = Factor::Fixed(w.clone());
-    let found = fit_blocks(&mut Held(v.clone()), &config, &mut go_on).unwrap();
+    let found = fit_blocks(&mut Held(v.clone()), &config, &mut Watch::none()).unwrap();
     assert_eq!(found.dictionary, w);
     assert_same("fixed dictionary", &found, &fit(v.view(), &config.nmf).unwrap());
     (config.nmf.dictionary, config.nmf.activations) = (Factor::Free, Factor::Fixed(h.clone()));
-    let found = fit_blocks(&mut Held(v.clone()), &config, &mut go_on).unwrap();
+    let found = fit_blocks(&mut Held(v.clone()), &config, &mut Watch::none()).unwrap();
     assert_eq!(found.activations, h);
     assert_same("fixed activations", &found, &fit(v.view(), &config.nmf).unwrap());
 }
@@ -104,10 +101,10 @@ fn fixed_factors_keep_every_bit() {
 fn a_warm_start_is_ahead_after_few_iterations() {
     let v = noise((60, 4), 1).dot(&noise((4, 1200), 2)) + noise((60, 1200), 3) * 0.1;
     let mut config = config(Solver::Mu, 20_000);
-    let cold = fit_blocks(&mut Held(v.clone()), &config, &mut go_on).unwrap();
+    let cold = fit_blocks(&mut Held(v.clone()), &config, &mut Watch::none()).unwrap();
     config.warm_start = Some(WarmStart::default());
     config.nmf.max_iter = 5;
-    let warm = fit_blocks(&mut Held(v.clone()), &config, &mut go_on).unwrap();
+    let warm = fit_blocks(&mut Held(v.clone()), &config, &mut Watch::none()).unwrap();
     assert!(warm.divergence < cold.divergence, "{} after 5 iterations, {} after 20", warm.divergence, cold.divergence);
     let expected = divergence(v.view(), warm.product().view(), Divergence::KullbackLeibler);
     assert!((warm.divergence - expected).abs() < 1e-5 * expected, "{} for {expected}", warm.divergence);
@@ -119,7 +116,7 @@ fn any_number_of_threads_gives_the_same_bits() {
     let config = BlockConfig { warm_start: Some(WarmStart::default()), ..config(Solver::MuExtrapolated, 30_000) };
     let found = [1, 2, 3].map(|n_threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
-        pool.install(|| fit_blocks(&mut Held(v.clone()), &config, &mut go_on).unwrap())
+        pool.install(|| fit_blocks(&mut Held(v.clone()), &config, &mut Watch::none()).unwrap())
     });
     assert_eq!(found[0], found[1], "1 and 2 threads");
     assert_eq!(found[0], found[2], "1 and 3 threads");
@@ -141,19 +138,19 @@ fn what_cannot_be_read_ends_the_fit_with_its_error() {
     }
     // Blocks of 48 columns, 3 in a pass.
     for n_blocks in [0, 1, 3, 4, 7, 20] {
-        let found = fit_blocks(&mut Breaking(n_blocks), &config(Solver::MuExtrapolated, 2000), &mut go_on);
+        let found = fit_blocks(&mut Breaking(n_blocks), &config(Solver::MuExtrapolated, 2000), &mut Watch::none());
         assert!(matches!(found, Err(Error::Silent)), "{n_blocks} blocks: {found:?}");
     }
 }
 
 #[test]
 fn a_fit_can_be_stopped() {
-    let mut stop_at_3 = |now: Progress| match now.iteration {
+    let mut stop_at_3 = |now: Progress| match now.done {
         3 => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     };
     let v = noise((20, 90), 1);
-    let found = fit_blocks(&mut Held(v.clone()), &config(Solver::Mu, 2000), &mut stop_at_3).unwrap();
+    let found = fit_blocks(&mut Held(v.clone()), &config(Solver::Mu, 2000), &mut Watch::new(&mut stop_at_3)).unwrap();
     assert_eq!((found.n_iter, found.stop_reason), (3, StopReason::Cancelled));
     let expected = divergence(v.view(), found.product().view(), Divergence::KullbackLeibler);
     assert!((found.divergence - expected).abs() < 1e-5 * expected, "{} for {expected}", found.divergence);
@@ -163,7 +160,7 @@ fn a_fit_can_be_stopped() {
 fn wrong_entries_and_settings_are_refused() {
     let mut v = noise((20, 90), 1);
     v[[7, 77]] = f32::NAN;
-    let refused = fit_blocks(&mut Held(v), &config(Solver::Mu, 2000), &mut go_on);
+    let refused = fit_blocks(&mut Held(v), &config(Solver::Mu, 2000), &mut Watch::none());
     assert!(matches!(refused, Err(Error::MatrixEntry { row: 7, column: 77, .. })), "{refused:?}");
     let mut wrong = [config(Solver::Mu, 0), config(Solver::Mu, 0), config(Solver::Mu, 0)];
     wrong[0].nmf.divergence = Divergence::Euclidean;
@@ -171,7 +168,7 @@ fn wrong_entries_and_settings_are_refused() {
     wrong[2].warm_start = Some(WarmStart::default());
     wrong[2].nmf.activations = Factor::Seed(Array2::ones((5, 90)));
     for (config, setting) in wrong.iter().zip(["divergence", "warm_start.every", "activations"]) {
-        match fit_blocks(&mut Held(noise((20, 90), 1)), config, &mut go_on) {
+        match fit_blocks(&mut Held(noise((20, 90), 1)), config, &mut Watch::none()) {
             Err(Error::Setting { name, .. }) => assert_eq!(name, setting),
             other => panic!("{setting}: {other:?}"),
         }
@@ -198,7 +195,7 @@ fn npy_files_of_both_orders_and_types_are_factorized_by_position() {
         ..by_rows
     };
     let by_columns = fit(v.view(), &config.nmf).unwrap();
-    let found = || npy_blocks::factorize(&path, &config, &mut go_on).unwrap();
+    let found = || npy_blocks::factorize(&path, &config, &mut Watch::none()).unwrap();
     write_npy(&path, &v).unwrap();
     assert_same("f32, C order", &found(), &by_rows);
     write_npy(&path, &wide).unwrap();

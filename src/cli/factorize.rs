@@ -15,11 +15,12 @@ use partita::error::shown;
 use partita::matrix_file::{self, Missing, NpzWriter};
 use partita::matrix_market;
 use partita::nmf::{
-    self, BlockConfig, Factor, Factorization, GroupSparsity, HoldOut, NmfConfig, Progress, RankSelection,
-    Regularization, SparseMatrix, StopReason, WarmStart,
+    self, BlockConfig, Factor, Factorization, GroupSparsity, HoldOut, NmfConfig, RankSelection, Regularization,
+    SparseMatrix, WarmStart,
 };
 use partita::npy_blocks::{self, NpyBlocks};
 use partita::plot::{self, Columns, PlotConfig, Rows};
+use partita::watch::{Progress, Watch};
 use serde_json::{Value, json};
 
 use super::args::{Factorize, Penalties};
@@ -193,11 +194,13 @@ fn select_rank(
 ) -> Result<RankSelection, Failure> {
     let mut bar = None;
     let v = v.dense("--select-rank")?;
-    let ranks = nmf::select_rank_with(v.view(), range.clone(), config, &HoldOut::default(), &mut |progress| {
-        let bar = bar.get_or_insert_with(|| terminal.bar(progress.max_iter as u64, "comparing"));
-        bar.set(progress.iteration as u64);
+    let mut tell = |progress: Progress| {
+        let bar = bar.get_or_insert_with(|| terminal.bar(progress.total.unwrap_or_default(), "comparing"));
+        bar.set(progress.done);
         flow()
-    });
+    };
+    let watch = &mut Watch::new(&mut tell);
+    let ranks = nmf::select_rank_with(v.view(), range.clone(), config, &HoldOut::default(), watch);
     drop(bar);
     let ranks = ranks.map_err(|error| blame(args, error))?;
     terminal.say("components  divergence of hidden entries (mean, standard error)");
@@ -212,29 +215,25 @@ fn select_rank(
 fn fit(args: &Factorize, v: &Matrix, config: &NmfConfig, terminal: &Terminal) -> Result<Factorization, Failure> {
     let bar = terminal.bar(config.max_iter as u64, "factorizing");
     let mut tell = |progress: Progress| {
-        bar.set(progress.iteration as u64);
+        bar.set(progress.done);
         if let Some(divergence) = progress.divergence {
             terminal.event(json!({
-                "event": "progress", "iteration": progress.iteration, "max_iter": progress.max_iter,
-                "divergence": divergence,
+                "event": "progress", "iteration": progress.done, "max_iter": progress.total, "divergence": divergence,
             }));
         }
         flow()
     };
+    let watch = &mut Watch::new(&mut tell);
     let factors = match v {
-        Matrix::Dense(v) => nmf::fit_with(v.view(), config, &mut tell),
-        Matrix::Sparse(v) => nmf::fit_sparse_with(v, config, &mut tell),
+        Matrix::Dense(v) => nmf::fit_with(v.view(), config, watch),
+        Matrix::Sparse(v) => nmf::fit_sparse_with(v, config, watch),
         Matrix::Blocks(_) => {
             let warm_start = args.start.warm_start.then(WarmStart::default);
             let config = BlockConfig { nmf: config.clone(), warm_start, ..BlockConfig::default() };
-            npy_blocks::factorize(&args.input, &config, &mut tell)
+            npy_blocks::factorize(&args.input, &config, watch)
         }
     };
-    let factors = factors.map_err(|error| blame(args, error))?;
-    if factors.stop_reason == StopReason::Cancelled {
-        return Err(Error::Cancelled.into());
-    }
-    Ok(factors)
+    Ok(factors.map_err(|error| blame(args, error))?.complete()?)
 }
 
 /// Names the file that an error is about: the library knows matrices, not files.

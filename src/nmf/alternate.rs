@@ -1,12 +1,11 @@
 //! Alternating updates, with and without extrapolation, for matrices that are not held dense.
 //! Knows two lists of numbers and in which order they are improved; what V is, only the two halves know.
 
-use std::ops::ControlFlow;
-
 use super::driver::{Run, Solve, run};
 use super::kernel::Lanes;
 use super::multiplicative::RISE;
-use super::{NmfConfig, Progress, Solver};
+use super::{NmfConfig, Solver};
+use crate::watch::Watch;
 
 /// The two halves of an iteration, over factors that are held in some packed form.
 pub(super) trait Halves {
@@ -85,8 +84,8 @@ impl<X: Halves> Alternate<X> {
     }
 
     /// Runs to the end.
-    pub(super) fn run(&mut self, config: &NmfConfig, progress: &mut dyn FnMut(Progress) -> ControlFlow<()>) -> Run {
-        run(self, config, progress)
+    pub(super) fn run(&mut self, config: &NmfConfig, watch: &mut Watch<'_>) -> Run {
+        run(self, config, watch)
     }
 
     fn step(&mut self, want_divergence: bool) -> f64 {

@@ -11,7 +11,8 @@ use super::alternate::{Alternate, Halves};
 use super::config::setting;
 use super::kernel::{self, Activations, BLOCK, Kernel, Lanes, PANEL, Panels, Row, Scratch, TILE, ZERO_ROW};
 use super::multiplicative::{Scales, given_back, inverse};
-use super::{Factor, Factorization, NmfConfig, Progress, fit, init};
+use super::{Factor, Factorization, NmfConfig, fit, init};
+use crate::watch::Watch;
 use crate::{Error, Result};
 
 /// Pieces of a block that are worked on side by side, whatever the number of threads.
@@ -77,11 +78,7 @@ impl Default for WarmStart {
 /// V is read once to check it, once for the first divergence, once per iteration, and once for a warm start; the next
 /// block is read while one is worked on. Memory: three blocks, H twice and W 12 times, with extrapolation each two
 /// more.
-pub fn fit_blocks(
-    v: &mut dyn ColumnBlocks,
-    config: &BlockConfig,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<Factorization> {
+pub fn fit_blocks(v: &mut dyn ColumnBlocks, config: &BlockConfig, watch: &mut Watch<'_>) -> Result<Factorization> {
     check(v.dim(), config)?;
     let reader = Reader::new(v, config.block_bytes);
     let every = config.warm_start.map(|warm| warm.every);
@@ -101,10 +98,11 @@ pub fn fit_blocks(
         halves.pass(warm.activation_steps, false);
     }
     let mut solve = Alternate::new(halves, config.nmf.solver, 1.0 / scales.v);
-    let run = solve.run(&config.nmf, &mut |now| match *failure.borrow() {
-        Some(_) => ControlFlow::Break(()),
-        None => progress(now),
-    });
+    let mut tell = |now| {
+        let goes_on = failure.borrow().is_none() && watch.tell(now).is_ok();
+        if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    let run = solve.run(&config.nmf, &mut Watch::new(&mut tell));
     solve.halves.unpack((w.view_mut(), h.view_mut()), &scales);
     drop(solve);
     match failure.into_inner() {

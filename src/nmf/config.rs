@@ -258,18 +258,6 @@ pub enum Part {
     Fixed(Array1<f32>),
 }
 
-/// Where a fit is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Progress {
-    /// Iterations done.
-    pub iteration: usize,
-    /// Iterations at the most.
-    pub max_iter: usize,
-    /// The objective (divergence and penalties), where this iteration computed it (every 10th, and more often near
-    /// `target_divergence`), unnormalized and on the input's scale.
-    pub divergence: Option<f64>,
-}
-
 /// Why a fit ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {
@@ -279,7 +267,7 @@ pub enum StopReason {
     TargetReached,
     /// `max_iter` was reached.
     MaxIter,
-    /// The progress callback asked for it.
+    /// Whoever watches asked for it.
     Cancelled,
 }
 
@@ -323,6 +311,14 @@ impl Factorization {
     /// Number of components.
     pub fn n_components(&self) -> usize {
         self.dictionary.ncols()
+    }
+
+    /// Turns a fit that was cancelled into an error.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] where the fit was told to end before it was done.
+    pub fn complete(self) -> Result<Self> {
+        if self.stop_reason == StopReason::Cancelled { Err(Error::Cancelled) } else { Ok(self) }
     }
 }
 

@@ -6,14 +6,13 @@
 //! product of a dictionary of K T components with stacked activations, and the kernel of plain NMF does it. Only
 //! the update of H differs: it sums the terms of all lags.
 
-use std::ops::ControlFlow;
-
 use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
 use super::driver::{self, Solve};
 use super::kernel::{self, Activations, BLOCK, Entries, Kernel, Panels, Power, Row, Scratch, TILE, Tile, ZERO_ROW};
-use super::{Error, Factor, NmfConfig, Part, Progress, Result, StopReason, init};
+use super::{Error, Factor, NmfConfig, Part, Result, StopReason, init};
+use crate::watch::Watch;
 
 /// Columns are split into at most so many chunks, whatever the number of threads, and the chunks' sums are added in
 /// order: the same bits for any number of threads.
@@ -84,6 +83,16 @@ pub struct ConvolutiveFactorization {
     pub stop_reason: StopReason,
 }
 
+impl ConvolutiveFactorization {
+    /// Turns a fit that was cancelled into an error.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] where the fit was told to end before it was done.
+    pub fn complete(self) -> Result<Self> {
+        if self.stop_reason == StopReason::Cancelled { Err(Error::Cancelled) } else { Ok(self) }
+    }
+}
+
 /// Factorizes a non-negative matrix into templates of several columns and their activations.
 ///
 /// The divergence never rises, the factors are finite and non-negative, zeros of given factors stay zero, and the same
@@ -108,12 +117,12 @@ pub struct ConvolutiveFactorization {
 pub fn fit_convolutive(
     v: ArrayView2<'_, f32>,
     config: &ConvolutiveConfig,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    watch: &mut Watch<'_>,
 ) -> Result<ConvolutiveFactorization> {
     let (w, h) = factors(v, config)?;
     let mut solve = Convolutive::new(Kernel::detect(), v, w, h, config);
     let driver_config = NmfConfig { max_iter: config.max_iter, tol: config.tol, ..NmfConfig::default() };
-    let run = driver::run(&mut solve, &driver_config, progress);
+    let run = driver::run(&mut solve, &driver_config, watch);
     let (dictionary, activations) = solve.into_factors();
     Ok(ConvolutiveFactorization {
         dictionary,
@@ -395,10 +404,13 @@ impl Solve for Convolutive {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::ControlFlow;
+
     use ndarray::Axis;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::watch::Progress;
 
     fn noise(rows: usize, columns: usize, seed: u64) -> Array2<f32> {
         // A linear congruence is random enough here, and has no zeros.
@@ -466,7 +478,7 @@ mod tests {
                 max_iter: 5,
                 ..ConvolutiveConfig::default()
             };
-            let fit = fit_convolutive(v.view(), &config, &mut |_| ControlFlow::Continue(())).expect("fit");
+            let fit = fit_convolutive(v.view(), &config, &mut Watch::none()).expect("fit");
             let (v, mut w, mut h) = (v.mapv(f64::from), w.mapv(f64::from), h.mapv(f64::from));
             (0..5).for_each(|i| iterate(&v, &mut w, &mut h, n_lags, run_length.unwrap_or(n_columns), i < n_held));
             let gap = |a: &Array2<f32>, b: &Array2<f64>| {
@@ -502,7 +514,7 @@ mod tests {
             max_iter: 200,
             ..ConvolutiveConfig::default()
         };
-        let fit = fit_convolutive(v.t(), &config, &mut |_| ControlFlow::Continue(())).expect("fit");
+        let fit = fit_convolutive(v.t(), &config, &mut Watch::none()).expect("fit");
         let (first, last) = (fit.divergence_curve[0].1, fit.divergence_curve[fit.divergence_curve.len() - 1].1);
         assert!(last < 1e-3 * first, "{:?}", fit.divergence_curve);
         for k in 0..2 {
@@ -518,18 +530,20 @@ mod tests {
     fn a_callback_that_breaks_ends_the_fit() {
         let v = noise(20, 30, 1);
         let mut n_calls = 0;
-        let fit = fit_convolutive(v.view(), &ConvolutiveConfig::default(), &mut |progress| {
+        let mut stop_at_7 = |progress: Progress| {
             n_calls += 1;
-            if progress.iteration == 7 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
+            if progress.done == 7 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let fit = fit_convolutive(v.view(), &ConvolutiveConfig::default(), &mut Watch::new(&mut stop_at_7));
         let fit = fit.expect("fit");
         assert_eq!((n_calls, fit.n_iter, fit.stop_reason), (7, 7, StopReason::Cancelled));
+        assert!(matches!(fit.complete(), Err(Error::Cancelled)));
     }
 
     #[test]
     fn settings_out_of_range_are_refused() {
         let v = noise(20, 30, 1);
-        let fit = |config| fit_convolutive(v.view(), &config, &mut |_| ControlFlow::Continue(()));
+        let fit = |config| fit_convolutive(v.view(), &config, &mut Watch::none());
         let none = ConvolutiveConfig::default;
         let message = |config| fit(config).expect_err("refused").to_string();
         assert_eq!(message(ConvolutiveConfig { n_lags: 0, ..none() }), "`n_lags` is 0, expected 1 to 4096");
@@ -550,7 +564,7 @@ mod tests {
     fn fixed_templates_come_back_bit_by_bit() {
         let (v, w) = (noise(20, 30, 1), noise(20, 30, 2));
         let config = ConvolutiveConfig { dictionary: Factor::Fixed(w.clone()), ..ConvolutiveConfig::default() };
-        let fit = fit_convolutive(v.view(), &config, &mut |_| ControlFlow::Continue(())).expect("fit");
+        let fit = fit_convolutive(v.view(), &config, &mut Watch::none()).expect("fit");
         assert_eq!(fit.dictionary, w);
     }
 
@@ -560,7 +574,7 @@ mod tests {
         let fit = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
             let config = ConvolutiveConfig { max_iter: 20, ..ConvolutiveConfig::default() };
-            pool.install(|| fit_convolutive(v.view(), &config, &mut |_| ControlFlow::Continue(()))).expect("fit")
+            pool.install(|| fit_convolutive(v.view(), &config, &mut Watch::none())).expect("fit")
         };
         assert_eq!(fit(1), fit(3));
     }
@@ -581,11 +595,7 @@ mod tests {
                 v.axis_iter_mut(Axis(1)).step_by(3).for_each(|mut column| column.fill(0.0));
             }
             let config = ConvolutiveConfig { n_components, n_lags, run_length, seed, ..ConvolutiveConfig::default() };
-            let mut curve = Vec::new();
-            let fit = fit_convolutive(v.view(), &config, &mut |progress| {
-                curve.extend(progress.divergence);
-                ControlFlow::Continue(())
-            }).expect("fit");
+            let fit = fit_convolutive(v.view(), &config, &mut Watch::none()).expect("fit");
             prop_assert!(fit.dictionary.iter().chain(&fit.activations).all(|x| x.is_finite() && *x >= 0.0));
             let first = fit.divergence_curve[0].1;
             for pair in fit.divergence_curve.windows(2) {

@@ -1,8 +1,7 @@
 //! The loop that all solvers share: iterate, check, stop.
 
-use std::ops::ControlFlow;
-
-use super::{NmfConfig, Progress, StopReason};
+use super::{NmfConfig, StopReason};
+use crate::watch::{Progress, Step, Watch};
 
 /// Iterations from one check of the divergence to the next.
 pub(super) const CHECK_EVERY: usize = 10;
@@ -37,11 +36,7 @@ pub(super) struct Run {
     pub(super) stop_reason: StopReason,
 }
 
-pub(super) fn run(
-    solve: &mut dyn Solve,
-    config: &NmfConfig,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Run {
+pub(super) fn run(solve: &mut dyn Solve, config: &NmfConfig, watch: &mut Watch<'_>) -> Run {
     let first = solve.check();
     let mut curve = vec![(0, first)];
     let (mut before, mut next_check) = (first, CHECK_EVERY);
@@ -67,7 +62,8 @@ pub(super) fn run(
             }
             next_check = n_iter + config.target_divergence.map_or(CHECK_EVERY, |target| iterations_to(target, &curve));
         }
-        if progress(Progress { iteration: n_iter, max_iter: config.max_iter, divergence: now }).is_break() {
+        let (done, total) = (n_iter as u64, Some(config.max_iter as u64));
+        if watch.tell(Progress { step: Step::Fitting, done, total, divergence: now }).is_err() {
             if now.is_none() {
                 curve.push((n_iter, solve.check()));
             }

@@ -1,7 +1,5 @@
 //! Fits with the general solvers: any divergence, weights, penalties.
 
-use std::ops::ControlFlow;
-
 use ndarray::{Array2, ArrayView2};
 
 use super::beta::BetaMu;
@@ -9,7 +7,8 @@ use super::data::Data;
 use super::driver::run;
 use super::least_squares::LeastSquares;
 use super::penalty::{Penalties, Scales};
-use super::{Factorization, NmfConfig, Progress, Solver};
+use super::{Factorization, NmfConfig, Solver};
+use crate::watch::Watch;
 
 /// Improves W (rows x K) and H (K x columns). V, W and H are scaled to a mean of about 1 inside, by powers of two, so
 /// that what does not change comes back bit for bit.
@@ -17,7 +16,7 @@ pub(super) fn fit(
     v: ArrayView2<'_, f32>,
     (w, h): (Array2<f32>, Array2<f32>),
     config: &NmfConfig,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    watch: &mut Watch<'_>,
 ) -> Factorization {
     let data = Data::new(v, config.weights.as_ref().map(|weights| weights.view()), config.divergence.beta());
     let scales = scales(data.scale, &w);
@@ -28,13 +27,13 @@ pub(super) fn fit(
     let (run, w, h, divergence) = match config.solver {
         Solver::Mu | Solver::MuExtrapolated => {
             let mut solve = BetaMu::new(data, start, free, penalties, config.solver);
-            let run = run(&mut solve, config, progress);
+            let run = run(&mut solve, config, watch);
             let divergence = solve.data.divergence(&solve.w, &solve.h);
             (run, solve.w, solve.h, divergence)
         }
         Solver::CoordinateDescent | Solver::Anls | Solver::ProjectedGradient => {
             let mut solve = LeastSquares::new(data, start, free, penalties, config.solver);
-            let run = run(&mut solve, config, progress);
+            let run = run(&mut solve, config, watch);
             let divergence = solve.data.divergence(&solve.w, &solve.h);
             (run, solve.w, solve.h, divergence)
         }

@@ -27,14 +27,11 @@ mod sparse;
 mod sparse_fit;
 mod svd;
 
-use std::ops::ControlFlow;
-
 use ndarray::{Array2, ArrayView2};
 
 pub use blocks::{BlockConfig, ColumnBlocks, WarmStart, fit_blocks};
 pub use config::{
-    Divergence, Factor, Factorization, GroupSparsity, Init, NmfConfig, Part, Progress, Regularization, Solver,
-    StopReason,
+    Divergence, Factor, Factorization, GroupSparsity, Init, NmfConfig, Part, Regularization, Solver, StopReason,
 };
 pub use convolutive::{ConvolutiveConfig, ConvolutiveFactorization, convolve, fit_convolutive};
 pub use divergence::divergence;
@@ -45,6 +42,7 @@ pub use rank::{HoldOut, RankScore, RankSelection, select_rank, select_rank_with}
 pub use sparse::SparseMatrix;
 pub use sparse_fit::{fit_sparse, fit_sparse_with};
 
+use crate::watch::Watch;
 use crate::{Error, Result};
 
 /// Factorizes a non-negative matrix, and returns the dictionary, the activations and how the fit went.
@@ -89,30 +87,26 @@ use crate::{Error, Result};
 /// # Ok::<(), partita::Error>(())
 /// ```
 pub fn fit(v: ArrayView2<'_, f32>, config: &NmfConfig) -> Result<Factorization> {
-    fit_with(v, config, &mut |_| ControlFlow::Continue(()))
+    fit_with(v, config, &mut Watch::none())
 }
 
-/// [`fit`], telling `progress` of every iteration; where it answers `Break`, the fit ends with the factors it has and
-/// [`StopReason::Cancelled`].
+/// [`fit`], telling `watch` of every iteration; where that cancels it, the fit ends with the factors it has and
+/// [`StopReason::Cancelled`], which [`Factorization::complete`] makes an error.
 ///
 /// # Errors
 /// Those of [`fit`].
-pub fn fit_with(
-    v: ArrayView2<'_, f32>,
-    config: &NmfConfig,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<Factorization> {
+pub fn fit_with(v: ArrayView2<'_, f32>, config: &NmfConfig, watch: &mut Watch<'_>) -> Result<Factorization> {
     config.check(v)?;
     let factors = init::factors(v, config);
     if !config.is_plain_kl() {
-        return Ok(general::fit(v, factors, config, progress));
+        return Ok(general::fit(v, factors, config, watch));
     }
     let mean = v.iter().map(|&x| f64::from(x)).sum::<f64>() / (v.len().max(1) as f64);
     let k = config.n_components;
     let free = (config.dictionary.is_free(k), config.activations.is_free(k));
     let extrapolate = config.solver == Solver::MuExtrapolated;
     let mut solve = multiplicative::Multiplicative::new(kernel::Kernel::detect(), v, mean, factors, free, extrapolate);
-    let run = driver::run(&mut solve, config, progress);
+    let run = driver::run(&mut solve, config, watch);
     let (dictionary, activations) = solve.into_factors();
     Ok(Factorization {
         dictionary,

@@ -422,6 +422,7 @@ mod tests {
 
     use super::*;
     use crate::nmf::{Divergence, Factor, NmfConfig, Part, Solver, StopReason, divergence, fit, fit_with};
+    use crate::{Error, watch::Watch};
 
     const SOLVERS: [Solver; 2] = [Solver::Mu, Solver::MuExtrapolated];
 
@@ -792,14 +793,15 @@ mod tests {
     fn a_cancelled_fit_reports_the_divergence_of_its_factors() {
         let v = noise((30, 60), 0.1, 1);
         for solver in SOLVERS {
-            let mut stop_at_7 = |progress: crate::nmf::Progress| {
-                if progress.iteration == 7 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            let mut stop_at_7 = |progress: crate::watch::Progress| {
+                if progress.done == 7 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
             let config = NmfConfig { solver, ..NmfConfig::default() };
-            let found = fit_with(v.view(), &config, &mut stop_at_7).unwrap();
+            let found = fit_with(v.view(), &config, &mut Watch::new(&mut stop_at_7)).unwrap();
             assert_eq!((found.n_iter, found.stop_reason), (7, StopReason::Cancelled));
             let expected = divergence(v.view(), found.product().view(), Divergence::KullbackLeibler);
             assert!((found.divergence - expected).abs() < 1e-5 * expected, "{} for {expected}", found.divergence);
+            assert!(matches!(found.complete(), Err(Error::Cancelled)));
         }
     }
 

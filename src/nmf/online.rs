@@ -8,6 +8,7 @@ use super::driver::run;
 use super::general::{scaled, scales};
 use super::penalty::{Penalties, Scales, exponent};
 use super::{Factor, Init, NmfConfig, Solver, fit, init};
+use crate::watch::Watch;
 use crate::{Error, Result};
 
 /// Rounds of activations and dictionary on one block.
@@ -144,7 +145,7 @@ impl State {
             let start = (self.w, h);
             let mut solve =
                 BetaMu::new(data(), start, (vec![false; k], vec![true; k]), penalties.clone(), config.solver);
-            run(&mut solve, config, &mut |_| std::ops::ControlFlow::Continue(()));
+            run(&mut solve, config, &mut Watch::none());
             (self.w, h) = (solve.w, solve.h);
             let Terms { numerator, mut denominator } = dictionary_terms(&data(), &self.w, &h);
             denominator += &penalties.dictionary_slopes(&self.w, &h);

@@ -8,7 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardUniform};
 
 use super::data::Data;
-use super::{Factor, NmfConfig, Progress, Solver, StopReason, fit_with};
+use super::{Factor, NmfConfig, Solver, fit_with};
+use crate::watch::{Progress, Watch};
 use crate::{Error, Result};
 
 /// What is held out, and how often.
@@ -82,19 +83,19 @@ pub fn select_rank(
     config: &NmfConfig,
     hold_out: &HoldOut,
 ) -> Result<RankSelection> {
-    select_rank_with(v, range, config, hold_out, &mut |_| ControlFlow::Continue(()))
+    select_rank_with(v, range, config, hold_out, &mut Watch::none())
 }
 
-/// [`select_rank`], telling `progress` of every iteration, counted over all fits as if each took all that it may.
+/// [`select_rank`], telling `watch` of every iteration, counted over all fits as if each took all that it may.
 ///
 /// # Errors
-/// Those of [`select_rank`], and [`Error::Cancelled`] where `progress` answers `Break`.
+/// Those of [`select_rank`], and [`Error::Cancelled`] where `watch` cancels it.
 pub fn select_rank_with(
     v: ArrayView2<'_, f32>,
     range: RangeInclusive<usize>,
     config: &NmfConfig,
     hold_out: &HoldOut,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    watch: &mut Watch<'_>,
 ) -> Result<RankSelection> {
     check(v, &range, config, hold_out)?;
     let ranks: Vec<usize> = range.collect();
@@ -109,12 +110,14 @@ pub fn select_rank_with(
         let mut config = NmfConfig { weights: Some(seen), seed, ..config.clone() };
         for (&n_components, scores) in ranks.iter().zip(&mut scores) {
             config.n_components = n_components;
-            let parts = fit_with(v, &config, &mut |fit| {
-                progress(Progress { iteration: n_done.saturating_add(fit.iteration), max_iter, divergence: None })
-            })?;
-            if parts.stop_reason == StopReason::Cancelled {
-                return Err(Error::Cancelled);
-            }
+            let mut tell = |fit: Progress| {
+                let done = (n_done as u64).saturating_add(fit.done);
+                match watch.tell(Progress { done, total: Some(max_iter as u64), divergence: None, ..fit }) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(_) => ControlFlow::Break(()),
+                }
+            };
+            let parts = fit_with(v, &config, &mut Watch::new(&mut tell))?.complete()?;
             n_done = n_done.saturating_add(config.max_iter);
             let data = Data::new(v, Some(hidden.view()), config.divergence.beta());
             let (w, h) = on_scale(parts.dictionary, parts.activations, data.scale);

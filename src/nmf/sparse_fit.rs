@@ -1,16 +1,15 @@
 //! Multiplicative updates that touch only the entries of a sparse matrix.
 //! Both halves of an iteration are one loop: over the rows of V for W, over those of its transpose for H.
 
-use std::ops::ControlFlow;
-
 use ndarray::{ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
 
 use super::alternate::{Alternate, Halves};
 use super::kernel::{self, Job, Kernel, Lanes, Simd};
 use super::multiplicative::{Scales, given_back, inverse};
-use super::{Divergence, Factorization, NmfConfig, Progress, SparseMatrix, init};
+use super::{Divergence, Factorization, NmfConfig, SparseMatrix, init};
 use crate::Result;
+use crate::watch::Watch;
 
 /// Rows of a factor that one job improves.
 const ROWS_PER_JOB: usize = 64;
@@ -38,18 +37,14 @@ const TINY: f32 = 1e-30;
 /// An iteration takes 4 multiply-adds per entry and component (2 in the Euclidean case, and `n_components` per entry
 /// of the factors). Memory: two copies of V, and the factors twice, with extrapolation four times.
 pub fn fit_sparse(v: &SparseMatrix, config: &NmfConfig) -> Result<Factorization> {
-    fit_sparse_with(v, config, &mut |_| ControlFlow::Continue(()))
+    fit_sparse_with(v, config, &mut Watch::none())
 }
 
-/// [`fit_sparse`], telling `progress` of every iteration, as [`fit_with`](super::fit_with) does.
+/// [`fit_sparse`], telling `watch` of every iteration, as [`fit_with`](super::fit_with) does.
 ///
 /// # Errors
 /// Those of [`fit_sparse`].
-pub fn fit_sparse_with(
-    v: &SparseMatrix,
-    config: &NmfConfig,
-    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-) -> Result<Factorization> {
+pub fn fit_sparse_with(v: &SparseMatrix, config: &NmfConfig, watch: &mut Watch<'_>) -> Result<Factorization> {
     config.check_plain("for a sparse matrix", &[1.0, 2.0])?;
     config.check_factors(v.dim())?;
     let (n_rows, n_columns) = v.dim();
@@ -69,7 +64,7 @@ pub fn fit_sparse_with(
         h: Packed::new(h.t(), &scales.h, free_h),
     };
     let mut solve = Alternate::new(halves, config.solver, scales.v.powf(-f64::from(config.divergence.beta())));
-    let run = solve.run(config, progress);
+    let run = solve.run(config, watch);
     solve.halves.w.unpack(w.view_mut(), &scales.w);
     solve.halves.h.unpack(h.view_mut().reversed_axes(), &scales.h);
     Ok(Factorization {

@@ -14,6 +14,7 @@ use crate::audio::resample::Resampled;
 use crate::knowledge::score::{Class, Note, Part, RESIDUAL, Score, align};
 use crate::nmf::{NmfConfig, fit as fit_nmf};
 use crate::stft::{Stft, StftConfig, StftOptions};
+use crate::watch::Watch;
 use crate::{Error, Result, mask};
 
 /// Notes may start this much before the score says, and sound on this much after their end.
@@ -190,7 +191,7 @@ fn separate(
     let mut warnings: Vec<String> = config.score.warnings.iter().map(ToString::to_string).collect();
     let score = match config.timing {
         Timing::Exact => config.score.clone(),
-        Timing::Aligned => align::align(&config.score, recording)?,
+        Timing::Aligned => align::align(&config.score, recording, &mut Watch::none())?,
     };
     let analysis = analyze(recording, &stft, config.max_frames, progress)?;
     let grid = Grid {

@@ -1,4 +1,4 @@
-//! Components into sources, by likeness of their spectra and of their activations.
+//! Groups components into sources by how alike their spectra and their activations are.
 //! Without knowledge this is a suggestion: nothing in a component says which instrument it belongs to.
 
 use kodama::{Method, linkage};
@@ -31,10 +31,10 @@ pub fn by_likeness(
     n_sources: Option<usize>,
 ) -> Vec<usize> {
     let n_components = factorization.n_components();
-    let looks = looks(factorization.dictionary.view(), factorization.activations.view(), stft, sample_rate);
+    let features = features(factorization.dictionary.view(), factorization.activations.view(), stft, sample_rate);
     let mut distances = Vec::with_capacity(n_components * n_components.saturating_sub(1) / 2);
-    for (i, look) in looks.iter().enumerate() {
-        distances.extend(looks[i + 1..].iter().map(|other| look.distance(other)));
+    for (i, one) in features.iter().enumerate() {
+        distances.extend(features[i + 1..].iter().map(|other| one.distance(other)));
     }
     let dendrogram = linkage(&mut distances, n_components, Method::Ward);
     let steps = dendrogram.steps();
@@ -45,8 +45,8 @@ pub fn by_likeness(
     cut(n_components, n_sources, steps.iter().map(|step| (step.cluster1, step.cluster2)))
 }
 
-/// The source of each component where some are known: each of the others goes where those are that it is most like, the
-/// nearest first, so that a source may grow from its own likes.
+/// The source of each component where some are known: each of the others goes to the source of the known component that it
+/// is most like, or to source 0 where none is known.
 ///
 /// # Shapes and units
 /// | name | shape | unit |
@@ -65,10 +65,10 @@ pub fn follow(
     known: &[Option<usize>],
 ) -> Vec<usize> {
     assert_eq!(known.len(), dictionary.ncols(), "a label, or none, for each component");
-    let looks = looks(dictionary, activations, stft, sample_rate);
+    let features = features(dictionary, activations, stft, sample_rate);
     let named: Vec<_> = (0..known.len()).filter_map(|k| Some((k, known[k]?))).collect();
     let nearest = |k: usize| {
-        let distance = |other: usize| looks[k].distance(&looks[other]);
+        let distance = |other: usize| features[k].distance(&features[other]);
         let nearest = named.iter().min_by(|a, b| distance(a.0).total_cmp(&distance(b.0)));
         nearest.map_or(0, |(_, source)| *source)
     };
@@ -172,32 +172,32 @@ fn n_onsets(activation: ArrayView1<'_, f32>) -> usize {
 }
 
 /// What components are compared by.
-struct Look {
+struct Features {
     /// Energy in bands, compressed.
     color: Array1<f32>,
     /// When it sounds.
     times: Array1<f32>,
 }
 
-impl Look {
+impl Features {
     fn distance(&self, other: &Self) -> f32 {
         let squared = (1.0 - self.color.dot(&other.color)) + ACTIVATION_WEIGHT * (1.0 - self.times.dot(&other.times));
         squared.max(0.0).sqrt()
     }
 }
 
-fn looks(
+fn features(
     dictionary: ArrayView2<'_, f32>,
     activations: ArrayView2<'_, f32>,
     stft: &StftConfig,
     sample_rate: u32,
-) -> Vec<Look> {
+) -> Vec<Features> {
     let slot = (SLOT_S * f64::from(sample_rate) / stft.hop_length as f64).round().max(1.0) as usize;
-    let look = |(template, activation)| Look {
+    let of_one = |(template, activation)| Features {
         color: envelope(template, stft, sample_rate),
         times: unit(slots(activation, slot)),
     };
-    dictionary.axis_iter(Axis(1)).zip(activations.outer_iter()).map(look).collect()
+    dictionary.axis_iter(Axis(1)).zip(activations.outer_iter()).map(of_one).collect()
 }
 
 /// The number of clusters at which the next merge costs most, against the one before.
@@ -240,7 +240,7 @@ fn envelope(template: ArrayView1<'_, f32>, stft: &StftConfig, sample_rate: u32) 
     unit(bands.mapv(f32::cbrt))
 }
 
-/// Root of the mean activation in slots of some frames.
+/// Root of the mean activation in slots of `frames` frames.
 fn slots(activation: ArrayView1<'_, f32>, frames: usize) -> Array1<f32> {
     activation.axis_chunks_iter(Axis(0), frames).map(|slot| slot.mean().unwrap_or(0.0).sqrt()).collect()
 }

@@ -9,6 +9,7 @@ use common::{partita, sample, stderr};
 use ndarray::Array2;
 use partita::knowledge::score::{Class, Note, Part, Warning, align, instrument};
 use partita::separate::{RESIDUAL, ScoreConfig, Timing, Unscored, by_score};
+use partita::watch::{Progress, Step, Watch};
 use partita::{Audio, Error, Score, Separation};
 use proptest::prelude::*;
 
@@ -422,7 +423,7 @@ fn alignment_finds_a_known_warp() {
     let (mixture, _) = mixture();
     // As written at twice the tempo in the middle, and two seconds late.
     let written = duo().warped(|time_s| 2.0 + time_s + 0.25 * (TAU * time_s / 3.0).sin());
-    let aligned = align::align(&written, &mixture).expect("aligned");
+    let aligned = align::align(&written, &mixture, &mut Watch::none()).expect("aligned");
     let mut gaps: Vec<_> = aligned
         .parts
         .iter()
@@ -435,6 +436,33 @@ fn alignment_finds_a_known_warp() {
     assert!(gaps[gaps.len() / 2] < 0.08 && gaps[gaps.len() - 1] < 0.2, "onsets are off by {gaps:.3?} s");
     let separation = separate(&mixture, &ScoreConfig { timing: Timing::Aligned, ..ScoreConfig::new(written) });
     assert_eq!(separation.expect("separation").warnings(), [""; 0]);
+}
+
+#[test]
+fn alignment_tells_how_far_it_is_and_can_be_stopped() {
+    let (mixture, _) = mixture();
+    let align = |n_heard: usize| {
+        let mut heard = Vec::new();
+        let mut tell = |told: Progress| {
+            heard.push((told.step, told.done, told.total));
+            if heard.len() == n_heard { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let outcome = align::align(&duo(), &mixture, &mut Watch::new(&mut tell));
+        (heard, outcome)
+    };
+    let (heard, outcome) = align(usize::MAX);
+    assert_eq!(outcome.expect("aligned").n_notes(), duo().n_notes());
+    let last = |step| heard.iter().rfind(|(told, ..)| *told == step).map(|(_, done, total)| (*done, *total));
+    let n_samples = mixture.n_samples() as u64;
+    assert_eq!(last(Step::Reading), Some((n_samples, Some(n_samples))));
+    let (done, total) = last(Step::Aligning).expect("told of the alignment");
+    assert_eq!(Some(done), total, "all frames of all levels are counted");
+    assert!(heard.is_sorted_by_key(|(step, done, _)| (*step == Step::Aligning, *done)), "{heard:?}");
+    for n_heard in [1, heard.len()] {
+        let (again, outcome) = align(n_heard);
+        assert!(matches!(outcome, Err(Error::Cancelled)), "after {n_heard}: {outcome:?}");
+        assert_eq!(again[..], heard[..n_heard], "nothing is told after it is stopped");
+    }
 }
 
 // ---- the command -------------------------------------------------------------------------------------------------

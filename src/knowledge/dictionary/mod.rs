@@ -23,7 +23,7 @@ const MAX_NAME_BYTES: usize = 128;
 /// Templates of named sources, for one sample rate and one transform.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dictionary {
-    /// What messages call it.
+    /// How messages call it.
     label: String,
     sample_rate: u32,
     stft: StftConfig,
@@ -34,7 +34,7 @@ pub struct Dictionary {
 /// One source of a [`Dictionary`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
-    /// What it is called, and its stem.
+    /// Its name, and that of its stem.
     pub name: String,
     /// Its templates, `n_context * n_bins` x `n_components`; each column sums to one. The first `n_bins` rows are the
     /// earliest frame.

@@ -1,12 +1,16 @@
 //! When a recording plays the notes of a score: dynamic time warping of what both have in each pitch class.
 //! Gives times only; which notes there are is never changed.
 
+use std::ops::Range;
+
 use ndarray::{Array2, ArrayView1, ArrayView2, s};
 use realfft::num_complex::Complex32;
 
-use super::{Class, Note, Score};
+use super::instrument::Class;
+use super::{Note, Score};
 use crate::audio::Recording;
 use crate::stft::{Stft, StftConfig};
+use crate::watch::{Step, Watch};
 use crate::{Error, Result};
 
 /// Pitch classes.
@@ -21,13 +25,13 @@ const WINDOW_S: f64 = 0.093;
 /// Time from one feature to the next.
 const STEP_S: f64 = 0.025;
 
-/// Features of one level are those of the next finer one, this many together.
+/// Frames of one level that are averaged into one of the next coarser level.
 const FACTOR: usize = 4;
 
-/// Frames of each side that are compared with one another at the coarsest level.
+/// Where the score and the recording both have no more frames than this, each frame is compared with each.
 const MAX_COARSE: usize = 600;
 
-/// Frames around the path of the coarser level that are searched again, in frames of the finer one.
+/// Frames on both sides of the path of the coarser level that are searched, counted at the finer level.
 const RADIUS: usize = 24;
 
 /// Frames of silence before the first note of a score and after its last: what a recording has there belongs to no note.
@@ -45,10 +49,13 @@ const RANGE_HZ: (f64, f64) = (80.0, 5000.0);
 /// Moves the notes of a score to where a recording plays them, by dynamic time warping.
 ///
 /// Tempo may change at any time, and the recording may start later and end earlier or later than the score. Notes are
-/// those of the score; a passage that is left out or repeated is more than a warp can tell.
+/// those of the score; a warp cannot tell of a passage that is left out or repeated.
+///
+/// `watch` is told of the samples that were read ([`Step::Reading`]), then of the frames of the score that were compared
+/// with the recording ([`Step::Aligning`]).
 ///
 /// # Errors
-/// [`Error::EmptyScore`], [`Error::TooShort`], and those of the recording.
+/// [`Error::EmptyScore`], [`Error::TooShort`], [`Error::Cancelled`], and those of the recording.
 ///
 /// # Cost
 /// One pass over the recording. Time and memory grow with the length of the longer of the two, not with its square: 100
@@ -58,13 +65,14 @@ const RANGE_HZ: (f64, f64) = (80.0, 5000.0);
 /// S. Ewert, M. Mueller and P. Grosche, "High resolution audio synchronization using chroma onset features", ICASSP
 /// 2009, for the features; M. Mueller, H. Mattes and F. Kurth, "An efficient multiscale approach to audio
 /// synchronization", ISMIR 2006, for the levels.
-pub fn align(score: &Score, recording: &dyn Recording) -> Result<Score> {
+pub fn align(score: &Score, recording: &dyn Recording, watch: &mut Watch<'_>) -> Result<Score> {
     let (start_s, end_s) = score.span_s().ok_or(Error::EmptyScore)?;
-    let heard = features_of_recording(recording)?;
+    let heard = features_of_recording(recording, watch)?;
     let start_s = start_s - PADDING as f64 * STEP_S;
     let n_written = ((end_s - start_s) / STEP_S).ceil().max(1.0) as usize + 1 + PADDING;
-    let written = features_of_score(score, start_s, n_written);
-    let path = multiscale(&written, &heard);
+    let mut meter = Meter { watch, n_frames: 0, n_frames_total: n_compared(n_written, heard.nrows()), n_unseen: 0 };
+    let written = features_of_score(score, start_s, n_written, &mut meter)?;
+    let path = multiscale(&written, &heard, &mut meter)?;
     // The first and the last frame of the recording for each of the score.
     let mut first = vec![usize::MAX; n_written];
     let mut last = vec![0; n_written];
@@ -72,8 +80,8 @@ pub fn align(score: &Score, recording: &dyn Recording) -> Result<Score> {
         first[*i] = first[*i].min(*j);
         last[*i] = last[*i].max(*j);
     }
-    // Of several score frames that meet in one of the recording all but one are too early or too late: a straight line
-    // through the neighborhood is closer.
+    // Where several frames of the score meet in one of the recording, all but one of them are too early or too late: a
+    // straight line through the neighborhood is closer.
     let warp = smooth(&first, &last);
     Ok(score.warped(|time_s| {
         let place = ((time_s - start_s) / STEP_S).clamp(0.0, (n_written - 1) as f64);
@@ -81,6 +89,34 @@ pub fn align(score: &Score, recording: &dyn Recording) -> Result<Score> {
         let next = warp.get(i + 1).copied().unwrap_or(warp[i]);
         (warp[i] + (place - i as f64) * (next - warp[i])) * STEP_S
     }))
+}
+
+/// How far an alignment is.
+struct Meter<'a, 'b> {
+    watch: &'a mut Watch<'b>,
+    /// Frames of the score that were compared, at all levels.
+    n_frames: u64,
+    n_frames_total: u64,
+    /// Pieces of work since `watch` was last told.
+    n_unseen: usize,
+}
+
+impl Meter<'_, '_> {
+    /// Counts pieces of work, each a few nanoseconds to some tens, and tells of them a few hundred times a second.
+    fn count(&mut self, n_pieces: usize) -> Result<()> {
+        /// Pieces from one telling to the next.
+        const N_TOLD: usize = 1 << 17;
+        self.n_unseen += n_pieces;
+        if self.n_unseen < N_TOLD {
+            return Ok(());
+        }
+        self.tell()
+    }
+
+    fn tell(&mut self) -> Result<()> {
+        self.n_unseen = 0;
+        self.watch.at(Step::Aligning, self.n_frames, Some(self.n_frames_total))
+    }
 }
 
 /// Fits a line through the path around each frame of the score; the result never decreases.
@@ -141,7 +177,7 @@ impl Chroma {
     }
 }
 
-/// Harmonics of a note as pitch classes above it, with their strength: what a recording of it has in other classes.
+/// Harmonics of a note as pitch classes above its own, with their strength.
 const OVERTONES: [(usize, f32); 5] = [(0, 1.0), (0, 0.6), (7, 0.4), (0, 0.3), (4, 0.2)];
 
 fn add_note(classes: &mut [f32], pitch: u8) {
@@ -150,7 +186,7 @@ fn add_note(classes: &mut [f32], pitch: u8) {
     }
 }
 
-/// Scales to a length of one; what is nothing stays nothing.
+/// Scales to a length of `weight`; zeros stay zeros.
 fn normalize(x: &mut [f32], weight: f32) {
     let norm = x.iter().map(|x| x * x).sum::<f32>().sqrt();
     if norm > 1e-6 {
@@ -158,7 +194,7 @@ fn normalize(x: &mut [f32], weight: f32) {
     }
 }
 
-/// Sound and starts of sound, normalized, from the sound alone; `starts` are added where they are known otherwise.
+/// Features of each frame, from the sound and the starts of sound in it, both normalized.
 fn finish(sound: &Array2<f32>, starts: &Array2<f32>) -> Array2<f32> {
     let n = sound.nrows();
     let mut features = Array2::zeros((n, N_FEATURES));
@@ -182,7 +218,7 @@ fn finish(sound: &Array2<f32>, starts: &Array2<f32>) -> Array2<f32> {
     features
 }
 
-fn features_of_recording(recording: &dyn Recording) -> Result<Array2<f32>> {
+fn features_of_recording(recording: &dyn Recording, watch: &mut Watch<'_>) -> Result<Array2<f32>> {
     let sample_rate = recording.sample_rate();
     let hop_length = ((f64::from(sample_rate) * STEP_S).round() as usize).max(1);
     // Four hops or more to a window, also at the lowest rates.
@@ -204,7 +240,7 @@ fn features_of_recording(recording: &dyn Recording) -> Result<Array2<f32>> {
         mixer.clear();
         mixer.extend(block.columns().into_iter().map(|column| column.sum() / n_channels as f32));
         analyzer.push(&mixer, &mut take);
-        Ok(())
+        watch.at(Step::Reading, n_samples as u64, recording.n_samples_hint())
     })?;
     analyzer.finish(&mut take);
     if n_samples < stft.config().win_length {
@@ -230,7 +266,7 @@ fn features_of_recording(recording: &dyn Recording) -> Result<Array2<f32>> {
     Ok(finish(&level, &starts))
 }
 
-fn features_of_score(score: &Score, start_s: f64, n: usize) -> Array2<f32> {
+fn features_of_score(score: &Score, start_s: f64, n: usize, meter: &mut Meter<'_, '_>) -> Result<Array2<f32>> {
     let mut sound = Array2::zeros((n, N_CLASSES));
     let mut starts = Array2::zeros((n, N_CLASSES + 1));
     let frame = |time_s: f64| (((time_s - start_s) / STEP_S).round().max(0.0) as usize).min(n - 1);
@@ -249,25 +285,28 @@ fn features_of_score(score: &Score, start_s: f64, n: usize) -> Array2<f32> {
             }
             // Struck notes fade: a second is what is left of them.
             let end = if part.class == Class::Struck { note.offset_s.min(note.onset_s + 1.0) } else { note.offset_s };
-            for i in start..=frame(end) {
+            let frames = start..=frame(end);
+            // Nothing bounds how many notes of a score sound at once.
+            meter.count(frames.clone().count())?;
+            for i in frames {
                 add_note(sound.row_mut(i).as_slice_mut().unwrap_or(&mut [0.0; N_CLASSES]), note.pitch);
             }
         }
     }
     let level = sound.mapv(|x: f32| (1.0 + 10.0 * x).ln());
-    finish(&level, &starts)
+    Ok(finish(&level, &starts))
 }
 
 // ---- paths -------------------------------------------------------------------------------------------------------
 
 /// The cheapest path through two sequences of features, from both starts to both ends: coarse first, then again and
 /// again around what the coarser level found.
-fn multiscale(a: &Array2<f32>, b: &Array2<f32>) -> Vec<(usize, usize)> {
-    if a.nrows().max(b.nrows()) <= MAX_COARSE || a.nrows().min(b.nrows()) < 2 * FACTOR {
+fn multiscale(a: &Array2<f32>, b: &Array2<f32>, meter: &mut Meter<'_, '_>) -> Result<Vec<(usize, usize)>> {
+    if is_coarsest(a.nrows(), b.nrows()) {
         let bands = vec![0..b.nrows(); a.nrows()];
-        return warp(a, b, &bands);
+        return warp(a, b, &bands, meter);
     }
-    let coarse = multiscale(&thinned(a), &thinned(b));
+    let coarse = multiscale(&thinned(a), &thinned(b), meter)?;
     // Every frame of the coarse path, FACTOR times as fine, and RADIUS frames on both sides.
     let mut bands = vec![b.nrows()..0; a.nrows()];
     for (i, j) in coarse {
@@ -278,7 +317,18 @@ fn multiscale(a: &Array2<f32>, b: &Array2<f32>) -> Vec<(usize, usize)> {
             band.end = band.end.max(columns.end);
         }
     }
-    warp(a, b, &bands)
+    warp(a, b, &bands, meter)
+}
+
+/// Whether two sequences of so many frames are compared frame by frame at once.
+fn is_coarsest(n_a: usize, n_b: usize) -> bool {
+    n_a.max(n_b) <= MAX_COARSE || n_a.min(n_b) < 2 * FACTOR
+}
+
+/// Frames of `a` that [`multiscale`] compares, at all levels.
+fn n_compared(n_a: usize, n_b: usize) -> u64 {
+    let coarser = if is_coarsest(n_a, n_b) { 0 } else { n_compared(n_a.div_ceil(FACTOR), n_b.div_ceil(FACTOR)) };
+    n_a as u64 + coarser
 }
 
 /// Means of [`FACTOR`] frames.
@@ -298,13 +348,18 @@ fn distance(a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>) -> f32 {
 }
 
 /// Dynamic time warping within a band of `b` for each frame of `a`; bands overlap those of their neighbors.
-fn warp(a: &Array2<f32>, b: &Array2<f32>, bands: &[std::ops::Range<usize>]) -> Vec<(usize, usize)> {
+fn warp(
+    a: &Array2<f32>,
+    b: &Array2<f32>,
+    bands: &[Range<usize>],
+    meter: &mut Meter<'_, '_>,
+) -> Result<Vec<(usize, usize)>> {
     /// Which way the path came.
     const DIAGONAL: u8 = 0;
     const ALONG_A: u8 = 1;
     const ALONG_B: u8 = 2;
-    /// Where the recording waits or the score does, a step costs this much beside the distance, so that silence and long
-    /// notes are crossed evenly.
+    /// A step in which only one of the two goes on costs this much beside the distance, so that silence and long notes are
+    /// crossed evenly.
     const DETOUR: f32 = 0.05;
     let mut ways: Vec<Vec<u8>> = Vec::with_capacity(bands.len());
     let mut costs: Vec<f32> = Vec::new();
@@ -331,7 +386,10 @@ fn warp(a: &Array2<f32>, b: &Array2<f32>, bands: &[std::ops::Range<usize>]) -> V
         costs = row;
         before = band.clone();
         ways.push(row_ways);
+        meter.n_frames += 1;
+        meter.count(band.len())?;
     }
+    meter.tell()?;
     let mut path = Vec::new();
     let (mut i, mut j) = (a.nrows() - 1, b.nrows() - 1);
     loop {
@@ -345,7 +403,7 @@ fn warp(a: &Array2<f32>, b: &Array2<f32>, bands: &[std::ops::Range<usize>]) -> V
         }
     }
     path.reverse();
-    path
+    Ok(path)
 }
 
 // ---- does it fit at all? -----------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 //! How an instrument sounds, from its General MIDI program or its name: the one table of it.
-//! A program or a name selects nothing but its class (and, where a track has no name, the name of its stem).
+//! It gives nothing but a class (and, where a track has no name, the name of its stem).
 
 /// How the sound of an instrument behaves, as far as a model of it cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -171,8 +171,8 @@ const PROGRAMS: [(&str, Class); 128] = [
     ("gunshot", Percussion),
 ];
 
-/// Classes of instruments by words of their names. The first row of which all words stand in a name decides, so that
-/// `bass drum` is none of `bass`, and `steel drums` none of `drums`. A row's word also stands for its plural.
+/// Classes of instruments by words of their names. The first row whose words all stand in a name decides, so that
+/// `bass drum` is not a `bass`, and `steel drums` are not `drums`. A word also stands for its plural.
 const NAMES: &[(&[&str], Class)] = &[
     // Names of several words, where one of them alone would mislead.
     (&["bass", "drum"], Percussion),
@@ -358,7 +358,7 @@ pub fn drum(pitch: u8) -> String {
     row.map_or_else(|| format!("drum-{pitch}"), |(_, _, name)| (*name).to_owned())
 }
 
-/// The class that the words of a name tell, in any case: `1st Violins` is sustained. `None` where none is known.
+/// The class that the words of a name give away, in any case: `1st Violins` is sustained. `None` where none is known.
 pub fn class_of_name(name: &str) -> Option<Class> {
     let words = words(name);
     let has = |word: &&str| {

@@ -1,12 +1,16 @@
-//! Standard MIDI Files: bytes to parts and back. The only file that knows midly.
+//! Standard MIDI Files: [`Score::load`], bytes to parts and back. The only file that knows midly.
 //! No byte is trusted: nothing here panics, and limits hold before memory is spent.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 
 use midly::num::{u4, u7, u15, u24, u28};
 use midly::{Format, Fps, Header, MetaMessage, MidiMessage, Timing, TrackEvent, TrackEventKind};
 
-use super::{Class, Note, Part, RESIDUAL, Score, Warning, instrument};
+use super::instrument::{self, Class};
+use super::{MAX_SECONDS, Note, Part, RESIDUAL, Score, Warning};
 use crate::{Error, Result};
 
 /// Notes of one score: a symphony of an hour has some 100,000.
@@ -22,9 +26,6 @@ const MAX_PARTS: usize = 256;
 /// hundred.
 const MAX_READ_TRACKS: usize = 4096;
 
-/// A day: longer scores are read wrong.
-pub(super) const MAX_SECONDS: f64 = 86_400.0;
-
 /// Channel 10, counted from 0 as in the bytes.
 const DRUM_CHANNEL: u8 = 9;
 
@@ -33,6 +34,58 @@ const DEFAULT_TEMPO_US: f64 = 500_000.0;
 
 /// Bytes of a name that are kept, so that a folder and an ending still fit in the 255 of a file name.
 const MAX_NAME_BYTES: usize = 80;
+
+/// Longest file, in bytes; a million notes have some 8 million.
+const MAX_FILE_BYTES: u64 = 64 << 20;
+
+impl Score {
+    /// Reads a Standard MIDI File of format 0 or 1, whatever its timing.
+    ///
+    /// Each track is a part. A track that uses several channels, as in format 0, is split by channel. Channel 10 is
+    /// split by drum (`kick`, `snare`, `hihat`, ...), and the same drum in several tracks is one part. A part is named
+    /// after its track, else after its General MIDI program; equal names are numbered, and what a file name may not
+    /// hold is replaced. Its class follows from its name or else its program, by the tables of [`instrument`]. The
+    /// sustain pedal lengthens the notes of struck strings.
+    ///
+    /// # Errors
+    /// [`Error::MalformedScore`] for bytes that are no MIDI file, for format 2, and for more than a million notes,
+    /// 4096 tracks, 256 parts or 24 hours; [`Error::EmptyScore`] where no track has a note.
+    ///
+    /// # Cost
+    /// One pass over the bytes; memory for the notes only.
+    ///
+    /// # References
+    /// MIDI Manufacturers Association, "Standard MIDI Files 1.0", RP-001, 1996.
+    pub fn from_midi(bytes: &[u8]) -> Result<Self> {
+        read(bytes)
+    }
+
+    /// [`Score::from_midi`] of a file.
+    ///
+    /// # Errors
+    /// [`Error::ReadScore`] where the system does not give the file or it is longer than 64 MiB, and those of
+    /// [`Score::from_midi`].
+    pub fn load(path: &Path) -> Result<Self> {
+        let read = || {
+            let mut bytes = Vec::new();
+            File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+            if bytes.len() as u64 > MAX_FILE_BYTES {
+                return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 64 MiB"));
+            }
+            Ok(bytes)
+        };
+        let bytes = read().map_err(|source| Error::ReadScore { path: path.to_owned(), source })?;
+        Self::from_midi(&bytes)
+    }
+
+    /// The bytes of a MIDI file of format 1, at 120 beats per minute in ticks of 1/1920 s: one track per part, named
+    /// after it.
+    pub fn to_midi(&self) -> Vec<u8> {
+        write(self)
+    }
+}
+
+// ---- in ----------------------------------------------------------------------------------------------------------
 
 /// A note in ticks.
 struct RawNote {
@@ -65,7 +118,7 @@ struct Track {
     end: u64,
 }
 
-pub(super) fn read(bytes: &[u8]) -> Result<Score> {
+fn read(bytes: &[u8]) -> Result<Score> {
     let malformed = |reason: &str| Error::MalformedScore { reason: reason.to_owned() };
     if bytes.is_empty() {
         return Err(malformed("it is empty"));
@@ -247,7 +300,7 @@ impl Line {
     }
 }
 
-/// Where a note that ends at `end` stops to sound: when the pedal goes up, where it is down.
+/// Where a note that ends at `end` stops sounding: where the pedal is down then, when it goes up.
 fn pedaled(end: u64, pedal: &[(u64, bool)], track_end: u64) -> u64 {
     let next = pedal.partition_point(|(tick, _)| *tick <= end);
     let is_down = next.checked_sub(1).and_then(|i| pedal.get(i)).is_some_and(|(_, down)| *down);
@@ -381,9 +434,15 @@ fn add_drums(parts: &mut Vec<Part>, notes: Vec<Note>, track_name: Option<&str>) 
 
 /// Text of a MIDI file: UTF-8 where it is, else Latin-1.
 fn text(bytes: &[u8]) -> String {
-    // Twice what is kept of a name, before memory is spent.
-    let bytes = bytes.get(..4 * MAX_NAME_BYTES).unwrap_or(bytes);
-    str::from_utf8(bytes).map_or_else(|_| bytes.iter().map(|byte| char::from(*byte)).collect(), str::to_owned)
+    // Four times what is kept of a name: bounded before memory is spent, and enough where it starts with spaces.
+    let start = bytes.get(..4 * MAX_NAME_BYTES).unwrap_or(bytes);
+    let is_cut = start.len() < bytes.len();
+    match str::from_utf8(start) {
+        Ok(text) => text.to_owned(),
+        // The cut went through a letter.
+        Err(error) if is_cut && error.error_len().is_none() => text(&start[..error.valid_up_to()]),
+        Err(_) => start.iter().map(|byte| char::from(*byte)).collect(),
+    }
 }
 
 /// A name that every file system takes; `None` where nothing is left of it.
@@ -441,7 +500,7 @@ const MAX_TRACKS: usize = 60_000;
 /// Ticks per second of the files written here, at [`DEFAULT_TEMPO_US`].
 const TICKS_PER_S: f64 = TICKS_PER_QUARTER as f64 * 1e6 / DEFAULT_TEMPO_US;
 
-pub(super) fn write(score: &Score) -> Vec<u8> {
+fn write(score: &Score) -> Vec<u8> {
     let header = Header::new(Format::Parallel, Timing::Metrical(u15::new(TICKS_PER_QUARTER)));
     let meta = |message| TrackEvent { delta: u28::new(0), kind: TrackEventKind::Meta(message) };
     let conductor = vec![meta(MetaMessage::Tempo(u24::new(DEFAULT_TEMPO_US as u32))), meta(MetaMessage::EndOfTrack)];
@@ -486,4 +545,17 @@ pub(super) fn write(score: &Score) -> Vec<u8> {
 /// Seconds to ticks, within what a file can hold: 28 bits, 38 hours.
 fn ticks(time_s: f64) -> u32 {
     (time_s * TICKS_PER_S).round().clamp(0.0, f64::from((1u32 << 28) - 2)) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_are_cut_between_letters() {
+        // 320 is no multiple of three: the cut goes through a letter.
+        let long = "\u{3042}".repeat(200);
+        assert_eq!(safe_name(&text(long.as_bytes())), Some("\u{3042}".repeat(MAX_NAME_BYTES / 3)));
+        assert_eq!(text(b"caf\xe9"), "caf\u{e9}", "Latin-1");
+    }
 }

@@ -1,14 +1,11 @@
 //! Scores: which instrument plays which note when, from the bytes of a MIDI file and back.
-//! Knows no masks and no stems. Only `midi.rs` in this folder knows the file format, only `Score::load` opens a file.
+//! Knows no masks and no stems. Only `midi` in this folder knows the file format, and opens files.
 
 pub mod align;
 pub mod instrument;
 mod midi;
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
 
 pub use instrument::Class;
 
@@ -16,6 +13,9 @@ use crate::{Error, Result};
 
 /// Name of the stem for what no knowledge explains; no part is called so.
 pub const RESIDUAL: &str = "residual";
+
+/// A day, in seconds: longer scores are read wrong.
+const MAX_SECONDS: f64 = 86_400.0;
 
 /// What is to be played: parts, each with its notes.
 ///
@@ -32,7 +32,7 @@ pub const RESIDUAL: &str = "residual";
 /// ```
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Score {
-    /// The parts in the order of the file, none without notes, no two of one name.
+    /// The parts in the order of the file, none without notes, no two of the same name.
     pub parts: Vec<Part>,
     /// What reading the file left out or had to guess.
     pub warnings: Vec<Warning>,
@@ -41,7 +41,7 @@ pub struct Score {
 /// What one instrument plays, or one drum.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
-    /// Name, safe as that of a file.
+    /// Name, safe as the name of a file.
     pub name: String,
     /// How its sound behaves.
     pub class: Class,
@@ -60,21 +60,21 @@ pub struct Note {
     pub onset_s: f64,
     /// End, in seconds, not before the onset.
     pub offset_s: f64,
-    /// Key of MIDI, 0 to 127: 69 is A4, 440 Hz; on a drum part the number of the drum.
+    /// MIDI key, 0 to 127: 69 is A4, 440 Hz; in a drum part, the number of the drum.
     pub pitch: u8,
     /// Loudness, 1 to 127.
     pub velocity: u8,
 }
 
 impl Note {
-    /// Frequency of a key in equal temperament, in Hz, A4 at 440 Hz.
+    /// Frequency of a MIDI key in Hz: equal temperament, A4 at 440 Hz.
     pub fn pitch_hz(pitch: u8) -> f64 {
         440.0 * ((f64::from(pitch) - 69.0) / 12.0).exp2()
     }
 }
 
 impl Part {
-    /// A part that is no drum of channel 10; its class follows from its name.
+    /// A part outside of channel 10; its class follows from its name.
     pub fn new(name: &str, notes: Vec<Note>) -> Self {
         let class = instrument::class_of_name(name).unwrap_or(Class::Sustained);
         Self { name: name.to_owned(), class, is_drum: false, program: None, notes }
@@ -100,7 +100,7 @@ pub enum Warning {
         /// Number of the track, from 1.
         track: usize,
     },
-    /// Notes that are never ended; they last to the end of their track.
+    /// Notes that never end; they are held to the end of their track.
     MissingNoteOffs {
         /// How many.
         n_notes: usize,
@@ -123,53 +123,6 @@ impl fmt::Display for Warning {
 }
 
 impl Score {
-    /// Reads a Standard MIDI File of format 0 or 1, whatever its timing.
-    ///
-    /// Each track is a part. A track that uses several channels, as in format 0, is split by channel. Channel 10 is
-    /// split by drum (`kick`, `snare`, `hihat`, ...), and the same drum in several tracks is one part. A part is named
-    /// after its track, else after its General MIDI program; equal names are numbered, and what a file name may not
-    /// hold is replaced. Its class follows from its name or else its program, by the tables of [`instrument`]. The
-    /// sustain pedal lengthens the notes of struck strings.
-    ///
-    /// # Errors
-    /// [`Error::MalformedScore`] for bytes that are no MIDI file, for format 2, and for more than a million notes,
-    /// 4096 tracks, 256 parts or 24 hours; [`Error::EmptyScore`] where no track has a note.
-    ///
-    /// # Cost
-    /// One pass over the bytes; memory for the notes only.
-    ///
-    /// # References
-    /// MIDI Manufacturers Association, "Standard MIDI Files 1.0", RP-001, 1996.
-    pub fn from_midi(bytes: &[u8]) -> Result<Self> {
-        midi::read(bytes)
-    }
-
-    /// [`Score::from_midi`] of a file.
-    ///
-    /// # Errors
-    /// [`Error::ReadScore`] where the system does not give the file or it is longer than 64 MiB, and those of
-    /// [`Score::from_midi`].
-    pub fn load(path: &Path) -> Result<Self> {
-        /// Bytes; a million notes have some 8 million.
-        const MAX_BYTES: u64 = 64 << 20;
-        let read = || {
-            let mut bytes = Vec::new();
-            File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-            if bytes.len() as u64 > MAX_BYTES {
-                return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is longer than 64 MiB"));
-            }
-            Ok(bytes)
-        };
-        let bytes = read().map_err(|source| Error::ReadScore { path: path.to_owned(), source })?;
-        Self::from_midi(&bytes)
-    }
-
-    /// The bytes of a MIDI file of format 1, at 120 beats per minute in ticks of 1/1920 s: one track per part, named
-    /// after it.
-    pub fn to_midi(&self) -> Vec<u8> {
-        midi::write(self)
-    }
-
     /// Number of notes of all parts.
     pub fn n_notes(&self) -> usize {
         self.parts.iter().map(|part| part.notes.len()).sum()
@@ -183,7 +136,7 @@ impl Score {
         Some((start, end))
     }
 
-    /// The score played `stretch` times as slow, and then `offset_s` seconds later.
+    /// The score with all its times multiplied by `stretch`, and then `offset_s` seconds later.
     ///
     /// # Errors
     /// [`Error::Setting`] for a stretch outside 0.01 to 100, or an offset of more than a day.
@@ -196,11 +149,11 @@ impl Score {
                 hint: Some("`score_stretch 1.05` makes the score last 5 % longer".into()),
             });
         }
-        if !(-midi::MAX_SECONDS..=midi::MAX_SECONDS).contains(&offset_s) {
+        if !(-MAX_SECONDS..=MAX_SECONDS).contains(&offset_s) {
             return Err(Error::Setting {
                 name: "score_offset",
                 got: offset_s.to_string(),
-                expected: format!("-{0} to {0} seconds", midi::MAX_SECONDS),
+                expected: format!("-{0} to {0} seconds", MAX_SECONDS),
                 hint: Some("`score_offset 0.5` starts the score half a second later".into()),
             });
         }

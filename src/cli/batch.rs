@@ -11,10 +11,11 @@ use partita::batch::{content_hash, text};
 use serde_json::{Map, Value, json};
 
 use super::args::Cli;
-use super::failure::{DONE, Failure};
+use super::exit::{DONE, is_interrupted};
+use super::failure::Failure;
 use super::inputs::Input;
 use super::terminal::Terminal;
-use super::{is_interrupted, meter};
+use super::meter;
 
 /// What a machine is taken to have that does not tell, in bytes.
 const UNKNOWN_MEMORY: u64 = 4 << 30;

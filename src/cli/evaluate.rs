@@ -18,8 +18,8 @@ use partita::{Error, Result as LibraryResult};
 use serde_json::{Value, json};
 
 use super::args::Evaluate;
-use super::failure::{DONE, Failure};
-use super::is_interrupted;
+use super::exit::{DONE, is_interrupted};
+use super::failure::Failure;
 use super::terminal::Terminal;
 
 /// The scores' names in tables, in the order of [`Scores::values`].

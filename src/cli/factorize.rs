@@ -23,9 +23,10 @@ use partita::plot::{self, Columns, PlotConfig, Rows};
 use serde_json::{Value, json};
 
 use super::args::{Factorize, Penalties};
-use super::failure::{DONE, Failure};
+use super::exit::{DONE, is_interrupted};
+use super::failure::Failure;
 use super::terminal::Terminal;
-use super::{is_interrupted, meter, outputs};
+use super::{meter, outputs};
 
 /// The pictures of `--plot`, named after the file: `factors.npz` and `factors-dictionary.png`.
 const PICTURES: [&str; 3] = ["dictionary", "activations", "divergence"];

@@ -14,10 +14,11 @@ use partita::{Dictionary, DictionaryConfig, Error};
 use serde_json::json;
 
 use super::args::{Learn, Separate};
+use super::exit::{self, is_interrupted};
 use super::failure::Failure;
 use super::stems::{Method, Outcome};
 use super::terminal::Terminal;
-use super::{is_interrupted, outputs};
+use super::outputs;
 
 pub(super) fn run(args: &Learn, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
     if args.out.extension().is_none_or(|extension| extension != "safetensors") {
@@ -42,7 +43,7 @@ pub(super) fn run(args: &Learn, seed: u64, terminal: &Terminal) -> Result<u8, Fa
     drop(steps);
     dictionary.save(&args.out, outputs::may_replace(args.force))?;
     report(args, &dictionary, terminal);
-    Ok(super::failure::DONE)
+    Ok(exit::DONE)
 }
 
 /// Says what was learned, and where it went.

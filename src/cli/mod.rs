@@ -6,6 +6,7 @@ mod completions;
 mod evaluate;
 mod drums;
 mod denoise;
+mod exit;
 mod factorize;
 mod failure;
 mod hpss;
@@ -29,7 +30,6 @@ use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command};
 use failure::Failure;
-use interrupt::is_interrupted;
 use terminal::Terminal;
 
 pub(crate) fn main() -> ExitCode {

@@ -11,10 +11,11 @@ use partita::spectrogram::{FrequencyScale, OverviewStream};
 use serde_json::json;
 
 use super::args::Spectrogram;
-use super::failure::{DONE, Failure};
+use super::exit::{DONE, is_interrupted};
+use super::failure::Failure;
 use super::inputs::Input;
 use super::terminal::Terminal;
-use super::{is_interrupted, outputs, sound};
+use super::{outputs, sound};
 
 /// Between what separates tones and what separates beats.
 const WINDOW_S: f64 = 0.046;

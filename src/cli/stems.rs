@@ -20,11 +20,12 @@ use serde_json::{Value, json};
 
 use super::args::Output;
 use super::batch::{default_memory, each, parameters};
+use super::exit::is_interrupted;
 use super::failure::Failure;
 use super::inputs::{self, Input};
 use super::outputs::{self, Template};
 use super::terminal::Terminal;
-use super::{is_interrupted, sound};
+use super::sound;
 
 /// Every picture of `--plot`, named as stems are; the last three where there is a factorization.
 const PICTURES: [&str; 5] = ["spectrograms", "masks", "dictionary", "activations", "divergence"];

@@ -18,14 +18,15 @@ use partita::{Error, Separation, StftConfig};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::args::Output;
-use super::batch::{default_memory, each, parameters};
+use super::batch::{default_memory, each};
+use super::context::Context;
 use super::exit::is_interrupted;
 use super::failure::Failure;
+use super::flags::{ExcerptArgs, InputArgs, OutputArgs};
 use super::inputs::{self, Input};
 use super::outputs::{self, Template};
-use super::terminal::Terminal;
 use super::sound;
+use super::terminal::Terminal;
 
 /// Every picture of `--plot`, named as stems are; the last three where there is a factorization.
 const PICTURES: [&str; 5] = ["spectrograms", "masks", "dictionary", "activations", "divergence"];
@@ -84,29 +85,28 @@ pub(super) struct Extra {
 
 /// Works through all inputs of a separating command.
 pub(super) fn run(
-    typed: &[PathBuf],
-    output: &Output,
-    excerpt: &super::args::Excerpt,
-    seed: u64,
-    terminal: &Terminal,
+    inputs: &InputArgs,
+    output: &OutputArgs,
+    excerpt: &ExcerptArgs,
+    context: &Context,
     method: &dyn Method,
 ) -> Result<u8, Failure> {
-    let batch = &output.batch;
+    let (batch, terminal) = (&output.batch, &context.terminal);
     let mut job = Job {
         output,
         template: Template::new(output)?,
         // What an interrupted run began is finished by one that resumes it.
         may_replace: output.force || batch.resume,
-        encode: encode_config(output, output.force || batch.resume, seed)?,
+        encode: encode_config(output, output.force || batch.resume, context.seed)?,
         stems: stems(output),
         excerpt: sound::Excerpt::new(excerpt),
         method,
         budget: Budget::new(batch.memory.unwrap_or_else(default_memory)),
         manifest: batch.manifest.as_deref().map(Manifest::open).transpose()?,
         sources: HashSet::new(),
-        parameters: if batch.manifest.is_some() { parameters()? } else { Value::Null },
+        parameters: if batch.manifest.is_some() { context.typed.parameters()? } else { Value::Null },
     };
-    let mut inputs = inputs::list(typed, batch.files_from.as_deref())?;
+    let mut inputs = inputs::list(&inputs.paths, batch.files_from.as_deref())?;
     inputs.retain(|input| batch.shard.is_none_or(|shard| shard.contains(&input.track)));
     if job.may_replace {
         job.sources = inputs.iter().filter_map(|input| input.path.canonicalize().ok()).collect();
@@ -130,7 +130,7 @@ pub(super) fn run(
 
 /// What is the same for every input.
 struct Job<'a> {
-    output: &'a Output,
+    output: &'a OutputArgs,
     template: Template<'a>,
     may_replace: bool,
     encode: EncodeConfig,
@@ -468,7 +468,7 @@ struct Stem {
     written: Written,
 }
 
-fn stems(output: &Output) -> Stems {
+fn stems(output: &OutputArgs) -> Stems {
     match &output.two_stems {
         Some(name) => Stems::Two(name.clone()),
         None if output.stem.is_empty() => Stems::All,
@@ -476,7 +476,7 @@ fn stems(output: &Output) -> Stems {
     }
 }
 
-fn encode_config(output: &Output, may_replace: bool, seed: u64) -> Result<EncodeConfig, Failure> {
+fn encode_config(output: &OutputArgs, may_replace: bool, seed: u64) -> Result<EncodeConfig, Failure> {
     let file_format = output.format;
     let sample_format = match (output.int16, output.int24, output.float32) {
         (true, ..) => SampleFormat::Int16,

@@ -5,17 +5,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
-use partita::Error;
 use partita::audio::{Recording, decode};
 use partita::error::shown;
 use partita::separate::Progress;
 use partita::separate::denoise::{Content, DenoiseConfig, Denoised, Noise, denoise};
+use partita::{Error, SeparateConfig};
 
 use super::context::Context;
 use super::failure::Failure;
 use super::flags::{ExcerptArgs, InputArgs, OutputArgs, TransformArgs};
 use super::parse;
-use super::stems::{self, Method, Outcome};
+use super::stems::{self, Extent, Method, Outcome, SPEECH_WINDOW_S};
 
 /// Pauses that are listed at the most.
 const MAX_LISTED: usize = 6;
@@ -62,6 +62,11 @@ struct KnownNoise {
 impl Method for KnownNoise {
     fn names(&self) -> Vec<String> {
         vec!["clean".into(), "noise".into()]
+    }
+
+    fn extent(&self, sample_rate: u32) -> Extent {
+        let max_frames = SeparateConfig::default().max_frames;
+        Extent { stft: self.config.stft.resolve(sample_rate, SPEECH_WINDOW_S), max_frames }
     }
 
     fn separate(

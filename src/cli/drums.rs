@@ -14,7 +14,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::flags::{ExcerptArgs, InputArgs, OutputArgs, TransformArgs};
 use super::parse;
-use super::stems::{self, Extra, Method, Outcome};
+use super::stems::{self, DRUMS_WINDOW_S, Extent, Extra, Method, Outcome};
 
 #[derive(Debug, Args)]
 pub(super) struct DrumsArgs {
@@ -98,6 +98,10 @@ impl Method for Kit {
     fn names(&self) -> Vec<String> {
         let residual = (self.config.n_residual > 0).then(|| RESIDUAL.to_owned());
         self.config.kit.iter().map(|drum| drum.name.clone()).chain(residual).collect()
+    }
+
+    fn extent(&self, sample_rate: u32) -> Extent {
+        Extent { stft: self.config.stft.resolve(sample_rate, DRUMS_WINDOW_S), max_frames: self.config.max_frames }
     }
 
     fn separate(

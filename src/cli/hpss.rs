@@ -10,7 +10,7 @@ use partita::separate::{HpssConfig, Progress, RESIDUAL, hpss};
 use super::context::Context;
 use super::failure::Failure;
 use super::flags::{ExcerptArgs, InputArgs, OutputArgs, TransformArgs};
-use super::stems::{self, Method, Outcome};
+use super::stems::{self, Extent, MUSIC_WINDOW_S, Method, Outcome};
 
 #[derive(Debug, Args)]
 pub(super) struct HpssArgs {
@@ -59,6 +59,11 @@ impl Method for Medians {
         let names = ["harmonic", "percussive", RESIDUAL];
         let n_names = if self.config.margin > 1.0 { 3 } else { 2 };
         names[..n_names].iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn extent(&self, sample_rate: u32) -> Extent {
+        // Nothing is fitted.
+        Extent { stft: self.config.stft.resolve(sample_rate, MUSIC_WINDOW_S), max_frames: 0 }
     }
 
     fn separate(

@@ -10,7 +10,7 @@ use partita::{Error, SeparateConfig};
 use super::args::SeparateArgs;
 use super::labels;
 use crate::cli::failure::Failure;
-use crate::cli::stems::{Method, Outcome};
+use crate::cli::stems::{Extent, MUSIC_WINDOW_S, Method, Outcome};
 
 pub(super) struct Blind {
     config: SeparateConfig,
@@ -30,6 +30,10 @@ impl Method for Blind {
 
     fn has_more_names(&self) -> bool {
         self.config.n_sources.is_none()
+    }
+
+    fn extent(&self, sample_rate: u32) -> Extent {
+        Extent { stft: self.config.stft.resolve(sample_rate, MUSIC_WINDOW_S), max_frames: self.config.max_frames }
     }
 
     fn separate(
@@ -79,5 +83,32 @@ fn config(args: &SeparateArgs, seed: u64) -> SeparateConfig {
         },
         mask_exponent: method.mask_exponent,
         max_frames: method.max_frames,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use partita::StftConfig;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: SeparateArgs,
+    }
+
+    fn extent(options: &[&str]) -> Extent {
+        let line = Line::parse_from(["separate", "song.wav"].iter().chain(options));
+        Blind::new(&line.args, 0).expect("method").extent(44_100)
+    }
+
+    #[test]
+    fn memory_is_counted_with_the_options_that_were_given() {
+        assert_eq!(extent(&[]), Extent { stft: StftConfig::new(4096), max_frames: 20_000 });
+        let options = ["--n-fft", "1024", "--hop-length", "128", "--max-frames", "500"];
+        let stft = StftConfig { hop_length: 128, ..StftConfig::new(1024) };
+        assert_eq!(extent(&options), Extent { stft, max_frames: 500 });
     }
 }

@@ -11,7 +11,7 @@ use partita::{Error, Score};
 use super::args::SeparateArgs;
 use crate::cli::failure::Failure;
 use crate::cli::sound::Solo;
-use crate::cli::stems::{Method, Outcome};
+use crate::cli::stems::{Extent, MUSIC_WINDOW_S, Method, Outcome};
 use crate::cli::terminal::Terminal;
 
 pub(super) struct ByScore {
@@ -43,6 +43,10 @@ impl Method for ByScore {
     fn names(&self) -> Vec<String> {
         let residual = (self.config.unscored == Unscored::Residual).then(|| RESIDUAL.to_owned());
         self.config.score.parts.iter().map(|part| part.name.clone()).chain(residual).collect()
+    }
+
+    fn extent(&self, sample_rate: u32) -> Extent {
+        Extent { stft: self.config.stft.resolve(sample_rate, MUSIC_WINDOW_S), max_frames: self.config.max_frames }
     }
 
     fn separate(

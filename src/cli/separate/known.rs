@@ -12,7 +12,7 @@ use partita::{Dictionary, DictionaryConfig, Error};
 use super::args::SeparateArgs;
 use crate::cli::failure::Failure;
 use crate::cli::sound::Solo;
-use crate::cli::stems::{Method, Outcome};
+use crate::cli::stems::{Extent, MUSIC_WINDOW_S, Method, Outcome};
 use crate::cli::terminal::Terminal;
 
 /// `separate` where the sources are known.
@@ -93,6 +93,10 @@ impl Method for Known {
             }
         }
         names
+    }
+
+    fn extent(&self, sample_rate: u32) -> Extent {
+        Extent { stft: self.config.stft.resolve(sample_rate, MUSIC_WINDOW_S), max_frames: self.config.max_frames }
     }
 
     fn separate(

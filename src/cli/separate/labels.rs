@@ -11,12 +11,12 @@ use partita::error::shown;
 use partita::labels::{Labels, MAX_BYTES};
 use partita::matrix_file::{self, NpzWriter};
 use partita::separate::{Progress, labelled, labels};
-use partita::{Error, SeparateConfig, Separation, atomic};
+use partita::{Error, SeparateConfig, Separation, StftConfig, atomic};
 
 use super::args::SeparateArgs;
 use crate::cli::failure::Failure;
 use crate::cli::outputs;
-use crate::cli::stems::{Method, Outcome};
+use crate::cli::stems::{Extent, Method, Outcome};
 
 /// Where labels and factors go.
 pub(super) struct Output {
@@ -91,6 +91,13 @@ impl Labelled {
 impl Method for Labelled {
     fn names(&self) -> Vec<String> {
         self.labels.names().0
+    }
+
+    fn extent(&self, _: u32) -> Extent {
+        // The factors are there already; the recording is only rendered.
+        let settings = &self.labels.settings;
+        let stft = StftConfig { hop_length: settings.hop_length, ..StftConfig::new(settings.n_fft) };
+        Extent { stft, max_frames: 0 }
     }
 
     fn separate(

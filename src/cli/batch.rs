@@ -1,20 +1,17 @@
 //! Many inputs: several at once, within the memory that there is; one that fails is reported, and the others go on.
 
 use std::panic::{self, AssertUnwindSafe};
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory};
-use partita::batch::{content_hash, text};
-use serde_json::{Map, Value, json};
+use partita::batch::text;
+use serde_json::json;
 
-use super::args::Cli;
-use super::failure::{DONE, Failure};
+use super::exit::{DONE, is_interrupted};
+use super::failure::Failure;
 use super::inputs::Input;
+use super::meter;
 use super::terminal::Terminal;
-use super::{is_interrupted, meter};
 
 /// What a machine is taken to have that does not tell, in bytes.
 const UNKNOWN_MEMORY: u64 = 4 << 30;
@@ -80,57 +77,4 @@ pub(super) fn each(
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poison| poison.into_inner())
-}
-
-/// Options that say which recordings are worked on, and how it is told, but not what is made of one.
-const WITHOUT_EFFECT: [&str; 14] = [
-    "inputs",
-    "force",
-    "skip_existing",
-    "dry_run",
-    "files_from",
-    "memory",
-    "manifest",
-    "resume",
-    "shard",
-    "quiet",
-    "verbose",
-    "color",
-    "jobs",
-    "json",
-];
-
-/// Everything that a result depends on beside the recording: the version, the command, the options that were given, and
-/// the content of the files that they name.
-pub(super) fn parameters() -> Result<Value, Failure> {
-    let mut known = Cli::command();
-    known.build();
-    let matches = known.clone().get_matches();
-    let Some((command, matches)) = matches.subcommand() else { return Ok(Value::Null) };
-    let arguments = known.find_subcommand(command).into_iter().flat_map(clap::Command::get_arguments);
-    let mut options = Map::new();
-    for id in arguments.map(|argument| argument.get_id().as_str()) {
-        let is_given = matches.value_source(id) == Some(ValueSource::CommandLine);
-        if is_given && !WITHOUT_EFFECT.contains(&id) {
-            options.insert(id.into(), values(matches, id)?.into());
-        }
-    }
-    Ok(json!({ "version": env!("CARGO_PKG_VERSION"), "command": command, "options": options }))
-}
-
-fn values(matches: &ArgMatches, id: &str) -> Result<Vec<String>, Failure> {
-    let Ok(Some(values)) = matches.try_get_raw(id) else { return Ok(Vec::new()) };
-    let mut texts = Vec::new();
-    for value in values {
-        let typed = text(Path::new(value));
-        let name = typed.split_once('=').map_or(typed.as_str(), |(_, name)| name);
-        let path = if name == typed { Path::new(value) } else { Path::new(name) };
-        if path.is_file() {
-            let failed = |source| partita::Error::OpenAudio { path: path.into(), source };
-            texts.push(format!("{typed} (sha256 {})", content_hash(path).map_err(failed)?));
-        } else {
-            texts.push(typed);
-        }
-    }
-    Ok(texts)
 }

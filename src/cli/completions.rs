@@ -4,7 +4,8 @@ use std::io::{self, Write};
 
 use clap_complete::Shell;
 
-use super::failure::{DONE, Failure};
+use super::exit::DONE;
+use super::failure::Failure;
 
 pub(super) fn completions(shell: Shell, mut command: clap::Command) -> Result<u8, Failure> {
     let mut script = Vec::new();

@@ -1,24 +1,58 @@
 //! `partita denoise`: recordings in, what is clean and what is noise out.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use partita::Error;
+use clap::{Args, ValueHint};
 use partita::audio::{Recording, decode};
 use partita::error::shown;
 use partita::separate::Progress;
 use partita::separate::denoise::{Content, DenoiseConfig, Denoised, Noise, denoise};
+use partita::{Error, SeparateConfig};
 
-use super::args::Denoise;
+use super::context::Context;
 use super::failure::Failure;
-use super::stems::{self, Method, Outcome};
-use super::terminal::Terminal;
+use super::flags::{ExcerptArgs, InputArgs, OutputArgs, TransformArgs};
+use super::parse;
+use super::stems::{self, Extent, Method, Outcome, SPEECH_WINDOW_S};
 
 /// Pauses that are listed at the most.
 const MAX_LISTED: usize = 6;
 
-pub(super) fn run(args: &Denoise, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
-    let method = KnownNoise { config: config(args, seed)? };
-    stems::run(&args.inputs, &args.output, &args.excerpt, seed, terminal, &method)
+#[derive(Debug, Args)]
+pub(super) struct DenoiseArgs {
+    #[command(flatten)]
+    pub(super) inputs: InputArgs,
+
+    /// The noise alone, as loud as it is in the recordings [default: the quietest parts of each]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "noise_range")]
+    pub(super) noise: Option<PathBuf>,
+    /// Where in each recording the noise is alone, from A to B, in seconds or as [h:]m:s
+    #[arg(long, value_name = "A-B", value_parser = parse::time_range)]
+    pub(super) noise_range: Option<(Duration, Duration)>,
+    /// What there is beside the noise; auto: speech where a model of speech explains the recording
+    #[arg(long, default_value = Content::default().name(), value_parser = parse::named(Content::ALL, Content::name))]
+    pub(super) content: Content,
+    /// How much of the noise goes: 0 nothing, 1 all that is found, above 1 more, at the cost of the rest
+    #[arg(long, value_name = "S", default_value_t = DenoiseConfig::default().strength)]
+    pub(super) strength: f32,
+
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+    #[command(flatten)]
+    pub(super) excerpt: ExcerptArgs,
+
+    #[command(flatten)]
+    pub(super) transform: TransformArgs,
+    /// Exponent of the masks between speech and noise: 1 is softest, 2 the Wiener filter's
+    #[arg(long, value_name = "A", default_value_t = DenoiseConfig::default().mask_exponent, help_heading = "Method")]
+    pub(super) mask_exponent: f32,
+}
+
+pub(super) fn run(args: &DenoiseArgs, context: &Context) -> Result<u8, Failure> {
+    let method = KnownNoise { config: config(args, context.seed)? };
+    stems::run(&args.inputs, &args.output, &args.excerpt, context, &method)
 }
 
 struct KnownNoise {
@@ -28,6 +62,11 @@ struct KnownNoise {
 impl Method for KnownNoise {
     fn names(&self) -> Vec<String> {
         vec!["clean".into(), "noise".into()]
+    }
+
+    fn extent(&self, sample_rate: u32) -> Extent {
+        let max_frames = SeparateConfig::default().max_frames;
+        Extent { stft: self.config.stft.resolve(sample_rate, SPEECH_WINDOW_S), max_frames }
     }
 
     fn separate(
@@ -66,7 +105,7 @@ fn remarks(denoised: &Denoised, config: &DenoiseConfig) -> Vec<String> {
     remarks
 }
 
-fn config(args: &Denoise, seed: u64) -> Result<DenoiseConfig, Failure> {
+fn config(args: &DenoiseArgs, seed: u64) -> Result<DenoiseConfig, Failure> {
     let noise = match (&args.noise, args.noise_range) {
         (Some(path), _) => {
             let audio = decode::read(path).map_err(Failure::at(shown(path)))?;

@@ -3,18 +3,60 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
+use clap::{Args, ValueHint};
 use partita::Error;
 use partita::audio::Recording;
 use partita::audio::decode;
 use partita::error::shown;
 use partita::separate::{Drum, DrumsConfig, Progress, RESIDUAL, Sound, drums, hits_to_score};
 
-use super::args::Drums;
+use super::context::Context;
 use super::failure::Failure;
-use super::stems::{self, Extra, Method, Outcome};
-use super::terminal::Terminal;
+use super::flags::{ExcerptArgs, InputArgs, OutputArgs, TransformArgs};
+use super::parse;
+use super::stems::{self, DRUMS_WINDOW_S, Extent, Extra, Method, Outcome};
 
-pub(super) fn run(args: &Drums, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
+#[derive(Debug, Args)]
+pub(super) struct DrumsArgs {
+    #[command(flatten)]
+    pub(super) inputs: InputArgs,
+
+    /// A drum by a recording of one or more of its hits: another drum, or in place of kick, snare or hihat (repeatable;
+    /// several recordings of one name are several sounds of one drum)
+    #[arg(long, value_name = "NAME=FILE", value_parser = parse::named_file, value_hint = ValueHint::FilePath)]
+    pub(super) kit: Vec<(String, PathBuf)>,
+    /// Look for the drums of `--kit` only, not for kick, snare and hihat
+    #[arg(long, requires = "kit")]
+    pub(super) kit_only: bool,
+    /// Also write the hits as a MIDI file, `drums.mid`, beside the stems
+    #[arg(long)]
+    pub(super) midi_out: bool,
+
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+    #[command(flatten)]
+    pub(super) excerpt: ExcerptArgs,
+
+    /// Free templates for what no drum explains, which goes to a stem `residual`
+    #[arg(id = "n_residual", long = "residual", value_name = "K", default_value_t = DrumsConfig::default().n_residual, help_heading = "Method")]
+    pub(super) n_residual: usize,
+    /// Length of a hit in seconds, as far as it is modeled
+    #[arg(long, value_name = "S", default_value_t = DrumsConfig::default().template_s, help_heading = "Method")]
+    pub(super) template_s: f64,
+    /// Iterations of the factorization
+    #[arg(long, value_name = "N", default_value_t = DrumsConfig::default().max_iter, help_heading = "Method")]
+    pub(super) max_iter: usize,
+    #[command(flatten)]
+    pub(super) transform: TransformArgs,
+    /// Exponent of the masks: 1 is softest, 2 the Wiener filter's
+    #[arg(long, value_name = "A", default_value_t = DrumsConfig::default().mask_exponent, help_heading = "Method")]
+    pub(super) mask_exponent: f32,
+    /// Learn from this many frames at the most, spread evenly over a longer recording; bounds the memory
+    #[arg(long, value_name = "N", default_value_t = DrumsConfig::default().max_frames, help_heading = "Method")]
+    pub(super) max_frames: usize,
+}
+
+pub(super) fn run(args: &DrumsArgs, context: &Context) -> Result<u8, Failure> {
     let config = DrumsConfig {
         kit: kit(&args.kit, args.kit_only)?,
         stft: args.transform.options(),
@@ -23,15 +65,15 @@ pub(super) fn run(args: &Drums, seed: u64, terminal: &Terminal) -> Result<u8, Fa
         max_iter: args.max_iter,
         mask_exponent: args.mask_exponent,
         max_frames: args.max_frames,
-        seed,
+        seed: context.seed,
     };
-    stems::run(&args.inputs, &args.output, &args.excerpt, seed, terminal, &Kit { config, has_midi: args.midi_out })
+    stems::run(&args.inputs, &args.output, &args.excerpt, context, &Kit { config, has_midi: args.midi_out })
 }
 
-/// The drums to look for: kick, snare and hi-hat, unless they are not wanted, and those that were recorded, which take
-/// the place of one of the same name.
-fn kit(recorded: &[(String, PathBuf)], is_all: bool) -> Result<Vec<Drum>, Failure> {
-    let mut kit = if is_all { Vec::new() } else { Drum::standard() };
+/// The drums to look for: kick, snare and hi-hat, unless only the recorded ones are wanted, and these, which take the
+/// place of one of the same name.
+fn kit(recorded: &[(String, PathBuf)], kit_only: bool) -> Result<Vec<Drum>, Failure> {
+    let mut kit = if kit_only { Vec::new() } else { Drum::standard() };
     for (name, path) in recorded {
         let audio = decode::read(path).map_err(Failure::at(shown(path)))?;
         let sound = Sound::Recording { audio, label: shown(path) };
@@ -56,6 +98,10 @@ impl Method for Kit {
     fn names(&self) -> Vec<String> {
         let residual = (self.config.n_residual > 0).then(|| RESIDUAL.to_owned());
         self.config.kit.iter().map(|drum| drum.name.clone()).chain(residual).collect()
+    }
+
+    fn extent(&self, sample_rate: u32) -> Extent {
+        Extent { stft: self.config.stft.resolve(sample_rate, DRUMS_WINDOW_S), max_frames: self.config.max_frames }
     }
 
     fn separate(

@@ -8,24 +8,60 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use clap::{Args, ValueHint};
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use partita::audio::decode::{Reader, is_audio_path};
 use partita::error::shown;
 use partita::eval::{
-    self, Channels, EvalConfig, Evaluation, Framing, Matching, Progress, Quantity, Scores, Signals, Silence, Step,
+    self, Channels, EvalConfig, Evaluation, Framing, Matching, Mode, Progress, Quantity, Scores, Signals, Silence, Step,
 };
 use partita::{Error, Result as LibraryResult};
 use serde_json::{Value, json};
 
-use super::args::Evaluate;
-use super::failure::{DONE, Failure};
-use super::is_interrupted;
+use super::exit::{DONE, is_interrupted};
+use super::failure::Failure;
+use super::parse;
 use super::terminal::Terminal;
 
 /// The scores' names in tables, in the order of [`Scores::values`].
 const SCORES: [&str; 5] = ["SDR", "ISR", "SIR", "SAR", "SI-SDR"];
 
-pub(super) fn run(args: &Evaluate, terminal: &Terminal) -> Result<u8, Failure> {
+#[derive(Debug, Args)]
+pub(super) struct EvaluateArgs {
+    /// Folder of the sources as they are, one file each, or of folders of them, one for each track
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(super) references: PathBuf,
+    /// Folder of the estimates, under the same names
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(super) estimates: PathBuf,
+    /// Find out which estimate belongs to which reference, by the best SIR, whatever their names
+    #[arg(long)]
+    pub(super) permutation: bool,
+    /// The mixture, to say how much better the estimates are; with several tracks, its place in each folder of references
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) mixture: Option<PathBuf>,
+
+    /// What BSS Eval forgives: nothing (images), or what a filter does to the source (sources)
+    #[arg(long, default_value = Mode::default().name(), value_parser = parse::named(Mode::ALL, Mode::name), help_heading = "Measure")]
+    pub(super) mode: Mode,
+    /// Judge channels as one signal, or each for itself and average
+    #[arg(long, default_value = Channels::default().name(), value_parser = parse::named(Channels::ALL, Channels::name), help_heading = "Measure")]
+    pub(super) channels: Channels,
+    /// Judge windows one by one, and tell the medians [default: the whole at once]
+    #[arg(long, help_heading = "Measure")]
+    pub(super) framewise: bool,
+    /// Length of a window, in seconds; implies --framewise [default: 1]
+    #[arg(long = "window", value_name = "S", help_heading = "Measure")]
+    pub(super) window_s: Option<f64>,
+    /// From one window to the next, in seconds; implies --framewise [default: the length of a window]
+    #[arg(long = "hop", value_name = "S", help_heading = "Measure")]
+    pub(super) hop_s: Option<f64>,
+    /// Taps of the distortion filters
+    #[arg(long = "filter-length", value_name = "N", default_value_t = EvalConfig::default().n_taps, help_heading = "Measure")]
+    pub(super) n_taps: usize,
+}
+
+pub(super) fn run(args: &EvaluateArgs, terminal: &Terminal) -> Result<u8, Failure> {
     let config = config(args);
     let tracks = tracks(args, terminal)?;
     if let [track] = &tracks[..] {
@@ -65,7 +101,7 @@ pub(super) fn run(args: &Evaluate, terminal: &Terminal) -> Result<u8, Failure> {
     Ok(DONE)
 }
 
-fn config(args: &Evaluate) -> EvalConfig {
+fn config(args: &EvaluateArgs) -> EvalConfig {
     let defaults = Framing::default();
     let is_framewise = args.framewise || args.window_s.is_some() || args.hop_s.is_some();
     let window_s = args.window_s.unwrap_or(defaults.window_s);
@@ -102,7 +138,7 @@ impl Stem {
     }
 }
 
-fn tracks(args: &Evaluate, terminal: &Terminal) -> Result<Vec<Track>, Failure> {
+fn tracks(args: &EvaluateArgs, terminal: &Terminal) -> Result<Vec<Track>, Failure> {
     let (references, estimates) = (Folder::list(&args.references)?, Folder::list(&args.estimates)?);
     if references.stems.is_empty() && !references.folders.is_empty() {
         let both = || references.folders.intersection(&estimates.folders);

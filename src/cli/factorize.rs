@@ -8,6 +8,7 @@ use std::io::BufReader;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::path::{Path, PathBuf};
 
+use clap::{Args, ValueHint};
 use ndarray::Array2;
 use partita::Error;
 use partita::batch::text;
@@ -15,23 +16,147 @@ use partita::error::shown;
 use partita::matrix_file::{self, Missing, NpzWriter};
 use partita::matrix_market;
 use partita::nmf::{
-    self, BlockConfig, Factor, Factorization, GroupSparsity, HoldOut, NmfConfig, RankSelection, Regularization,
-    SparseMatrix, WarmStart,
+    self, BlockConfig, Divergence, Factor, Factorization, GroupSparsity, HoldOut, Init, NmfConfig, RankSelection,
+    Regularization, Solver, SparseMatrix, WarmStart,
 };
 use partita::npy_blocks::{self, NpyBlocks};
 use partita::plot::{self, Columns, PlotConfig, Rows};
 use partita::watch::{Progress, Watch};
 use serde_json::{Value, json};
 
-use super::args::{Factorize, Penalties};
-use super::failure::{DONE, Failure};
+use super::exit::{DONE, is_interrupted};
+use super::failure::Failure;
+use super::parse;
 use super::terminal::Terminal;
-use super::{is_interrupted, meter, outputs};
+use super::{meter, outputs};
 
 /// The pictures of `--plot`, named after the file: `factors.npz` and `factors-dictionary.png`.
 const PICTURES: [&str; 3] = ["dictionary", "activations", "divergence"];
 
-pub(super) fn run(args: &Factorize, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
+#[derive(Debug, Args)]
+pub(super) struct FactorizeArgs {
+    /// The matrix V, no entry below 0: .npy, text (.csv, .tsv, .txt) with a row per line, or sparse Matrix Market (.mtx)
+    #[arg(value_name = "INPUT", value_hint = ValueHint::FilePath)]
+    pub(super) input: PathBuf,
+    /// The .npz to write: W (rows x components), H (components x columns) and info.json
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) out: PathBuf,
+    /// Overwrite files that exist
+    #[arg(short, long)]
+    pub(super) force: bool,
+    /// Also draw dictionary, activations and divergence beside the .npz
+    #[arg(long)]
+    pub(super) plot: bool,
+
+    /// Number of components [default: that of the given factors, else 8]
+    #[arg(short = 'k', long = "components", value_name = "K")]
+    pub(super) n_components: Option<usize>,
+    /// Find the number of components that predicts hidden entries best, from A to B, and use it
+    #[arg(id = "range", long = "select-rank", value_name = "A-B", value_parser = parse::range, conflicts_with_all = ["n_components", "init_dictionary", "init_activations"])]
+    pub(super) select_rank: Option<RangeInclusive<usize>>,
+    /// What is made small: kl, is, euclidean, or a number for any beta
+    #[arg(long, value_name = "D", default_value = "kl", allow_negative_numbers = true)]
+    pub(super) divergence: Divergence,
+    /// How: multiplicative updates, plain or extrapolated, or, for the Euclidean divergence only, coordinate descent,
+    /// alternating least squares or projected gradients
+    #[arg(long, default_value = NmfConfig::default().solver.name(), value_parser = parse::named(Solver::ALL, Solver::name))]
+    pub(super) solver: Solver,
+    /// Iterations at the most
+    #[arg(long, value_name = "N", default_value_t = NmfConfig::default().max_iter)]
+    pub(super) max_iter: usize,
+    /// Stop when 10 iterations lower the divergence by less than this share of its first value; 0: never
+    #[arg(long, value_name = "T", default_value_t = NmfConfig::default().tol)]
+    pub(super) tol: f64,
+    /// Stop at this divergence (with penalties, if any), on the scale of V
+    #[arg(long, value_name = "D")]
+    pub(super) target_divergence: Option<f64>,
+
+    #[command(flatten)]
+    pub(super) start: StartArgs,
+    #[command(flatten)]
+    pub(super) entries: EntryArgs,
+    #[command(flatten)]
+    pub(super) penalties: PenaltyArgs,
+}
+
+/// What the factors start from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Start")]
+pub(super) struct StartArgs {
+    /// How factors start that are not given
+    #[arg(long, default_value = NmfConfig::default().init.name(), value_parser = parse::named(Init::ALL, Init::name))]
+    pub(super) init: Init,
+    /// Start W from this matrix (rows x components)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) init_dictionary: Option<PathBuf>,
+    /// Start H from this matrix (components x columns)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) init_activations: Option<PathBuf>,
+    /// Keep W as given
+    #[arg(long, requires = "init_dictionary")]
+    pub(super) fix_dictionary: bool,
+    /// Keep H as given
+    #[arg(long, requires = "init_activations")]
+    pub(super) fix_activations: bool,
+    /// Start W from a fit to every eighth column; for matrices that are read by blocks
+    #[arg(long, conflicts_with = "init_dictionary")]
+    pub(super) warm_start: bool,
+}
+
+/// Which entries count.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Entries")]
+pub(super) struct EntryArgs {
+    /// How much each entry of V counts: a matrix of its shape
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) weights: Option<PathBuf>,
+    /// Entries of V that are missing
+    #[arg(long, default_value = Missing::default().name(), value_parser = parse::named(Missing::ALL, Missing::name))]
+    pub(super) missing: Missing,
+    /// Read the matrix block by block in each iteration, in bounded memory [default: for .npy files above 2 GiB]
+    #[arg(long)]
+    pub(super) by_blocks: bool,
+}
+
+/// What the factors pay for.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Penalties")]
+pub(super) struct PenaltyArgs {
+    /// Cost of large entries of W
+    #[arg(long, value_name = "A", default_value_t = 0.0)]
+    pub(super) alpha_dictionary: f32,
+    /// Cost of large entries of H
+    #[arg(long, value_name = "A", default_value_t = 0.0)]
+    pub(super) alpha_activations: f32,
+    /// From squares (0) to absolute values (1) in these two costs
+    #[arg(long, value_name = "R", default_value_t = 0.0)]
+    pub(super) l1_ratio: f32,
+    /// Cost of changes from one column of H to the next
+    #[arg(long, value_name = "A", default_value_t = 0.0)]
+    pub(super) temporal_continuity: f32,
+    /// Cost of groups of components that are active in the same column; useful are 0.01 to 1
+    #[arg(
+        id = "group_sparsity.strength",
+        long = "group-sparsity",
+        value_name = "A",
+        requires = "group_sparsity.groups"
+    )]
+    pub(super) group_sparsity: Option<f32>,
+    /// Group of each component, as in 0,0,1,1
+    #[arg(
+        id = "group_sparsity.groups",
+        long = "groups",
+        value_name = "LIST",
+        value_delimiter = ',',
+        requires = "group_sparsity.strength"
+    )]
+    pub(super) groups: Vec<usize>,
+    /// What counts as silence of a group, relative to the mean of V
+    #[arg(id = "group_sparsity.offset", long = "group-offset", value_name = "X", default_value_t = 0.01)]
+    pub(super) group_offset: f32,
+}
+
+pub(super) fn run(args: &FactorizeArgs, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
     matrix_file::check_name(&args.out)?;
     let pictures = PICTURES.map(|name| picture_path(&args.out, name));
     let drawn = if args.plot { &pictures[..] } else { &[] };
@@ -105,7 +230,7 @@ impl Matrix {
 /// as much memory, in bytes.
 const WHOLE_BYTES: u64 = 2 << 30;
 
-fn open(args: &Factorize, terminal: &Terminal) -> Result<Matrix, Failure> {
+fn open(args: &FactorizeArgs, terminal: &Terminal) -> Result<Matrix, Failure> {
     let (path, at) = (&args.input, || Failure::at(shown(&args.input)));
     let is = |ending: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(ending));
     if is("mtx") {
@@ -131,7 +256,7 @@ fn size(path: &Path, (n_rows, n_columns): (usize, usize)) -> String {
     format!("{}: {n_rows} x {n_columns}", shown(path))
 }
 
-fn config(args: &Factorize, v: &Matrix, seed: u64, terminal: &Terminal) -> Result<NmfConfig, Failure> {
+fn config(args: &FactorizeArgs, v: &Matrix, seed: u64, terminal: &Terminal) -> Result<NmfConfig, Failure> {
     let (start, entries) = (&args.start, &args.entries);
     let given = |path: &Option<PathBuf>| -> Result<_, Failure> {
         let Some(path) = path else { return Ok(None) };
@@ -170,7 +295,7 @@ fn factor(given: Option<Array2<f32>>, is_fixed: bool) -> Factor {
     }
 }
 
-fn regularization(penalties: &Penalties) -> Regularization {
+fn regularization(penalties: &PenaltyArgs) -> Regularization {
     Regularization {
         alpha_dictionary: penalties.alpha_dictionary,
         alpha_activations: penalties.alpha_activations,
@@ -186,7 +311,7 @@ fn regularization(penalties: &Penalties) -> Regularization {
 
 /// Scores each number of components, and says how each did.
 fn select_rank(
-    args: &Factorize,
+    args: &FactorizeArgs,
     range: &RangeInclusive<usize>,
     v: &Matrix,
     config: &NmfConfig,
@@ -212,7 +337,7 @@ fn select_rank(
     Ok(ranks)
 }
 
-fn fit(args: &Factorize, v: &Matrix, config: &NmfConfig, terminal: &Terminal) -> Result<Factorization, Failure> {
+fn fit(args: &FactorizeArgs, v: &Matrix, config: &NmfConfig, terminal: &Terminal) -> Result<Factorization, Failure> {
     let bar = terminal.bar(config.max_iter as u64, "factorizing");
     let mut tell = |progress: Progress| {
         bar.set(progress.done);
@@ -237,7 +362,7 @@ fn fit(args: &Factorize, v: &Matrix, config: &NmfConfig, terminal: &Terminal) ->
 }
 
 /// Names the file that an error is about: the library knows matrices, not files.
-fn blame(args: &Factorize, error: Error) -> Failure {
+fn blame(args: &FactorizeArgs, error: Error) -> Failure {
     let file = match &error {
         Error::MatrixShape { what: "the dictionary", .. } => args.start.init_dictionary.as_ref(),
         Error::MatrixShape { what: "the matrix of activations", .. } => args.start.init_activations.as_ref(),
@@ -259,7 +384,7 @@ fn write(mut writer: NpzWriter, factors: &Factorization, info: &Value) -> Result
 }
 
 /// What the file says of itself: nothing that differs from one run to the next.
-fn info(args: &Factorize, config: &NmfConfig, factors: &Factorization, ranks: Option<&RankSelection>) -> Value {
+fn info(args: &FactorizeArgs, config: &NmfConfig, factors: &Factorization, ranks: Option<&RankSelection>) -> Value {
     let penalties = &config.regularization;
     let group_sparsity = penalties.group_sparsity.as_ref();
     json!({
@@ -302,7 +427,7 @@ fn curve(ranks: &RankSelection) -> Vec<Value> {
     ranks.curve.iter().map(score).collect()
 }
 
-fn draw(args: &Factorize, factors: &Factorization, paths: &[PathBuf; 3]) -> Result<(), Failure> {
+fn draw(args: &FactorizeArgs, factors: &Factorization, paths: &[PathBuf; 3]) -> Result<(), Failure> {
     let file = args.input.file_name().unwrap_or(args.input.as_os_str()).to_string_lossy();
     let config = |what: &str| PlotConfig {
         title: format!("{file}: {what}"),
@@ -321,7 +446,7 @@ fn picture_path(out: &Path, picture: &str) -> PathBuf {
     out.with_file_name(name)
 }
 
-fn report(args: &Factorize, factors: &Factorization, terminal: &Terminal) {
+fn report(args: &FactorizeArgs, factors: &Factorization, terminal: &Terminal) {
     terminal.say(&format!(
         "{} {} after {} iterations ({}), divergence {:.6e}",
         factors.n_components(),

@@ -6,14 +6,7 @@ use std::path::PathBuf;
 
 use partita::error::shown;
 
-use super::interrupt;
-
-/// Everything went well.
-pub(super) const DONE: u8 = 0;
-/// Some input failed.
-const FAILED: u8 = 1;
-/// The command line asks for something that cannot be done.
-const USAGE: u8 = 2;
+use super::exit;
 
 /// Why a command, or its work on one input, ended without a result.
 #[derive(Debug)]
@@ -61,10 +54,10 @@ impl Failure {
 
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            _ if self.is_interruption() => interrupt::exit_code(),
-            Self::Library { error, .. } if is_usage(error) => USAGE,
-            Self::Usage { .. } => USAGE,
-            _ => FAILED,
+            _ if self.is_interruption() => exit::interrupted(),
+            Self::Library { error, .. } if is_usage(error) => exit::USAGE,
+            Self::Usage { .. } => exit::USAGE,
+            _ => exit::FAILED,
         }
     }
 

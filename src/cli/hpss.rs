@@ -2,16 +2,44 @@
 
 use std::ops::ControlFlow;
 
+use clap::Args;
 use partita::Error;
 use partita::audio::Recording;
 use partita::separate::{HpssConfig, Progress, RESIDUAL, hpss};
 
-use super::args::Hpss;
+use super::context::Context;
 use super::failure::Failure;
-use super::stems::{self, Method, Outcome};
-use super::terminal::Terminal;
+use super::flags::{ExcerptArgs, InputArgs, OutputArgs, TransformArgs};
+use super::stems::{self, Extent, MUSIC_WINDOW_S, Method, Outcome};
 
-pub(super) fn run(args: &Hpss, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
+#[derive(Debug, Args)]
+pub(super) struct HpssArgs {
+    #[command(flatten)]
+    pub(super) inputs: InputArgs,
+
+    /// How many times stronger one kind must be than the other; above 1, what is neither goes to a stem `residual`
+    #[arg(long, value_name = "M", default_value_t = HpssConfig::default().margin)]
+    pub(super) margin: f32,
+
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+    #[command(flatten)]
+    pub(super) excerpt: ExcerptArgs,
+
+    /// Length of the median along time, in seconds: what lasts half as long or less is not harmonic
+    #[arg(long, value_name = "S", default_value_t = HpssConfig::default().harmonic_s, help_heading = "Method")]
+    pub(super) harmonic_s: f64,
+    /// Width of the median along frequency, in Hz: what is half as wide or less is not percussive
+    #[arg(long, value_name = "HZ", default_value_t = HpssConfig::default().percussive_hz, help_heading = "Method")]
+    pub(super) percussive_hz: f64,
+    #[command(flatten)]
+    pub(super) transform: TransformArgs,
+    /// Exponent of the masks of the first stage; that of the second is half of it
+    #[arg(long, value_name = "A", default_value_t = HpssConfig::default().mask_exponent, help_heading = "Method")]
+    pub(super) mask_exponent: f32,
+}
+
+pub(super) fn run(args: &HpssArgs, context: &Context) -> Result<u8, Failure> {
     let config = HpssConfig {
         stft: args.transform.options(),
         harmonic_s: args.harmonic_s,
@@ -19,7 +47,7 @@ pub(super) fn run(args: &Hpss, seed: u64, terminal: &Terminal) -> Result<u8, Fai
         margin: args.margin,
         mask_exponent: args.mask_exponent,
     };
-    stems::run(&args.inputs, &args.output, &args.excerpt, seed, terminal, &Medians { config })
+    stems::run(&args.inputs, &args.output, &args.excerpt, context, &Medians { config })
 }
 
 struct Medians {
@@ -31,6 +59,11 @@ impl Method for Medians {
         let names = ["harmonic", "percussive", RESIDUAL];
         let n_names = if self.config.margin > 1.0 { 3 } else { 2 };
         names[..n_names].iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn extent(&self, sample_rate: u32) -> Extent {
+        // Nothing is fitted.
+        Extent { stft: self.config.stft.resolve(sample_rate, MUSIC_WINDOW_S), max_frames: 0 }
     }
 
     fn separate(

@@ -1,7 +1,7 @@
-//! Ctrl-C and its like: work that looks at [`is_interrupted`] ends in order, and what does not look soon enough is ended.
+//! Ctrl-C and its like: work that looks at [`exit::is_interrupted`] ends in order, and what does not look soon enough is
+//! ended.
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -9,10 +9,8 @@ use std::time::Duration;
 use partita::atomic;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::exit;
 use super::terminal::Terminal;
-
-/// The signal that asked to stop; 0: none.
-static SIGNAL: AtomicUsize = AtomicUsize::new(0);
 
 /// How often a signal is looked for.
 const LOOK: Duration = Duration::from_millis(50);
@@ -24,27 +22,10 @@ const GRACE: Duration = Duration::from_millis(500);
 /// How long a terminal or a pipe may take to show the last words.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
-/// What shells add to a signal's number.
-const BASE: u8 = 128;
-
-/// Whether the user asked to stop.
-pub(super) fn is_interrupted() -> bool {
-    SIGNAL.load(Ordering::Relaxed) != 0
-}
-
-/// The exit code of work that was stopped, as shells report it: 130 after Ctrl-C.
-pub(super) fn exit_code() -> u8 {
-    let signal = match SIGNAL.load(Ordering::Relaxed) {
-        0 => SIGINT as usize,
-        signal => signal,
-    };
-    u8::try_from(signal).map_or(u8::MAX, |signal| BASE.saturating_add(signal))
-}
-
 /// Begins to listen.
 pub(super) fn listen(terminal: &Terminal) -> io::Result<()> {
     for signal in [SIGINT, SIGTERM].into_iter().chain(hangup()) {
-        signal_hook::flag::register_usize(signal, &SIGNAL, signal as usize)?;
+        exit::on(signal)?;
     }
     let terminal = terminal.for_all();
     thread::Builder::new().name("signals".into()).spawn(move || watch(terminal)).map(drop)
@@ -52,7 +33,7 @@ pub(super) fn listen(terminal: &Terminal) -> io::Result<()> {
 
 /// Ends the program where the work does not do so itself.
 fn watch(terminal: Terminal) {
-    while !is_interrupted() {
+    while !exit::is_interrupted() {
         thread::sleep(LOOK);
     }
     thread::sleep(GRACE);
@@ -67,7 +48,7 @@ fn watch(terminal: Terminal) {
     if thread::Builder::new().spawn(last_words).is_ok() {
         let _ = is_said.recv_timeout(LAST_WORDS);
     }
-    std::process::exit(exit_code().into());
+    std::process::exit(exit::interrupted().into());
 }
 
 /// The signal of a terminal that was closed, unless the program was started to outlive it, as `nohup` does.

@@ -7,8 +7,8 @@ use std::path::{Component, Path, PathBuf};
 use partita::atomic::Existing;
 use partita::error::shown;
 
-use super::args::Output;
 use super::failure::Failure;
+use super::flags::OutputArgs;
 use super::inputs::Input;
 use super::meter;
 
@@ -21,7 +21,7 @@ pub(super) struct Template<'a> {
 
 impl<'a> Template<'a> {
     /// Refuses a template that would lose stems or leave the output folder.
-    pub(super) fn new(output: &'a Output) -> Result<Self, Failure> {
+    pub(super) fn new(output: &'a OutputArgs) -> Result<Self, Failure> {
         let filename = &output.filename;
         let refuse = |message: String| Err(Failure::usage(message, "use `--filename \"{track}/{stem}.{ext}\"`"));
         if !filename.contains("{stem}") {

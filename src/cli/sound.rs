@@ -1,13 +1,16 @@
-//! What all commands do with an input: open the part of it that is wanted.
+//! Recordings, opened: the wanted part of an input, and those of one source alone.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
+use partita::error::shown;
+use partita::separate::Example;
 
-use super::args;
 use super::failure::Failure;
+use super::flags::ExcerptArgs;
 use super::inputs::{Input, STANDARD_INPUT};
 use super::terminal::Terminal;
 
@@ -19,7 +22,7 @@ pub(super) struct Excerpt {
 }
 
 impl Excerpt {
-    pub(super) fn new(args: &args::Excerpt) -> Self {
+    pub(super) fn new(args: &ExcerptArgs) -> Self {
         Self { start: args.start.unwrap_or_default(), duration: args.duration }
     }
 }
@@ -34,13 +37,39 @@ pub(super) fn open(input: &Input, excerpt: &Excerpt, terminal: &Terminal) -> Res
     let duration_s = excerpt.duration.map(|duration| duration.as_secs_f64());
     let file = file.map(|file| file.with_excerpt(excerpt.start.as_secs_f64(), duration_s));
     let file = file.map_err(Failure::at(input.label()))?;
+    tell(&input.label(), &file, terminal);
+    Ok(file)
+}
+
+/// Says what a file is, to whoever asked for more.
+fn tell(name: &str, file: &AudioFile, terminal: &Terminal) {
     terminal.detail(&format!(
-        "{}: {} in {}, {} Hz, {} channels",
-        input.label(),
+        "{name}: {} in {}, {} Hz, {} channels",
         file.codec(),
         file.container(),
         file.sample_rate(),
         file.n_channels()
     ));
-    Ok(file)
+}
+
+/// A recording of one source, opened.
+pub(super) struct Solo {
+    pub(super) name: String,
+    label: String,
+    pub(super) file: AudioFile,
+}
+
+impl Solo {
+    pub(super) fn open_all(examples: &[(String, PathBuf)], terminal: &Terminal) -> Result<Vec<Self>, Failure> {
+        let open = |(name, path): &(String, PathBuf)| {
+            let file = AudioFile::open(path)?;
+            tell(name, &file, terminal);
+            Ok(Self { name: name.clone(), label: shown(path), file })
+        };
+        examples.iter().map(open).collect()
+    }
+
+    pub(super) fn example(&self) -> Example<'_> {
+        Example { name: &self.name, label: &self.label, recording: &self.file }
+    }
 }

@@ -1,25 +1,66 @@
 //! `partita spectrogram`: a recording in, a picture out.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::{Args, ValueHint};
 use partita::Stft;
 use partita::audio::Recording;
 use partita::batch::text;
 use partita::error::shown;
-use partita::plot::{self, PlotConfig};
+use partita::plot::{self, ColorMap, PlotConfig};
 use partita::spectrogram::{FrequencyScale, OverviewStream};
 use serde_json::json;
 
-use super::args::Spectrogram;
-use super::failure::{DONE, Failure};
+use super::exit::{DONE, is_interrupted};
+use super::failure::Failure;
+use super::flags::{ExcerptArgs, TransformArgs};
 use super::inputs::Input;
+use super::parse;
 use super::terminal::Terminal;
-use super::{is_interrupted, outputs, sound};
+use super::{outputs, sound};
 
 /// Between what separates tones and what separates beats.
 const WINDOW_S: f64 = 0.046;
 
-pub(super) fn run(args: &Spectrogram, terminal: &Terminal) -> Result<u8, Failure> {
+#[derive(Debug, Args)]
+pub(super) struct SpectrogramArgs {
+    /// A recording, or `-` for standard input
+    #[arg(value_name = "INPUT", value_hint = ValueHint::FilePath)]
+    pub(super) input: PathBuf,
+    /// The picture to write, .png or .svg
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) out: PathBuf,
+    /// Overwrite the picture if it exists
+    #[arg(short, long)]
+    pub(super) force: bool,
+
+    /// Linear frequency axis
+    #[arg(long, group = "frequency_scale", help_heading = "Picture")]
+    pub(super) linear: bool,
+    /// Logarithmic frequency axis (the default)
+    #[arg(long, group = "frequency_scale", help_heading = "Picture")]
+    pub(super) log: bool,
+    /// Mel frequency axis
+    #[arg(long, group = "frequency_scale", help_heading = "Picture")]
+    pub(super) mel: bool,
+    /// Levels shown, in dB below the peak
+    #[arg(long, value_name = "DB", default_value_t = 80.0, help_heading = "Picture")]
+    pub(super) range_db: f32,
+    /// Colors
+    #[arg(long, default_value = ColorMap::default().name(), value_parser = parse::named(ColorMap::ALL, ColorMap::name), help_heading = "Picture")]
+    pub(super) colormap: ColorMap,
+    /// Size of the picture in pixels
+    #[arg(long, value_name = "WxH", default_value = "1600x900", value_parser = parse::size, help_heading = "Picture")]
+    pub(super) size: (u32, u32),
+
+    #[command(flatten)]
+    pub(super) excerpt: ExcerptArgs,
+
+    #[command(flatten)]
+    pub(super) transform: TransformArgs,
+}
+
+pub(super) fn run(args: &SpectrogramArgs, terminal: &Terminal) -> Result<u8, Failure> {
     let input = Input { path: args.input.clone(), track: args.input.clone() };
     let name = input.label();
     outputs::refuse_existing(std::slice::from_ref(&args.out), args.force)?;

@@ -4,18 +4,19 @@
 use std::error::Error;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anstream::{eprintln, stdout};
-use clap::CommandFactory;
 use clap::builder::styling::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use partita::error::shown;
 use serde_json::{Value, json};
 
-use super::args::{Cli, Global};
 use super::failure::Failure;
+use super::flags::GlobalArgs;
 use super::meter;
+use super::spelling::Flags;
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -33,13 +34,23 @@ pub(super) struct Terminal {
     bars: MultiProgress,
     /// What a bar is about, where several recordings are worked on.
     about: String,
+    /// How settings are spelled.
+    flags: Arc<Flags>,
 }
 
 impl Terminal {
-    pub(super) fn new(global: &Global) -> Self {
+    pub(super) fn new(global: &GlobalArgs, flags: Flags) -> Self {
         let interactive = std::io::stderr().is_terminal() && !global.quiet;
         let (quiet, verbose, json) = (global.quiet, global.verbose, global.json);
-        Self { quiet, verbose, json, interactive, bars: MultiProgress::new(), about: String::new() }
+        Self {
+            quiet,
+            verbose,
+            json,
+            interactive,
+            bars: MultiProgress::new(),
+            about: String::new(),
+            flags: Arc::new(flags),
+        }
     }
 
     /// For the work on one of several recordings: its bars carry its name.
@@ -49,7 +60,7 @@ impl Terminal {
 
     /// For what concerns all of the program.
     pub(super) fn for_all(&self) -> Self {
-        Self { about: String::new(), bars: self.bars.clone(), ..*self }
+        Self { about: String::new(), bars: self.bars.clone(), flags: self.flags.clone(), ..*self }
     }
 
     /// The last words before an end that the work itself does not come to; the bars go.
@@ -69,8 +80,8 @@ impl Terminal {
 
     /// An error with its causes and its hint; with `--json` also as an event.
     pub(super) fn failure(&self, failure: &Failure) {
-        let message = visible(&flags(&chain(failure)));
-        let hint = failure.hint().map(|hint| visible(&flags(&hint)));
+        let message = visible(&self.flags.in_text(&chain(failure)));
+        let hint = failure.hint().map(|hint| visible(&self.flags.in_text(&hint)));
         let advice = hint.as_ref().map_or(String::new(), |hint| format!("\n\n{HINT}hint{HINT:#}: {hint}"));
         self.tell(format_args!("{ERROR}error{ERROR:#}: {message}{advice}"));
         self.event(json!({ "event": "error", "message": message, "hint": hint }));
@@ -79,7 +90,7 @@ impl Terminal {
     /// Something that the user should know although the work goes on.
     pub(super) fn warning(&self, message: &str) {
         if !self.quiet {
-            self.tell(format_args!("{WARNING}warning{WARNING:#}: {}", visible(&flags(message))));
+            self.tell(format_args!("{WARNING}warning{WARNING:#}: {}", visible(&self.flags.in_text(message))));
         }
     }
 
@@ -204,29 +215,6 @@ fn visible(text: &str) -> String {
     text.split('\n').map(|line| shown(Path::new(line))).collect::<Vec<_>>().join("\n")
 }
 
-/// Spells the library's settings as flags: `` `hop_length 512` `` becomes `` `--hop-length 512` ``.
-fn flags(message: &str) -> String {
-    let command = Cli::command();
-    let arguments: Vec<_> = command
-        .get_subcommands()
-        .flat_map(clap::Command::get_arguments)
-        .filter_map(|argument| Some((argument.get_id().as_str(), argument.get_long()?)))
-        .collect();
-    message
-        .split('`')
-        .enumerate()
-        .map(|(i, part)| {
-            let (name, value) = part.split_once(' ').unwrap_or((part, ""));
-            match arguments.iter().find(|(id, _)| *id == name) {
-                // Every second part stands between backticks.
-                Some((_, long)) if i % 2 == 1 => format!("--{long} {value}").trim_end().to_owned(),
-                _ => part.to_owned(),
-            }
-        })
-        .collect::<Vec<_>>()
-        .join("`")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,11 +223,5 @@ mod tests {
     fn names_are_shortened_in_the_middle() {
         assert_eq!(shortened("a song, number 12", 9), "a so…r 12");
         assert_eq!(shortened("a song", 6), "a song");
-    }
-
-    #[test]
-    fn settings_are_shown_as_the_flags_that_set_them() {
-        assert_eq!(flags("`hop_length` is 0, `n_sources 3`"), "`--hop-length` is 0, `--sources 3`");
-        assert_eq!(flags("hop_length and `my file`"), "hop_length and `my file`");
     }
 }

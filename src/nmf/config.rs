@@ -379,7 +379,7 @@ impl NmfConfig {
     }
 
     /// The part of [`NmfConfig::check`] that needs no matrix.
-    pub(super) fn check_settings(&self) -> Result<()> {
+    pub(crate) fn check_settings(&self) -> Result<()> {
         if self.n_components == 0 {
             return Err(setting("n_components", "0", "at least 1"));
         }

@@ -14,6 +14,7 @@ mod coordinate_descent;
 mod data;
 mod divergence;
 mod driver;
+mod encoder;
 mod general;
 mod init;
 mod kernel;
@@ -37,6 +38,7 @@ pub use convolutive::{ConvolutiveConfig, ConvolutiveFactorization, convolve, fit
 pub use divergence::divergence;
 #[doc(hidden)]
 pub use multiplicative::bench;
+pub use encoder::{Encoder, EncoderConfig};
 pub use online::Online;
 pub use rank::{HoldOut, RankScore, RankSelection, select_rank, select_rank_with};
 pub use sparse::SparseMatrix;

@@ -105,7 +105,7 @@ impl Separation {
             return Err(Error::MatrixShape { what: "the list of names", got, expected });
         }
         for (i, name) in names.iter().enumerate() {
-            names::check(name)?;
+            crate::knowledge::dictionary::check_name(name)?;
             if names[..i].contains(name) {
                 return Err(Error::SourceName { name: name.clone(), reason: "is that of another source, too" });
             }

@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayView2, s};
 use super::bands::Bands;
 use super::{Dictionary, MAX_CONTEXT, check_name, check_range, normalize};
 use crate::nmf::{Factor, Factorization, NmfConfig, fit_with};
-use crate::watch::{Progress, Step, Watch};
+use crate::watch::{Progress, Watch};
 use crate::{Error, Result};
 
 /// Frames farther below the loudest one than this (-60 dB) say nothing about a source.
@@ -170,14 +170,11 @@ fn fit(
     n_iter: usize,
     watch: &mut Watch<'_>,
 ) -> Result<Factorization> {
-    let mut heard = Ok(());
-    let found = fit_with(v, config, &mut |at| {
-        let (done, total) = ((n_before + at.iteration) as u64, Some(n_iter as u64));
-        heard = watch.tell(Progress { step: Step::Fitting, done, total, divergence: at.divergence });
-        if heard.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
-    heard?;
-    Ok(found)
+    let mut tell = |at: Progress| {
+        let told = watch.tell(Progress { done: n_before as u64 + at.done, total: Some(n_iter as u64), ..at });
+        if told.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    };
+    fit_with(v, config, &mut Watch::new(&mut tell))?.complete()
 }
 
 #[cfg(test)]

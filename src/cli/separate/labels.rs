@@ -11,13 +11,12 @@ use partita::error::shown;
 use partita::knowledge::labels::{Labels, MAX_BYTES};
 use partita::matrix_file::{self, NpzWriter};
 use partita::separate::{Progress, labelled, labels};
-use partita::{Error, SeparateConfig, Separation, atomic};
+use partita::{Error, SeparateConfig, Separation, StftConfig, atomic};
 
-use super::args::Separate;
-use super::failure::Failure;
-use super::outputs;
-use super::stems::{self, Method, Outcome};
-use super::terminal::Terminal;
+use super::args::SeparateArgs;
+use crate::cli::failure::Failure;
+use crate::cli::outputs;
+use crate::cli::stems::{Extent, Method, Outcome};
 
 /// Where labels and factors go.
 pub(super) struct Output {
@@ -28,9 +27,9 @@ pub(super) struct Output {
 
 impl Output {
     /// Refuses what cannot be labelled, and files that exist, before any work.
-    pub(super) fn new(args: &Separate) -> Result<Option<Self>, Failure> {
+    pub(super) fn new(args: &SeparateArgs) -> Result<Option<Self>, Failure> {
         let Some(labels) = &args.labels_out else { return Ok(None) };
-        if args.inputs.len() != 1 || args.inputs[0].is_dir() {
+        if args.inputs.paths.len() != 1 || args.inputs.paths[0].is_dir() {
             return Err(Failure::usage(
                 "`--labels-out` is for one recording, and there are several",
                 "separate them one by one, each with its own labels",
@@ -69,27 +68,36 @@ impl Output {
 }
 
 /// Makes stems of what was named.
-pub(super) fn run(path: &Path, args: &Separate, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
-    let mut text = String::new();
-    // One byte more than is allowed is refused where the text is looked at.
-    let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text));
-    read.map_err(|source| Error::ReadMatrix { path: path.to_owned(), source })?;
-    let labels = Labels::parse(&text).map_err(Failure::at(shown(path)))?;
-    let factors = path.with_file_name(&labels.factors);
-    let read = |name| matrix_file::read_member(&factors, name).map_err(Failure::at(shown(&factors)));
-    let method = Labelled { dictionary: read("W")?, activations: read("H")?, labels };
-    stems::run(&args.inputs, &args.output, &args.excerpt, seed, terminal, &method)
-}
-
-struct Labelled {
+pub(super) struct Labelled {
     labels: Labels,
     dictionary: Array2<f32>,
     activations: Array2<f32>,
 }
 
+impl Labelled {
+    /// Reads a labels file, and the factors beside it.
+    pub(super) fn new(path: &Path) -> Result<Self, Failure> {
+        let mut text = String::new();
+        // One byte more than is allowed is refused where the text is looked at.
+        let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text));
+        read.map_err(|source| Error::ReadMatrix { path: path.to_owned(), source })?;
+        let labels = Labels::parse(&text).map_err(Failure::at(shown(path)))?;
+        let factors = path.with_file_name(&labels.factors);
+        let read = |name| matrix_file::read_member(&factors, name).map_err(Failure::at(shown(&factors)));
+        Ok(Self { dictionary: read("W")?, activations: read("H")?, labels })
+    }
+}
+
 impl Method for Labelled {
     fn names(&self) -> Vec<String> {
         self.labels.names().0
+    }
+
+    fn extent(&self, _: u32) -> Extent {
+        // The factors are there already; the recording is only rendered.
+        let settings = &self.labels.settings;
+        let stft = StftConfig { hop_length: settings.hop_length, ..StftConfig::new(settings.n_fft) };
+        Extent { stft, max_frames: 0 }
     }
 
     fn separate(

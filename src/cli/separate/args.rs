@@ -1,0 +1,117 @@
+//! The options of `partita separate`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+use partita::SeparateConfig;
+use partita::nmf::Divergence;
+use partita::separate::{ExamplesConfig, Multichannel};
+
+use crate::cli::flags::{ExcerptArgs, InputArgs, OutputArgs, TransformArgs};
+use crate::cli::parse;
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct SeparateArgs {
+    #[command(flatten)]
+    pub(in crate::cli) inputs: InputArgs,
+
+    /// Number of sources [default: suggested by the components]
+    #[arg(short, long = "sources", value_name = "N", conflicts_with_all = ["example", "dictionary"])]
+    pub(in crate::cli) n_sources: Option<usize>,
+    /// Number of components, which are grouped into the sources; with examples, of each source [default: 32; of each
+    /// source 20]
+    #[arg(short = 'k', long = "components", value_name = "K")]
+    pub(in crate::cli) n_components: Option<usize>,
+    /// Also write a file in which the components can be given names, and their factors beside it, as .npz
+    #[arg(long, value_name = "FILE.toml", value_hint = ValueHint::FilePath, conflicts_with_all = ["example", "dictionary"])]
+    pub(in crate::cli) labels_out: Option<PathBuf>,
+    /// Make the stems that this file names, of the components that were found before
+    #[arg(long, value_name = "FILE.toml", value_hint = ValueHint::FilePath, conflicts_with_all = [
+        "labels_out", "components_out", "n_sources", "n_components", "max_iter", "tol", "n_fft", "hop_length", "window",
+        "mask_exponent", "divergence", "max_frames", "example", "dictionary",
+    ])]
+    pub(in crate::cli) labels: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(in crate::cli) score: ScoreArgs,
+    #[command(flatten)]
+    pub(in crate::cli) knowledge: KnowledgeArgs,
+    #[command(flatten)]
+    pub(in crate::cli) output: OutputArgs,
+    #[command(flatten)]
+    pub(in crate::cli) excerpt: ExcerptArgs,
+    #[command(flatten)]
+    pub(in crate::cli) method: MethodArgs,
+}
+
+/// What the sources sound like.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Knowledge")]
+pub(in crate::cli) struct KnowledgeArgs {
+    /// A recording of one source alone, to learn it from (repeatable; those of one NAME are learned together); with
+    /// --score, of the part of this name
+    #[arg(long, value_name = "NAME=FILE", value_parser = parse::named_file)]
+    pub(in crate::cli) example: Vec<(String, PathBuf)>,
+    /// A dictionary that `partita learn` made (repeatable)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(in crate::cli) dictionary: Vec<PathBuf>,
+    /// Templates for what no example explains, as a stem `residual`
+    #[arg(id = "n_residual", long = "residual", value_name = "K", default_value_t = 0)]
+    pub(in crate::cli) n_residual: usize,
+    /// Look for the sound of each example also this many semitones higher and lower, for notes that it lacks
+    #[arg(id = "n_semitones", long = "transpose", value_name = "N", default_value_t = ExamplesConfig::default().n_semitones)]
+    pub(in crate::cli) n_semitones: usize,
+    /// With several channels, tell sources apart by their places, too, or by one mask for all channels
+    #[arg(long, default_value = Multichannel::default().name(), value_parser = parse::named(Multichannel::ALL, Multichannel::name))]
+    pub(in crate::cli) multichannel: Multichannel,
+    /// Consecutive frames in one template of an example [default: that of the dictionary, else 3]
+    #[arg(id = "n_context", long = "context", value_name = "N")]
+    pub(in crate::cli) n_context: Option<usize>,
+}
+
+/// What is known from a score.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Score")]
+pub(in crate::cli) struct ScoreArgs {
+    /// A MIDI file of what is played: one stem for each of its parts, and `residual`
+    #[arg(long, value_name = "FILE.mid", value_hint = ValueHint::FilePath, conflicts_with_all = [
+        "n_sources", "n_components", "dictionary", "n_residual", "n_semitones", "n_context", "multichannel", "labels_out",
+        "labels", "components_out", "max_iter", "tol", "divergence",
+    ])]
+    pub(in crate::cli) score: Option<PathBuf>,
+    /// Play the score this much later (or, below 0, earlier)
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, allow_negative_numbers = true, requires = "score")]
+    pub(in crate::cli) score_offset: f64,
+    /// Play the score this many times as slow, before it is moved
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.0, requires = "score")]
+    pub(in crate::cli) score_stretch: f64,
+    /// Find when the recording plays each note of the score
+    #[arg(long, requires = "score")]
+    pub(in crate::cli) align: bool,
+    /// Share out among the parts what the score does not explain [default: a stem `residual`]
+    #[arg(long, requires = "score")]
+    pub(in crate::cli) no_residual: bool,
+}
+
+/// How the parts are found.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Method")]
+pub(in crate::cli) struct MethodArgs {
+    /// Iterations of the factorization at the most [default: 200; with examples 30]
+    #[arg(long, value_name = "N")]
+    pub(in crate::cli) max_iter: Option<usize>,
+    /// Stop when 10 iterations lower the divergence by less than this share of its first value; 0: never
+    #[arg(long, value_name = "T", default_value_t = SeparateConfig::default().nmf.tol)]
+    pub(in crate::cli) tol: f64,
+    #[command(flatten)]
+    pub(in crate::cli) transform: TransformArgs,
+    /// Exponent of the masks: 1 is softest, 2 the Wiener filter's
+    #[arg(long, value_name = "A", default_value_t = SeparateConfig::default().mask_exponent)]
+    pub(in crate::cli) mask_exponent: f32,
+    /// What the factorization makes small: kl, is, euclidean, or a number for any beta
+    #[arg(long, value_name = "D", default_value = "kl")]
+    pub(in crate::cli) divergence: Divergence,
+    /// Learn from this many frames at the most, spread evenly over a longer recording; bounds the memory
+    #[arg(long, value_name = "N", default_value_t = SeparateConfig::default().max_frames)]
+    pub(in crate::cli) max_frames: usize,
+}

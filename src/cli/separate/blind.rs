@@ -1,0 +1,114 @@
+//! `separate` without any knowledge: components, grouped into sources.
+
+use std::ops::ControlFlow;
+
+use partita::audio::Recording;
+use partita::nmf::NmfConfig;
+use partita::separate::{Progress, separate_with};
+use partita::{Error, SeparateConfig};
+
+use super::args::SeparateArgs;
+use super::labels;
+use crate::cli::failure::Failure;
+use crate::cli::stems::{Extent, MUSIC_WINDOW_S, Method, Outcome};
+
+pub(super) struct Blind {
+    config: SeparateConfig,
+    labels: Option<labels::Output>,
+}
+
+impl Blind {
+    pub(super) fn new(args: &SeparateArgs, seed: u64) -> Result<Self, Failure> {
+        Ok(Self { config: config(args, seed), labels: labels::Output::new(args)? })
+    }
+}
+
+impl Method for Blind {
+    fn names(&self) -> Vec<String> {
+        (1..=self.config.n_sources.unwrap_or(1)).map(|i| format!("source-{i}")).collect()
+    }
+
+    fn has_more_names(&self) -> bool {
+        self.config.n_sources.is_none()
+    }
+
+    fn extent(&self, sample_rate: u32) -> Extent {
+        Extent { stft: self.config.stft.resolve(sample_rate, MUSIC_WINDOW_S), max_frames: self.config.max_frames }
+    }
+
+    fn separate(
+        &self,
+        recording: &dyn Recording,
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Outcome, Error> {
+        let separation = separate_with(recording, &self.config, progress)?;
+        let n_sources = separation.names().len();
+        let mut remarks = Vec::new();
+        if let Some(factors) = separation.factorization() {
+            remarks.push(format!(
+                "{n_sources} {}{} from {} components after {} iterations ({})",
+                if n_sources == 1 { "source" } else { "sources" },
+                if self.config.n_sources.is_none() { ", a number suggested by the grouping," } else { "" },
+                factors.n_components(),
+                factors.n_iter,
+                factors.stop_reason.name(),
+            ));
+        }
+        if n_sources > 1 {
+            remarks.push(
+                "Grouping without knowledge is a suggestion: listen, and try another `-n` or `-k`, or `--components-out`."
+                    .into(),
+            );
+        }
+        if let Some(output) = &self.labels {
+            remarks.push(output.write(recording, &separation, &self.config, progress)?);
+        }
+        Ok(Outcome { remarks, ..separation.into() })
+    }
+}
+
+fn config(args: &SeparateArgs, seed: u64) -> SeparateConfig {
+    let method = &args.method;
+    let defaults = SeparateConfig::default();
+    SeparateConfig {
+        n_sources: args.n_sources,
+        stft: method.transform.options(),
+        nmf: NmfConfig {
+            n_components: args.n_components.unwrap_or(defaults.nmf.n_components),
+            divergence: method.divergence,
+            max_iter: method.max_iter.unwrap_or(defaults.nmf.max_iter),
+            tol: method.tol,
+            seed,
+            ..defaults.nmf
+        },
+        mask_exponent: method.mask_exponent,
+        max_frames: method.max_frames,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use partita::StftConfig;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: SeparateArgs,
+    }
+
+    fn extent(options: &[&str]) -> Extent {
+        let line = Line::parse_from(["separate", "song.wav"].iter().chain(options));
+        Blind::new(&line.args, 0).expect("method").extent(44_100)
+    }
+
+    #[test]
+    fn memory_is_counted_with_the_options_that_were_given() {
+        assert_eq!(extent(&[]), Extent { stft: StftConfig::new(4096), max_frames: 20_000 });
+        let options = ["--n-fft", "1024", "--hop-length", "128", "--max-frames", "500"];
+        let stft = StftConfig { hop_length: 128, ..StftConfig::new(1024) };
+        assert_eq!(extent(&options), Extent { stft, max_frames: 500 });
+    }
+}

@@ -1,0 +1,212 @@
+//! What is done with each recording: from its file to those of its stems.
+
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use partita::Error;
+use partita::atomic::{AtomicFile, commit_all};
+use partita::audio::Recording;
+use partita::audio::decode::AudioFile;
+use partita::batch::{Budget, Entry, Manifest, content_hash, text};
+use partita::separate::{Progress, Stems};
+use serde_json::{Value, json};
+
+use super::method::{Method, Outcome};
+use super::plot::{PICTURES, plot};
+use super::report::{announce, report};
+use super::write::Target;
+use crate::cli::batch::default_memory;
+use crate::cli::context::Context;
+use crate::cli::exit::is_interrupted;
+use crate::cli::failure::Failure;
+use crate::cli::flags::{ExcerptArgs, OutputArgs};
+use crate::cli::inputs::Input;
+use crate::cli::terminal::Terminal;
+use crate::cli::{outputs, sound};
+
+/// What is the same for every input.
+pub(super) struct Job<'a> {
+    output: &'a OutputArgs,
+    target: Target<'a>,
+    stems: Stems,
+    excerpt: sound::Excerpt,
+    method: &'a dyn Method,
+    budget: Budget,
+    manifest: Option<Manifest>,
+    parameters: Value,
+}
+
+impl<'a> Job<'a> {
+    pub(super) fn new(
+        output: &'a OutputArgs,
+        excerpt: &ExcerptArgs,
+        context: &Context,
+        method: &'a dyn Method,
+    ) -> Result<Self, Failure> {
+        let batch = &output.batch;
+        Ok(Self {
+            output,
+            target: Target::new(output, context.seed)?,
+            stems: stems(output),
+            excerpt: sound::Excerpt::new(excerpt),
+            method,
+            budget: Budget::new(batch.memory.unwrap_or_else(default_memory)),
+            manifest: batch.manifest.as_deref().map(Manifest::open).transpose()?,
+            parameters: if batch.manifest.is_some() { context.typed.parameters()? } else { Value::Null },
+        })
+    }
+
+    /// Refuses inputs whose stems would not all stay, or take the place of a file, before any work.
+    pub(super) fn check(&mut self, inputs: &[Input]) -> Result<(), Failure> {
+        self.target.spare(inputs);
+        let expected: Vec<_> = inputs.iter().map(|input| self.expected_paths(input)).collect();
+        outputs::refuse_shared(inputs, &expected)?;
+        if !self.output.skip_existing {
+            expected.iter().try_for_each(|paths| self.target.refuse_lost(paths))?;
+        }
+        if !self.output.dry_run {
+            outputs::check_writable(&self.output.out)?;
+        }
+        Ok(())
+    }
+
+    /// Does one recording.
+    pub(super) fn run(&self, input: &Input, terminal: &Terminal) -> Result<(), Failure> {
+        let name = input.label();
+        if self.output.skip_existing && outputs::existing(&self.expected_paths(input)).is_some() {
+            terminal.say(&format!("{name}: skipped, its stems exist"));
+            terminal.event(json!({ "event": "skipped", "input": text(&input.path) }));
+            return Ok(());
+        }
+        if self.output.dry_run {
+            let recording = sound::open(input, &self.excerpt, terminal)?;
+            let has_more = self.method.has_more_names() && self.stems == Stems::All;
+            announce(input, &recording, &self.expected_paths(input), has_more, terminal);
+            return Ok(());
+        }
+        let Some(manifest) = &self.manifest else { return self.take_apart(input, terminal).map(drop) };
+        // A pipe can be read once only.
+        let is_file = input.path.is_file() && !input.is_stdin();
+        let sha256 = is_file.then(|| content_hash(&input.path).ok()).flatten().unwrap_or_default();
+        let before = manifest
+            .entry(&text(&input.path))
+            .filter(|entry| self.output.batch.resume && !sha256.is_empty() && entry.is_done(&sha256, &self.parameters));
+        if before.is_some() {
+            terminal.say(&format!("{name}: done before, and nothing changed since"));
+            terminal.event(json!({ "event": "skipped", "input": text(&input.path) }));
+            return Ok(());
+        }
+        let outcome = self.take_apart(input, terminal);
+        let entry = Entry { input: text(&input.path), sha256, parameters: self.parameters.clone(), ..Entry::default() };
+        let entry = match &outcome {
+            Ok(done) => Entry {
+                outputs: done.files.clone(),
+                duration_s: done.duration_s,
+                warnings: done.warnings.clone(),
+                ..entry
+            },
+            Err(failure) if failure.is_interruption() => return outcome.map(drop),
+            Err(failure) => Entry { error: Some(failure.to_string()), ..entry },
+        };
+        match (manifest.add(&entry), outcome) {
+            (Err(error), Err(failure)) => {
+                terminal.failure(&error.into());
+                Err(failure)
+            }
+            (added, outcome) => outcome.map(drop).and(added.map_err(Failure::from)),
+        }
+    }
+
+    /// From a recording to the files of its stems.
+    fn take_apart(&self, input: &Input, terminal: &Terminal) -> Result<Done, Failure> {
+        let name = input.label();
+        let recording = sound::open(input, &self.excerpt, terminal)?;
+        let extent = self.method.extent(recording.sample_rate());
+        self.budget.with(extent.bytes(&recording, self.method.names().len()), || {
+            let outcome = self.separate(&recording, terminal).map_err(Failure::at(&name))?;
+            for warning in outcome.separation.warnings() {
+                terminal.warning(&format!("{name}: {warning}"));
+            }
+            let extras: Vec<_> =
+                outcome.extras.iter().map(|extra| self.target.path(input, extra.name, extra.extension)).collect();
+            self.target.refuse_lost(&extras)?;
+            let (mut written, mut set) =
+                self.target.write(input, &recording, &outcome.separation, &self.stems, terminal)?;
+            if self.output.components_out {
+                let all = Stems::Components;
+                let (components, files) = self.target.write(input, &recording, &outcome.separation, &all, terminal)?;
+                written.stems.extend(components.stems);
+                set.extend(files);
+            }
+            for (extra, path) in outcome.extras.iter().zip(&extras) {
+                let mut file = AtomicFile::create(path, self.target.existing())?;
+                file.write_all(&extra.bytes).map_err(|source| Error::WriteFile { path: path.clone(), source })?;
+                set.push(file);
+            }
+            commit_all(set).map_err(Failure::at(&name))?;
+            let mut files: Vec<_> = written.stems.iter().map(|stem| stem.path.clone()).chain(extras.clone()).collect();
+            if self.output.plot {
+                files.extend(
+                    plot(&self.target, input, &recording, &outcome.separation, terminal).map_err(Failure::at(&name))?,
+                );
+            }
+            report(input, &recording, &outcome, &written, &extras, terminal);
+            let n_bytes = |path: &PathBuf| path.metadata().map_or(0, |metadata| metadata.len());
+            Ok(Done {
+                files: files.into_iter().map(|path| (path.clone(), n_bytes(&path))).collect(),
+                duration_s: written.rendered.n_samples as f64 / f64::from(recording.sample_rate()),
+                warnings: outcome.separation.warnings().to_vec(),
+            })
+        })
+    }
+
+    fn separate(&self, recording: &AudioFile, terminal: &Terminal) -> Result<Outcome, Error> {
+        let mut steps = terminal.steps();
+        self.method.separate(recording, &mut |progress: Progress| {
+            let total = progress.total.unwrap_or(0);
+            steps.set(progress.step.name(), progress.done, total);
+            if let Some(divergence) = progress.divergence {
+                terminal.event(json!({
+                    "event": "progress", "iteration": progress.done, "max_iter": total, "divergence": divergence,
+                }));
+            }
+            if is_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+    }
+
+    /// The files that are known to be written before the recording is read.
+    fn expected_paths(&self, input: &Input) -> Vec<PathBuf> {
+        let names = match &self.stems {
+            Stems::Only(names) => names.clone(),
+            Stems::Two(name) => vec![name.clone(), format!("no_{name}")],
+            Stems::All | Stems::Components => self.method.names(),
+        };
+        let pictures = PICTURES.iter().filter(|_| self.output.plot).map(|name| self.target.path(input, name, "png"));
+        names.iter().map(|name| self.target.stem_path(input, name, &self.stems)).chain(pictures).collect()
+    }
+
+    /// Ends the work on all inputs.
+    pub(super) fn finish(self) -> Result<(), Failure> {
+        match self.manifest {
+            // An interrupted run leaves its lines as they are: the next one adds to them.
+            Some(manifest) if !is_interrupted() => Ok(manifest.finish()?),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What one recording has become.
+struct Done {
+    files: Vec<(PathBuf, u64)>,
+    duration_s: f64,
+    warnings: Vec<String>,
+}
+
+fn stems(output: &OutputArgs) -> Stems {
+    match &output.two_stems {
+        Some(name) => Stems::Two(name.clone()),
+        None if output.stem.is_empty() => Stems::All,
+        None => Stems::Only(output.stem.clone()),
+    }
+}

@@ -1,0 +1,33 @@
+//! What the separating commands share: each recording in, its stems out.
+
+mod job;
+mod method;
+mod plot;
+mod report;
+mod write;
+
+use super::batch::each;
+use super::context::Context;
+use super::failure::Failure;
+use super::flags::{ExcerptArgs, InputArgs, OutputArgs};
+use super::inputs;
+use job::Job;
+
+pub(super) use method::{DRUMS_WINDOW_S, Extent, Extra, MUSIC_WINDOW_S, Method, Outcome, SPEECH_WINDOW_S};
+
+/// Works through all inputs of a separating command.
+pub(super) fn run(
+    inputs: &InputArgs,
+    output: &OutputArgs,
+    excerpt: &ExcerptArgs,
+    context: &Context,
+    method: &dyn Method,
+) -> Result<u8, Failure> {
+    let batch = &output.batch;
+    let mut job = Job::new(output, excerpt, context, method)?;
+    let mut inputs = inputs::list(&inputs.paths, batch.files_from.as_deref())?;
+    inputs.retain(|input| batch.shard.is_none_or(|shard| shard.contains(&input.track)));
+    job.check(&inputs)?;
+    let outcome = each(&inputs, &context.terminal, "separated", &|input, terminal| job.run(input, terminal));
+    job.finish().and(outcome)
+}

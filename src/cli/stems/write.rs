@@ -1,0 +1,169 @@
+//! Where the stems go, in what form, and the writing of them.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use partita::atomic::{AtomicFile, Existing};
+use partita::audio::Recording;
+use partita::audio::decode::AudioFile;
+use partita::audio::encode::{self, ClipMode, EncodeConfig, FileFormat, SampleFormat, Spec, Writer, Written};
+use partita::separate::{Rendered, Stems};
+use partita::{Error, Separation};
+use rayon::prelude::*;
+
+use crate::cli::exit::is_interrupted;
+use crate::cli::failure::Failure;
+use crate::cli::flags::OutputArgs;
+use crate::cli::inputs::Input;
+use crate::cli::outputs::{self, Template};
+use crate::cli::terminal::Terminal;
+
+/// Where the stems of all recordings go, and in what form.
+pub(super) struct Target<'a> {
+    folder: &'a Path,
+    template: Template<'a>,
+    may_replace: bool,
+    encode: EncodeConfig,
+    /// The recordings themselves, where files may be replaced: these may not.
+    sources: HashSet<PathBuf>,
+}
+
+impl<'a> Target<'a> {
+    pub(super) fn new(output: &'a OutputArgs, seed: u64) -> Result<Self, Failure> {
+        // What an interrupted run began is finished by one that resumes it.
+        let may_replace = output.force || output.batch.resume;
+        Ok(Self {
+            folder: &output.out,
+            template: Template::new(output)?,
+            may_replace,
+            encode: encode_config(output, may_replace, seed)?,
+            sources: HashSet::new(),
+        })
+    }
+
+    /// Keeps the recordings from being written over.
+    pub(super) fn spare(&mut self, inputs: &[Input]) {
+        if self.may_replace {
+            self.sources = inputs.iter().filter_map(|input| input.path.canonicalize().ok()).collect();
+        }
+    }
+
+    pub(super) fn existing(&self) -> Existing {
+        outputs::may_replace(self.may_replace)
+    }
+
+    /// The file of what is not a stem.
+    pub(super) fn path(&self, input: &Input, name: &str, extension: &str) -> PathBuf {
+        self.template.path(input, name, extension)
+    }
+
+    pub(super) fn stem_path(&self, input: &Input, name: &str, stems: &Stems) -> PathBuf {
+        let path = self.template.path(input, name, self.encode.file_format.extension());
+        match (stems, path.parent(), path.file_name()) {
+            (Stems::Components, Some(folder), Some(file)) => folder.join("components").join(file),
+            _ => path,
+        }
+    }
+
+    /// Refuses to write where something would be lost.
+    pub(super) fn refuse_lost(&self, paths: &[PathBuf]) -> Result<(), Failure> {
+        outputs::refuse_existing(paths, self.may_replace)?;
+        outputs::refuse_inputs(paths, &self.sources)
+    }
+
+    /// Writes stems side by side. They have no names yet: all that comes of a recording gets them together, or nothing.
+    pub(super) fn write(
+        &self,
+        input: &Input,
+        recording: &AudioFile,
+        separation: &Separation,
+        stems: &Stems,
+        terminal: &Terminal,
+    ) -> Result<(WrittenStems, Vec<AtomicFile>), Failure> {
+        let at = || Failure::at(input.label());
+        let names = separation.stem_names(stems).map_err(at())?;
+        outputs::check_names(&names)?;
+        let paths: Vec<_> = names.iter().map(|name| self.stem_path(input, name, stems)).collect();
+        self.refuse_lost(&paths)?;
+        let n_bytes =
+            separation.n_samples() as u64 * recording.n_channels() as u64 * self.encode.sample_format.n_bytes() as u64;
+        // What FLAC saves is not known beforehand.
+        if self.encode.file_format == FileFormat::Wav {
+            outputs::check_space(input, self.folder, n_bytes.saturating_mul(paths.len() as u64))?;
+        }
+        let total = recording.n_samples_hint().unwrap_or(0);
+        let check = || if is_interrupted() { Err(Error::Cancelled) } else { Ok(()) };
+        let gain = match self.encode.clip_mode {
+            ClipMode::Rescale => {
+                let bar = terminal.bar(total, "measuring");
+                let peak = separation.peak(recording, stems, &mut |n_samples| {
+                    bar.set(n_samples as u64);
+                    check()
+                });
+                encode::rescale_gain(peak.map_err(at())?, self.encode.sample_format)
+            }
+            ClipMode::Clamp | ClipMode::None => 1.0,
+        };
+        let spec = || Spec {
+            sample_rate: recording.sample_rate(),
+            n_channels: recording.n_channels(),
+            channel_mask: recording.channel_mask(),
+            n_samples: Some(separation.n_samples() as u64),
+        };
+        let mut writers = Vec::with_capacity(paths.len());
+        for (path, stem_seed) in paths.iter().zip(self.encode.seed..) {
+            // Dithers of their own, so that they do not add up where stems are mixed again.
+            let config = EncodeConfig { seed: stem_seed, ..self.encode.clone() };
+            writers.push(Writer::create(path, spec(), gain, &config).map_err(at())?);
+        }
+        let bar = terminal.bar(total, "writing");
+        let mut n_samples = 0;
+        let rendered = separation
+            .render(recording, stems, &mut |blocks| {
+                check()?;
+                n_samples += blocks.first().map_or(0, ndarray::Array2::ncols);
+                bar.set(n_samples as u64);
+                writers.par_iter_mut().zip(blocks).try_for_each(|(writer, block)| writer.write(block.view()))
+            })
+            .map_err(at())?;
+        let mut written = Vec::with_capacity(paths.len());
+        let mut files = Vec::with_capacity(paths.len());
+        for ((writer, path), name) in writers.into_iter().zip(paths).zip(names) {
+            let energy_share = rendered.energy_shares[written.len()];
+            let (file, what) = writer.close().map_err(at())?;
+            written.push(Stem { name, path, energy_share, written: what });
+            files.push(file);
+        }
+        Ok((WrittenStems { stems: written, rendered }, files))
+    }
+}
+
+/// The stems of one recording, written.
+pub(super) struct WrittenStems {
+    pub(super) stems: Vec<Stem>,
+    pub(super) rendered: Rendered,
+}
+
+/// A stem that was written.
+pub(super) struct Stem {
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+    pub(super) energy_share: f64,
+    pub(super) written: Written,
+}
+
+fn encode_config(output: &OutputArgs, may_replace: bool, seed: u64) -> Result<EncodeConfig, Failure> {
+    let file_format = output.format;
+    let sample_format = match (output.int16, output.int24, output.float32) {
+        (true, ..) => SampleFormat::Int16,
+        (_, true, _) => SampleFormat::Int24,
+        (.., true) => SampleFormat::Float32,
+        _ => file_format.default_sample_format(),
+    };
+    let clip_mode = output.clip_mode.unwrap_or(sample_format.default_clip_mode());
+    let existing = outputs::may_replace(may_replace);
+    let config = EncodeConfig { file_format, sample_format, clip_mode, existing, seed };
+    // What no recording could be written as is refused before any is read.
+    config.check(&Spec { sample_rate: 44_100, n_channels: 1, channel_mask: None, n_samples: None })?;
+    Ok(config)
+}

@@ -29,8 +29,12 @@ pub enum Step {
     Aligning,
     /// What is in a recording, or in a matrix, is found out.
     Fitting,
+    /// It is found out how loud stems become.
+    Measuring,
     /// Stems are made.
     Rendering,
+    /// Spectrograms are made for pictures.
+    Drawing,
     /// Estimates are compared with references.
     Scoring,
 }
@@ -42,7 +46,9 @@ impl Step {
             Self::Reading => "reading",
             Self::Aligning => "aligning",
             Self::Fitting => "separating",
+            Self::Measuring => "measuring",
             Self::Rendering => "writing",
+            Self::Drawing => "drawing",
             Self::Scoring => "scoring",
         }
     }

@@ -1,21 +1,23 @@
 //! `partita denoise`: recordings in, what is clean and what is noise out.
 
-use std::ops::ControlFlow;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
-use partita::audio::{Recording, decode};
+use partita::Error;
+use partita::audio::Recording;
+use partita::audio::decode::AudioFile;
 use partita::error::shown;
-use partita::separate::Progress;
-use partita::separate::denoise::{Content, DenoiseConfig, Denoised, Noise, denoise};
-use partita::{Error, SeparateConfig};
+use partita::separate::denoise::{self, Content, DenoiseConfig, Noise, NoiseProfile};
+use partita::separate::{Analysis, AnalysisConfig, Found};
+use partita::watch::Watch;
 
 use super::context::Context;
 use super::failure::Failure;
-use super::flags::{ExcerptArgs, InputArgs, OutputArgs, TransformArgs};
+use super::flags::{ExcerptArgs, InputArgs, OutputArgs, PlacesArgs, TransformArgs};
 use super::parse;
-use super::stems::{self, Extent, Method, Outcome, SPEECH_WINDOW_S};
+use super::stems::{self, Method, Outcome};
 
 /// Pauses that are listed at the most.
 const MAX_LISTED: usize = 6;
@@ -48,14 +50,43 @@ pub(super) struct DenoiseArgs {
     /// Exponent of the masks between speech and noise: 1 is softest, 2 the Wiener filter's
     #[arg(long, value_name = "A", default_value_t = DenoiseConfig::default().mask_exponent, help_heading = "Method")]
     pub(super) mask_exponent: f32,
+    #[command(flatten)]
+    pub(super) places: PlacesArgs,
 }
 
 pub(super) fn run(args: &DenoiseArgs, context: &Context) -> Result<u8, Failure> {
-    let method = KnownNoise { config: config(args, context.seed)? };
+    let source = match (&args.noise, args.noise_range) {
+        (Some(path), _) => Source::File(shown(path), AudioFile::open(path).map_err(Failure::at(shown(path)))?),
+        (None, Some((start, end))) => Source::Range(start.as_secs_f64()..end.as_secs_f64()),
+        (None, None) => Source::Pauses,
+    };
+    let method = KnownNoise {
+        analysis: AnalysisConfig { stft: args.transform.options(), ..AnalysisConfig::speech() },
+        has_places: args.places.is_wanted(false),
+        source,
+        config: DenoiseConfig {
+            noise: Noise::Quietest,
+            content: args.content,
+            strength: args.strength,
+            mask_exponent: args.mask_exponent,
+            seed: context.seed,
+        },
+    };
     stems::run(&args.inputs, &args.output, &args.excerpt, context, &method)
 }
 
+/// Where the noise is alone.
+enum Source {
+    File(String, AudioFile),
+    Range(Range<f64>),
+    Pauses,
+}
+
 struct KnownNoise {
+    analysis: AnalysisConfig,
+    has_places: bool,
+    source: Source,
+    /// Without the noise yet.
     config: DenoiseConfig,
 }
 
@@ -64,26 +95,33 @@ impl Method for KnownNoise {
         vec!["clean".into(), "noise".into()]
     }
 
-    fn extent(&self, sample_rate: u32) -> Extent {
-        let max_frames = SeparateConfig::default().max_frames;
-        Extent { stft: self.config.stft.resolve(sample_rate, SPEECH_WINDOW_S), max_frames }
+    fn analysis(&self) -> AnalysisConfig {
+        self.analysis.clone()
     }
 
-    fn separate(
-        &self,
-        recording: &dyn Recording,
-        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> Result<Outcome, Error> {
-        let denoised = denoise(recording, &self.config, progress)?;
-        let remarks = remarks(&denoised, &self.config);
-        Ok(Outcome { remarks, ..denoised.separation.into() })
+    fn has_places(&self) -> bool {
+        self.has_places
+    }
+
+    fn fit(&self, recording: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {
+        let noise = match &self.source {
+            Source::File(name, file) => Noise::Profile(NoiseProfile::of(file, name, analysis, watch)?),
+            Source::Range(range_s) => {
+                Noise::Profile(NoiseProfile::of_range(recording, range_s.clone(), analysis, watch)?)
+            }
+            Source::Pauses => Noise::Quietest,
+        };
+        let config = DenoiseConfig { noise, ..self.config.clone() };
+        let separation = denoise::fit(analysis, &config, None, watch)?;
+        let remarks = remarks(separation.found(), &config);
+        Ok(Outcome { remarks, ..separation.into() })
     }
 }
 
 /// What the noise was learned from, and what the recording was taken for.
-fn remarks(denoised: &Denoised, config: &DenoiseConfig) -> Vec<String> {
+fn remarks(found: &Found, config: &DenoiseConfig) -> Vec<String> {
+    let Found::Noise { parts_s: parts, is_speech } = found else { return Vec::new() };
     let mut remarks = Vec::new();
-    let parts = &denoised.noise_parts_s;
     if config.noise == Noise::Quietest {
         let mut listed: Vec<_> =
             parts.iter().take(MAX_LISTED).map(|part| format!("{:.2}-{:.2}", part.start, part.end)).collect();
@@ -97,29 +135,10 @@ fn remarks(denoised: &Denoised, config: &DenoiseConfig) -> Vec<String> {
         ));
     }
     if config.content == Content::Auto {
-        remarks.push(match denoised.content {
-            Content::Speech => "taken for speech; `--content any` where it is not".into(),
-            _ => "not taken for speech; `--content speech` where it is".into(),
+        remarks.push(match is_speech {
+            true => "taken for speech; `--content any` where it is not".into(),
+            false => "not taken for speech; `--content speech` where it is".into(),
         });
     }
     remarks
-}
-
-fn config(args: &DenoiseArgs, seed: u64) -> Result<DenoiseConfig, Failure> {
-    let noise = match (&args.noise, args.noise_range) {
-        (Some(path), _) => {
-            let audio = decode::read(path).map_err(Failure::at(shown(path)))?;
-            Noise::Example { name: shown(path), audio }
-        }
-        (None, Some((start, end))) => Noise::Range { start_s: start.as_secs_f64(), end_s: end.as_secs_f64() },
-        (None, None) => Noise::Quietest,
-    };
-    Ok(DenoiseConfig {
-        noise,
-        content: args.content,
-        strength: args.strength,
-        stft: args.transform.options(),
-        mask_exponent: args.mask_exponent,
-        seed,
-    })
 }

@@ -1,6 +1,5 @@
 //! `partita drums`: each drum of a recording by itself.
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
@@ -8,13 +7,16 @@ use partita::Error;
 use partita::audio::Recording;
 use partita::audio::decode;
 use partita::error::shown;
-use partita::separate::{Drum, DrumsConfig, Progress, RESIDUAL, Sound, drums, hits_to_score};
+use partita::knowledge::score::RESIDUAL;
+use partita::separate::drums::{self, Drum, DrumsConfig, Sound, hits_to_score};
+use partita::separate::{Analysis, AnalysisConfig};
+use partita::watch::Watch;
 
 use super::context::Context;
 use super::failure::Failure;
-use super::flags::{ExcerptArgs, InputArgs, OutputArgs, TransformArgs};
+use super::flags::{ExcerptArgs, InputArgs, OutputArgs, PlacesArgs, TransformArgs};
 use super::parse;
-use super::stems::{self, DRUMS_WINDOW_S, Extent, Extra, Method, Outcome};
+use super::stems::{self, Extra, Method, Outcome};
 
 #[derive(Debug, Args)]
 pub(super) struct DrumsArgs {
@@ -52,22 +54,29 @@ pub(super) struct DrumsArgs {
     #[arg(long, value_name = "A", default_value_t = DrumsConfig::default().mask_exponent, help_heading = "Method")]
     pub(super) mask_exponent: f32,
     /// Learn from this many frames at the most, spread evenly over a longer recording; bounds the memory
-    #[arg(long, value_name = "N", default_value_t = DrumsConfig::default().max_frames, help_heading = "Method")]
+    #[arg(long, value_name = "N", default_value_t = AnalysisConfig::drums().max_frames, help_heading = "Method")]
     pub(super) max_frames: usize,
+    #[command(flatten)]
+    pub(super) places: PlacesArgs,
 }
 
 pub(super) fn run(args: &DrumsArgs, context: &Context) -> Result<u8, Failure> {
     let config = DrumsConfig {
         kit: kit(&args.kit, args.kit_only)?,
-        stft: args.transform.options(),
         template_s: args.template_s,
         n_residual: args.n_residual,
         max_iter: args.max_iter,
         mask_exponent: args.mask_exponent,
-        max_frames: args.max_frames,
         seed: context.seed,
     };
-    stems::run(&args.inputs, &args.output, &args.excerpt, context, &Kit { config, has_midi: args.midi_out })
+    let (stft, max_frames) = (args.transform.options(), args.max_frames);
+    let method = Kit {
+        analysis: AnalysisConfig { stft, max_frames, ..AnalysisConfig::drums() },
+        has_places: args.places.is_wanted(false),
+        config,
+        has_midi: args.midi_out,
+    };
+    stems::run(&args.inputs, &args.output, &args.excerpt, context, &method)
 }
 
 /// The drums to look for: kick, snare and hi-hat, unless only the recorded ones are wanted, and these, which take the
@@ -89,6 +98,8 @@ fn kit(recorded: &[(String, PathBuf)], kit_only: bool) -> Result<Vec<Drum>, Fail
 }
 
 struct Kit {
+    analysis: AnalysisConfig,
+    has_places: bool,
     config: DrumsConfig,
     /// Whether the hits are written, too.
     has_midi: bool,
@@ -100,22 +111,24 @@ impl Method for Kit {
         self.config.kit.iter().map(|drum| drum.name.clone()).chain(residual).collect()
     }
 
-    fn extent(&self, sample_rate: u32) -> Extent {
-        Extent { stft: self.config.stft.resolve(sample_rate, DRUMS_WINDOW_S), max_frames: self.config.max_frames }
+    fn analysis(&self) -> AnalysisConfig {
+        self.analysis.clone()
     }
 
-    fn separate(
-        &self,
-        recording: &dyn Recording,
-        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> Result<Outcome, Error> {
-        let (separation, hits) = drums(recording, &self.config, progress)?;
+    fn has_places(&self) -> bool {
+        self.has_places
+    }
+
+    fn fit(&self, recording: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {
+        let separation = drums::fit(analysis, &self.config, None, watch)?;
+        let separation = drums::follow(separation, recording, watch)?;
+        let hits = separation.hits();
         let count = |(i, drum): (usize, &Drum)| {
             let n_hits = hits.iter().filter(|hit| hit.drum == i).count();
             format!("{n_hits} {} of {}", if n_hits == 1 { "hit" } else { "hits" }, drum.name)
         };
         let counts: Vec<_> = self.config.kit.iter().enumerate().map(count).collect();
-        let score = || hits_to_score(&self.config.kit, &hits).to_midi();
+        let score = || hits_to_score(&self.config.kit, hits).to_midi();
         let extras = self.has_midi.then(|| Extra { name: "drums", extension: "mid", bytes: score() });
         let extras = extras.into_iter().collect();
         Ok(Outcome { remarks: vec![counts.join(", ")], extras, ..separation.into() })

@@ -283,8 +283,9 @@ fn evaluate(track: &Track, config: &EvalConfig, terminal: &Terminal) -> Result<E
         Step::Judging => "judging",
     };
     let result = eval::evaluate_with(&files, config, &mut |progress: Progress| {
-        steps.set(label(progress.step), progress.n_samples as u64, length);
-        if is_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        let (done, total) = (progress.n_samples as u64, Some(length));
+        let _ = label(progress.step);
+        steps.tell(partita::watch::Progress { step: partita::watch::Step::Scoring, done, total, divergence: None })
     });
     drop(steps);
     let folder = track.references.first().and_then(|stem| stem.path.parent()).unwrap_or(Path::new("."));

@@ -163,6 +163,30 @@ pub(super) struct TransformArgs {
     window: Window,
 }
 
+/// How stems are told apart where there are several channels.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Method")]
+pub(super) struct PlacesArgs {
+    /// With several channels, tell stems apart by their places, too, or by one mask for all channels [default: mask; with
+    /// examples wiener]
+    #[arg(long, value_enum, value_name = "HOW")]
+    multichannel: Option<Multichannel>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "lower")]
+enum Multichannel {
+    Wiener,
+    Mask,
+}
+
+impl PlacesArgs {
+    /// Whether places count, where nothing is said as by default.
+    pub(super) fn is_wanted(&self, default: bool) -> bool {
+        self.multichannel.map_or(default, |multichannel| multichannel == Multichannel::Wiener)
+    }
+}
+
 impl TransformArgs {
     pub(super) fn options(&self) -> StftOptions {
         StftOptions { n_fft: self.n_fft, hop_length: self.hop_length, window: self.window }

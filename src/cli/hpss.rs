@@ -1,16 +1,17 @@
 //! `partita hpss`: harmonic and percussive sound, told apart.
 
-use std::ops::ControlFlow;
-
 use clap::Args;
 use partita::Error;
 use partita::audio::Recording;
-use partita::separate::{HpssConfig, Progress, RESIDUAL, hpss};
+use partita::knowledge::score::RESIDUAL;
+use partita::separate::hpss::{self, HpssConfig};
+use partita::separate::{Analysis, AnalysisConfig, Detail};
+use partita::watch::Watch;
 
 use super::context::Context;
 use super::failure::Failure;
-use super::flags::{ExcerptArgs, InputArgs, OutputArgs, TransformArgs};
-use super::stems::{self, Extent, MUSIC_WINDOW_S, Method, Outcome};
+use super::flags::{ExcerptArgs, InputArgs, OutputArgs, PlacesArgs, TransformArgs};
+use super::stems::{self, Method, Outcome};
 
 #[derive(Debug, Args)]
 pub(super) struct HpssArgs {
@@ -37,20 +38,27 @@ pub(super) struct HpssArgs {
     /// Exponent of the masks of the first stage; that of the second is half of it
     #[arg(long, value_name = "A", default_value_t = HpssConfig::default().mask_exponent, help_heading = "Method")]
     pub(super) mask_exponent: f32,
+    #[command(flatten)]
+    pub(super) places: PlacesArgs,
 }
 
 pub(super) fn run(args: &HpssArgs, context: &Context) -> Result<u8, Failure> {
     let config = HpssConfig {
-        stft: args.transform.options(),
         harmonic_s: args.harmonic_s,
         percussive_hz: args.percussive_hz,
         margin: args.margin,
         mask_exponent: args.mask_exponent,
     };
-    stems::run(&args.inputs, &args.output, &args.excerpt, context, &Medians { config })
+    // Nothing is fitted.
+    let analysis =
+        AnalysisConfig { stft: args.transform.options(), detail: Detail::Outline, ..AnalysisConfig::default() };
+    let method = Medians { analysis, has_places: args.places.is_wanted(false), config };
+    stems::run(&args.inputs, &args.output, &args.excerpt, context, &method)
 }
 
 struct Medians {
+    analysis: AnalysisConfig,
+    has_places: bool,
     config: HpssConfig,
 }
 
@@ -61,16 +69,15 @@ impl Method for Medians {
         names[..n_names].iter().map(|name| (*name).to_owned()).collect()
     }
 
-    fn extent(&self, sample_rate: u32) -> Extent {
-        // Nothing is fitted.
-        Extent { stft: self.config.stft.resolve(sample_rate, MUSIC_WINDOW_S), max_frames: 0 }
+    fn analysis(&self) -> AnalysisConfig {
+        self.analysis.clone()
     }
 
-    fn separate(
-        &self,
-        recording: &dyn Recording,
-        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> Result<Outcome, Error> {
-        Ok(hpss(recording, &self.config, progress)?.into())
+    fn has_places(&self) -> bool {
+        self.has_places
+    }
+
+    fn fit(&self, _: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {
+        Ok(hpss::fit(analysis, &self.config, None, watch)?.into())
     }
 }

@@ -1,17 +1,17 @@
 //! `partita learn`: recordings of sources in, a dictionary out.
 
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 use partita::audio::Recording;
 use partita::batch::text;
 use partita::error::shown;
-use partita::separate::{Progress, learn};
+use partita::separate::examples;
+use partita::watch::Watch;
 use partita::{Dictionary, DictionaryConfig};
 use serde_json::json;
 
-use super::exit::{self, is_interrupted};
+use super::exit;
 use super::failure::Failure;
 use super::flags::TransformArgs;
 use super::outputs;
@@ -63,10 +63,8 @@ pub(super) fn run(args: &LearnArgs, seed: u64, terminal: &Terminal) -> Result<u8
     let stft = args.transform.options();
     let known: Vec<_> = solos.iter().map(Solo::example).collect();
     let mut steps = terminal.steps();
-    let dictionary = learn(&known, sample_rate, &stft, &config, &mut |progress: Progress| {
-        steps.set(progress.step.name(), progress.done, progress.total.unwrap_or(0));
-        if is_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
+    let mut tell = |progress| steps.tell(progress);
+    let dictionary = examples::learn(&known, sample_rate, &stft, &config, &mut Watch::new(&mut tell))?;
     drop(steps);
     dictionary.save(&args.out, outputs::may_replace(args.force))?;
     report(args, &dictionary, terminal);

@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::io::{IsTerminal, Write};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +12,10 @@ use anstream::{eprintln, stdout};
 use clap::builder::styling::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use partita::error::shown;
+use partita::watch::Progress;
 use serde_json::{Value, json};
 
+use super::exit::is_interrupted;
 use super::failure::Failure;
 use super::flags::GlobalArgs;
 use super::meter;
@@ -170,11 +173,18 @@ pub(super) struct Steps<'a> {
 }
 
 impl Steps<'_> {
-    /// Shows how far a step is, of a length that may be 0 where nobody knows it.
-    pub(super) fn set(&mut self, step: &'static str, position: u64, length: u64) {
+    /// Shows how far the work is; answers whether the user wants it to go on.
+    pub(super) fn tell(&mut self, progress: Progress) -> ControlFlow<()> {
+        let (step, total) = (progress.step.name(), progress.total.unwrap_or(0));
         // The old one goes before the new one comes.
         self.shown = self.shown.take().filter(|(shown, _)| *shown == step);
-        self.shown.get_or_insert_with(|| (step, self.terminal.bar(length, step))).1.set(position);
+        self.shown.get_or_insert_with(|| (step, self.terminal.bar(total, step))).1.set(progress.done);
+        if let Some(divergence) = progress.divergence {
+            self.terminal.event(json!({
+                "event": "progress", "iteration": progress.done, "max_iter": total, "divergence": divergence,
+            }));
+        }
+        if is_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }
 

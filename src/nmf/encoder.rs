@@ -40,7 +40,7 @@ impl Encoder {
         let chunks = chunks.zip(found.axis_chunks_iter_mut(Axis(1), 32).into_par_iter());
         chunks.try_for_each(|((v, start), mut found)| {
             let v = concatenate(Axis(0), &[v, Array2::zeros((1, v.ncols())).view()]).expect("row");
-            let v = v.t().as_standard_layout().reversed_axes();
+            let v = v.t().as_standard_layout().to_owned().reversed_axes();
             let nmf = NmfConfig {
                 n_components: self.pooled.ncols(),
                 solver: Solver::Mu,

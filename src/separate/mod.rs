@@ -9,7 +9,7 @@ mod separation;
 
 pub use self::methods::{Example, blind, denoise, drums, examples, hpss, labelled, score};
 pub use self::pipeline::{
-    Analysis, AnalysisConfig, Block, DRUMS_WINDOW_S, Detail, MUSIC_WINDOW_S, Margin, Model, Multichannel, Rendered,
+    Analysis, AnalysisConfig, Block, DRUMS_WINDOW_S, Detail, MUSIC_WINDOW_S, Margin, Model, Rendered,
     Renderer, SPEECH_WINDOW_S, Split, mask,
 };
 pub use self::separation::{Components, Found, Hit, Separation, Stems};

@@ -28,11 +28,11 @@ pub struct Separation {
     /// The source of each part.
     pub(super) assignment: Vec<usize>,
     /// The recording.
-    form: pipeline::Form,
+    pub(super) form: pipeline::Form,
     pub(super) found: Found,
     pub(super) warnings: Vec<String>,
     /// What a later fit of the same method goes on from.
-    state: Option<Arc<dyn Any + Send + Sync>>,
+    pub(super) state: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// What a method found beside its parts.
@@ -284,7 +284,7 @@ impl Separation {
     /// # Errors
     /// Those of [`Separation::render`].
     pub fn peak(&self, recording: &dyn Recording, stems: &Stems, watch: &mut Watch<'_>) -> Result<f32> {
-        let rendered = self.render(recording, stems, watch, &mut |_| Ok(()))?;
+        let rendered = self.render_as(Step::Measuring, recording, stems, watch, &mut |_| Ok(()))?;
         Ok(rendered.peaks.into_iter().fold(0.0, f32::max))
     }
 
@@ -306,12 +306,24 @@ impl Separation {
         watch: &mut Watch<'_>,
         sink: &mut dyn FnMut(&[Array2<f32>]) -> Result<()>,
     ) -> Result<Rendered> {
+        self.render_as(Step::Rendering, recording, stems, watch, sink)
+    }
+
+    /// [`Separation::render`], told as this step.
+    fn render_as(
+        &self,
+        step: Step,
+        recording: &dyn Recording,
+        stems: &Stems,
+        watch: &mut Watch<'_>,
+        sink: &mut dyn FnMut(&[Array2<f32>]) -> Result<()>,
+    ) -> Result<Rendered> {
         self.check_form(recording)?;
         let mut renderer = self.renderer(stems)?;
         let (mut n_samples, total) = (0, recording.n_samples_hint());
         recording.read(&mut |block| {
             n_samples += block.ncols();
-            watch.at(Step::Rendering, n_samples as u64, total)?;
+            watch.at(step, n_samples as u64, total)?;
             // Of one that is too long, the length is told.
             if self.form.n_samples.is_some_and(|expected| n_samples > expected) {
                 return Ok(());
@@ -413,10 +425,10 @@ impl Separation {
         recording.read(&mut |block| {
             mixture.push(block);
             n_samples += block.ncols();
-            watch.at(Step::Reading, n_samples as u64, total)
+            watch.at(Step::Drawing, n_samples as u64, total)
         })?;
         let mut stems: Vec<_> = self.names.iter().map(|_| new()).collect();
-        self.render(recording, &Stems::All, watch, &mut |blocks| {
+        self.render_as(Step::Drawing, recording, &Stems::All, watch, &mut |blocks| {
             stems.iter_mut().zip(blocks).for_each(|(stem, block)| stem.push(block.view()));
             Ok(())
         })?;

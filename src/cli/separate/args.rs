@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use partita::SeparateConfig;
 use partita::nmf::Divergence;
-use partita::separate::{ExamplesConfig, Multichannel};
+use partita::separate::AnalysisConfig;
+use partita::separate::blind::BlindConfig;
+use partita::separate::examples::ExamplesConfig;
 
-use crate::cli::flags::{ExcerptArgs, InputArgs, OutputArgs, TransformArgs};
+use crate::cli::flags::{ExcerptArgs, InputArgs, OutputArgs, PlacesArgs, TransformArgs};
 use crate::cli::parse;
 
 #[derive(Debug, Args)]
@@ -42,6 +43,8 @@ pub(in crate::cli) struct SeparateArgs {
     pub(in crate::cli) excerpt: ExcerptArgs,
     #[command(flatten)]
     pub(in crate::cli) method: MethodArgs,
+    #[command(flatten)]
+    pub(in crate::cli) places: PlacesArgs,
 }
 
 /// What the sources sound like.
@@ -59,11 +62,8 @@ pub(in crate::cli) struct KnowledgeArgs {
     #[arg(id = "n_residual", long = "residual", value_name = "K", default_value_t = 0)]
     pub(in crate::cli) n_residual: usize,
     /// Look for the sound of each example also this many semitones higher and lower, for notes that it lacks
-    #[arg(id = "n_semitones", long = "transpose", value_name = "N", default_value_t = ExamplesConfig::default().n_semitones)]
+    #[arg(id = "n_semitones", long = "transpose", value_name = "N", default_value_t = ExamplesConfig::N_SEMITONES)]
     pub(in crate::cli) n_semitones: usize,
-    /// With several channels, tell sources apart by their places, too, or by one mask for all channels
-    #[arg(long, default_value = Multichannel::default().name(), value_parser = parse::named(Multichannel::ALL, Multichannel::name))]
-    pub(in crate::cli) multichannel: Multichannel,
     /// Consecutive frames in one template of an example [default: that of the dictionary, else 3]
     #[arg(id = "n_context", long = "context", value_name = "N")]
     pub(in crate::cli) n_context: Option<usize>,
@@ -75,7 +75,7 @@ pub(in crate::cli) struct KnowledgeArgs {
 pub(in crate::cli) struct ScoreArgs {
     /// A MIDI file of what is played: one stem for each of its parts, and `residual`
     #[arg(long, value_name = "FILE.mid", value_hint = ValueHint::FilePath, conflicts_with_all = [
-        "n_sources", "n_components", "dictionary", "n_residual", "n_semitones", "n_context", "multichannel", "labels_out",
+        "n_sources", "n_components", "dictionary", "n_residual", "n_semitones", "n_context", "labels_out",
         "labels", "components_out", "max_iter", "tol", "divergence",
     ])]
     pub(in crate::cli) score: Option<PathBuf>,
@@ -101,17 +101,24 @@ pub(in crate::cli) struct MethodArgs {
     #[arg(long, value_name = "N")]
     pub(in crate::cli) max_iter: Option<usize>,
     /// Stop when 10 iterations lower the divergence by less than this share of its first value; 0: never
-    #[arg(long, value_name = "T", default_value_t = SeparateConfig::default().nmf.tol)]
+    #[arg(long, value_name = "T", default_value_t = BlindConfig::default().nmf.tol)]
     pub(in crate::cli) tol: f64,
     #[command(flatten)]
     pub(in crate::cli) transform: TransformArgs,
     /// Exponent of the masks: 1 is softest, 2 the Wiener filter's
-    #[arg(long, value_name = "A", default_value_t = SeparateConfig::default().mask_exponent)]
+    #[arg(long, value_name = "A", default_value_t = BlindConfig::default().mask_exponent)]
     pub(in crate::cli) mask_exponent: f32,
     /// What the factorization makes small: kl, is, euclidean, or a number for any beta
     #[arg(long, value_name = "D", default_value = "kl")]
     pub(in crate::cli) divergence: Divergence,
     /// Learn from this many frames at the most, spread evenly over a longer recording; bounds the memory
-    #[arg(long, value_name = "N", default_value_t = SeparateConfig::default().max_frames)]
+    #[arg(long, value_name = "N", default_value_t = AnalysisConfig::default().max_frames)]
     pub(in crate::cli) max_frames: usize,
+}
+
+impl MethodArgs {
+    /// How a recording is looked at.
+    pub(in crate::cli) fn analysis(&self) -> AnalysisConfig {
+        AnalysisConfig { stft: self.transform.options(), max_frames: self.max_frames, ..AnalysisConfig::default() }
+    }
 }

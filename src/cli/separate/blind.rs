@@ -1,25 +1,32 @@
 //! `separate` without any knowledge: components, grouped into sources.
 
-use std::ops::ControlFlow;
-
 use partita::audio::Recording;
 use partita::nmf::NmfConfig;
-use partita::separate::{Progress, separate_with};
-use partita::{Error, SeparateConfig};
+use partita::Error;
+use partita::separate::blind::{self, BlindConfig};
+use partita::separate::{Analysis, AnalysisConfig};
+use partita::watch::Watch;
 
 use super::args::SeparateArgs;
 use super::labels;
 use crate::cli::failure::Failure;
-use crate::cli::stems::{Extent, MUSIC_WINDOW_S, Method, Outcome};
+use crate::cli::stems::{Method, Outcome};
 
 pub(super) struct Blind {
-    config: SeparateConfig,
+    analysis: AnalysisConfig,
+    has_places: bool,
+    config: BlindConfig,
     labels: Option<labels::Output>,
 }
 
 impl Blind {
     pub(super) fn new(args: &SeparateArgs, seed: u64) -> Result<Self, Failure> {
-        Ok(Self { config: config(args, seed), labels: labels::Output::new(args)? })
+        Ok(Self {
+            analysis: args.method.analysis(),
+            has_places: args.places.is_wanted(false),
+            config: config(args, seed),
+            labels: labels::Output::new(args)?,
+        })
     }
 }
 
@@ -32,16 +39,16 @@ impl Method for Blind {
         self.config.n_sources.is_none()
     }
 
-    fn extent(&self, sample_rate: u32) -> Extent {
-        Extent { stft: self.config.stft.resolve(sample_rate, MUSIC_WINDOW_S), max_frames: self.config.max_frames }
+    fn analysis(&self) -> AnalysisConfig {
+        self.analysis.clone()
     }
 
-    fn separate(
-        &self,
-        recording: &dyn Recording,
-        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> Result<Outcome, Error> {
-        let separation = separate_with(recording, &self.config, progress)?;
+    fn has_places(&self) -> bool {
+        self.has_places
+    }
+
+    fn fit(&self, _: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {
+        let separation = blind::fit(analysis, &self.config, None, watch)?;
         let n_sources = separation.names().len();
         let mut remarks = Vec::new();
         if let Some(factors) = separation.factorization() {
@@ -61,18 +68,17 @@ impl Method for Blind {
             );
         }
         if let Some(output) = &self.labels {
-            remarks.push(output.write(recording, &separation, &self.config, progress)?);
+            remarks.push(output.write(analysis, &separation)?);
         }
         Ok(Outcome { remarks, ..separation.into() })
     }
 }
 
-fn config(args: &SeparateArgs, seed: u64) -> SeparateConfig {
+fn config(args: &SeparateArgs, seed: u64) -> BlindConfig {
     let method = &args.method;
-    let defaults = SeparateConfig::default();
-    SeparateConfig {
+    let defaults = BlindConfig::default();
+    BlindConfig {
         n_sources: args.n_sources,
-        stft: method.transform.options(),
         nmf: NmfConfig {
             n_components: args.n_components.unwrap_or(defaults.nmf.n_components),
             divergence: method.divergence,
@@ -82,7 +88,6 @@ fn config(args: &SeparateArgs, seed: u64) -> SeparateConfig {
             ..defaults.nmf
         },
         mask_exponent: method.mask_exponent,
-        max_frames: method.max_frames,
     }
 }
 
@@ -92,6 +97,7 @@ mod tests {
     use partita::StftConfig;
 
     use super::*;
+    use crate::cli::stems::Extent;
 
     #[derive(Parser)]
     struct Line {
@@ -101,7 +107,7 @@ mod tests {
 
     fn extent(options: &[&str]) -> Extent {
         let line = Line::parse_from(["separate", "song.wav"].iter().chain(options));
-        Blind::new(&line.args, 0).expect("method").extent(44_100)
+        Extent::new(&Blind::new(&line.args, 0).expect("method").analysis(), 44_100)
     }
 
     #[test]

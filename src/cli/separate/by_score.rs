@@ -1,21 +1,28 @@
 //! `separate` by a score: one stem for each of its parts.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use partita::audio::Recording;
 use partita::error::shown;
-use partita::separate::{Progress, RESIDUAL, ScoreConfig, Timing, Unscored, by_score_and_examples};
+use partita::knowledge::score::RESIDUAL;
+use partita::knowledge::score::align::align;
+use partita::separate::score::{self, ScoreConfig, Unscored};
+use partita::separate::{Analysis, AnalysisConfig};
+use partita::watch::Watch;
 use partita::{Error, Score};
 
 use super::args::SeparateArgs;
 use crate::cli::failure::Failure;
 use crate::cli::sound::Solo;
-use crate::cli::stems::{Extent, MUSIC_WINDOW_S, Method, Outcome};
+use crate::cli::stems::{Method, Outcome};
 use crate::cli::terminal::Terminal;
 
 pub(super) struct ByScore {
+    analysis: AnalysisConfig,
+    has_places: bool,
     config: ScoreConfig,
+    /// Whether the score's time is to be found in the recording.
+    is_aligned: bool,
     solos: Vec<Solo>,
 }
 
@@ -28,14 +35,17 @@ impl ByScore {
         let moved = score.moved(args.score.score_offset, args.score.score_stretch).map_err(at())?;
         let method = &args.method;
         let config = ScoreConfig {
-            timing: if args.score.align { Timing::Aligned } else { Timing::Exact },
             unscored: if args.score.no_residual { Unscored::Shared } else { Unscored::Residual },
-            stft: method.transform.options(),
             mask_exponent: method.mask_exponent,
-            max_frames: method.max_frames,
             ..ScoreConfig::new(moved.warped(|time_s| time_s - start_s))
         };
-        Ok(Self { config, solos: Solo::open_all(&args.knowledge.example, terminal)? })
+        Ok(Self {
+            analysis: method.analysis(),
+            has_places: args.places.is_wanted(false),
+            config,
+            is_aligned: args.score.align,
+            solos: Solo::open_all(&args.knowledge.example, terminal)?,
+        })
     }
 }
 
@@ -45,17 +55,22 @@ impl Method for ByScore {
         self.config.score.parts.iter().map(|part| part.name.clone()).chain(residual).collect()
     }
 
-    fn extent(&self, sample_rate: u32) -> Extent {
-        Extent { stft: self.config.stft.resolve(sample_rate, MUSIC_WINDOW_S), max_frames: self.config.max_frames }
+    fn analysis(&self) -> AnalysisConfig {
+        self.analysis.clone()
     }
 
-    fn separate(
-        &self,
-        recording: &dyn Recording,
-        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> Result<Outcome, Error> {
+    fn has_places(&self) -> bool {
+        self.has_places
+    }
+
+    fn fit(&self, recording: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {
+        let mut config = self.config.clone();
+        if self.is_aligned {
+            config.score = align(&config.score, recording, watch)?;
+        }
         let examples: Vec<_> = self.solos.iter().map(Solo::example).collect();
-        let separation = by_score_and_examples(recording, &self.config, &examples, progress)?;
+        config.solos = score::listen(&examples, analysis.sample_rate(), &self.analysis, watch)?;
+        let separation = score::fit(analysis, &config, None, watch)?;
         let score = &self.config.score;
         let parts = score.parts.iter().map(|part| {
             let notes = part.notes.len();

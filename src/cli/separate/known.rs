@@ -1,25 +1,52 @@
 //! `separate` where the sources are known: by recordings of each alone, or by dictionaries learned from such.
 
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
 use partita::audio::Recording;
 use partita::nmf::Divergence;
-use partita::separate::{ExamplesConfig, Progress, RESIDUAL, examples, learn};
+use partita::knowledge::score::RESIDUAL;
+use partita::separate::examples::{self, ExamplesConfig};
+use partita::separate::{Analysis, AnalysisConfig};
+use partita::watch::Watch;
 use partita::{Dictionary, DictionaryConfig, Error};
 
 use super::args::SeparateArgs;
 use crate::cli::failure::Failure;
 use crate::cli::sound::Solo;
-use crate::cli::stems::{Extent, MUSIC_WINDOW_S, Method, Outcome};
+use crate::cli::stems::{Method, Outcome};
 use crate::cli::terminal::Terminal;
+
+/// How the sources are looked for.
+struct Search {
+    n_residual: usize,
+    n_semitones: usize,
+    max_iter: Option<usize>,
+    mask_exponent: f32,
+    seed: u64,
+}
+
+impl Search {
+    fn of(&self, dictionary: Dictionary) -> ExamplesConfig {
+        let config = ExamplesConfig::new(dictionary);
+        ExamplesConfig {
+            n_residual: self.n_residual,
+            n_semitones: self.n_semitones,
+            max_iter: self.max_iter.unwrap_or(config.max_iter),
+            mask_exponent: self.mask_exponent,
+            seed: self.seed,
+            ..config
+        }
+    }
+}
 
 /// `separate` where the sources are known.
 pub(super) struct Known {
     solos: Vec<Solo>,
     dictionaries: Vec<Dictionary>,
-    config: ExamplesConfig,
+    analysis: AnalysisConfig,
+    has_places: bool,
+    search: Search,
     learn: DictionaryConfig,
     /// What was learned from the examples for the sample rate of the last input.
     learned: Mutex<Option<Dictionary>>,
@@ -43,27 +70,26 @@ impl Known {
             ..defaults
         };
         learn.check()?;
-        let defaults = ExamplesConfig::default();
-        let config = ExamplesConfig {
-            stft: method.transform.options(),
+        let search = Search {
             n_residual: knowledge.n_residual,
             n_semitones: knowledge.n_semitones,
-            max_iter: method.max_iter.unwrap_or(defaults.max_iter),
+            max_iter: method.max_iter,
             mask_exponent: method.mask_exponent,
-            multichannel: knowledge.multichannel,
-            max_frames: method.max_frames,
             seed,
         };
-        let solos = Solo::open_all(&knowledge.example, terminal)?;
-        Ok(Self { solos, dictionaries, config, learn, learned: Mutex::new(None) })
+        Ok(Self {
+            solos: Solo::open_all(&knowledge.example, terminal)?,
+            dictionaries,
+            analysis: method.analysis(),
+            has_places: args.places.is_wanted(true),
+            search,
+            learn,
+            learned: Mutex::new(None),
+        })
     }
 
     /// All that is known, for recordings of this sample rate.
-    fn dictionary(
-        &self,
-        sample_rate: u32,
-        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> Result<Dictionary, Error> {
+    fn dictionary(&self, sample_rate: u32, watch: &mut Watch<'_>) -> Result<Dictionary, Error> {
         // Held while learning, so that inputs side by side learn once: each has a thread of its own, none of which is one
         // of those that learn.
         let mut learned = self.learned.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -71,7 +97,8 @@ impl Known {
             Some(before) => before.clone(),
             None => {
                 let known: Vec<_> = self.solos.iter().map(Solo::example).collect();
-                learned.insert(learn(&known, sample_rate, &self.config.stft, &self.learn, progress)?).clone()
+                let found = examples::learn(&known, sample_rate, &self.analysis.stft, &self.learn, watch)?;
+                learned.insert(found).clone()
             }
         };
         drop(learned);
@@ -85,7 +112,7 @@ impl Known {
 impl Method for Known {
     fn names(&self) -> Vec<String> {
         let loaded = self.dictionaries.iter().flat_map(Dictionary::sources).map(|source| &source.name);
-        let residual = (self.config.n_residual > 0).then(|| RESIDUAL.to_owned());
+        let residual = (self.search.n_residual > 0).then(|| RESIDUAL.to_owned());
         let mut names: Vec<String> = Vec::new();
         for name in self.solos.iter().map(|solo| &solo.name).chain(loaded).chain(&residual) {
             if !names.contains(name) {
@@ -95,17 +122,18 @@ impl Method for Known {
         names
     }
 
-    fn extent(&self, sample_rate: u32) -> Extent {
-        Extent { stft: self.config.stft.resolve(sample_rate, MUSIC_WINDOW_S), max_frames: self.config.max_frames }
+    fn analysis(&self) -> AnalysisConfig {
+        self.analysis.clone()
     }
 
-    fn separate(
-        &self,
-        recording: &dyn Recording,
-        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> Result<Outcome, Error> {
-        let dictionary = self.dictionary(recording.sample_rate(), progress)?;
-        let separation = examples(recording, &dictionary, &self.config, progress)?;
+    fn has_places(&self) -> bool {
+        self.has_places
+    }
+
+    fn fit(&self, _: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {
+        let config = self.search.of(self.dictionary(analysis.sample_rate(), watch)?);
+        let separation = examples::fit(analysis, &config, None, watch)?;
+        let dictionary = &config.dictionary;
         let n_templates: usize = dictionary.sources().iter().map(|source| source.templates.ncols()).sum();
         let remark = format!(
             "{} {} from {n_templates} templates of {} frames",

@@ -2,21 +2,21 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use ndarray::Array2;
 use partita::audio::Recording;
 use partita::error::shown;
 use partita::knowledge::labels::{Labels, MAX_BYTES};
 use partita::matrix_file::{self, NpzWriter};
-use partita::separate::{Progress, labelled, labels};
-use partita::{Error, SeparateConfig, Separation, StftConfig, atomic};
+use partita::separate::labelled::{self, LabelledConfig};
+use partita::separate::{Analysis, AnalysisConfig, Detail};
+use partita::watch::Watch;
+use partita::{Error, Separation, StftOptions, atomic};
 
 use super::args::SeparateArgs;
 use crate::cli::failure::Failure;
 use crate::cli::outputs;
-use crate::cli::stems::{Extent, Method, Outcome};
+use crate::cli::stems::{Method, Outcome};
 
 /// Where labels and factors go.
 pub(super) struct Output {
@@ -47,16 +47,10 @@ impl Output {
     }
 
     /// Writes both.
-    pub(super) fn write(
-        &self,
-        recording: &dyn Recording,
-        separation: &Separation,
-        config: &SeparateConfig,
-        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> Result<String, Error> {
+    pub(super) fn write(&self, analysis: &Analysis, separation: &Separation) -> Result<String, Error> {
         let Some(factors) = separation.factorization() else { return Err(Error::NoComponents) };
         let name = self.factors.file_name().unwrap_or_default().to_string_lossy();
-        let text = labels(recording, separation, config, &name, progress)?.text()?;
+        let text = labelled::describe(analysis, separation, &name)?.text()?;
         let existing = outputs::may_replace(self.force);
         let mut writer = NpzWriter::create(&self.factors, existing)?;
         writer.array("W", factors.dictionary.view())?;
@@ -69,14 +63,14 @@ impl Output {
 
 /// Makes stems of what was named.
 pub(super) struct Labelled {
-    labels: Labels,
-    dictionary: Array2<f32>,
-    activations: Array2<f32>,
+    config: LabelledConfig,
+    stft: StftOptions,
+    has_places: bool,
 }
 
 impl Labelled {
     /// Reads a labels file, and the factors beside it.
-    pub(super) fn new(path: &Path) -> Result<Self, Failure> {
+    pub(super) fn new(path: &Path, has_places: bool) -> Result<Self, Failure> {
         let mut text = String::new();
         // One byte more than is allowed is refused where the text is looked at.
         let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text));
@@ -84,31 +78,31 @@ impl Labelled {
         let labels = Labels::parse(&text).map_err(Failure::at(shown(path)))?;
         let factors = path.with_file_name(&labels.factors);
         let read = |name| matrix_file::read_member(&factors, name).map_err(Failure::at(shown(&factors)));
-        Ok(Self { dictionary: read("W")?, activations: read("H")?, labels })
+        let config = LabelledConfig { dictionary: read("W")?, activations: read("H")?, labels };
+        let stft = config.stft().map_err(Failure::at(shown(path)))?;
+        Ok(Self { config, stft, has_places })
     }
 }
 
 impl Method for Labelled {
     fn names(&self) -> Vec<String> {
-        self.labels.names().0
+        self.config.labels.names().0
     }
 
-    fn extent(&self, _: u32) -> Extent {
+    fn analysis(&self) -> AnalysisConfig {
         // The factors are there already; the recording is only rendered.
-        let settings = &self.labels.settings;
-        let stft = StftConfig { hop_length: settings.hop_length, ..StftConfig::new(settings.n_fft) };
-        Extent { stft, max_frames: 0 }
+        AnalysisConfig { stft: self.stft, detail: Detail::Outline, ..AnalysisConfig::default() }
     }
 
-    fn separate(
-        &self,
-        recording: &dyn Recording,
-        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> Result<Outcome, Error> {
-        let (dictionary, activations) = (self.dictionary.clone(), self.activations.clone());
-        let separation = labelled(recording, &self.labels, dictionary, activations, progress)?;
-        let n_named = self.labels.components.iter().filter(|component| !component.name.is_empty()).count();
-        let n_components = self.labels.components.len();
+    fn has_places(&self) -> bool {
+        self.has_places
+    }
+
+    fn fit(&self, _: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {
+        let separation = labelled::fit(analysis, &self.config, None, watch)?;
+        let labels = &self.config.labels;
+        let n_named = labels.components.iter().filter(|component| !component.name.is_empty()).count();
+        let n_components = labels.components.len();
         let remark = match n_named {
             0 => "no component has a name: the suggestions count".to_owned(),
             _ => format!("{n_named} of {n_components} components have a name, the others follow"),

@@ -20,7 +20,7 @@ pub(super) fn run(args: &SeparateArgs, context: &Context) -> Result<u8, Failure>
 fn method(args: &SeparateArgs, context: &Context) -> Result<Box<dyn Method>, Failure> {
     let (seed, terminal) = (context.seed, &context.terminal);
     if let Some(path) = &args.labels {
-        return Ok(Box::new(labels::Labelled::new(path)?));
+        return Ok(Box::new(labels::Labelled::new(path, args.places.is_wanted(false))?));
     }
     if let Some(path) = &args.score.score {
         return Ok(Box::new(by_score::ByScore::new(path, args, terminal)?));

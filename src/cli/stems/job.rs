@@ -1,7 +1,6 @@
 //! What is done with each recording: from its file to those of its stems.
 
 use std::io::Write;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use partita::Error;
@@ -9,10 +8,11 @@ use partita::atomic::{AtomicFile, commit_all};
 use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
 use partita::batch::{Budget, Entry, Manifest, content_hash, text};
-use partita::separate::{Progress, Stems};
+use partita::separate::{Analysis, Stems};
+use partita::watch::Watch;
 use serde_json::{Value, json};
 
-use super::method::{Method, Outcome};
+use super::method::{Extent, Method, Outcome};
 use super::plot::{PICTURES, plot};
 use super::report::{announce, report};
 use super::write::Target;
@@ -122,7 +122,7 @@ impl<'a> Job<'a> {
     fn take_apart(&self, input: &Input, terminal: &Terminal) -> Result<Done, Failure> {
         let name = input.label();
         let recording = sound::open(input, &self.excerpt, terminal)?;
-        let extent = self.method.extent(recording.sample_rate());
+        let extent = Extent::new(&self.method.analysis(), recording.sample_rate());
         self.budget.with(extent.bytes(&recording, self.method.names().len()), || {
             let outcome = self.separate(&recording, terminal).map_err(Failure::at(&name))?;
             for warning in outcome.separation.warnings() {
@@ -163,16 +163,17 @@ impl<'a> Job<'a> {
 
     fn separate(&self, recording: &AudioFile, terminal: &Terminal) -> Result<Outcome, Error> {
         let mut steps = terminal.steps();
-        self.method.separate(recording, &mut |progress: Progress| {
-            let total = progress.total.unwrap_or(0);
-            steps.set(progress.step.name(), progress.done, total);
-            if let Some(divergence) = progress.divergence {
-                terminal.event(json!({
-                    "event": "progress", "iteration": progress.done, "max_iter": total, "divergence": divergence,
-                }));
-            }
-            if is_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })
+        let mut tell = |progress| steps.tell(progress);
+        let mut watch = Watch::new(&mut tell);
+        let config = self.method.analysis();
+        let analysis = Analysis::of(recording, &config, &mut watch)?;
+        let outcome = self.method.fit(recording, &analysis, &mut watch)?;
+        drop(analysis);
+        if !self.method.has_places() {
+            return Ok(outcome);
+        }
+        let separation = outcome.separation.with_places(recording, config.max_frames, &mut watch)?;
+        Ok(Outcome { separation, ..outcome })
     }
 
     /// The files that are known to be written before the recording is read.

@@ -1,15 +1,9 @@
 //! What a separating command is to the work that they share: a way from a recording to a separation.
 
-use std::ops::ControlFlow;
-
 use partita::audio::Recording;
-use partita::separate::Progress;
+use partita::separate::{Analysis, AnalysisConfig, Detail};
+use partita::watch::Watch;
 use partita::{Error, Separation, StftConfig};
-
-/// The window of each kind of sound, in seconds, as `--n-fft` says; the library takes the same.
-pub(in crate::cli) const MUSIC_WINDOW_S: f64 = 0.093;
-pub(in crate::cli) const DRUMS_WINDOW_S: f64 = 0.046;
-pub(in crate::cli) const SPEECH_WINDOW_S: f64 = 0.064;
 
 /// What a command does with one recording.
 pub(in crate::cli) trait Method: Sync {
@@ -21,15 +15,14 @@ pub(in crate::cli) trait Method: Sync {
         false
     }
 
-    /// How much of a recording of this sample rate is held at once.
-    fn extent(&self, sample_rate: u32) -> Extent;
+    /// How a recording is looked at, and what is kept of it.
+    fn analysis(&self) -> AnalysisConfig;
+
+    /// Whether stems are told apart by their places among several channels, too.
+    fn has_places(&self) -> bool;
 
     /// Takes a recording apart.
-    fn separate(
-        &self,
-        recording: &dyn Recording,
-        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> Result<Outcome, Error>;
+    fn fit(&self, recording: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error>;
 }
 
 /// Bytes that the work takes whatever the recording: buffers of decoders and encoders, templates, threads.
@@ -53,6 +46,12 @@ pub(in crate::cli) struct Extent {
 }
 
 impl Extent {
+    /// Of recordings of this sample rate that are looked at so.
+    pub(in crate::cli) fn new(config: &AnalysisConfig, sample_rate: u32) -> Self {
+        let max_frames = if config.detail == Detail::Outline { 0 } else { config.max_frames };
+        Self { stft: config.transform(sample_rate), max_frames }
+    }
+
     /// Bytes that the work on a recording takes at the most, as far as can be said beforehand: the matrices of the fit,
     /// and what is rendered at a time, complex spectra of each channel before and after a mask for each stem.
     pub(super) fn bytes(&self, recording: &dyn Recording, n_stems: usize) -> u64 {

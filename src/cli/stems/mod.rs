@@ -13,7 +13,9 @@ use super::flags::{ExcerptArgs, InputArgs, OutputArgs};
 use super::inputs;
 use job::Job;
 
-pub(super) use method::{DRUMS_WINDOW_S, Extent, Extra, MUSIC_WINDOW_S, Method, Outcome, SPEECH_WINDOW_S};
+#[cfg(test)]
+pub(super) use method::Extent;
+pub(super) use method::{Extra, Method, Outcome};
 
 /// Works through all inputs of a separating command.
 pub(super) fn run(

@@ -7,6 +7,7 @@ use partita::audio::decode::AudioFile;
 use partita::error::shown;
 use partita::plot::{self, PlotConfig};
 use partita::spectrogram::Overview;
+use partita::watch::Watch;
 use partita::{Error, Separation};
 
 use super::write::Target;
@@ -24,7 +25,8 @@ pub(super) fn plot(
     separation: &Separation,
     terminal: &Terminal,
 ) -> Result<Vec<PathBuf>, Error> {
-    let _bar = terminal.bar(1, "drawing");
+    let mut steps = terminal.steps();
+    let mut tell = |progress| steps.tell(progress);
     let track = shown(&input.track);
     let config = |what: &str| PlotConfig {
         title: format!("{track}: {what}"),
@@ -37,7 +39,7 @@ pub(super) fn plot(
     let (transform, sample_rate) = (*separation.stft().config(), recording.sample_rate());
 
     let look = config("mixture and stems");
-    let overviews = separation.overviews(recording, look.max_columns())?;
+    let overviews = separation.overviews(recording, look.max_columns(), &mut Watch::new(&mut tell))?;
     let panels: Vec<_> = std::iter::once("mixture").chain(names()).zip(&overviews).collect();
     plot::panels(&panels, &look, &path(spectrograms))?;
     let shares = Overview::shares(&overviews[1..]);

@@ -7,11 +7,11 @@ use partita::atomic::{AtomicFile, Existing};
 use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
 use partita::audio::encode::{self, ClipMode, EncodeConfig, FileFormat, SampleFormat, Spec, Writer, Written};
+use partita::Separation;
 use partita::separate::{Rendered, Stems};
-use partita::{Error, Separation};
+use partita::watch::Watch;
 use rayon::prelude::*;
 
-use crate::cli::exit::is_interrupted;
 use crate::cli::failure::Failure;
 use crate::cli::flags::OutputArgs;
 use crate::cli::inputs::Input;
@@ -85,22 +85,19 @@ impl<'a> Target<'a> {
         outputs::check_names(&names)?;
         let paths: Vec<_> = names.iter().map(|name| self.stem_path(input, name, stems)).collect();
         self.refuse_lost(&paths)?;
-        let n_bytes =
-            separation.n_samples() as u64 * recording.n_channels() as u64 * self.encode.sample_format.n_bytes() as u64;
+        let n_samples = separation.n_samples().map(|n_samples| n_samples as u64);
+        let n_bytes = n_samples.unwrap_or(0) * recording.n_channels() as u64 * self.encode.sample_format.n_bytes() as u64;
         // What FLAC saves is not known beforehand.
         if self.encode.file_format == FileFormat::Wav {
             outputs::check_space(input, self.folder, n_bytes.saturating_mul(paths.len() as u64))?;
         }
-        let total = recording.n_samples_hint().unwrap_or(0);
-        let check = || if is_interrupted() { Err(Error::Cancelled) } else { Ok(()) };
+        let mut steps = terminal.steps();
+        let mut tell = |progress| steps.tell(progress);
+        let mut watch = Watch::new(&mut tell);
         let gain = match self.encode.clip_mode {
             ClipMode::Rescale => {
-                let bar = terminal.bar(total, "measuring");
-                let peak = separation.peak(recording, stems, &mut |n_samples| {
-                    bar.set(n_samples as u64);
-                    check()
-                });
-                encode::rescale_gain(peak.map_err(at())?, self.encode.sample_format)
+                let peak = separation.peak(recording, stems, &mut watch).map_err(at())?;
+                encode::rescale_gain(peak, self.encode.sample_format)
             }
             ClipMode::Clamp | ClipMode::None => 1.0,
         };
@@ -108,7 +105,7 @@ impl<'a> Target<'a> {
             sample_rate: recording.sample_rate(),
             n_channels: recording.n_channels(),
             channel_mask: recording.channel_mask(),
-            n_samples: Some(separation.n_samples() as u64),
+            n_samples,
         };
         let mut writers = Vec::with_capacity(paths.len());
         for (path, stem_seed) in paths.iter().zip(self.encode.seed..) {
@@ -116,13 +113,8 @@ impl<'a> Target<'a> {
             let config = EncodeConfig { seed: stem_seed, ..self.encode.clone() };
             writers.push(Writer::create(path, spec(), gain, &config).map_err(at())?);
         }
-        let bar = terminal.bar(total, "writing");
-        let mut n_samples = 0;
         let rendered = separation
-            .render(recording, stems, &mut |blocks| {
-                check()?;
-                n_samples += blocks.first().map_or(0, ndarray::Array2::ncols);
-                bar.set(n_samples as u64);
+            .render(recording, stems, &mut watch, &mut |blocks| {
                 writers.par_iter_mut().zip(blocks).try_for_each(|(writer, block)| writer.write(block.view()))
             })
             .map_err(at())?;

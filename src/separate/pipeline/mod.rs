@@ -18,5 +18,4 @@ pub(super) use self::model::Stage;
 pub(super) use self::range::{block_masks, masks_of_stems, render_range};
 pub(super) use self::renderer::{Form, Output};
 pub use self::renderer::{Rendered, Renderer};
-pub use self::spatial::Multichannel;
 pub(super) use self::spatial::locate;

@@ -18,29 +18,6 @@ use crate::Result;
 /// singular otherwise. -50 dB, far below what any source is apart from another.
 const REGULARIZATION: f64 = 1e-5;
 
-/// How parts are told apart where there are several channels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Multichannel {
-    /// By their templates, then by their places among the channels.
-    #[default]
-    Wiener,
-    /// By their templates alone: one mask for all channels.
-    Mask,
-}
-
-impl Multichannel {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Wiener, Self::Mask];
-
-    /// Its name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Wiener => "wiener",
-            Self::Mask => "mask",
-        }
-    }
-}
-
 /// A model whose parts are also told apart by where they stand.
 #[derive(Debug)]
 struct Placed {

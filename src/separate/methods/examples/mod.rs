@@ -45,9 +45,12 @@ pub struct ExamplesConfig {
 }
 
 impl ExamplesConfig {
+    /// The default of `n_semitones`.
+    pub const N_SEMITONES: usize = 5;
+
     /// The defaults, for a dictionary.
     pub fn new(dictionary: Dictionary) -> Self {
-        Self { dictionary, n_residual: 0, n_semitones: 5, max_iter: 30, mask_exponent: 1.5, seed: 0 }
+        Self { dictionary, n_residual: 0, n_semitones: Self::N_SEMITONES, max_iter: 30, mask_exponent: 1.5, seed: 0 }
     }
 
     fn check(&self, analysis: &Analysis) -> Result<()> {

@@ -17,7 +17,7 @@ use crate::error::shown;
 use crate::nmf::{Factor, NmfConfig, Progress, StopReason, fit, fit_with};
 use crate::stft::StftConfig;
 use crate::window::Window;
-use crate::{Error, Result};
+use crate::{Error, Result, names};
 
 /// Frames farther below the loudest one than this (-60 dB) say nothing about a source.
 const GATE: f32 = 1e-3;
@@ -46,9 +46,6 @@ const MAX_HEADER_BYTES: u64 = 1 << 20;
 
 /// Longest file, in bytes: 40 sources of 40 templates of 3 x 4097 entries take 79 MB.
 const MAX_FILE_BYTES: u64 = 1 << 31;
-
-/// Longest name of a source, in bytes: it becomes the name of a file.
-const MAX_NAME_BYTES: usize = 128;
 
 /// How templates are learned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -185,7 +182,7 @@ impl Dictionary {
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<()> {
         config.check()?;
-        check_name(name)?;
+        names::check(name)?;
         let n_bins = self.stft.n_bins();
         if let Some(run) = runs.iter().find(|run| run.ncols() != n_bins) {
             let expected = (run.nrows(), n_bins);
@@ -395,7 +392,7 @@ impl Dictionary {
             return Err(malformed(format!("it has {} tensors, expected {}, one per name", file.len(), names.len())));
         }
         for name in names {
-            check_name(name).map_err(|error| malformed(format!("{error}")))?;
+            names::check(name).map_err(|error| malformed(format!("{error}")))?;
             if dictionary.sources.iter().any(|source| source.name == name) {
                 return Err(malformed(format!("it names the source `{name}` twice")));
             }
@@ -491,25 +488,6 @@ fn with_sorted_header(mut bytes: Vec<u8>) -> Vec<u8> {
         header[..text.len()].copy_from_slice(&text);
     }
     bytes
-}
-
-/// Refuses names that cannot be those of files.
-///
-/// # Errors
-/// [`Error::SourceName`].
-pub(crate) fn check_name(name: &str) -> Result<()> {
-    let reason = if name.trim().is_empty() {
-        "is empty"
-    } else if name.len() > MAX_NAME_BYTES {
-        "is longer than 128 bytes"
-    } else if name.chars().any(|c| c.is_control() || matches!(c, '/' | '\\')) {
-        "has a slash or a control character"
-    } else if name == "." || name == ".." || name == "__metadata__" {
-        "is no name of a file"
-    } else {
-        return Ok(());
-    };
-    Err(Error::SourceName { name: shortened(name), reason })
 }
 
 /// Makes every column sum to one, but for columns of zeros.

@@ -9,7 +9,7 @@ use partita::audio::{Recording, decode};
 use partita::error::shown;
 use partita::separate::Progress;
 use partita::separate::denoise::{Content, DenoiseConfig, Denoised, Noise, denoise};
-use partita::{Error, SeparateConfig};
+use partita::{Error, SeparateConfig, names};
 
 use super::context::Context;
 use super::failure::Failure;
@@ -61,7 +61,7 @@ struct KnownNoise {
 
 impl Method for KnownNoise {
     fn names(&self) -> Vec<String> {
-        vec!["clean".into(), "noise".into()]
+        vec![names::CLEAN.into(), names::NOISE.into()]
     }
 
     fn extent(&self, sample_rate: u32) -> Extent {

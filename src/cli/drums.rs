@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use partita::Error;
 use partita::audio::Recording;
 use partita::audio::decode;
 use partita::error::shown;
-use partita::separate::{Drum, DrumsConfig, Progress, RESIDUAL, Sound, drums, hits_to_score};
+use partita::separate::{Drum, DrumsConfig, Progress, Sound, drums, hits_to_score};
+use partita::{Error, names};
 
 use super::context::Context;
 use super::failure::Failure;
@@ -96,7 +96,7 @@ struct Kit {
 
 impl Method for Kit {
     fn names(&self) -> Vec<String> {
-        let residual = (self.config.n_residual > 0).then(|| RESIDUAL.to_owned());
+        let residual = (self.config.n_residual > 0).then(|| names::RESIDUAL.to_owned());
         self.config.kit.iter().map(|drum| drum.name.clone()).chain(residual).collect()
     }
 

@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 
 use clap::Args;
-use partita::Error;
 use partita::audio::Recording;
-use partita::separate::{HpssConfig, Progress, RESIDUAL, hpss};
+use partita::separate::{HpssConfig, Progress, hpss};
+use partita::{Error, names};
 
 use super::context::Context;
 use super::failure::Failure;
@@ -56,7 +56,7 @@ struct Medians {
 
 impl Method for Medians {
     fn names(&self) -> Vec<String> {
-        let names = ["harmonic", "percussive", RESIDUAL];
+        let names = [names::HARMONIC, names::PERCUSSIVE, names::RESIDUAL];
         let n_names = if self.config.margin > 1.0 { 3 } else { 2 };
         names[..n_names].iter().map(|name| (*name).to_owned()).collect()
     }

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use midly::num::{u4, u7, u15, u24, u28};
 use midly::{Format, Fps, Header, MetaMessage, MidiMessage, Timing, TrackEvent, TrackEventKind};
 
-use super::{Class, Note, Part, RESIDUAL, Score, Warning, instrument};
-use crate::{Error, Result};
+use super::{Class, Note, Part, Score, Warning, instrument};
+use crate::{Error, Result, names};
 
 /// Notes of one score: a symphony of an hour has some 100,000.
 const MAX_NOTES: usize = 1_000_000;
@@ -30,9 +30,6 @@ const DRUM_CHANNEL: u8 = 9;
 
 /// Microseconds per quarter note where the file says nothing: 120 beats per minute.
 const DEFAULT_TEMPO_US: f64 = 500_000.0;
-
-/// Bytes of a name that are kept, so that a folder and an ending still fit in the 255 of a file name.
-const MAX_NAME_BYTES: usize = 80;
 
 /// A note in ticks.
 struct RawNote {
@@ -142,10 +139,10 @@ impl Track {
                     tempi.push((tick, f64::from(tempo.as_int())));
                 }
                 TrackEventKind::Meta(MetaMessage::TrackName(name)) if self.name.is_none() => {
-                    self.name = safe_name(&text(name));
+                    self.name = names::tidy(&text(name));
                 }
                 TrackEventKind::Meta(MetaMessage::InstrumentName(name)) if self.instrument.is_none() => {
-                    self.instrument = safe_name(&text(name));
+                    self.instrument = names::tidy(&text(name));
                 }
                 TrackEventKind::Meta(MetaMessage::EndOfTrack) => {
                     is_whole = true;
@@ -382,26 +379,8 @@ fn add_drums(parts: &mut Vec<Part>, notes: Vec<Note>, track_name: Option<&str>) 
 /// Text of a MIDI file: UTF-8 where it is, else Latin-1.
 fn text(bytes: &[u8]) -> String {
     // Twice what is kept of a name, before memory is spent.
-    let bytes = bytes.get(..4 * MAX_NAME_BYTES).unwrap_or(bytes);
+    let bytes = bytes.get(..4 * names::MAX_BYTES).unwrap_or(bytes);
     str::from_utf8(bytes).map_or_else(|_| bytes.iter().map(|byte| char::from(*byte)).collect(), str::to_owned)
-}
-
-/// A name that every file system takes; `None` where nothing is left of it.
-fn safe_name(name: &str) -> Option<String> {
-    let is_safe = |c: char| c.is_alphanumeric() || " -_.,+&#()[]'".contains(c);
-    let replaced: String = name.trim().chars().map(|c| if is_safe(c) { c } else { '_' }).collect();
-    let mut end = replaced.len().min(MAX_NAME_BYTES);
-    while !replaced.is_char_boundary(end) {
-        end -= 1;
-    }
-    // Leading dots hide a file, leading dashes make it an option, trailing dots and spaces get lost.
-    let kept = replaced[..end].trim_matches(|c: char| c == '.' || c == ' ' || c == '-');
-    let is_device = ["con", "prn", "aux", "nul"].contains(&kept.to_lowercase().as_str());
-    match kept {
-        _ if kept.chars().all(|c| c == '_' || c.is_whitespace()) => None,
-        _ if is_device => Some(format!("{kept}_")),
-        _ => Some(kept.to_owned()),
-    }
 }
 
 /// Gives parts of equal names, in any case, a number each: two violins are `violin-1` and `violin-2`.
@@ -415,7 +394,7 @@ fn number_equal_names(parts: &mut [Part]) {
     let mut next: BTreeMap<String, usize> = BTreeMap::new();
     for part in parts {
         let own = key(&part.name);
-        if counts.get(&own).is_none_or(|n| *n < 2) && own != RESIDUAL {
+        if counts.get(&own).is_none_or(|n| *n < 2) && own != names::RESIDUAL {
             continue;
         }
         let number = next.entry(own).or_insert(1);

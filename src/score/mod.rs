@@ -14,9 +14,6 @@ pub use instrument::Class;
 
 use crate::{Error, Result};
 
-/// Name of the stem for what no knowledge explains; no part is called so.
-pub const RESIDUAL: &str = "residual";
-
 /// What is to be played: parts, each with its notes.
 ///
 /// # Examples

@@ -12,7 +12,7 @@ use super::{Components, Progress, SeparateConfig, Separation, fitting};
 use crate::audio::Recording;
 use crate::nmf::{Factor, Init, NmfConfig, StopReason, fit_with};
 use crate::stft::Stft;
-use crate::{Error, Result, group};
+use crate::{Error, Result, group, names};
 
 pub(super) fn separate(
     recording: &dyn Recording,
@@ -63,7 +63,7 @@ pub(super) fn separate(
     }
     let assignment = model.partition.clone();
     let components = model::Components { partition: (0..n_components).collect(), ..model.clone() };
-    let names = (1..=order.len()).map(|i| format!("source-{i}")).collect();
+    let names = (1..=order.len()).map(names::source).collect();
     let components = Some(Components { factorization, assignment, model: Arc::new(components) });
     Ok(Separation { components, ..Separation::new(stft, model, names, n_samples) })
 }

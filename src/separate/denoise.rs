@@ -15,7 +15,7 @@ use crate::audio::Recording;
 use crate::audio::resample::Resampled;
 use crate::nmf::{NmfConfig, StopReason, fit_with};
 use crate::stft::{Stft, StftOptions};
-use crate::{Audio, Error, Result};
+use crate::{Audio, Error, Result, names};
 
 /// Window for speech: long enough to tell the harmonics of a low voice apart, short enough for consonants.
 const WINDOW_S: f64 = 0.064;
@@ -231,7 +231,7 @@ pub fn denoise(
         }
     }
     let content = if model.speech.is_some() { Content::Speech } else { Content::Any };
-    let names = vec!["clean".into(), "noise".into()];
+    let names = vec![names::CLEAN.into(), names::NOISE.into()];
     let mut separation = Separation::new(stft, model, names, analysis.n_samples);
     separation.warnings = warnings;
     Ok(Denoised { separation, noise_parts_s, content })

@@ -11,11 +11,10 @@ use super::model::{Block, Model};
 use super::{Progress, RESIDUAL, Separation, Step, check_mask_exponent, fitting};
 use crate::audio::Recording;
 use crate::audio::resample::resample;
-use crate::dictionary;
 use crate::nmf::{self, ConvolutiveConfig, Factor, Part, StopReason, convolve, fit_convolutive};
 use crate::score::{self, Note, Score, instrument};
 use crate::stft::{Stft, StftConfig, StftOptions};
-use crate::{Audio, Error, Result, mask};
+use crate::{Audio, Error, Result, mask, names};
 
 /// Window for hits: short enough to keep them apart, long enough for the pitch of a kick.
 const DRUMS_WINDOW_S: f64 = 0.046;
@@ -258,7 +257,7 @@ impl DrumsConfig {
             return refuse("kit", "empty".into(), "at least one drum".into(), Some("use `kit kick=kick.wav`".into()));
         }
         for (i, drum) in self.kit.iter().enumerate() {
-            dictionary::check_name(&drum.name)?;
+            names::check(&drum.name)?;
             if drum.sounds.is_empty() {
                 return refuse(
                     "kit",

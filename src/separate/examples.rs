@@ -11,10 +11,10 @@ use super::model::{Block, Model};
 use super::{MUSIC_WINDOW_S, Multichannel, Progress, RESIDUAL, Separation, Step, check_mask_exponent, fitting, render};
 use crate::audio::Recording;
 use crate::audio::resample::Resampled;
-use crate::dictionary::{Bands, Dictionary, DictionaryConfig, MAX_STACKS, Source, check_name, stack};
+use crate::dictionary::{Bands, Dictionary, DictionaryConfig, MAX_STACKS, Source, stack};
 use crate::nmf::{self, Factor, NmfConfig, Solver, StopReason, fit, fit_with};
 use crate::stft::{Stft, StftConfig, StftOptions};
-use crate::{Error, Result, mask};
+use crate::{Error, Result, mask, names};
 
 /// Stacks that the templates of the residual are learned from at the most.
 const MAX_RESIDUAL_STACKS: usize = 2048;
@@ -68,7 +68,7 @@ pub fn learn(
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Dictionary> {
     config.check()?;
-    examples.iter().try_for_each(|example| check_name(example.name))?;
+    examples.iter().try_for_each(|example| names::check(example.name))?;
     let stft = Stft::new(music_stft(stft, sample_rate))?;
     let mut dictionary = Dictionary::new(sample_rate, *stft.config(), config.n_context)?;
     let mut names: Vec<&str> = Vec::new();

@@ -13,7 +13,7 @@ use super::render::Stage;
 use super::{MUSIC_WINDOW_S, Progress, RESIDUAL, Separation, check_mask_exponent};
 use crate::audio::Recording;
 use crate::stft::{Stft, StftConfig, StftOptions};
-use crate::{Error, Result, mask};
+use crate::{Error, Result, mask, names};
 
 /// The second transform is this many times shorter than the first: 12 ms for 93 ms, so that what the first took for a
 /// smear in time, such as a voice that glides, is a ridge along time in the second.
@@ -112,7 +112,7 @@ pub fn hpss(
         }
     };
     let (percussive_hz, mask_exponent) = (config.percussive_hz, config.mask_exponent);
-    let mut names = vec!["harmonic".to_owned(), "percussive".to_owned()];
+    let mut names = vec![names::HARMONIC.to_owned(), names::PERCUSSIVE.to_owned()];
     // The parts: what the first stage takes, what the second leaves, what the second takes.
     let mut assignment = vec![0, 0, 1];
     if config.margin > 1.0 {

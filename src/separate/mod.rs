@@ -28,11 +28,11 @@ pub use self::render::Rendered;
 use self::render::Stage;
 pub use self::score::{ScoreConfig, Timing, Unscored, by_score, by_score_and_examples};
 use crate::audio::Recording;
+pub use crate::names::RESIDUAL;
 use crate::nmf::{Factorization, NmfConfig};
-pub use crate::score::RESIDUAL;
 use crate::spectrogram::{Overview, OverviewStream};
 use crate::stft::{Stft, StftOptions};
-use crate::{Audio, Error, Result};
+use crate::{Audio, Error, Result, names};
 
 /// Window for sustained music: long enough to tell a semitone apart from 200 Hz on.
 const MUSIC_WINDOW_S: f64 = 0.093;
@@ -363,12 +363,12 @@ impl Separation {
             }
             Stems::Two(name) => {
                 let wanted = source(name)?;
-                let rest = format!("no_{name}");
+                let rest = names::without(name);
                 vec![output(name, &|source| source == wanted), output(&rest, &|source| source != wanted)]
             }
             Stems::Components => {
                 let n_components = self.factorization().map_or(0, Factorization::n_components);
-                (0..n_components).map(|k| Output { name: format!("component-{:02}", k + 1), parts: vec![k] }).collect()
+                (0..n_components).map(|k| Output { name: names::component(k + 1), parts: vec![k] }).collect()
             }
         })
     }

@@ -11,8 +11,9 @@ use super::model::{Block, Model};
 use super::{Example, MUSIC_WINDOW_S, Progress, Separation, Step, analysis, check_mask_exponent};
 use crate::audio::Recording;
 use crate::audio::resample::Resampled;
+use crate::names::RESIDUAL;
 use crate::nmf::{NmfConfig, fit as fit_nmf};
-use crate::score::{Class, Note, Part, RESIDUAL, Score, align};
+use crate::score::{Class, Note, Part, Score, align};
 use crate::stft::{Stft, StftConfig, StftOptions};
 use crate::{Error, Result, mask};
 

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use partita::audio::Recording;
 use partita::nmf::NmfConfig;
 use partita::separate::{Progress, separate_with};
-use partita::{Error, SeparateConfig};
+use partita::{Error, SeparateConfig, names};
 
 use super::args::SeparateArgs;
 use super::labels;
@@ -25,7 +25,7 @@ impl Blind {
 
 impl Method for Blind {
     fn names(&self) -> Vec<String> {
-        (1..=self.config.n_sources.unwrap_or(1)).map(|i| format!("source-{i}")).collect()
+        (1..=self.config.n_sources.unwrap_or(1)).map(names::source).collect()
     }
 
     fn has_more_names(&self) -> bool {

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use partita::audio::Recording;
 use partita::error::shown;
-use partita::separate::{Progress, RESIDUAL, ScoreConfig, Timing, Unscored, by_score_and_examples};
-use partita::{Error, Score};
+use partita::separate::{Progress, ScoreConfig, Timing, Unscored, by_score_and_examples};
+use partita::{Error, Score, names};
 
 use super::args::SeparateArgs;
 use crate::cli::failure::Failure;
@@ -41,7 +41,7 @@ impl ByScore {
 
 impl Method for ByScore {
     fn names(&self) -> Vec<String> {
-        let residual = (self.config.unscored == Unscored::Residual).then(|| RESIDUAL.to_owned());
+        let residual = (self.config.unscored == Unscored::Residual).then(|| names::RESIDUAL.to_owned());
         self.config.score.parts.iter().map(|part| part.name.clone()).chain(residual).collect()
     }
 

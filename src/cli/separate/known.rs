@@ -6,8 +6,8 @@ use std::sync::Mutex;
 
 use partita::audio::Recording;
 use partita::nmf::Divergence;
-use partita::separate::{ExamplesConfig, Progress, RESIDUAL, examples, learn};
-use partita::{Dictionary, DictionaryConfig, Error};
+use partita::separate::{ExamplesConfig, Progress, examples, learn};
+use partita::{Dictionary, DictionaryConfig, Error, names};
 
 use super::args::SeparateArgs;
 use crate::cli::failure::Failure;
@@ -85,7 +85,7 @@ impl Known {
 impl Method for Known {
     fn names(&self) -> Vec<String> {
         let loaded = self.dictionaries.iter().flat_map(Dictionary::sources).map(|source| &source.name);
-        let residual = (self.config.n_residual > 0).then(|| RESIDUAL.to_owned());
+        let residual = (self.config.n_residual > 0).then(|| names::RESIDUAL.to_owned());
         let mut names: Vec<String> = Vec::new();
         for name in self.solos.iter().map(|solo| &solo.name).chain(loaded).chain(&residual) {
             if !names.contains(name) {

@@ -8,7 +8,7 @@ use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
 use partita::audio::encode::{self, ClipMode, EncodeConfig, FileFormat, SampleFormat, Spec, Writer, Written};
 use partita::separate::{Rendered, Stems};
-use partita::{Error, Separation};
+use partita::{Error, Separation, names};
 use rayon::prelude::*;
 
 use crate::cli::exit::is_interrupted;
@@ -82,7 +82,8 @@ impl<'a> Target<'a> {
     ) -> Result<(WrittenStems, Vec<AtomicFile>), Failure> {
         let at = || Failure::at(input.label());
         let names = separation.stem_names(stems).map_err(at())?;
-        outputs::check_names(&names)?;
+        separation.names().iter().try_for_each(|name| names::check(name))?;
+        outputs::refuse_equal(&names)?;
         let paths: Vec<_> = names.iter().map(|name| self.stem_path(input, name, stems)).collect();
         self.refuse_lost(&paths)?;
         let n_bytes =

@@ -10,6 +10,7 @@
 
 pub mod error;
 pub mod watch;
+pub mod names;
 pub mod atomic;
 pub mod matrix_file;
 pub mod audio;

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
-use partita::Error;
 use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
 use partita::error::shown;
 use partita::separate::denoise::{self, Content, DenoiseConfig, Noise, NoiseProfile};
 use partita::separate::{Analysis, AnalysisConfig, Found};
 use partita::watch::Watch;
+use partita::{Error, names};
 
 use super::context::Context;
 use super::failure::Failure;
@@ -92,7 +92,7 @@ struct KnownNoise {
 
 impl Method for KnownNoise {
     fn names(&self) -> Vec<String> {
-        vec!["clean".into(), "noise".into()]
+        vec![names::CLEAN.into(), names::NOISE.into()]
     }
 
     fn analysis(&self) -> AnalysisConfig {

@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use partita::Error;
 use partita::audio::Recording;
 use partita::audio::decode;
 use partita::error::shown;
-use partita::knowledge::score::RESIDUAL;
 use partita::separate::drums::{self, Drum, DrumsConfig, Sound, hits_to_score};
 use partita::separate::{Analysis, AnalysisConfig};
 use partita::watch::Watch;
+use partita::{Error, names};
 
 use super::context::Context;
 use super::failure::Failure;
@@ -107,7 +106,7 @@ struct Kit {
 
 impl Method for Kit {
     fn names(&self) -> Vec<String> {
-        let residual = (self.config.n_residual > 0).then(|| RESIDUAL.to_owned());
+        let residual = (self.config.n_residual > 0).then(|| names::RESIDUAL.to_owned());
         self.config.kit.iter().map(|drum| drum.name.clone()).chain(residual).collect()
     }
 

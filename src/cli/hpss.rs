@@ -1,12 +1,11 @@
 //! `partita hpss`: harmonic and percussive sound, told apart.
 
 use clap::Args;
-use partita::Error;
 use partita::audio::Recording;
-use partita::knowledge::score::RESIDUAL;
 use partita::separate::hpss::{self, HpssConfig};
 use partita::separate::{Analysis, AnalysisConfig, Detail};
 use partita::watch::Watch;
+use partita::{Error, names};
 
 use super::context::Context;
 use super::failure::Failure;
@@ -64,7 +63,7 @@ struct Medians {
 
 impl Method for Medians {
     fn names(&self) -> Vec<String> {
-        let names = ["harmonic", "percussive", RESIDUAL];
+        let names = [names::HARMONIC, names::PERCUSSIVE, names::RESIDUAL];
         let n_names = if self.config.margin > 1.0 { 3 } else { 2 };
         names[..n_names].iter().map(|name| (*name).to_owned()).collect()
     }

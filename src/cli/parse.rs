@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use partita::{Error, names};
 
 /// A parser of one of `all`, by name.
 pub(super) fn named<T, const N: usize>(all: [T; N], name: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
@@ -64,8 +65,8 @@ pub(super) fn size_bytes(text: &str) -> Result<u64, String> {
 pub(super) fn named_file(text: &str) -> Result<(String, PathBuf), String> {
     let named = text.split_once('=').filter(|(name, file)| !name.is_empty() && !file.is_empty());
     let (name, file) = named.ok_or("expected a name and a file, as in kick=kick.wav")?;
-    if name.starts_with('.') || name.contains(['/', '\\', ':']) {
-        return Err(format!("expected a name that a file can have, got `{name}`"));
+    if let Err(Error::SourceName { reason, .. }) = names::check(name) {
+        return Err(format!("expected a name that a file can have, got `{name}`, which {reason}"));
     }
     Ok((name.into(), file.into()))
 }

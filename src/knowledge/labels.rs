@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, Result, names};
 
 /// What stands above the components in the file, for whoever edits it.
 const EXPLANATION: &str = "\
@@ -24,9 +24,6 @@ pub const MAX_BYTES: u64 = 20 << 20;
 /// Components at the most: as many as can be asked for in a factorization.
 const MAX_COMPONENTS: usize = 1 << 16;
 
-/// Longest name of a source, in bytes: it becomes the name of a file.
-const MAX_NAME_BYTES: usize = 128;
-
 /// A separation as it is named by hand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,7 +39,7 @@ pub struct Labels {
     pub components: Vec<Component>,
 }
 
-/// By what a recording is known again.
+/// Identifies a recording.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Identity {
@@ -131,13 +128,14 @@ impl Labels {
                 return wrong(format!("component number {} has the index {}", i + 1, component.index));
             }
             for name in [&component.name, &component.suggested] {
-                let is_fine = name.len() <= MAX_NAME_BYTES
-                    && !name.contains(|c: char| c.is_control() || matches!(c, '/' | '\\'))
-                    && name.trim() == name
-                    && ![".", ".."].contains(&name.as_str());
-                if !is_fine {
-                    let name: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
-                    return wrong(format!("component {} has the name `{name}`, which no file can have", i + 1));
+                match names::check(name) {
+                    Err(Error::SourceName { name, reason }) if !name.is_empty() => {
+                        let number = i + 1;
+                        return wrong(format!(
+                            "component {number} has the name `{name}`, which no file can have: it {reason}"
+                        ));
+                    }
+                    _ => {}
                 }
             }
         }

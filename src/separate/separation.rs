@@ -17,7 +17,7 @@ use crate::nmf::Factorization;
 use crate::spectrogram::{Overview, OverviewStream};
 use crate::stft::Stft;
 use crate::watch::{Step, Watch};
-use crate::{Audio, Error, Result};
+use crate::{Audio, Error, Result, names};
 
 /// A recording taken apart: what is needed to make its stems, as often as one likes.
 #[derive(Debug, Clone)]
@@ -105,7 +105,7 @@ impl Separation {
             return Err(Error::MatrixShape { what: "the list of names", got, expected });
         }
         for (i, name) in names.iter().enumerate() {
-            crate::knowledge::dictionary::check_name(name)?;
+            names::check(name)?;
             if names[..i].contains(name) {
                 return Err(Error::SourceName { name: name.clone(), reason: "is that of another source, too" });
             }
@@ -478,13 +478,13 @@ impl Separation {
             }
             Stems::Two(name) => {
                 let wanted = source(name)?;
-                let rest = format!("no_{name}");
+                let rest = names::without(name);
                 vec![output(name, &|source| source == wanted), output(&rest, &|source| source != wanted)]
             }
             Stems::Components => {
                 let components = self.components().ok_or(Error::NoComponents)?;
                 let n_components = components.factorization.n_components();
-                (0..n_components).map(|k| Output { name: format!("component-{:02}", k + 1), parts: vec![k] }).collect()
+                (0..n_components).map(|k| Output { name: names::component(k + 1), parts: vec![k] }).collect()
             }
         })
     }

@@ -2,10 +2,10 @@
 
 use partita::audio::Recording;
 use partita::nmf::NmfConfig;
-use partita::Error;
 use partita::separate::blind::{self, BlindConfig};
 use partita::separate::{Analysis, AnalysisConfig};
 use partita::watch::Watch;
+use partita::{Error, names};
 
 use super::args::SeparateArgs;
 use super::labels;
@@ -32,7 +32,7 @@ impl Blind {
 
 impl Method for Blind {
     fn names(&self) -> Vec<String> {
-        (1..=self.config.n_sources.unwrap_or(1)).map(|i| format!("source-{i}")).collect()
+        (1..=self.config.n_sources.unwrap_or(1)).map(names::source).collect()
     }
 
     fn has_more_names(&self) -> bool {

@@ -4,12 +4,11 @@ use std::path::Path;
 
 use partita::audio::Recording;
 use partita::error::shown;
-use partita::knowledge::score::RESIDUAL;
 use partita::knowledge::score::align::align;
 use partita::separate::score::{self, ScoreConfig, Unscored};
 use partita::separate::{Analysis, AnalysisConfig};
 use partita::watch::Watch;
-use partita::{Error, Score};
+use partita::{Error, Score, names};
 
 use super::args::SeparateArgs;
 use crate::cli::failure::Failure;
@@ -51,7 +50,7 @@ impl ByScore {
 
 impl Method for ByScore {
     fn names(&self) -> Vec<String> {
-        let residual = (self.config.unscored == Unscored::Residual).then(|| RESIDUAL.to_owned());
+        let residual = (self.config.unscored == Unscored::Residual).then(|| names::RESIDUAL.to_owned());
         self.config.score.parts.iter().map(|part| part.name.clone()).chain(residual).collect()
     }
 

@@ -5,11 +5,10 @@ use std::sync::Mutex;
 
 use partita::audio::Recording;
 use partita::nmf::Divergence;
-use partita::knowledge::score::RESIDUAL;
 use partita::separate::examples::{self, ExamplesConfig};
 use partita::separate::{Analysis, AnalysisConfig};
 use partita::watch::Watch;
-use partita::{Dictionary, DictionaryConfig, Error};
+use partita::{Dictionary, DictionaryConfig, Error, names};
 
 use super::args::SeparateArgs;
 use crate::cli::failure::Failure;
@@ -112,7 +111,7 @@ impl Known {
 impl Method for Known {
     fn names(&self) -> Vec<String> {
         let loaded = self.dictionaries.iter().flat_map(Dictionary::sources).map(|source| &source.name);
-        let residual = (self.search.n_residual > 0).then(|| RESIDUAL.to_owned());
+        let residual = (self.search.n_residual > 0).then(|| names::RESIDUAL.to_owned());
         let mut names: Vec<String> = Vec::new();
         for name in self.solos.iter().map(|solo| &solo.name).chain(loaded).chain(&residual) {
             if !names.contains(name) {

@@ -3,13 +3,13 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use partita::Error;
 use partita::atomic::{AtomicFile, commit_all};
 use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
 use partita::batch::{Budget, Entry, Manifest, content_hash, text};
 use partita::separate::{Analysis, Stems};
 use partita::watch::Watch;
+use partita::{Error, names};
 use serde_json::{Value, json};
 
 use super::method::{Extent, Method, Outcome};
@@ -180,7 +180,7 @@ impl<'a> Job<'a> {
     fn expected_paths(&self, input: &Input) -> Vec<PathBuf> {
         let names = match &self.stems {
             Stems::Only(names) => names.clone(),
-            Stems::Two(name) => vec![name.clone(), format!("no_{name}")],
+            Stems::Two(name) => vec![name.clone(), names::without(name)],
             Stems::All | Stems::Components => self.method.names(),
         };
         let pictures = PICTURES.iter().filter(|_| self.output.plot).map(|name| self.target.path(input, name, "png"));

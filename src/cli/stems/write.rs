@@ -82,7 +82,7 @@ impl<'a> Target<'a> {
     ) -> Result<(WrittenStems, Vec<AtomicFile>), Failure> {
         let at = || Failure::at(input.label());
         let names = separation.stem_names(stems).map_err(at())?;
-        outputs::check_names(&names)?;
+        outputs::refuse_equal(&names)?;
         let paths: Vec<_> = names.iter().map(|name| self.stem_path(input, name, stems)).collect();
         self.refuse_lost(&paths)?;
         let n_samples = separation.n_samples().map(|n_samples| n_samples as u64);

@@ -10,12 +10,12 @@ use ndarray::Array2;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use super::{Dictionary, check_name, normalize, shortened};
+use super::{Dictionary, normalize, shortened};
 use crate::atomic::{self, Existing};
 use crate::error::shown;
 use crate::stft::StftConfig;
 use crate::window::Window;
-use crate::{Error, Result};
+use crate::{Error, Result, names};
 
 /// Longest header of a file, in bytes: a hundred times that of any dictionary. The format allows 100 MB.
 const MAX_HEADER_BYTES: u64 = 1 << 20;
@@ -120,7 +120,7 @@ impl Dictionary {
             return Err(malformed(format!("it has {} tensors, expected {}, one per name", file.len(), names.len())));
         }
         for name in names {
-            check_name(name).map_err(|error| malformed(format!("{error}")))?;
+            names::check(name).map_err(|error| malformed(format!("{error}")))?;
             if dictionary.sources.iter().any(|source| source.name == name) {
                 return Err(malformed(format!("it names the source `{name}` twice")));
             }

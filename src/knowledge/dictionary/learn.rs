@@ -6,10 +6,10 @@ use std::ops::ControlFlow;
 use ndarray::{Array2, ArrayView2, s};
 
 use super::bands::Bands;
-use super::{Dictionary, MAX_CONTEXT, check_name, check_range, normalize};
+use super::{Dictionary, MAX_CONTEXT, check_range, normalize};
 use crate::nmf::{Factor, Factorization, NmfConfig, fit_with};
 use crate::watch::{Progress, Watch};
-use crate::{Error, Result};
+use crate::{Error, Result, names};
 
 /// Frames farther below the loudest one than this (-60 dB) say nothing about a source.
 const GATE: f32 = 1e-3;
@@ -97,7 +97,7 @@ impl Dictionary {
         watch: &mut Watch<'_>,
     ) -> Result<()> {
         config.check()?;
-        check_name(name)?;
+        names::check(name)?;
         let n_bins = self.stft.n_bins();
         if let Some(run) = runs.iter().find(|run| run.ncols() != n_bins) {
             let expected = (run.nrows(), n_bins);

@@ -17,9 +17,6 @@ use crate::{Error, Result};
 /// More frames in one template than any use has; 16 of 23 ms are a third of a second.
 const MAX_CONTEXT: usize = 16;
 
-/// Longest name of a source, in bytes: it becomes the name of a file.
-const MAX_NAME_BYTES: usize = 128;
-
 /// Templates of named sources, for one sample rate and one transform.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dictionary {
@@ -141,25 +138,6 @@ fn check_range(name: &'static str, got: usize, range: std::ops::RangeInclusive<u
 /// What a message quotes of a text of any length.
 fn shortened(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(40).collect()
-}
-
-/// Refuses names that cannot be those of files.
-///
-/// # Errors
-/// [`Error::SourceName`].
-pub(crate) fn check_name(name: &str) -> Result<()> {
-    let reason = if name.trim().is_empty() {
-        "is empty"
-    } else if name.len() > MAX_NAME_BYTES {
-        "is longer than 128 bytes"
-    } else if name.chars().any(|c| c.is_control() || matches!(c, '/' | '\\')) {
-        "has a slash or a control character"
-    } else if name == "." || name == ".." || name == "__metadata__" {
-        "is no name of a file"
-    } else {
-        return Ok(());
-    };
-    Err(Error::SourceName { name: shortened(name), reason })
 }
 
 /// Makes every column sum to one, but for columns of zeros.

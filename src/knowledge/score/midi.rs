@@ -10,8 +10,8 @@ use midly::num::{u4, u7, u15, u24, u28};
 use midly::{Format, Fps, Header, MetaMessage, MidiMessage, Timing, TrackEvent, TrackEventKind};
 
 use super::instrument::{self, Class};
-use super::{MAX_SECONDS, Note, Part, RESIDUAL, Score, Warning};
-use crate::{Error, Result};
+use super::{MAX_SECONDS, Note, Part, Score, Warning};
+use crate::{Error, Result, names};
 
 /// Notes of one score: a symphony of an hour has some 100,000.
 const MAX_NOTES: usize = 1_000_000;
@@ -31,9 +31,6 @@ const DRUM_CHANNEL: u8 = 9;
 
 /// Microseconds per quarter note where the file says nothing: 120 beats per minute.
 const DEFAULT_TEMPO_US: f64 = 500_000.0;
-
-/// Bytes of a name that are kept, so that a folder and an ending still fit in the 255 of a file name.
-const MAX_NAME_BYTES: usize = 80;
 
 /// Longest file, in bytes; a million notes have some 8 million.
 const MAX_FILE_BYTES: u64 = 64 << 20;
@@ -195,10 +192,10 @@ impl Track {
                     tempi.push((tick, f64::from(tempo.as_int())));
                 }
                 TrackEventKind::Meta(MetaMessage::TrackName(name)) if self.name.is_none() => {
-                    self.name = safe_name(&text(name));
+                    self.name = names::tidy(&text(name));
                 }
                 TrackEventKind::Meta(MetaMessage::InstrumentName(name)) if self.instrument.is_none() => {
-                    self.instrument = safe_name(&text(name));
+                    self.instrument = names::tidy(&text(name));
                 }
                 TrackEventKind::Meta(MetaMessage::EndOfTrack) => {
                     is_whole = true;
@@ -435,31 +432,13 @@ fn add_drums(parts: &mut Vec<Part>, notes: Vec<Note>, track_name: Option<&str>) 
 /// Text of a MIDI file: UTF-8 where it is, else Latin-1.
 fn text(bytes: &[u8]) -> String {
     // Four times what is kept of a name: bounded before memory is spent, and enough where it starts with spaces.
-    let start = bytes.get(..4 * MAX_NAME_BYTES).unwrap_or(bytes);
+    let start = bytes.get(..4 * names::MAX_BYTES).unwrap_or(bytes);
     let is_cut = start.len() < bytes.len();
     match str::from_utf8(start) {
         Ok(text) => text.to_owned(),
         // The cut went through a letter.
         Err(error) if is_cut && error.error_len().is_none() => text(&start[..error.valid_up_to()]),
         Err(_) => start.iter().map(|byte| char::from(*byte)).collect(),
-    }
-}
-
-/// A name that every file system takes; `None` where nothing is left of it.
-fn safe_name(name: &str) -> Option<String> {
-    let is_safe = |c: char| c.is_alphanumeric() || " -_.,+&#()[]'".contains(c);
-    let replaced: String = name.trim().chars().map(|c| if is_safe(c) { c } else { '_' }).collect();
-    let mut end = replaced.len().min(MAX_NAME_BYTES);
-    while !replaced.is_char_boundary(end) {
-        end -= 1;
-    }
-    // Leading dots hide a file, leading dashes make it an option, trailing dots and spaces get lost.
-    let kept = replaced[..end].trim_matches(|c: char| c == '.' || c == ' ' || c == '-');
-    let is_device = ["con", "prn", "aux", "nul"].contains(&kept.to_lowercase().as_str());
-    match kept {
-        _ if kept.chars().all(|c| c == '_' || c.is_whitespace()) => None,
-        _ if is_device => Some(format!("{kept}_")),
-        _ => Some(kept.to_owned()),
     }
 }
 
@@ -474,7 +453,7 @@ fn number_equal_names(parts: &mut [Part]) {
     let mut next: BTreeMap<String, usize> = BTreeMap::new();
     for part in parts {
         let own = key(&part.name);
-        if counts.get(&own).is_none_or(|n| *n < 2) && own != RESIDUAL {
+        if counts.get(&own).is_none_or(|n| *n < 2) && own != names::RESIDUAL {
             continue;
         }
         let number = next.entry(own).or_insert(1);

@@ -11,9 +11,6 @@ pub use instrument::Class;
 
 use crate::{Error, Result};
 
-/// Name of the stem for what no knowledge explains; no part is called so.
-pub const RESIDUAL: &str = "residual";
-
 /// A day, in seconds: longer scores are read wrong.
 const MAX_SECONDS: f64 = 86_400.0;
 

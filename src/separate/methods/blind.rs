@@ -11,7 +11,7 @@ use crate::nmf::{Divergence, Factor, Init, NmfConfig, fit_with};
 use crate::separate::pipeline::{Analysis, BLOCK_FRAMES, Block, Model, Stage};
 use crate::separate::separation::{Components, Found, Separation};
 use crate::watch::Watch;
-use crate::{Error, Result, group};
+use crate::{Error, Result, group, names};
 
 /// Iterations of a fit that goes on from an earlier one.
 const WARM_ITERATIONS: usize = 20;
@@ -109,7 +109,7 @@ pub fn fit(
         },
         settings: settings(analysis, config),
     };
-    let names = (1..=order.len()).map(|i| format!("source-{i}")).collect();
+    let names = (1..=order.len()).map(names::source).collect();
     Ok(Separation { found: Found::Components(components), ..Separation::new(analysis, model, names)? })
 }
 

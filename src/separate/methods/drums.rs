@@ -9,14 +9,14 @@ use rayon::prelude::*;
 use super::check_mask_exponent;
 use crate::audio::Recording;
 use crate::audio::resample::resample;
-use crate::knowledge::dictionary;
 use crate::nmf::{ConvolutiveConfig, Factor, Part, convolve, fit_convolutive};
-use crate::knowledge::score::{self, Note, RESIDUAL, Score, instrument};
+use crate::knowledge::score::{self, Note, Score, instrument};
+use crate::names::RESIDUAL;
 use crate::separate::pipeline::{Analysis, Block, Margin, Model, RUN, Split, mask};
 use crate::separate::separation::{Found, Hit, Separation};
 use crate::stft::{Stft, StftConfig};
 use crate::watch::Watch;
-use crate::{Audio, Error, Result};
+use crate::{Audio, Error, Result, names};
 
 /// Iterations in which the templates stay as they are given.
 const HELD_ITERATIONS: usize = 5;
@@ -292,7 +292,7 @@ impl DrumsConfig {
             return refuse("kit", "empty".into(), "at least one drum".into(), Some("use `kit kick=kick.wav`".into()));
         }
         for (i, drum) in self.kit.iter().enumerate() {
-            dictionary::check_name(&drum.name)?;
+            names::check(&drum.name)?;
             if drum.sounds.is_empty() {
                 return refuse(
                     "kit",

@@ -15,7 +15,7 @@ use crate::nmf::{Factor, NmfConfig, fit_with};
 use crate::separate::pipeline::{Analysis, Block, Margin, Model, Split};
 use crate::separate::separation::{Found, Separation};
 use crate::watch::Watch;
-use crate::{Error, Result};
+use crate::{Error, Result, names};
 
 /// Templates of the noise. 8 and 32 give 0.2 dB less.
 const NOISE_TEMPLATES: usize = 16;
@@ -188,7 +188,7 @@ pub fn fit(
         state = Some(dictionary);
     }
     let found = Found::Noise { parts_s, is_speech: model.speech.is_some() };
-    let separation = Separation::new(analysis, model, vec!["clean".into(), "noise".into()])?;
+    let separation = Separation::new(analysis, model, vec![names::CLEAN.into(), names::NOISE.into()])?;
     let separation = match state {
         Some(state) => separation.with_state(state),
         None => separation,

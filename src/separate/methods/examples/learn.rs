@@ -1,12 +1,12 @@
 //! What sources sound like, learned from recordings of each alone.
 
 use crate::audio::resample::Resampled;
-use crate::knowledge::dictionary::{Dictionary, DictionaryConfig, MAX_STACKS, check_name};
+use crate::knowledge::dictionary::{Dictionary, DictionaryConfig, MAX_STACKS};
 use crate::separate::methods::example::Example;
 use crate::separate::pipeline::{Analysis, AnalysisConfig};
 use crate::stft::StftOptions;
 use crate::watch::Watch;
-use crate::{Error, Result};
+use crate::{Error, Result, names};
 
 /// Learns a dictionary from examples, for mixtures of this sample rate (Hz). Examples at other rates are converted;
 /// several of one source make one set of templates.
@@ -25,7 +25,7 @@ pub fn learn(
     watch: &mut Watch<'_>,
 ) -> Result<Dictionary> {
     config.check()?;
-    examples.iter().try_for_each(|example| check_name(example.name))?;
+    examples.iter().try_for_each(|example| names::check(example.name))?;
     let transform = AnalysisConfig { stft: *stft, ..AnalysisConfig::default() };
     let mut dictionary = Dictionary::new(sample_rate, transform.transform(sample_rate), config.n_context)?;
     let mut names: Vec<&str> = Vec::new();

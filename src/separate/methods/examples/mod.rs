@@ -13,7 +13,7 @@ use self::model::{Part, Templates};
 use super::check_mask_exponent;
 use crate::knowledge::dictionary::{Bands, Dictionary, Source};
 use crate::nmf::{self, Factor, NmfConfig, fit_with};
-use crate::knowledge::score::RESIDUAL;
+use crate::names::RESIDUAL;
 use crate::separate::pipeline::Analysis;
 use crate::separate::separation::Separation;
 use crate::watch::Watch;

@@ -9,12 +9,11 @@ use ndarray::Axis;
 
 use self::median::median;
 use super::check_mask_exponent;
-use crate::knowledge::score::RESIDUAL;
 use crate::separate::pipeline::{Analysis, Block, Margin, Model, Split, mask};
 use crate::separate::separation::Separation;
 use crate::stft::{Stft, StftConfig};
 use crate::watch::Watch;
-use crate::{Error, Result};
+use crate::{Error, Result, names};
 
 /// The second transform is this many times shorter than the first: 12 ms for 93 ms, so that what the first took for a
 /// smear in time, such as a voice that glides, is a ridge along time in the second.
@@ -110,11 +109,11 @@ pub fn fit(
         (stft, model)
     };
     let (percussive_hz, mask_exponent) = (config.percussive_hz, config.mask_exponent);
-    let mut names = vec!["harmonic".to_owned(), "percussive".to_owned()];
+    let mut names = vec![names::HARMONIC.to_owned(), names::PERCUSSIVE.to_owned()];
     // The parts: what the first stage takes, what the second leaves, what the second takes.
     let mut assignment = vec![0, 0, 1];
     if config.margin > 1.0 {
-        names.push(RESIDUAL.to_owned());
+        names.push(names::RESIDUAL.to_owned());
         assignment[1] = 2;
     }
     let stages = vec![

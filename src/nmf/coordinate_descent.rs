@@ -3,7 +3,7 @@
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 
 use super::kernel::{BATCH, Kernel, RowBatch};
-use super::least_squares::Normal;
+use super::normal::Normal;
 
 /// One pass over the free entries of some rows of X.
 ///

@@ -6,7 +6,7 @@ use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, s};
 
 use super::coordinate_descent::sweep;
 use super::kernel::Kernel;
-use super::least_squares::Normal;
+use super::normal::Normal;
 
 /// Full exchanges that need not lower the number of infeasible entries, as in Kim and Park.
 const PATIENCE: usize = 3;

@@ -8,6 +8,7 @@ use super::Solver;
 use super::data::{Block, Data, column_sums, pack_dictionary, pack_frames};
 use super::driver::Solve;
 use super::kernel::Panels;
+use super::momentum::Sequence;
 use super::penalty::{Penalties, exponent};
 
 /// Entries below it become 0, so that nothing is subnormal; V has a mean of 1.
@@ -36,7 +37,7 @@ pub(super) struct BetaMu {
     penalties: Penalties,
     exponent_w: f32,
     exponent_h: f32,
-    momentum: Option<Momentum>,
+    extrapolation: Option<Extrapolation>,
 }
 
 impl BetaMu {
@@ -47,9 +48,9 @@ impl BetaMu {
         penalties: Penalties,
         solver: Solver,
     ) -> Self {
-        let momentum = (solver == Solver::MuExtrapolated).then(Momentum::default);
+        let extrapolation = (solver == Solver::MuExtrapolated).then(Extrapolation::default);
         // `Mu` is scikit-learn's, which divides by a squared penalty's slope without minding it in the exponent.
-        let minds_squares = momentum.is_some();
+        let minds_squares = extrapolation.is_some();
         let has_changes = penalties.continuity(&h).is_some();
         Self {
             exponent_w: exponent(data.beta, minds_squares && penalties.l2_w > 0.0, false),
@@ -60,7 +61,7 @@ impl BetaMu {
             free_w,
             free_h,
             penalties,
-            momentum,
+            extrapolation,
         }
     }
 
@@ -121,34 +122,35 @@ impl BetaMu {
 
 impl Solve for BetaMu {
     fn iterate(&mut self) {
-        if let Some(momentum) = &mut self.momentum {
-            momentum.extrapolate(&mut self.w, &mut self.h);
+        if let Some(extrapolation) = &mut self.extrapolation {
+            extrapolation.extrapolate(&mut self.w, &mut self.h);
         }
         self.step();
     }
 
     fn check(&mut self) -> f64 {
         let now = self.objective();
-        let Some(momentum) = &mut self.momentum else { return now };
-        if let Some((best, w, h)) = &momentum.best {
+        let Some(extrapolation) = &mut self.extrapolation else { return now };
+        if let Some((best, w, h)) = &extrapolation.best {
             // A NaN counts as a rise.
-            momentum.has_restarted = (now - best).partial_cmp(&(ROUNDING * best)).is_none_or(|order| order.is_gt());
-            if momentum.has_restarted {
+            extrapolation.has_restarted =
+                (now - best).partial_cmp(&(ROUNDING * best)).is_none_or(|order| order.is_gt());
+            if extrapolation.has_restarted {
                 self.w.assign(w);
                 self.h.assign(h);
-                (momentum.t, momentum.before) = (1.0, None);
+                (extrapolation.sequence, extrapolation.before) = (Sequence::new(), None);
                 return *best;
             }
             if now > *best {
                 return now;
             }
         }
-        momentum.best = Some((now, self.w.clone(), self.h.clone()));
+        extrapolation.best = Some((now, self.w.clone(), self.h.clone()));
         now
     }
 
     fn has_restarted(&self) -> bool {
-        self.momentum.as_ref().is_some_and(|momentum| momentum.has_restarted)
+        self.extrapolation.as_ref().is_some_and(|extrapolation| extrapolation.has_restarted)
     }
 }
 
@@ -159,9 +161,8 @@ impl Solve for BetaMu {
 /// # References
 /// L. T. K. Hien, V. Leplat and N. Gillis, "Block majorization minimization with extrapolation and application to
 /// beta-NMF".
-struct Momentum {
-    /// Nesterov's sequence, from 1.
-    t: f64,
+struct Extrapolation {
+    sequence: Sequence,
     /// W and H after the iteration before the last.
     before: Option<(Array2<f32>, Array2<f32>)>,
     /// Objective and factors at the last check that found no rise.
@@ -170,24 +171,22 @@ struct Momentum {
     has_restarted: bool,
 }
 
-impl Default for Momentum {
+impl Default for Extrapolation {
     fn default() -> Self {
-        Self { t: 1.0, before: None, best: None, has_restarted: false }
+        Self { sequence: Sequence::new(), before: None, best: None, has_restarted: false }
     }
 }
 
-impl Momentum {
+impl Extrapolation {
     fn extrapolate(&mut self, w: &mut Array2<f32>, h: &mut Array2<f32>) {
         if self.has_restarted {
             return;
         }
         let present = (w.clone(), h.clone());
         if let Some((w_before, h_before)) = self.before.take() {
-            let next = 0.5 * (1.0 + (1.0 + 4.0 * self.t * self.t).sqrt());
-            let share = ((self.t - 1.0) / next) as f32;
-            self.t = next;
+            let factor = self.sequence.advance();
             for (x, before) in [(w, w_before), (h, h_before)] {
-                Zip::from(x).and(&before).for_each(|x, &before| *x += share * (*x - before).max(0.0));
+                Zip::from(x).and(&before).for_each(|x, &before| *x += factor * (*x - before).max(0.0));
             }
         }
         self.before = Some(present);

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::alternate::{Alternate, Halves};
 use super::config::setting;
 use super::kernel::{self, Activations, BLOCK, Kernel, Lanes, PANEL, Panels, Row, Scratch, TILE, ZERO_ROW};
-use super::multiplicative::{Scales, given_back, inverse};
+use super::scales::{Scales, given_back, inverse};
 use super::{Factor, Factorization, NmfConfig, fit, init};
 use crate::watch::Watch;
 use crate::{Error, Result};
@@ -53,7 +53,7 @@ impl Default for BlockConfig {
 /// A start from some of the columns, which are held whole, twice, for that time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WarmStart {
-    /// Takes every so manieth column, at least 1. Default 8.
+    /// Takes every `every`-th column, at least 1. Default 8.
     pub every: usize,
     /// Iterations on these columns, at the most. Default 100.
     pub max_iter: usize,
@@ -132,7 +132,7 @@ fn check(shape: (usize, usize), config: &BlockConfig) -> Result<()> {
     Ok(())
 }
 
-/// Mean of V, and every so manieth of its columns, as rows; refuses entries that cannot be worked with.
+/// Mean of V, and every `every`-th of its columns, as rows; refuses entries that cannot be worked with.
 fn survey(mut reader: Reader<'_>, every: Option<usize>) -> Result<(Reader<'_>, f64, Option<Array2<f32>>)> {
     let (n_rows, n_columns) = reader.source.dim();
     let mut sample = every.map(|every| Array2::zeros((n_columns.div_ceil(every), n_rows)));

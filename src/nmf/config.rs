@@ -202,10 +202,9 @@ pub struct Regularization {
 impl Regularization {
     /// Whether it costs nothing.
     pub fn is_none(&self) -> bool {
-        self.alpha_dictionary == 0.0
-            && self.alpha_activations == 0.0
-            && self.temporal_continuity == 0.0
-            && self.group_sparsity.is_none()
+        let Self { alpha_dictionary, alpha_activations, l1_ratio: _, temporal_continuity, group_sparsity } = self;
+        [alpha_dictionary, alpha_activations, temporal_continuity].into_iter().all(|cost| *cost == 0.0)
+            && group_sparsity.is_none()
     }
 }
 

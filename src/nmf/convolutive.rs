@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::driver::{self, Solve};
 use super::kernel::{self, Activations, BLOCK, Entries, Kernel, Panels, Power, Row, Scratch, TILE, Tile, ZERO_ROW};
+use super::scales::given_back;
 use super::{Error, Factor, NmfConfig, Part, Result, StopReason, init};
 use crate::watch::Watch;
 
@@ -268,14 +269,11 @@ impl Convolutive {
 
     /// W and H on the input's scale. Fixed parts are as they were given, bit by bit; what sank to the floor is 0.
     fn into_factors(mut self) -> (Array2<f32>, Array2<f32>) {
-        let back = |x: f32, scale: f64| {
-            if x <= kernel::FLOOR { 0.0 } else { (f64::from(x) / scale).min(f64::from(f32::MAX)) as f32 }
-        };
         for (k, mut column) in self.given_w.columns_mut().into_iter().enumerate().filter(|(k, _)| self.free_w[*k]) {
-            column.indexed_iter_mut().for_each(|(bin, w)| *w = back(self.w.at(bin, k), 1.0));
+            column.indexed_iter_mut().for_each(|(bin, w)| *w = given_back(self.w.at(bin, k), 1.0));
         }
         for (k, mut row) in self.given_h.rows_mut().into_iter().enumerate().filter(|(k, _)| self.free_h[*k]) {
-            row.zip_mut_with(&self.h.row(k), |h, &x| *h = back(x, self.scale));
+            row.zip_mut_with(&self.h.row(k), |h, &x| *h = given_back(x, self.scale));
         }
         (self.given_w, self.given_h)
     }

@@ -2,8 +2,8 @@
 
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 
-use super::kernel::{Abreast, Kernel, N_ABREAST};
-use super::least_squares::Normal;
+use super::kernel::{BATCH, Kernel, RowBatch};
+use super::normal::Normal;
 
 /// One pass over the free entries of some rows of X.
 ///
@@ -17,21 +17,21 @@ use super::least_squares::Normal;
 /// descent methods with variable selection for non-negative matrix factorization", KDD 2011.
 pub(super) fn sweep(kernel: Kernel, normal: &Normal, x: &mut ArrayViewMut2<'_, f32>, cross: ArrayView2<'_, f32>) {
     let k = x.ncols();
-    let (mut abreast, mut targets) = (vec![[0.0; N_ABREAST]; k], vec![[0.0; N_ABREAST]; k]);
-    let rows = x.axis_chunks_iter_mut(Axis(0), N_ABREAST);
-    for (mut x, cross) in rows.zip(cross.axis_chunks_iter(Axis(0), N_ABREAST)) {
-        turn(x.view(), 0.0, &mut abreast);
+    let (mut batch, mut targets) = (vec![[0.0; BATCH]; k], vec![[0.0; BATCH]; k]);
+    let rows = x.axis_chunks_iter_mut(Axis(0), BATCH);
+    for (mut x, cross) in rows.zip(cross.axis_chunks_iter(Axis(0), BATCH)) {
+        turn(x.view(), 0.0, &mut batch);
         turn(cross, normal.l1, &mut targets);
-        kernel.sweep(&normal.gram, &normal.free, &targets, &mut abreast);
+        kernel.sweep(&normal.gram, &normal.free, &targets, &mut batch);
         for (i, mut row) in x.rows_mut().into_iter().enumerate() {
-            row.iter_mut().zip(&abreast).for_each(|(x, abreast)| *x = abreast[i] as f32);
+            row.iter_mut().zip(&batch).for_each(|(x, batch)| *x = batch[i] as f32);
         }
     }
 }
 
 /// Puts rows less `offset` side by side.
-fn turn(rows: ArrayView2<'_, f32>, offset: f64, abreast: &mut [Abreast]) {
+fn turn(rows: ArrayView2<'_, f32>, offset: f64, batch: &mut [RowBatch]) {
     for (i, row) in rows.rows().into_iter().enumerate() {
-        row.iter().zip(&mut *abreast).for_each(|(&x, abreast)| abreast[i] = f64::from(x) - offset);
+        row.iter().zip(&mut *batch).for_each(|(&x, batch)| batch[i] = f64::from(x) - offset);
     }
 }

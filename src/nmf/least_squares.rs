@@ -10,6 +10,7 @@ use super::Solver;
 use super::data::Data;
 use super::driver::Solve;
 use super::kernel::Kernel;
+use super::normal::Normal;
 use super::penalty::Penalties;
 use super::{anls, coordinate_descent, projected_gradient};
 
@@ -31,17 +32,6 @@ pub(super) struct LeastSquares {
 
 /// Where the projected gradient is small enough, for each job; none before the first iteration.
 type Tolerances = Vec<Option<f64>>;
-
-/// One half of an iteration, without V: the objective is `1/2 tr(X G X^T) - tr(C X^T)` up to a constant.
-pub(super) struct Normal {
-    /// G = B^T B + l2, K x K.
-    pub(super) gram: Array2<f64>,
-    /// C + l1 = V B, n x K.
-    pub(super) cross: Array2<f32>,
-    pub(super) l1: f64,
-    /// The components that may change.
-    pub(super) free: Vec<usize>,
-}
 
 impl LeastSquares {
     pub(super) fn new(

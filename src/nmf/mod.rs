@@ -6,6 +6,8 @@
 
 mod alternate;
 mod anls;
+#[doc(hidden)]
+pub mod bench;
 mod beta;
 mod blocks;
 mod config;
@@ -19,11 +21,14 @@ mod general;
 mod init;
 mod kernel;
 mod least_squares;
+mod momentum;
 mod multiplicative;
+mod normal;
 mod online;
 mod penalty;
 mod projected_gradient;
 mod rank;
+mod scales;
 mod sparse;
 mod sparse_fit;
 mod svd;
@@ -36,8 +41,6 @@ pub use config::{
 };
 pub use convolutive::{ConvolutiveConfig, ConvolutiveFactorization, convolve, fit_convolutive};
 pub use divergence::divergence;
-#[doc(hidden)]
-pub use multiplicative::bench;
 pub use encoder::{Encoder, EncoderConfig};
 pub use online::Online;
 pub use rank::{HoldOut, RankScore, RankSelection, select_rank, select_rank_with};

@@ -8,14 +8,13 @@ use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
 use super::driver::Solve;
-use super::kernel::{self, Activations, Kernel, Panels, Row, Scratch, TILE, Tile, ZERO_ROW};
+use super::kernel::{self, Activations, Kernel, Lanes, Panels, Row, Scratch, TILE, Tile, ZERO_ROW};
+use super::momentum::{Momentum, Past, extrapolate};
+use super::scales::{Scales, given_back, inverse};
 
 /// Frames are split into at most so many chunks, whatever the number of threads, and the chunks' sums are added in
 /// order: the same bits for any number of threads.
 const MAX_CHUNKS: usize = 16;
-
-/// Relative rise of the divergence, from one check to the next, that is taken for more than rounding.
-pub(super) const RISE: f64 = 1e-6;
 
 /// V, W and H between two iterations.
 #[derive(Debug)]
@@ -29,6 +28,8 @@ pub(super) struct Multiplicative {
     /// Whether the chunks hold the numerators of the next W.
     has_numerators: bool,
     momentum: Option<Momentum>,
+    /// What `w` was; empty without momentum.
+    w_past: Past<Lanes>,
     /// The factors as they were given: in the end, free components are written over.
     given_w: Array2<f32>,
     given_h: Array2<f32>,
@@ -37,42 +38,16 @@ pub(super) struct Multiplicative {
 
 /// Some consecutive frames, with all that belongs to them.
 #[derive(Debug)]
-struct Chunk {
+pub(super) struct Chunk {
     v: Vec<Tile>,
     h: Vec<Activations>,
     /// The sum of each row of `h`.
     h_sums: Vec<f64>,
-    /// H one iteration ago and at the last check; empty without momentum.
-    h_before: Vec<Activations>,
-    h_best: Vec<Activations>,
+    /// What `h` was; empty without momentum.
+    h_past: Past<f32>,
     /// (V / WH) H^T over these frames; empty where W is fixed.
     w_numerators: Vec<Row>,
     scratch: Scratch,
-}
-
-/// What extrapolation needs to know of the past.
-#[derive(Debug)]
-struct Momentum {
-    /// Nesterov's sequence, 1 at a (re)start.
-    t: f64,
-    /// How far to go on, in units of the last step: 0 at a (re)start, then growing towards 1.
-    factor: f32,
-    /// W one iteration ago, before extrapolation, and at the last check.
-    w_before: Vec<Row>,
-    w_best: Vec<Row>,
-    best: f64,
-    has_restarted: bool,
-}
-
-/// Powers of two by which the matrices are multiplied inside, exact unless they leave the range of f32.
-#[derive(Debug)]
-pub(super) struct Scales {
-    /// Gives V a mean of 1 to 2.
-    pub(super) v: f64,
-    /// Give the fixed factor of a component (W, if none or both are) a largest entry of 1 to 2, so that neither comes
-    /// near the floor.
-    pub(super) w: Vec<f64>,
-    pub(super) h: Vec<f64>,
 }
 
 impl Multiplicative {
@@ -96,33 +71,24 @@ impl Multiplicative {
         let pack = |i: usize| {
             let frames = i * n_tiles / n_chunks * TILE..((i + 1) * n_tiles / n_chunks * TILE).min(v.ncols());
             let packed_h = kernel::pack_activations(h.slice(s![.., frames.clone()]), &scales.h);
-            let past = if extrapolate { packed_h.clone() } else { Vec::new() };
             Chunk {
                 v: kernel::pack_columns(v.slice(s![.., frames]), scales.v),
+                h_past: Past::new(if extrapolate { packed_h.as_flattened() } else { &[] }),
                 h: packed_h,
                 h_sums: vec![0.0; n_components],
-                h_before: past.clone(),
-                h_best: past,
                 w_numerators: vec![ZERO_ROW; if is_w_free { panels.rows.len() } else { 0 }],
                 scratch: Scratch::new(n_components),
             }
         };
-        let momentum = extrapolate.then(|| Momentum {
-            t: 1.0,
-            factor: 0.0,
-            w_before: panels.rows.clone(),
-            w_best: panels.rows.clone(),
-            best: f64::INFINITY,
-            has_restarted: false,
-        });
         let mut solve = Self {
             kernel,
             chunks: (0..n_chunks).into_par_iter().map(pack).collect(),
+            w_past: Past::new(if extrapolate { panels.rows.as_flattened() } else { &[] }),
             w: panels,
             free_w,
             free_h,
             has_numerators: false,
-            momentum,
+            momentum: extrapolate.then(Momentum::new),
             given_w: w,
             given_h: h,
             scales,
@@ -161,7 +127,7 @@ impl Multiplicative {
     }
 
     /// What a pass has to know, and what it goes over.
-    fn plan(&mut self, improve_h: bool, want_divergence: bool) -> (Pass<'_>, &mut [Chunk]) {
+    pub(super) fn plan(&mut self, improve_h: bool, want_divergence: bool) -> (Pass<'_>, &mut [Chunk]) {
         let pass = Pass {
             kernel: self.kernel,
             w: &self.w,
@@ -169,13 +135,13 @@ impl Multiplicative {
             improve_h: improve_h && self.free_h.contains(&true),
             gather_w: self.free_w.contains(&true),
             want_divergence,
-            factor: self.momentum.as_ref().map_or(0.0, |momentum| momentum.factor),
+            factor: self.momentum.as_ref().map_or(0.0, Momentum::factor),
         };
         (pass, &mut self.chunks)
     }
 
     /// The W phase, from the numerators that the pass before gathered; then W's extrapolation.
-    fn improve_w(&mut self) {
+    pub(super) fn improve_w(&mut self) {
         let n_components = self.w.n_components;
         let mut h_sums = vec![0.0; n_components];
         for chunk in &self.chunks {
@@ -198,33 +164,26 @@ impl Multiplicative {
                 }
             }
         });
-        if let Some(Momentum { factor, w_before, .. }) = &mut self.momentum {
-            for (row, before) in self.w.rows.iter_mut().zip(w_before) {
-                row.iter_mut().zip(before).for_each(|(w, before)| extrapolate(&mut w.0, &mut before.0, *factor));
-            }
+        if let Some(momentum) = &self.momentum {
+            self.w_past.extrapolate(self.w.rows.as_flattened_mut(), momentum.factor());
         }
     }
 
     /// Notes the divergence, on the scale inside; a solver with momentum whose divergence rose goes back.
     fn settle(&mut self, divergence: f64) -> f64 {
         let Some(momentum) = &mut self.momentum else { return divergence / self.scales.v };
-        momentum.has_restarted = divergence > momentum.best * (1.0 + RISE);
-        if momentum.has_restarted {
-            momentum.t = 1.0;
-            self.w.rows.copy_from_slice(&momentum.w_best);
-            momentum.w_before.copy_from_slice(&momentum.w_best);
+        if momentum.settle(divergence) {
+            self.w_past.restore(self.w.rows.as_flattened_mut());
             self.chunks.par_iter_mut().for_each(|chunk| {
-                chunk.h.copy_from_slice(&chunk.h_best);
-                chunk.h_before.copy_from_slice(&chunk.h_best);
+                chunk.h_past.restore(chunk.h.as_flattened_mut());
                 chunk.sum_h();
             });
             self.has_numerators = false;
         } else {
-            momentum.best = divergence;
-            momentum.w_best.copy_from_slice(&self.w.rows);
-            self.chunks.par_iter_mut().for_each(|chunk| chunk.h_best.copy_from_slice(&chunk.h));
+            self.w_past.keep(self.w.rows.as_flattened());
+            self.chunks.par_iter_mut().for_each(|chunk| chunk.h_past.keep(chunk.h.as_flattened()));
         }
-        momentum.best / self.scales.v
+        momentum.best() / self.scales.v
     }
 
     fn step(&mut self, want_divergence: bool) -> f64 {
@@ -254,12 +213,12 @@ impl Solve for Multiplicative {
     }
 
     fn has_restarted(&self) -> bool {
-        self.momentum.as_ref().is_some_and(|momentum| momentum.has_restarted)
+        self.momentum.as_ref().is_some_and(Momentum::has_restarted)
     }
 }
 
 /// What one pass does to each chunk.
-struct Pass<'a> {
+pub(super) struct Pass<'a> {
     kernel: Kernel,
     w: &'a Panels,
     /// 1 / (W^T 1), or none for a component that stays as it is.
@@ -273,17 +232,17 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     /// Returns the divergence, if it is wanted.
-    fn over(&self, chunk: &mut Chunk) -> f64 {
+    pub(super) fn over(&self, chunk: &mut Chunk) -> f64 {
         let (n_components, n_panels) = (self.w.n_components, self.w.rows.len() / self.w.n_components);
         chunk.w_numerators.fill(ZERO_ROW);
         let mut total = 0.0;
         let n_tiles = kernel::tiles_per_block(n_panels, chunk.h.len() / n_components);
-        let mut past = chunk.h_before.chunks_mut(n_tiles * n_components);
+        let mut past = chunk.h_past.before.chunks_mut(n_tiles * n_components * TILE);
         let blocks = chunk.v.chunks((n_tiles * n_panels).max(1)).zip(chunk.h.chunks_mut(n_tiles * n_components));
         for (v, h) in blocks {
             if self.improve_h {
                 if let Some(before) = past.next() {
-                    extrapolate(h.as_flattened_mut(), before.as_flattened_mut(), self.factor);
+                    extrapolate(h.as_flattened_mut(), before, self.factor);
                 }
                 self.kernel.improve_h(v, self.w, &self.inverse_sums, h, &mut chunk.scratch);
             }
@@ -307,108 +266,6 @@ impl Chunk {
                 *sum += f64::from(h.iter().sum::<f32>());
             }
         }
-    }
-}
-
-impl Momentum {
-    /// a = (t - 1) / t', t' = (1 + sqrt(1 + 4 t^2)) / 2
-    fn advance(&mut self) {
-        let next = 0.5 * (1.0 + (1.0 + 4.0 * self.t * self.t).sqrt());
-        self.factor = ((self.t - 1.0) / next) as f32;
-        self.t = next;
-    }
-}
-
-impl Scales {
-    pub(super) fn new(mean: f64, w: &Array2<f32>, h: &Array2<f32>, free_w: &[bool], free_h: &[bool]) -> Self {
-        let v = 1.0 / power_of_two(mean);
-        let largest = |x: ndarray::ArrayView1<'_, f32>| f64::from(x.fold(0.0, |a: f32, &b| a.max(b)));
-        let mut scales = Self { v, w: Vec::new(), h: Vec::new() };
-        for k in 0..w.ncols() {
-            let (w_scale, h_scale) = if free_w[k] && !free_h[k] {
-                let h_scale = 1.0 / power_of_two(largest(h.row(k)));
-                (v / h_scale, h_scale)
-            } else {
-                let w_scale = 1.0 / power_of_two(largest(w.column(k)));
-                (w_scale, v / w_scale)
-            };
-            scales.w.push(w_scale);
-            scales.h.push(h_scale);
-        }
-        scales
-    }
-}
-
-/// The largest power of two that is at most x; 1 for 0.
-fn power_of_two(x: f64) -> f64 {
-    const EXPONENT: u64 = 0x7ff << 52;
-    if x > 0.0 { f64::from_bits(x.to_bits() & EXPONENT) } else { 1.0 }
-}
-
-/// An entry on the input's scale; what sank to the floor is 0.
-pub(super) fn given_back(x: f32, scale: f64) -> f32 {
-    if x <= kernel::FLOOR { 0.0 } else { (f64::from(x) / scale).min(f64::from(f32::MAX)) as f32 }
-}
-
-/// 1 / sum, or none for a component that stays as it is.
-pub(super) fn inverse(sums: &[f64], free: &[bool]) -> Vec<Option<f32>> {
-    sums.iter().zip(free).map(|(sum, free)| free.then_some((1.0 / sum) as f32)).collect()
-}
-
-/// `x` goes on in the direction in which it grew since `before`, and `before` becomes what `x` was.
-fn extrapolate(x: &mut [f32], before: &mut [f32], factor: f32) {
-    for (x, before) in x.iter_mut().zip(before) {
-        let now = *x;
-        *x = now + factor * (now - *before).max(0.0);
-        *before = now;
-    }
-}
-
-/// For benches/kernel.rs only.
-pub mod bench {
-    use super::*;
-    use crate::nmf::{NmfConfig, init};
-
-    /// Alternating iterations on one matrix.
-    #[derive(Debug)]
-    pub struct Iterations(Multiplicative);
-
-    impl Iterations {
-        /// With the fastest instructions of this processor, or with those that every processor has.
-        pub fn new(v: ArrayView2<'_, f32>, n_components: usize, is_portable: bool) -> Self {
-            let factors = init::factors(v, &NmfConfig { n_components, ..NmfConfig::default() });
-            let free = (vec![true; n_components], vec![true; n_components]);
-            let mut solve = Multiplicative::new(kernel(is_portable), v, 1.0, factors, free, false);
-            solve.check();
-            Self(solve)
-        }
-
-        /// One complete iteration, in parts: `timed` is to run each, and is told its number.
-        ///
-        /// The first is W's update, the others are what belongs to one chunk of frames each: its H, and its share of
-        /// the next W's numerators.
-        pub fn run(&mut self, timed: &mut dyn FnMut(usize, &mut dyn FnMut())) {
-            let solve = &mut self.0;
-            timed(0, &mut || {
-                solve.improve_w();
-                solve.plan(true, false);
-            });
-            let (pass, chunks) = solve.plan(true, false);
-            for (i, chunk) in chunks.iter_mut().enumerate() {
-                timed(1 + i, &mut || {
-                    pass.over(chunk);
-                });
-            }
-        }
-    }
-
-    /// Does 96 `n` multiply-adds, as fast as it can be done.
-    pub fn multiply_adds(n: usize) -> f32 {
-        Kernel::detect().multiply_adds(n)
-    }
-
-    fn kernel(is_portable: bool) -> Kernel {
-        if is_portable { Kernel::Portable } else { Kernel::detect() }
     }
 }
 
@@ -803,12 +660,5 @@ mod tests {
             assert!((found.divergence - expected).abs() < 1e-5 * expected, "{} for {expected}", found.divergence);
             assert!(matches!(found.complete(), Err(Error::Cancelled)));
         }
-    }
-
-    #[test]
-    fn powers_of_two_are_found_down_to_the_smallest_number() {
-        assert_eq!([1.0, 1.9, 2.0, 0.75].map(power_of_two), [1.0, 1.0, 2.0, 0.5]);
-        assert_eq!(power_of_two(0.0), 1.0);
-        assert_eq!(power_of_two(f64::from(f32::from_bits(1))), 2.0f64.powi(-149));
     }
 }

@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Zip};
 
-use super::least_squares::Normal;
+use super::normal::Normal;
 
 /// A step must lower the objective by this share of what its slope promises (Lin's sigma).
 const SUFFICIENT: f64 = 0.01;

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::alternate::{Alternate, Halves};
 use super::kernel::{self, Job, Kernel, Lanes, Simd};
-use super::multiplicative::{Scales, given_back, inverse};
+use super::scales::{Scales, given_back, inverse};
 use super::{Divergence, Factorization, NmfConfig, SparseMatrix, init};
 use crate::Result;
 use crate::watch::Watch;

@@ -1,0 +1,155 @@
+//! The hot loops of NMF: V / WH, or what other divergences have in its place, and the products with W and H, without
+//! ever storing WH or V / WH. Knows packed blocks of numbers only; what is free, scaled or extrapolated is decided by
+//! the solvers.
+//!
+//! Everything works on *tiles* of 16 bins x 6 frames, whose twelve vectors of 8 fit the sixteen registers of AVX2
+//! beside three operands. `layout` says how V, W and H are packed into them, `tile` is the arithmetic of one, `phases`
+//! the order in which they are gone through, and `simd` the instructions.
+//!
+//! Three loops, each with its sums in registers, do all multiplications: [`tile::product`] over k, [`tile::gather_h`]
+//! over bins, [`tile::gather_w`] over frames. The quotients between them stay in the first-level cache. The divisions
+//! of one tile run while the next is multiplied.
+
+mod layout;
+mod math;
+mod peak;
+mod phases;
+mod simd;
+mod sweep;
+mod tile;
+
+use ndarray::Array2;
+
+pub(super) use self::layout::{
+    Activations, EPS, FLOOR, Lanes, PANEL, Panels, Row, TILE, Tile, ZERO_ROW, ZERO_TILE, improved, lift,
+    pack_activations, pack_columns,
+};
+pub(super) use self::phases::{BLOCK, Scratch, tiles_per_block};
+pub(super) use self::simd::{Job, Simd};
+pub(super) use self::sweep::{BATCH, RowBatch};
+pub(super) use self::tile::{Entries, Power};
+
+use self::peak::MultiplyAdds;
+use self::phases::{Diverge, GatherW, ImproveH, Multiply, OntoH, OntoW, TermsOntoH, TermsOntoW};
+#[cfg(target_arch = "x86_64")]
+use self::simd::avx2::Avx2;
+use self::simd::portable::Portable;
+use self::sweep::Sweep;
+
+/// The instructions to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kernel {
+    /// 256-bit vectors with fused multiply-add.
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2),
+    /// What every processor has.
+    Portable,
+}
+
+impl Kernel {
+    /// The fastest that this processor has.
+    pub(super) fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(avx2) = Avx2::detect() {
+            return Self::Avx2(avx2);
+        }
+        Self::Portable
+    }
+
+    /// H <- H * (W^T (V / WH)) / (W^T 1), for as many tiles of frames as `h` has.
+    ///
+    /// `inverse_sums` is 1 / (W^T 1), or none for a component that stays as it is.
+    pub(super) fn improve_h(
+        self,
+        v: &[Tile],
+        w: &Panels,
+        inverse_sums: &[Option<f32>],
+        h: &mut [Activations],
+        scratch: &mut Scratch,
+    ) {
+        self.run(ImproveH { v, w, inverse_sums, h, scratch });
+    }
+
+    /// Adds (V / WH) H^T to the W numerators; at most [`BLOCK`] tiles of frames at once.
+    ///
+    /// Returns the sum of `v ln(v / y) - v + y`, or 0 where it is not wanted.
+    pub(super) fn gather_w(
+        self,
+        v: &[Tile],
+        w: &Panels,
+        h: &[Activations],
+        numerators: &mut [Row],
+        want_divergence: bool,
+        scratch: &mut Scratch,
+    ) -> f64 {
+        if want_divergence {
+            self.run(GatherW::<true> { v, w, h, numerators, scratch })
+        } else {
+            self.run(GatherW::<false> { v, w, h, numerators, scratch })
+        }
+    }
+
+    /// The sum of `v ln(v / y) - v + y`.
+    pub(super) fn divergence(self, v: &[Tile], w: &Panels, h: &[Activations]) -> f64 {
+        self.run(Diverge { v, w, h })
+    }
+
+    /// WH, lifted by at least EPS, for as many tiles of frames as `h` has.
+    pub(super) fn multiply(self, w: &Panels, h: &[Activations], lift: f32, out: &mut [Tile]) {
+        self.run(Multiply { w, h, lift, out });
+    }
+
+    /// W^T X, for as many tiles of frames as `out` has.
+    pub(super) fn gather_onto_h(self, w: &Panels, x: &[Tile], out: &mut [Activations]) {
+        self.run(OntoH { w, x, out });
+    }
+
+    /// Adds X H^T to `out`, packed as W is; at most [`BLOCK`] tiles of frames at once.
+    pub(super) fn gather_onto_w(self, x: &[Tile], h: &[Activations], n_components: usize, out: &mut [Row]) {
+        self.run(OntoW { x, h, n_components, out });
+    }
+
+    /// W^T (V y^(beta - 2)) and W^T y^(beta - 1) with y = WH, for as many tiles of frames as `h` has; the second only
+    /// where there is room for it.
+    pub(super) fn terms_onto_h(
+        self,
+        entries: Entries<'_>,
+        w: &Panels,
+        h: &[Activations],
+        numerators: &mut [Activations],
+        denominators: &mut [Activations],
+    ) {
+        self.run(TermsOntoH { entries, w, h, numerators, denominators });
+    }
+
+    /// Adds (V y^(beta - 2)) H^T and y^(beta - 1) H^T with y = WH to sums packed as W is, the second only where there
+    /// is room for it; at most [`BLOCK`] tiles of frames at once.
+    pub(super) fn terms_onto_w(
+        self,
+        entries: Entries<'_>,
+        w: &Panels,
+        h: &[Activations],
+        numerators: &mut [Row],
+        denominators: &mut [Row],
+    ) {
+        self.run(TermsOntoW { entries, w, h, numerators, denominators });
+    }
+
+    /// One pass over the `free` entries of rows of X, each in turn to the minimum of `1/2 x G x^T - c x^T`.
+    pub(super) fn sweep(self, gram: &Array2<f64>, free: &[usize], targets: &[RowBatch], x: &mut [RowBatch]) {
+        self.run(Sweep { gram, free, targets, x });
+    }
+
+    /// `n` times twelve independent multiply-adds of whole vectors: what the processor can do at best.
+    pub(super) fn multiply_adds(self, n: usize) -> f32 {
+        self.run(MultiplyAdds { n })
+    }
+
+    pub(super) fn run<J: Job>(self, job: J) -> J::Output {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(avx2) => avx2.run(job),
+            Self::Portable => job.run(Portable),
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! The phases of the multiplicative updates: what is done to each tile of V, in which order, so that most of what they
+//! read is in a near cache. The arithmetic of one tile is in `tile`.
+
+use super::layout::{Activations, Lanes, Panels, Row, TILE, Tile, ZERO_TILE, improved};
+use super::simd::{Job, Simd};
+use super::tile::{Entries, diverge, divide, gather_all_h, gather_all_w, lifted_product, product, store_sums, terms};
+
+/// Bytes of W that stay near: W is swept twice per H phase; sized to stay in L2.
+const NEAR_BYTES: usize = 144 << 10;
+/// Panels that the H phase goes over twice, at the most: their quotients take half of the first-level cache.
+const MAX_NEAR: usize = 36;
+/// Panels that the H phase of the general terms goes over twice, at the most: each has two tiles of terms.
+const MAX_NEAR_TERMS: usize = 16;
+/// Tiles from the one at work to the one that is fetched meanwhile, in the H phase: 400 to 6000 cycles.
+const PREFETCH: usize = 6;
+/// Tiles to do the H phase, then the W phase on, at the most.
+pub(in crate::nmf) const BLOCK: usize = 14;
+/// Bytes of V to do the H phase, then the W phase on: the second time, they come from the second-level cache.
+const BLOCK_BYTES: usize = 360 << 10;
+/// Tiles for which W and its numerators are read at the least, even if V then comes from further away.
+const MIN_BLOCK: usize = 8;
+
+/// Tiles to do the H phase, then the W phase on, so that blocks are as equal as can be.
+pub(in crate::nmf) fn tiles_per_block(n_panels: usize, n_tiles: usize) -> usize {
+    parts(n_tiles, (BLOCK_BYTES / (n_panels.max(1) * size_of::<Tile>())).clamp(MIN_BLOCK, BLOCK))
+}
+
+/// Panels that the H phase goes over twice: few components are done sooner than V comes from memory, of which it gets
+/// less the longer nothing is asked for.
+fn near_panels(n_components: usize, n_panels: usize) -> usize {
+    let most = (NEAR_BYTES / (n_components * size_of::<Row>())).min(2 * n_components);
+    parts(n_panels, most.clamp(6, MAX_NEAR))
+}
+
+/// The length of parts of `n` things, as equal as can be, none longer than `most`.
+fn parts(n: usize, most: usize) -> usize {
+    n.div_ceil(n.div_ceil(most).max(1)).max(1)
+}
+
+/// Working space of one thread.
+#[derive(Debug, Clone)]
+pub(in crate::nmf) struct Scratch {
+    quotients: Vec<Tile>,
+    /// H numerators of one tile, eight partial sums each.
+    numerators: Vec<[Lanes; TILE]>,
+}
+
+impl Scratch {
+    pub(in crate::nmf) fn new(n_components: usize) -> Self {
+        Self {
+            quotients: vec![ZERO_TILE; MAX_NEAR.max(BLOCK)],
+            numerators: vec![[Lanes::default(); TILE]; n_components],
+        }
+    }
+}
+
+pub(super) struct ImproveH<'a> {
+    pub(super) v: &'a [Tile],
+    pub(super) w: &'a Panels,
+    pub(super) inverse_sums: &'a [Option<f32>],
+    pub(super) h: &'a mut [Activations],
+    pub(super) scratch: &'a mut Scratch,
+}
+
+impl Job for ImproveH<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let n_components = self.w.n_components;
+        let n_panels = self.w.rows.len() / n_components;
+        let Scratch { quotients, numerators } = self.scratch;
+        if n_panels == 0 {
+            return;
+        }
+        let n_near = near_panels(n_components, n_panels);
+        let mut ahead = self.v.iter().skip(PREFETCH);
+        for (v, h) in self.v.chunks_exact(n_panels).zip(self.h.chunks_exact_mut(n_components)) {
+            numerators.fill([Lanes::default(); TILE]);
+            for (v, w) in v.chunks(n_near).zip(self.w.rows.chunks(n_near * n_components)) {
+                for (i, (v, quotient)) in v.iter().zip(quotients.iter_mut()).enumerate() {
+                    if let Some(v) = ahead.next() {
+                        s.prefetch(v);
+                    }
+                    divide(s, v, product(s, &w[i * n_components..][..n_components], h), quotient);
+                }
+                gather_all_h(s, w, &quotients[..v.len()], numerators);
+            }
+            for ((h, numerators), inverse) in h.iter_mut().zip(numerators.iter()).zip(self.inverse_sums) {
+                if let Some(inverse) = inverse {
+                    for (h, numerator) in h.iter_mut().zip(numerators) {
+                        *h = improved(*h, s.sum(s.load(numerator)) * inverse);
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) struct GatherW<'a, const DIVERGENCE: bool> {
+    pub(super) v: &'a [Tile],
+    pub(super) w: &'a Panels,
+    pub(super) h: &'a [Activations],
+    pub(super) numerators: &'a mut [Row],
+    pub(super) scratch: &'a mut Scratch,
+}
+
+impl<const DIVERGENCE: bool> Job for GatherW<'_, DIVERGENCE> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> f64 {
+        let n_components = self.w.n_components;
+        let n_panels = self.w.rows.len() / n_components;
+        let n_tiles = self.h.len() / n_components;
+        let quotients = &mut self.scratch.quotients[..n_tiles];
+        let panels = self.w.rows.chunks_exact(n_components).zip(self.numerators.chunks_exact_mut(n_components));
+        let mut total = 0.0;
+        for (panel_idx, (panel, numerators)) in panels.enumerate() {
+            for (i, quotient) in quotients.iter_mut().enumerate() {
+                let v = &self.v[i * n_panels + panel_idx];
+                if let Some(v) = self.v.get(i * n_panels + panel_idx + 1) {
+                    s.prefetch(v);
+                }
+                let y = product(s, panel, &self.h[i * n_components..][..n_components]);
+                divide(s, v, y, quotient);
+                if DIVERGENCE {
+                    total += diverge(s, v, y, quotient);
+                }
+            }
+            gather_all_w(s, quotients, self.h, numerators);
+        }
+        total
+    }
+}
+
+pub(super) struct Diverge<'a> {
+    pub(super) v: &'a [Tile],
+    pub(super) w: &'a Panels,
+    pub(super) h: &'a [Activations],
+}
+
+impl Job for Diverge<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> f64 {
+        let n_components = self.w.n_components;
+        let n_panels = self.w.rows.len() / n_components;
+        let mut total = 0.0;
+        let mut quotient = ZERO_TILE;
+        for (v, h) in self.v.chunks_exact(n_panels.max(1)).zip(self.h.chunks_exact(n_components)) {
+            for (v, panel) in v.iter().zip(self.w.rows.chunks_exact(n_components)) {
+                let y = product(s, panel, h);
+                divide(s, v, y, &mut quotient);
+                total += diverge(s, v, y, &quotient);
+            }
+        }
+        total
+    }
+}
+
+pub(super) struct Multiply<'a> {
+    pub(super) w: &'a Panels,
+    pub(super) h: &'a [Activations],
+    pub(super) lift: f32,
+    pub(super) out: &'a mut [Tile],
+}
+
+impl Job for Multiply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let n_components = self.w.n_components;
+        let n_panels = self.w.rows.len() / n_components;
+        for (out, h) in self.out.chunks_exact_mut(n_panels.max(1)).zip(self.h.chunks_exact(n_components)) {
+            for (out, panel) in out.iter_mut().zip(self.w.rows.chunks_exact(n_components)) {
+                let y = lifted_product(s, self.lift, panel, h);
+                for f in 0..TILE {
+                    s.store(y[f][0], &mut out[f][0]);
+                    s.store(y[f][1], &mut out[f][1]);
+                }
+            }
+        }
+    }
+}
+
+pub(super) struct OntoH<'a> {
+    pub(super) w: &'a Panels,
+    pub(super) x: &'a [Tile],
+    pub(super) out: &'a mut [Activations],
+}
+
+impl Job for OntoH<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let n_components = self.w.n_components;
+        let n_panels = (self.w.rows.len() / n_components).max(1);
+        let n_near = near_panels(n_components, n_panels);
+        let mut sums = vec![[Lanes::default(); TILE]; n_components];
+        for (x, out) in self.x.chunks_exact(n_panels).zip(self.out.chunks_exact_mut(n_components)) {
+            sums.fill([Lanes::default(); TILE]);
+            for (x, w) in x.chunks(n_near).zip(self.w.rows.chunks(n_near * n_components)) {
+                gather_all_h(s, w, x, &mut sums);
+            }
+            store_sums(s, &sums, out);
+        }
+    }
+}
+
+pub(super) struct OntoW<'a> {
+    pub(super) x: &'a [Tile],
+    pub(super) h: &'a [Activations],
+    pub(super) n_components: usize,
+    pub(super) out: &'a mut [Row],
+}
+
+impl Job for OntoW<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let n_components = self.n_components;
+        let n_panels = self.out.len() / n_components;
+        let mut tiles = [ZERO_TILE; BLOCK];
+        let n_tiles = (self.h.len() / n_components).min(BLOCK);
+        for (i, out) in self.out.chunks_exact_mut(n_components).enumerate() {
+            for (near, far) in tiles.iter_mut().zip(self.x.iter().skip(i).step_by(n_panels)) {
+                *near = *far;
+            }
+            gather_all_w(s, &tiles[..n_tiles], self.h, out);
+        }
+    }
+}
+
+pub(super) struct TermsOntoH<'a> {
+    pub(super) entries: Entries<'a>,
+    pub(super) w: &'a Panels,
+    pub(super) h: &'a [Activations],
+    pub(super) numerators: &'a mut [Activations],
+    pub(super) denominators: &'a mut [Activations],
+}
+
+impl Job for TermsOntoH<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { entries, w, h, numerators, denominators } = self;
+        let n_components = w.n_components;
+        let n_panels = w.rows.len() / n_components;
+        let n_near = near_panels(n_components, n_panels).min(MAX_NEAR_TERMS);
+        let (mut near_n, mut near_d) = ([ZERO_TILE; MAX_NEAR_TERMS], [ZERO_TILE; MAX_NEAR_TERMS]);
+        let mut sums_n = vec![[Lanes::default(); TILE]; n_components];
+        let mut sums_d = sums_n.clone();
+        let mut denominators = denominators.chunks_exact_mut(n_components);
+        for (frames, (h, numerators)) in
+            h.chunks_exact(n_components).zip(numerators.chunks_exact_mut(n_components)).enumerate()
+        {
+            let denominators = denominators.next();
+            sums_n.fill([Lanes::default(); TILE]);
+            sums_d.fill([Lanes::default(); TILE]);
+            let mut tiles = frames * n_panels..;
+            for w in w.rows.chunks(n_near * n_components) {
+                let n_tiles = w.len() / n_components;
+                for ((panel, tile), (n, d)) in
+                    w.chunks_exact(n_components).zip(&mut tiles).zip(near_n.iter_mut().zip(&mut near_d))
+                {
+                    terms(s, entries, tile, lifted_product(s, entries.lift, panel, h), n, d);
+                }
+                gather_all_h(s, w, &near_n[..n_tiles], &mut sums_n);
+                if denominators.is_some() {
+                    gather_all_h(s, w, &near_d[..n_tiles], &mut sums_d);
+                }
+            }
+            store_sums(s, &sums_n, numerators);
+            if let Some(denominators) = denominators {
+                store_sums(s, &sums_d, denominators);
+            }
+        }
+    }
+}
+
+pub(super) struct TermsOntoW<'a> {
+    pub(super) entries: Entries<'a>,
+    pub(super) w: &'a Panels,
+    pub(super) h: &'a [Activations],
+    pub(super) numerators: &'a mut [Row],
+    pub(super) denominators: &'a mut [Row],
+}
+
+impl Job for TermsOntoW<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { entries, w, h, numerators, denominators } = self;
+        let n_components = w.n_components;
+        let n_panels = w.rows.len() / n_components;
+        let n_tiles = (h.len() / n_components).min(BLOCK);
+        let (mut near_n, mut near_d) = ([ZERO_TILE; BLOCK], [ZERO_TILE; BLOCK]);
+        let mut denominators = denominators.chunks_exact_mut(n_components);
+        let panels = w.rows.chunks_exact(n_components).zip(numerators.chunks_exact_mut(n_components));
+        for (panel_idx, (panel, numerators)) in panels.enumerate() {
+            let tiles = (panel_idx..).step_by(n_panels);
+            for ((h, tile), (n, d)) in h.chunks_exact(n_components).zip(tiles).zip(near_n.iter_mut().zip(&mut near_d)) {
+                terms(s, entries, tile, lifted_product(s, entries.lift, panel, h), n, d);
+            }
+            gather_all_w(s, &near_n[..n_tiles], h, numerators);
+            if let Some(denominators) = denominators.next() {
+                gather_all_w(s, &near_d[..n_tiles], h, denominators);
+            }
+        }
+    }
+}

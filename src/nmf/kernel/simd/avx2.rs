@@ -1,0 +1,119 @@
+//! 256-bit vectors of x86-64, with fused multiply-add, where the processor has them. The only unsafe code there is.
+
+#![expect(unsafe_code, reason = "vector instructions chosen at run time are three times as fast as portable code")]
+
+use std::arch::x86_64::*;
+
+use super::{Job, Lanes, Simd, TWO_THIRDS, Tile};
+
+/// Evaluates instructions that read and write registers only.
+macro_rules! registers {
+    ($instructions:expr) => {
+        // SAFETY: it stands where there is a value of `Avx2`, which proves that the processor has AVX2 and FMA; without a
+        // pointer among their operands, nothing else is asked of these instructions.
+        unsafe { $instructions }
+    };
+}
+
+/// Proof that the processor has AVX2 and FMA: only [`Avx2::detect`] makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::nmf) struct Avx2(());
+
+impl Avx2 {
+    pub(in crate::nmf) fn detect() -> Option<Self> {
+        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self(()))
+    }
+
+    /// Runs a job compiled for AVX2 and FMA, into which everything below is inlined.
+    pub(in crate::nmf) fn run<J: Job>(self, job: J) -> J::Output {
+        #[target_feature(enable = "avx2,fma")]
+        fn with_features<J: Job>(avx2: Avx2, job: J) -> J::Output {
+            job.run(avx2)
+        }
+        // SAFETY: `self` proves that the processor has both features.
+        unsafe { with_features(self, job) }
+    }
+}
+
+impl Simd for Avx2 {
+    type V = __m256;
+
+    #[inline(always)]
+    fn load(self, from: &Lanes) -> __m256 {
+        // SAFETY: `self` proves AVX; `Lanes` is 32 bytes, aligned to 32.
+        unsafe { _mm256_load_ps(from.0.as_ptr()) }
+    }
+    #[inline(always)]
+    fn store(self, x: __m256, to: &mut Lanes) {
+        // SAFETY: `self` proves AVX; `Lanes` is 32 bytes, aligned to 32.
+        unsafe { _mm256_store_ps(to.0.as_mut_ptr(), x) }
+    }
+    #[inline(always)]
+    fn splat(self, x: f32) -> __m256 {
+        registers!(_mm256_set1_ps(x))
+    }
+    #[inline(always)]
+    fn add(self, a: __m256, b: __m256) -> __m256 {
+        registers!(_mm256_add_ps(a, b))
+    }
+    #[inline(always)]
+    fn sub(self, a: __m256, b: __m256) -> __m256 {
+        registers!(_mm256_sub_ps(a, b))
+    }
+    #[inline(always)]
+    fn mul(self, a: __m256, b: __m256) -> __m256 {
+        registers!(_mm256_mul_ps(a, b))
+    }
+    #[inline(always)]
+    fn div(self, a: __m256, b: __m256) -> __m256 {
+        registers!(_mm256_div_ps(a, b))
+    }
+    #[inline(always)]
+    fn max(self, a: __m256, b: __m256) -> __m256 {
+        registers!(_mm256_max_ps(a, b))
+    }
+    #[inline(always)]
+    fn sqrt(self, x: __m256) -> __m256 {
+        registers!(_mm256_sqrt_ps(x))
+    }
+    #[inline(always)]
+    fn mul_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        registers!(_mm256_fmadd_ps(a, b, c))
+    }
+    #[inline(always)]
+    fn prefetch(self, tile: &Tile) {
+        for row in tile {
+            // SAFETY: a hint, without effect on memory, at the address of a reference.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(row.as_ptr().cast()) }
+        }
+    }
+    #[inline(always)]
+    fn sum(self, a: __m256) -> f32 {
+        registers!({
+            let four = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+            let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+            _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
+        })
+    }
+    #[inline(always)]
+    fn split(self, x: __m256) -> (__m256, __m256) {
+        registers!({
+            let bits = _mm256_castps_si256(x);
+            let e = _mm256_srai_epi32::<23>(_mm256_sub_epi32(bits, _mm256_set1_epi32(TWO_THIRDS)));
+            let mantissa = _mm256_sub_epi32(bits, _mm256_slli_epi32::<23>(e));
+            (_mm256_cvtepi32_ps(e), _mm256_castsi256_ps(mantissa))
+        })
+    }
+    #[inline(always)]
+    fn round(self, x: __m256) -> __m256 {
+        registers!(_mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(x))
+    }
+    #[inline(always)]
+    fn exp2(self, e: __m256) -> __m256 {
+        registers!({
+            let e = _mm256_min_ps(_mm256_max_ps(e, _mm256_set1_ps(-126.0)), _mm256_set1_ps(127.0));
+            let biased = _mm256_add_epi32(_mm256_cvtps_epi32(e), _mm256_set1_epi32(127));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<23>(biased))
+        })
+    }
+}

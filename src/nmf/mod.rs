@@ -16,6 +16,7 @@ mod coordinate_descent;
 mod data;
 mod divergence;
 mod driver;
+mod encoder;
 mod general;
 mod init;
 mod kernel;
@@ -30,7 +31,10 @@ mod rank;
 mod scales;
 mod sparse;
 mod sparse_fit;
+pub mod support;
 mod svd;
+#[cfg(test)]
+mod testing;
 
 use ndarray::{Array2, ArrayView2};
 
@@ -40,6 +44,7 @@ pub use config::{
 };
 pub use convolutive::{ConvolutiveConfig, ConvolutiveFactorization, convolve, fit_convolutive};
 pub use divergence::divergence;
+pub use encoder::{Encoder, EncoderConfig};
 pub use online::Online;
 pub use rank::{HoldOut, RankScore, RankSelection, select_rank, select_rank_with};
 pub use sparse::SparseMatrix;

@@ -88,11 +88,7 @@ impl BetaMu {
     pub(super) fn step_activations(&mut self) {
         let Self { data, w, h, free_h, penalties, exponent_h, .. } = self;
         let changes = penalties.continuity(h);
-        let dictionary = Dictionary {
-            panels: pack_dictionary(w),
-            gram: (data.beta == 2.0 && !data.is_weighted()).then(|| w.t().dot(w)),
-            sums: column_sums(w),
-        };
+        let dictionary = Dictionary::new(w, data.beta == 2.0 && !data.is_weighted());
         let slopes_of = penalties.activation_slopes(&dictionary.sums, w.nrows());
         let l2 = penalties.l2_h as f32;
         data.for_each_block(h, |block, mut rows| {
@@ -210,15 +206,22 @@ pub(super) fn dictionary_terms(data: &Data, w: &Array2<f32>, h: &Array2<f32>) ->
 }
 
 /// W as the steps of H need it.
-struct Dictionary {
+pub(super) struct Dictionary {
     panels: Panels,
     /// W^T W, where the Euclidean shortcut applies.
     gram: Option<Array2<f32>>,
     sums: Array1<f64>,
 }
 
+impl Dictionary {
+    /// Packs W, rows x K; `has_gram` where the divergence is Euclidean and there are no weights.
+    pub(super) fn new(w: &Array2<f32>, has_gram: bool) -> Self {
+        Self { panels: pack_dictionary(w), gram: has_gram.then(|| w.t().dot(w)), sums: column_sums(w) }
+    }
+}
+
 /// For H, frames of the block x K: W^T (V (WH)^(beta-2)) and W^T (WH)^(beta-1), transposed.
-fn activation_terms(data: &Data, block: &Block, w: &Dictionary, h: ArrayView2<'_, f32>) -> Terms {
+pub(super) fn activation_terms(data: &Data, block: &Block, w: &Dictionary, h: ArrayView2<'_, f32>) -> Terms {
     if let Some(gram) = &w.gram {
         return Terms { numerator: data.gathered(block, &w.panels), denominator: h.dot(gram) };
     }

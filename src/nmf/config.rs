@@ -513,7 +513,7 @@ fn check_factor(
     }
 }
 
-fn check_entry(row: usize, column: usize, value: f32) -> Result<()> {
+pub(super) fn check_entry(row: usize, column: usize, value: f32) -> Result<()> {
     if value.is_finite() && value >= 0.0 {
         Ok(())
     } else {

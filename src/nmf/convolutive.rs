@@ -408,15 +408,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::nmf::testing;
     use crate::watch::Progress;
 
-    fn noise(rows: usize, columns: usize, seed: u64) -> Array2<f32> {
-        // A linear congruence is random enough here, and has no zeros.
-        let mut state = seed.wrapping_mul(2_862_933_555_777_941_757).wrapping_add(3_037_000_493);
-        Array2::from_shape_simple_fn((rows, columns), || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            ((state >> 40) as f32 + 1.0) / (1 << 24) as f32
-        })
+    fn noise(n_rows: usize, n_columns: usize, seed: u64) -> Array2<f32> {
+        testing::noise((n_rows, n_columns), seed)
     }
 
     /// The model by its definition, in f64.

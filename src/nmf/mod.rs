@@ -31,7 +31,10 @@ mod rank;
 mod scales;
 mod sparse;
 mod sparse_fit;
+pub mod support;
 mod svd;
+#[cfg(test)]
+mod testing;
 
 use ndarray::{Array2, ArrayView2};
 

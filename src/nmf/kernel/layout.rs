@@ -38,6 +38,11 @@ pub(in crate::nmf) const ZERO_TILE: Tile = [ZERO_ROW; TILE];
 
 /// Packs columns of V, times `scale`.
 pub(in crate::nmf) fn pack_columns(v: ArrayView2<'_, f32>, scale: f64) -> Vec<Tile> {
+    pack_each_column(v, |_| scale)
+}
+
+/// Packs columns of V, each times its scale.
+pub(in crate::nmf) fn pack_each_column(v: ArrayView2<'_, f32>, scale: impl Fn(usize) -> f64) -> Vec<Tile> {
     let (n_bins, n_frames) = v.dim();
     let n_panels = n_bins.div_ceil(PANEL);
     let mut tiles = vec![ZERO_TILE; n_panels * n_frames.div_ceil(TILE)];
@@ -48,8 +53,8 @@ pub(in crate::nmf) fn pack_columns(v: ArrayView2<'_, f32>, scale: f64) -> Vec<Ti
             let part =
                 v.slice(s![first_bin..n_bins.min(first_bin + PANEL), first_frame..n_frames.min(first_frame + TILE)]);
             for (bin, row) in part.outer_iter().enumerate() {
-                for (frame, &x) in tile.iter_mut().zip(row) {
-                    frame[bin / 8].0[bin % 8] = (f64::from(x) * scale) as f32;
+                for ((i, frame), &x) in tile.iter_mut().enumerate().zip(row) {
+                    frame[bin / 8].0[bin % 8] = (f64::from(x) * scale(first_frame + i)) as f32;
                 }
             }
         }

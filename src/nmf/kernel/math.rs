@@ -63,6 +63,40 @@ mod tests {
         }
     }
 
+    struct Logarithm<'a>(&'a mut Lanes);
+
+    impl Job for Logarithm<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S) {
+            s.store(logarithm(s, s.load(self.0)), self.0);
+        }
+    }
+
+    #[test]
+    fn logarithms_are_within_the_stated_units_in_the_last_place() {
+        // Every exponent, and mantissas close together, most of all around 1, where the logarithm is near 0.
+        let spread = (0x0080_0000..0x7f80_0000u32).step_by(10_007);
+        let near_one = (0x3f00_0000..0x4000_0000u32).step_by(101);
+        let all: Vec<f32> = spread.chain(near_one).chain(0x3f7f_ff00..0x3f80_0100).map(f32::from_bits).collect();
+        for kernel in [Kernel::detect(), Kernel::Portable] {
+            let mut worst = (0.0, 0.0);
+            for xs in all.as_chunks::<8>().0 {
+                let mut lanes = Lanes(*xs);
+                kernel.run(Logarithm(&mut lanes));
+                for (x, ln) in xs.iter().zip(lanes.0) {
+                    let expected = f64::from(*x).ln();
+                    let nearest = (expected as f32).abs();
+                    let unit = f64::from(f32::from_bits(nearest.to_bits() + 1)) - f64::from(nearest);
+                    let off = (f64::from(ln) - expected).abs() / unit;
+                    worst = if off > worst.0 { (off, *x) } else { worst };
+                }
+            }
+            assert!(worst.0 <= 1.5, "ln({}) is off by {:.3} units with {kernel:?}", worst.1, worst.0);
+        }
+    }
+
     #[test]
     fn powers_are_those_of_f64() {
         for (kernel, p) in [Kernel::detect(), Kernel::Portable]

@@ -10,6 +10,7 @@
 //! over bins, [`tile::gather_w`] over frames. The quotients between them stay in the first-level cache. The divisions
 //! of one tile run while the next is multiplied.
 
+mod column;
 mod layout;
 mod math;
 mod peak;
@@ -22,13 +23,14 @@ use ndarray::Array2;
 
 pub(super) use self::layout::{
     Activations, EPS, FLOOR, Lanes, PANEL, Panels, Row, TILE, Tile, ZERO_ROW, ZERO_TILE, improved, lift,
-    pack_activations, pack_columns,
+    pack_activations, pack_columns, pack_each_column,
 };
 pub(super) use self::phases::{BLOCK, Scratch, tiles_per_block};
 pub(super) use self::simd::{Job, Simd};
 pub(super) use self::sweep::{BATCH, RowBatch};
 pub(super) use self::tile::{Entries, Power};
 
+use self::column::ImproveColumn;
 use self::peak::MultiplyAdds;
 use self::phases::{Diverge, GatherW, ImproveH, Multiply, OntoH, OntoW, TermsOntoH, TermsOntoW};
 #[cfg(target_arch = "x86_64")]
@@ -68,6 +70,19 @@ impl Kernel {
         scratch: &mut Scratch,
     ) {
         self.run(ImproveH { v, w, inverse_sums, h, scratch });
+    }
+
+    /// [`Kernel::improve_h`] for one frame of one tile, with the same bits.
+    pub(super) fn improve_column(
+        self,
+        v: &[Tile],
+        w: &Panels,
+        inverse_sums: &[Option<f32>],
+        h: &mut [Activations],
+        frame: usize,
+        scratch: &mut Scratch,
+    ) {
+        self.run(ImproveColumn { v, w, inverse_sums, h, frame, scratch });
     }
 
     /// Adds (V / WH) H^T to the W numerators; at most [`BLOCK`] tiles of frames at once.

@@ -27,7 +27,7 @@ pub(in crate::nmf) fn tiles_per_block(n_panels: usize, n_tiles: usize) -> usize 
 
 /// Panels that the H phase goes over twice: few components are done sooner than V comes from memory, of which it gets
 /// less the longer nothing is asked for.
-fn near_panels(n_components: usize, n_panels: usize) -> usize {
+pub(super) fn near_panels(n_components: usize, n_panels: usize) -> usize {
     let most = (NEAR_BYTES / (n_components * size_of::<Row>())).min(2 * n_components);
     parts(n_panels, most.clamp(6, MAX_NEAR))
 }
@@ -40,9 +40,9 @@ fn parts(n: usize, most: usize) -> usize {
 /// Working space of one thread.
 #[derive(Debug, Clone)]
 pub(in crate::nmf) struct Scratch {
-    quotients: Vec<Tile>,
+    pub(super) quotients: Vec<Tile>,
     /// H numerators of one tile, eight partial sums each.
-    numerators: Vec<[Lanes; TILE]>,
+    pub(super) numerators: Vec<[Lanes; TILE]>,
 }
 
 impl Scratch {

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::atomic::{AtomicFile, Existing};
+use crate::error::Advice;
 use crate::{Error, Result};
 
 /// One of several runs that share out a set of recordings: run `index` of `count`, counted from 1.
@@ -60,7 +61,7 @@ impl FromStr for Shard {
                 name: "shard",
                 got: text.into(),
                 expected: "I/N with I from 1 to N".into(),
-                hint: Some("use `shard 1/8` for the first of eight runs".into()),
+                advice: Some(Advice::set("shard", "1/8").note("which is the first of eight runs").into()),
             }),
         }
     }

@@ -84,7 +84,7 @@ fn check_range(name: &'static str, got: usize, range: std::ops::RangeInclusive<u
         return Ok(());
     }
     let expected = format!("{} to {}", range.start(), range.end());
-    Err(Error::Setting { name, got: got.to_string(), expected, hint: None })
+    Err(Error::Setting { name, got: got.to_string(), expected, advice: None })
 }
 
 /// Templates of named sources, for one sample rate and one transform.
@@ -118,7 +118,7 @@ impl Dictionary {
         check_range("n_context", n_context, 1..=MAX_CONTEXT)?;
         if sample_rate == 0 {
             let (got, expected) = ("0 Hz".into(), "at least 1 Hz".into());
-            return Err(Error::Setting { name: "sample_rate", got, expected, hint: None });
+            return Err(Error::Setting { name: "sample_rate", got, expected, advice: None });
         }
         Ok(Self { label: "the dictionary".into(), sample_rate, stft, n_context, sources: Vec::new() })
     }
@@ -193,7 +193,7 @@ impl Dictionary {
                 name: "n_context",
                 got: config.n_context.to_string(),
                 expected: format!("{}, as in the rest of the dictionary", self.n_context),
-                hint: None,
+                advice: None,
             });
         }
         let stacks = self.stacks(runs)?;
@@ -649,17 +649,17 @@ mod tests {
         dictionary.check_fits(8000, &stft).expect("fits");
         let rate = dictionary.check_fits(44_100, &stft).expect_err("another rate");
         assert_eq!(rate.to_string(), "the dictionary is for `sample_rate 8000`, expected 44100");
-        assert!(rate.hint().is_some_and(|hint| hint.contains("--sample-rate 44100")), "{:?}", rate.hint());
+        assert!(rate.hint().is_some_and(|hint| hint.contains("`sample_rate 44100`")), "{:?}", rate.hint());
         let size = dictionary.check_fits(8000, &StftConfig::new(64)).expect_err("another n_fft");
         let hint = size.hint().unwrap_or_default();
-        assert!(hint.contains("add `--n-fft 30`") && hint.contains("--n-fft 64 -o"), "{hint}");
+        assert!(hint.contains("use `n_fft 30`") && hint.contains("with `n_fft 64`"), "{hint}");
         let hop = dictionary.check_fits(8000, &StftConfig { hop_length: 5, ..stft }).expect_err("another hop");
         assert!(hop.to_string().contains("hop_length"), "{hop}");
         let window = StftConfig { window: Window::Sine, ..stft };
         assert!(dictionary.check_fits(8000, &window).is_err());
         let mut other = Dictionary::new(8000, stft, 1).expect("dictionary");
         let context = other.join(dictionary).expect_err("another context");
-        assert!(context.hint().is_some_and(|hint| hint.contains("--context")), "{context}");
+        assert!(context.hint().is_some_and(|hint| hint.contains("`n_context 2`")), "{context}");
     }
 
     #[test]

@@ -271,7 +271,7 @@ fn a_sample_beyond_full_scale_is_refused_for_integers_with_its_place() {
         let config = EncodeConfig { sample_format, ..EncodeConfig::default() };
         let error = encode::write(&folder.path().join("x.wav"), &audio, &config).unwrap_err();
         assert!(error.to_string().ends_with("channel 2 reaches -1.25 at 9.000 s, expected -1 to 1"), "{error}");
-        assert!(error.hint().unwrap().contains("--clip-mode rescale"));
+        assert!(error.hint().unwrap().contains("`clip_mode rescale`"));
     }
     assert_eq!(names(&folder), [""; 0]);
 }
@@ -318,7 +318,7 @@ fn a_file_that_exists_is_refused_before_any_work_and_again_at_the_end() {
 
     let error = Writer::create(&path, stereo(None), 1.0, &EncodeConfig::default()).unwrap_err();
     assert!(matches!(error, Error::FileExists { .. }), "{error}");
-    assert!(error.hint().unwrap().contains("--force"));
+    assert!(error.hint().unwrap().contains("`overwrite`"));
     assert_eq!((fs::read(&path).unwrap(), names(&folder)), (b"mine".to_vec(), vec!["x.wav".to_owned()]));
 }
 
@@ -376,7 +376,7 @@ fn a_folder_that_may_not_be_written_to_is_reported_with_its_cause_and_a_hint() {
         return;
     }
     let error = AtomicFile::create(&folder.path().join("x.wav"), Existing::Refuse).unwrap_err();
-    assert!(matches!(error, Error::WriteFile { .. }) && error.hint().unwrap().contains("--out FOLDER"), "{error:?}");
+    assert!(matches!(error, Error::WriteFile { .. }) && error.hint().unwrap().contains("choose a folder that you may write to"), "{error:?}");
     assert!(std::error::Error::source(&error).unwrap().to_string().starts_with("Permission denied"));
 }
 

@@ -12,6 +12,7 @@ use std::path::Path;
 
 pub use instrument::Class;
 
+use crate::error::Advice;
 use crate::{Error, Result};
 
 /// What is to be played: parts, each with its notes.
@@ -190,7 +191,9 @@ impl Score {
                 name: "score_stretch",
                 got: stretch.to_string(),
                 expected: "0.01 to 100".into(),
-                hint: Some("`score_stretch 1.05` makes the score last 5 % longer".into()),
+                advice: Some(
+                    Advice::set("score_stretch", 1.05).note("for example, to make the score last 5 % longer").into(),
+                ),
             });
         }
         if !(-midi::MAX_SECONDS..=midi::MAX_SECONDS).contains(&offset_s) {
@@ -198,7 +201,9 @@ impl Score {
                 name: "score_offset",
                 got: offset_s.to_string(),
                 expected: format!("-{0} to {0} seconds", midi::MAX_SECONDS),
-                hint: Some("`score_offset 0.5` starts the score half a second later".into()),
+                advice: Some(
+                    Advice::set("score_offset", 0.5).note("for example, to start the score half a second later").into(),
+                ),
             });
         }
         Ok(self.warped(|time_s| time_s * stretch + offset_s))

@@ -10,6 +10,7 @@ use super::model::{self, Block, Model};
 use super::render::BLOCK_FRAMES;
 use super::{Components, Progress, SeparateConfig, Separation, fitting};
 use crate::audio::Recording;
+use crate::error::Advice;
 use crate::nmf::{Factor, Init, NmfConfig, StopReason, fit_with};
 use crate::stft::Stft;
 use crate::{Error, Result, group, names};
@@ -28,7 +29,7 @@ pub(super) fn separate(
             name: "n_sources",
             got: n_sources.to_string(),
             expected: format!("1 to {n_components} (the number of components)"),
-            hint: Some(format!("use `n_components {}` or more", 4 * n_sources)),
+            advice: Some(Advice::set("n_components", 4 * n_sources).note("or more").into()),
         });
     }
     let analysis = analyze(recording, &stft, config.max_frames, progress)?;

@@ -13,6 +13,7 @@ use super::model::{Block, Model};
 use super::{Progress, Separation, check_mask_exponent, fitting};
 use crate::audio::Recording;
 use crate::audio::resample::Resampled;
+use crate::error::Advice;
 use crate::nmf::{NmfConfig, StopReason, fit_with};
 use crate::stft::{Stft, StftOptions};
 use crate::{Audio, Error, Result, names};
@@ -181,7 +182,7 @@ pub fn denoise(
             name: "strength",
             got: config.strength.to_string(),
             expected: "0 (nothing) to 4".into(),
-            hint: Some("use `strength 1`, or a little more to take more out".into()),
+            advice: Some(Advice::set("strength", 1).note("or a little more to take more out").into()),
         });
     }
     let sample_rate = recording.sample_rate();

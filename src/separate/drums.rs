@@ -11,6 +11,7 @@ use super::model::{Block, Model};
 use super::{Progress, RESIDUAL, Separation, Step, check_mask_exponent, fitting};
 use crate::audio::Recording;
 use crate::audio::resample::resample;
+use crate::error::Advice;
 use crate::nmf::{self, ConvolutiveConfig, Factor, Part, StopReason, convolve, fit_convolutive};
 use crate::score::{self, Note, Score, instrument};
 use crate::stft::{Stft, StftConfig, StftOptions};
@@ -246,15 +247,20 @@ pub fn drums(
 impl DrumsConfig {
     fn check(&self) -> Result<()> {
         check_mask_exponent(self.mask_exponent)?;
-        let refuse = |name, got: String, expected: String, hint: Option<String>| {
-            Err(Error::Setting { name, got, expected, hint })
+        let refuse = |name, got: String, expected: String, advice: Option<Advice>| {
+            Err(Error::Setting { name, got, expected, advice: advice.map(Box::new) })
         };
         if !(self.template_s > 0.0 && self.template_s <= MAX_TEMPLATE_S) {
             let expected = format!("above 0 to {MAX_TEMPLATE_S} s");
-            return refuse("template_s", self.template_s.to_string(), expected, Some("use `template_s 0.12`".into()));
+            return refuse("template_s", self.template_s.to_string(), expected, Some(Advice::set("template_s", 0.12)));
         }
         if self.kit.is_empty() {
-            return refuse("kit", "empty".into(), "at least one drum".into(), Some("use `kit kick=kick.wav`".into()));
+            return refuse(
+                "kit",
+                "empty".into(),
+                "at least one drum".into(),
+                Some(Advice::set("kit", "kick=kick.wav")),
+            );
         }
         for (i, drum) in self.kit.iter().enumerate() {
             names::check(&drum.name)?;
@@ -267,8 +273,13 @@ impl DrumsConfig {
                 );
             }
             if drum.name == RESIDUAL && self.n_residual > 0 {
-                let hint = Some("give the drum another name".into());
-                return refuse("kit", "a drum called `residual`".into(), "other names beside a residual".into(), hint);
+                let advice = Some(Advice::plain("give the drum another name"));
+                return refuse(
+                    "kit",
+                    "a drum called `residual`".into(),
+                    "other names beside a residual".into(),
+                    advice,
+                );
             }
             if self.kit[..i].iter().any(|other| other.name == drum.name) {
                 return refuse("kit", format!("`{}` twice", drum.name), "a name for each drum".into(), None);

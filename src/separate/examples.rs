@@ -12,6 +12,7 @@ use super::{MUSIC_WINDOW_S, Multichannel, Progress, RESIDUAL, Separation, Step, 
 use crate::audio::Recording;
 use crate::audio::resample::Resampled;
 use crate::dictionary::{Bands, Dictionary, DictionaryConfig, MAX_STACKS, Source, stack};
+use crate::error::Advice;
 use crate::nmf::{self, Factor, NmfConfig, Solver, StopReason, fit, fit_with};
 use crate::stft::{Stft, StftConfig, StftOptions};
 use crate::{Error, Result, mask, names};
@@ -202,11 +203,11 @@ pub fn examples(
     check_mask_exponent(config.mask_exponent)?;
     if config.max_iter == 0 {
         let (got, expected) = ("0".into(), "at least 1".into());
-        return Err(Error::Setting { name: "max_iter", got, expected, hint: None });
+        return Err(Error::Setting { name: "max_iter", got, expected, advice: None });
     }
     if config.n_semitones > MAX_SEMITONES {
         let (got, expected) = (config.n_semitones.to_string(), format!("0 to {MAX_SEMITONES}"));
-        return Err(Error::Setting { name: "n_semitones", got, expected, hint: None });
+        return Err(Error::Setting { name: "n_semitones", got, expected, advice: None });
     }
     let sample_rate = recording.sample_rate();
     let stft = Stft::new(music_stft(&config.stft, sample_rate))?;
@@ -214,12 +215,12 @@ pub fn examples(
     let mut names: Vec<_> = dictionary.sources().iter().map(|source| source.name.clone()).collect();
     let Some(first) = names.first() else {
         let (got, expected) = ("none".into(), "at least one source".into());
-        return Err(Error::Setting { name: "dictionary", got, expected, hint: None });
+        return Err(Error::Setting { name: "dictionary", got, expected, advice: None });
     };
     if config.n_residual > 0 && names.iter().any(|name| name == RESIDUAL) {
-        let hint = Some(format!("give the example another name, such as `{first}-2`"));
+        let advice = Some(Advice::plain(format!("give the example another name, such as `{first}-2`")).into());
         let (got, expected) = (config.n_residual.to_string(), "0, as an example is called `residual`".into());
-        return Err(Error::Setting { name: "n_residual", got, expected, hint });
+        return Err(Error::Setting { name: "n_residual", got, expected, advice });
     }
     let analysis = analyze(recording, &stft, config.max_frames, progress)?;
     let n_context = dictionary.n_context();

@@ -44,7 +44,7 @@ pub fn labelled(
             name: "window",
             got: settings.window.clone(),
             expected: format!("one of {}", Window::ALL.map(Window::name).join(", ")),
-            hint: None,
+            advice: None,
         })?,
     })?;
     let mask_exponent = settings.mask_exponent as f32;
@@ -75,7 +75,7 @@ pub fn labelled(
             name: "seed",
             got: settings.seed.clone(),
             expected: "a whole number".into(),
-            hint: None,
+            advice: None,
         })?,
         ..NmfConfig::default()
     };

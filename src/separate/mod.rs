@@ -28,6 +28,7 @@ pub use self::render::Rendered;
 use self::render::Stage;
 pub use self::score::{ScoreConfig, Timing, Unscored, by_score, by_score_and_examples};
 use crate::audio::Recording;
+use crate::error::Advice;
 pub use crate::names::RESIDUAL;
 use crate::nmf::{Factorization, NmfConfig};
 use crate::spectrogram::{Overview, OverviewStream};
@@ -153,7 +154,7 @@ fn check_mask_exponent(mask_exponent: f32) -> Result<()> {
         name: "mask_exponent",
         got: mask_exponent.to_string(),
         expected: "a number above 0".into(),
-        hint: Some("use `mask_exponent 1.5`, or 2 for the Wiener filter's".into()),
+        advice: Some(Advice::set("mask_exponent", 1.5).note("or 2 for the Wiener filter's").into()),
     })
 }
 

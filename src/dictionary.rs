@@ -659,7 +659,7 @@ mod tests {
         assert!(dictionary.check_fits(8000, &window).is_err());
         let mut other = Dictionary::new(8000, stft, 1).expect("dictionary");
         let context = other.join(dictionary).expect_err("another context");
-        assert!(context.hint().is_some_and(|hint| hint.contains("`n_context 2`")), "{context}");
+        assert!(context.hint().is_some_and(|hint| hint.contains("with `n_context ")), "{context}");
     }
 
     #[test]

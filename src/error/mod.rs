@@ -128,7 +128,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The system could not read a file to its end.
-    #[error("cannot read `{}` on from {time_s:.1} s", shown(path))]
+    #[error("cannot read `{}` beyond {time_s:.1} s", shown(path))]
     ReadAudio {
         /// The file.
         path: PathBuf,
@@ -332,7 +332,7 @@ pub enum Error {
         names: Vec<String>,
     },
     /// A recording is not the one that was taken apart.
-    #[error("the recording has {got} samples, expected {expected}, as the one that was separated")]
+    #[error("the recording has {got} samples, expected {expected}, as in the one that was separated")]
     Length {
         /// Samples per channel that were given.
         got: usize,

@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::atomic::{AtomicFile, Existing};
+use crate::error::Advice;
 use crate::{Error, Result};
 
 /// One of several runs that share out a set of recordings: run `index` of `count`, counted from 1.
@@ -60,7 +62,7 @@ impl FromStr for Shard {
                 name: "shard",
                 got: text.into(),
                 expected: "I/N with I from 1 to N".into(),
-                hint: Some("use `shard 1/8` for the first of eight runs".into()),
+                advice: Some(Advice::set("shard", "1/8").note("which is the first of eight runs").into()),
             }),
         }
     }
@@ -93,13 +95,32 @@ impl Budget {
         }
         let bytes = bytes.min(self.total);
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |used: &mut u64| *used > self.total - bytes;
-        let mut used = self.freed.wait_while(used, fits).unwrap_or_else(PoisonError::into_inner);
+        let is_full = |used: &mut u64| *used > self.total - bytes;
+        let mut used = self.freed.wait_while(used, is_full).unwrap_or_else(PoisonError::into_inner);
         *used += bytes;
         drop(used);
         let _taken = Taken(self, bytes);
         work()
     }
+}
+
+/// An [`Entry`] as it is written: in the order of these fields, of which the first makes [`LINE_START`].
+#[derive(Serialize)]
+struct Line<'a> {
+    duration_s: f64,
+    error: Option<&'a str>,
+    input: &'a str,
+    outputs: Vec<OutputLine>,
+    parameters: &'a Value,
+    sha256: &'a str,
+    warnings: &'a [String],
+}
+
+/// A file that was made, as it is written.
+#[derive(Serialize)]
+struct OutputLine {
+    n_bytes: u64,
+    path: String,
 }
 
 /// What came of one recording.
@@ -122,13 +143,19 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn to_json(&self) -> Value {
-        let outputs: Vec<_> =
-            self.outputs.iter().map(|(path, bytes)| json!({ "path": text(path), "n_bytes": bytes })).collect();
-        json!({
-            "input": self.input, "sha256": self.sha256, "parameters": self.parameters, "outputs": outputs,
-            "duration_s": self.duration_s, "warnings": self.warnings, "error": self.error,
-        })
+    /// Its line, with the end of the line.
+    fn line(&self) -> serde_json::Result<String> {
+        let output = |(path, n_bytes): &(PathBuf, u64)| OutputLine { n_bytes: *n_bytes, path: text(path) };
+        let line = Line {
+            duration_s: self.duration_s,
+            error: self.error.as_deref(),
+            input: &self.input,
+            outputs: self.outputs.iter().map(output).collect(),
+            parameters: &self.parameters,
+            sha256: &self.sha256,
+            warnings: &self.warnings,
+        };
+        Ok(serde_json::to_string(&line)? + "\n")
     }
 
     fn from_json(value: &Value) -> Option<Self> {
@@ -215,7 +242,8 @@ const MAX_MANIFEST_BYTES: u64 = 1 << 28;
 /// Longest line of a manifest, in bytes: 256 outputs with paths of 4096 bytes. One is held as values at a time.
 const MAX_LINE_BYTES: u64 = 1 << 21;
 
-/// What every line starts with: what of a cut off line may be dropped is known by it.
+/// What every line starts with, by the order of the fields of [`Line`]: a last line that was cut off, and may be dropped,
+/// is known by it.
 const LINE_START: &[u8] = b"{\"duration_s\":";
 
 impl Manifest {
@@ -275,8 +303,8 @@ impl Manifest {
     /// # Errors
     /// [`Error::WriteFile`].
     pub fn add(&self, entry: &Entry) -> Result<()> {
-        let mut line = entry.to_json().to_string();
-        line.push('\n');
+        let at = |source| Error::WriteFile { path: self.path.clone(), source };
+        let line = entry.line().map_err(|error| at(error.into()))?;
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let before = file.metadata().map(|metadata| metadata.len());
         let written = file.write_all(line.as_bytes()).and_then(|()| file.sync_data());
@@ -284,7 +312,7 @@ impl Manifest {
             // Where the disk is full, part of a line would spoil the next one.
             let _ = file.set_len(before);
         }
-        written.map_err(|source| Error::WriteFile { path: self.path.clone(), source })
+        written.map_err(at)
     }
 
     /// Ends a run: puts one line for each recording in the place of what was added, in the order of their names, so that
@@ -307,6 +335,8 @@ impl Manifest {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn entry(input: &str) -> Entry {
@@ -338,6 +368,18 @@ mod tests {
             manifest.add(&entry("a")).expect("line");
             drop(manifest);
             assert_eq!(std::fs::read(&path).expect("bytes"), whole, "cut to {n_bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn every_line_starts_as_one_that_was_cut_off_is_known_by() {
+        let failed = Entry { error: Some("no sound".into()), duration_s: -0.0, ..entry("a\n\"") };
+        let done = Entry { outputs: vec![("out/a.wav".into(), 44)], duration_s: 1e300, ..entry("b") };
+        for entry in [Entry::default(), failed, done] {
+            let line = entry.line().expect("line");
+            assert!(line.as_bytes().starts_with(LINE_START) && line.find('\n') == Some(line.len() - 1), "{line}");
+            let value = serde_json::from_str(&line).expect("JSON");
+            assert_eq!(Entry::from_json(&value), Some(entry));
         }
     }
 

@@ -4,6 +4,7 @@
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
+use crate::error::Advice;
 use crate::stft::{Analyzer, Stft, StftConfig};
 use crate::{Audio, Error, Result};
 
@@ -244,7 +245,7 @@ fn range_error(min_hz: f64, max_hz: f64, expected: &str) -> Error {
         name: "range_hz",
         got: format!("{min_hz} to {max_hz}"),
         expected: expected.into(),
-        hint: Some("leave the range out to see every frequency".into()),
+        advice: Some(Advice::plain("leave the range out to see every frequency").into()),
     }
 }
 

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use realfft::num_complex::Complex32;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
+use crate::error::Advice;
 use crate::window::Window;
 use crate::{Error, Result};
 
@@ -105,12 +106,12 @@ impl StftConfig {
     /// # Errors
     /// [`Error::Setting`], naming `n_fft`, `win_length` or `hop_length`.
     pub fn check(&self) -> Result<()> {
-        let setting = |name, got: usize, expected: String, hint| {
-            Err(Error::Setting { name, got: got.to_string(), expected, hint })
+        let setting = |name, got: usize, expected: String, advice: Option<Advice>| {
+            Err(Error::Setting { name, got: got.to_string(), expected, advice: advice.map(Box::new) })
         };
         if !(2..=MAX_N_FFT).contains(&self.n_fft) {
-            let hint = Some("use `n_fft 2048`, 46 ms at 44.1 kHz".into());
-            return setting("n_fft", self.n_fft, format!("2 to {MAX_N_FFT}"), hint);
+            let advice = Some(Advice::set("n_fft", 2048).note("46 ms at 44.1 kHz"));
+            return setting("n_fft", self.n_fft, format!("2 to {MAX_N_FFT}"), advice);
         }
         if !(2..=self.n_fft).contains(&self.win_length) {
             return setting("win_length", self.win_length, format!("2 to {} (n_fft)", self.n_fft), None);
@@ -125,8 +126,8 @@ impl StftConfig {
             if self.is_invertible(middle) { good = middle } else { bad = middle }
         }
         let expected = format!("1 to {good} (a {} window of {})", self.window.name(), self.win_length);
-        let hint = format!("use `hop_length {}`, a quarter of the window", (self.win_length / 4).max(1));
-        setting("hop_length", self.hop_length, expected, Some(hint))
+        let advice = Advice::set("hop_length", (self.win_length / 4).max(1)).note("a quarter of the window");
+        setting("hop_length", self.hop_length, expected, Some(advice))
     }
 
     /// Whether every sample of every signal is covered by windows of enough weight: at the start, where frames before

@@ -423,7 +423,7 @@ fn what_comes_before_the_cut_can_be_read() {
     let (message, hint) = refusal(&dir, &path);
     assert_eq!(message, "`my song.wav` is cut off: it ends after 0.2 of 1.0 s");
     let command = "`ffmpeg -i 'my song.wav' 'my song.fixed.wav'`";
-    assert_eq!(hint, format!("save what can be read with {command}, or take the whole part with `--duration 0.25`"));
+    assert_eq!(hint, format!("save what can be read with {command}, or take the whole part with `duration 0.25`"));
     let mut reader = Reader::open(&path).expect("header");
     assert_eq!(decode::read_rest(&mut reader, Some(11_025)).expect("whole part").n_samples(), 11_025);
     assert!(reader.read(1).is_err());

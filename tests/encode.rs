@@ -271,7 +271,7 @@ fn a_sample_beyond_full_scale_is_refused_for_integers_with_its_place() {
         let config = EncodeConfig { sample_format, ..EncodeConfig::default() };
         let error = encode::write(&folder.path().join("x.wav"), &audio, &config).unwrap_err();
         assert!(error.to_string().ends_with("channel 2 reaches -1.25 at 9.000 s, expected -1 to 1"), "{error}");
-        assert!(error.hint().unwrap().contains("--clip-mode rescale"));
+        assert!(error.hint().unwrap().contains("`clip_mode rescale`"));
     }
     assert_eq!(names(&folder), [""; 0]);
 }
@@ -318,7 +318,7 @@ fn a_file_that_exists_is_refused_before_any_work_and_again_at_the_end() {
 
     let error = Writer::create(&path, stereo(None), 1.0, &EncodeConfig::default()).unwrap_err();
     assert!(matches!(error, Error::FileExists { .. }), "{error}");
-    assert!(error.hint().unwrap().contains("--force"));
+    assert!(error.hint().unwrap().contains("`overwrite`"));
     assert_eq!((fs::read(&path).unwrap(), names(&folder)), (b"mine".to_vec(), vec!["x.wav".to_owned()]));
 }
 
@@ -376,7 +376,11 @@ fn a_folder_that_may_not_be_written_to_is_reported_with_its_cause_and_a_hint() {
         return;
     }
     let error = AtomicFile::create(&folder.path().join("x.wav"), Existing::Refuse).unwrap_err();
-    assert!(matches!(error, Error::WriteFile { .. }) && error.hint().unwrap().contains("--out FOLDER"), "{error:?}");
+    assert!(
+        matches!(error, Error::WriteFile { .. })
+            && error.hint().unwrap().contains("choose a folder that you may write to"),
+        "{error:?}"
+    );
     assert!(std::error::Error::source(&error).unwrap().to_string().starts_with("Permission denied"));
 }
 
@@ -420,21 +424,26 @@ fn a_full_disk_has_a_hint() {
 #[test]
 fn float32_flac_is_refused() {
     let config = EncodeConfig { file_format: FileFormat::Flac, ..EncodeConfig::default() };
-    refused(&config, &stereo(None), "`sample_format` is float32, expected int16 or int24 in a FLAC file", "`--int24`");
+    refused(
+        &config,
+        &stereo(None),
+        "`sample_format` is float32, expected int16 or int24 in a FLAC file",
+        "`sample_format int24`",
+    );
 }
 
 #[test]
 fn flac_of_more_than_8_channels_is_refused() {
     let spec = Spec { n_channels: 9, ..stereo(None) };
     let expected = "`n_channels` is 9, expected 1 to 8 in a FLAC file of int24 samples";
-    refused(&flac_config(), &spec, expected, "`--format wav`");
+    refused(&flac_config(), &spec, expected, "`file_format wav`");
 }
 
 #[test]
 fn flac_of_more_than_96_khz_is_refused() {
     let spec = Spec { sample_rate: 192_000, ..stereo(None) };
     let expected = "`sample_rate` is 192000, expected 1 to 96000 Hz in a FLAC file";
-    refused(&flac_config(), &spec, expected, "`--format wav`");
+    refused(&flac_config(), &spec, expected, "`file_format wav`");
 }
 
 #[test]

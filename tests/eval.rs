@@ -593,7 +593,7 @@ fn names_that_do_not_pair_are_listed_on_both_sides() {
     assert_eq!(exit_code, Some(2));
     assert_eq!(
         message,
-        "error: `found` has no stem `b.wav`, but `source-2.wav`, which the references have not\n\n\
+        "error: `found` has no stem `b.wav`, but `source-2.wav`, not among the references\n\n\
          hint: give both the same names, or add `--permutation`, which finds out what belongs together\n"
     );
     // As the hint says; the names of estimates are told.

@@ -201,7 +201,7 @@ fn a_dictionary_for_others_is_refused() {
     assert!(matches!(rate, Error::DictionaryMismatch { name: "sample_rate", .. }), "{rate}");
     let stft = StftOptions { n_fft: Some(512), ..StftOptions::default() };
     let size = refused(&dictionary(16_000), &ExamplesConfig { stft, ..ExamplesConfig::default() });
-    assert!(size.hint().is_some_and(|hint| hint.contains("`--n-fft 2048`")), "{size}");
+    assert!(size.hint().is_some_and(|hint| hint.contains("`n_fft 2048`")), "{size}");
     let empty = Dictionary::new(16_000, StftConfig::new(2048), 3).expect("dictionary");
     assert!(matches!(refused(&empty, &ExamplesConfig::default()), Error::Setting { .. }));
 }

@@ -14,6 +14,7 @@ use self::coded::Coded;
 use self::kind::Kind;
 use self::wav::Wav;
 use super::{Audio, BLOCK_SAMPLES, Recording, check_finite};
+use crate::error::Advice;
 use crate::{Error, Result};
 
 mod aac;
@@ -403,7 +404,7 @@ impl Recording for AudioFile {
                     name: "start",
                     got: format!("{:.1} s", in_s(self.start)),
                     expected: format!("at most {:.1} s (the length of the recording)", in_s(skipped)),
-                    hint: Some("give an earlier `start`".into()),
+                    advice: Some(Advice::StartEarlier.into()),
                 });
             }
             let mut n_left = self.n_samples.unwrap_or(u64::MAX);

@@ -12,6 +12,7 @@ use rand_chacha::ChaCha8Rng;
 
 use self::{flac::Flac, wav::Wav};
 use super::{Audio, check_finite};
+use crate::error::Advice;
 use crate::{
     Error, Result,
     atomic::{AtomicFile, Existing},
@@ -44,26 +45,29 @@ impl EncodeConfig {
     /// [`Error::Setting`] on float32 in FLAC, on more than 8 channels or 96 kHz in FLAC, on channels that do not fit
     /// into a WAV header, without a channel, and with a sample rate of 0.
     pub fn check(&self, spec: &Spec) -> Result<()> {
-        let refused = |name, got: String, expected: String, hint: Option<&str>| {
-            Err(Error::Setting { name, got, expected, hint: hint.map(Into::into) })
+        let refused = |name, got: String, expected: String, advice: Option<Advice>| {
+            Err(Error::Setting { name, got, expected, advice: advice.map(Box::new) })
         };
         let (max_channels, max_rate) = match self.file_format {
             FileFormat::Wav => (wav::MAX_BLOCK_BYTES / self.sample_format.n_bytes(), u32::MAX),
             FileFormat::Flac => (flac::MAX_CHANNELS, flac::MAX_SAMPLE_RATE),
         };
         let name = self.file_format.name();
-        let wav_hint = (self.file_format == FileFormat::Flac).then_some("use `--format wav`, which has no such limit");
+        let use_wav = (self.file_format == FileFormat::Flac)
+            .then(|| Advice::set("file_format", "wav").note("which has no such limit"));
         if self.file_format == FileFormat::Flac && self.sample_format == SampleFormat::Float32 {
-            let hint = "use `--int24`, or `--format wav`, which holds floating-point samples";
-            return refused("sample_format", "float32".into(), "int16 or int24 in a FLAC file".into(), Some(hint));
+            let advice = Advice::set("sample_format", "int24")
+                .or("file_format", "wav")
+                .note("which holds floating-point samples");
+            return refused("sample_format", "float32".into(), "int16 or int24 in a FLAC file".into(), Some(advice));
         }
         if !(1..=max_channels).contains(&spec.n_channels) {
             let expected = format!("1 to {max_channels} in a {name} file of {} samples", self.sample_format.name());
-            return refused("n_channels", spec.n_channels.to_string(), expected, wav_hint);
+            return refused("n_channels", spec.n_channels.to_string(), expected, use_wav);
         }
         if !(1..=max_rate).contains(&spec.sample_rate) {
             let expected = format!("1 to {max_rate} Hz in a {name} file");
-            return refused("sample_rate", spec.sample_rate.to_string(), expected, wav_hint);
+            return refused("sample_rate", spec.sample_rate.to_string(), expected, use_wav);
         }
         Ok(())
     }
@@ -300,7 +304,7 @@ impl Writer {
         config.check(&spec)?;
         if !(gain > 0.0 && gain <= 1.0) {
             let expected = "above 0, and 1 at the most".into();
-            return Err(Error::Setting { name: "gain", got: gain.to_string(), expected, hint: None });
+            return Err(Error::Setting { name: "gain", got: gain.to_string(), expected, advice: None });
         }
         let file = AtomicFile::create(path, config.existing)?;
         let sink = match config.file_format {

@@ -80,7 +80,7 @@ impl Audio {
                 name: "n_channels",
                 got: "0".into(),
                 expected: "at least 1".into(),
-                hint: None,
+                advice: None,
             });
         }
         if sample_rate == 0 {
@@ -88,7 +88,7 @@ impl Audio {
                 name: "sample_rate",
                 got: "0".into(),
                 expected: "at least 1 Hz".into(),
-                hint: None,
+                advice: None,
             });
         }
         check_finite(samples.view(), 0, sample_rate)?;

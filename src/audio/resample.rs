@@ -144,7 +144,7 @@ impl Resampler {
                     name: "sample_rate",
                     got: format!("{rate} Hz"),
                     expected: format!("1 to {MAX_SAMPLE_RATE} Hz"),
-                    hint: None,
+                    advice: None,
                 });
             }
         }

@@ -231,7 +231,7 @@ fn unpaired(what: &str, folder: &Path, missing: &[String], superfluous: &[String
     if superfluous.is_empty() {
         return Failure::usage(message, format!("give one {what} for each of the references, under the same name"));
     }
-    message.push_str(&format!(", but {}, which the references have not", list(superfluous)));
+    message.push_str(&format!(", but {}, not among the references", list(superfluous)));
     let hint = match what {
         "stem" => "give both the same names, or add `--permutation`, which finds out what belongs together".to_owned(),
         _ => format!("give one {what} for each of the references, under the same name"),

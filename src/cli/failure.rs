@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use partita::error::shown;
 
-use super::exit;
+use super::spelling::Flags;
+use super::{advice, exit};
 
 /// Why a command, or its work on one input, ended without a result.
 #[derive(Debug)]
@@ -62,9 +63,9 @@ impl Failure {
     }
 
     /// What to do, where there is something to do.
-    pub(super) fn hint(&self) -> Option<String> {
+    pub(super) fn hint(&self, flags: &Flags) -> Option<String> {
         match self {
-            Self::Library { error, .. } => error.hint(),
+            Self::Library { error, .. } => error.advice().map(|advice| advice::words(&advice, flags)),
             Self::Usage { hint, .. } => hint.clone(),
             Self::NoSpace { .. } => {
                 Some("free some space, or use `--out` on another disk, `--int16` or `--format flac`".into())

@@ -49,7 +49,7 @@ pub(super) fn list(typed: &[PathBuf], files_from: Option<&Path>) -> Result<Vec<I
             if inputs.len() == before {
                 return Err(Failure::usage(
                     format!("there is no recording in the folder `{}`", shown(path)),
-                    "files with the endings of audio formats are looked for; name other files one by one",
+                    "only files with the endings of audio formats are taken; name others one by one",
                 ));
             }
         } else {

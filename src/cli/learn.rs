@@ -50,7 +50,7 @@ pub(super) struct LearnArgs {
 pub(super) fn run(args: &LearnArgs, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
     if args.out.extension().is_none_or(|extension| extension != "safetensors") {
         return Err(Failure::usage(
-            format!("`{}` is no dictionary by its name, expected one that ends in `.safetensors`", shown(&args.out)),
+            format!("`{}` must end in `.safetensors`, as the name of a dictionary does", shown(&args.out)),
             format!("use `{}`", shown(&args.out.with_extension("safetensors"))),
         ));
     }

@@ -1,5 +1,6 @@
 //! One file per subcommand; what they share beside them. Only `terminal` prints.
 
+mod advice;
 mod args;
 mod batch;
 mod completions;

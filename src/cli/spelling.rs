@@ -11,14 +11,28 @@ impl Flags {
         Self(arguments.filter_map(|flag| Some((flag.get_id().to_string(), flag.get_long()?.to_owned()))).collect())
     }
 
+    /// The flag that gives a setting a value.
+    pub(super) fn setting(&self, name: &str, value: &str) -> String {
+        match name {
+            // Each format of samples is a flag of its own.
+            "sample_format" => format!("--{value}"),
+            "file_format" => format!("--format {value}"),
+            _ => match self.0.iter().find(|(id, _)| id == name) {
+                Some((_, long)) => format!("--{long} {value}").trim_end().to_owned(),
+                None => format!("{name} {value}").trim_end().to_owned(),
+            },
+        }
+    }
+
     /// Spells the settings in a text as flags: `` `hop_length 512` `` becomes `` `--hop-length 512` ``.
     pub(super) fn in_text(&self, text: &str) -> String {
         let spelled = text.split('`').enumerate().map(|(i, part)| {
             let (name, value) = part.split_once(' ').unwrap_or((part, ""));
-            match self.0.iter().find(|(id, _)| id == name) {
-                // Every second part stands between backticks.
-                Some((_, long)) if i % 2 == 1 => format!("--{long} {value}").trim_end().to_owned(),
-                _ => part.to_owned(),
+            // Every second part stands between backticks.
+            if i % 2 == 1 && self.0.iter().any(|(id, _)| id == name) {
+                self.setting(name, value)
+            } else {
+                part.to_owned()
             }
         });
         spelled.collect::<Vec<_>>().join("`")

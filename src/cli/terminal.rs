@@ -84,7 +84,7 @@ impl Terminal {
     /// An error with its causes and its hint; with `--json` also as an event.
     pub(super) fn failure(&self, failure: &Failure) {
         let message = visible(&self.flags.in_text(&chain(failure)));
-        let hint = failure.hint().map(|hint| visible(&self.flags.in_text(&hint)));
+        let hint = failure.hint(&self.flags).map(|hint| visible(&hint));
         let advice = hint.as_ref().map_or(String::new(), |hint| format!("\n\n{HINT}hint{HINT:#}: {hint}"));
         self.tell(format_args!("{ERROR}error{ERROR:#}: {message}{advice}"));
         self.event(json!({ "event": "error", "message": message, "hint": hint }));

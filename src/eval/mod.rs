@@ -16,6 +16,8 @@ use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
 
 use self::bss_eval::Filters;
 use self::correlation::{Correlator, Layout, Statistics};
+use crate::error::Advice;
+pub use crate::error::Quantity;
 use crate::{Audio, Error, Result};
 
 /// What to measure, and how.
@@ -344,8 +346,8 @@ const MAX_ROWS: usize = 23_000;
 const MAX_TAPS: usize = 16_384;
 
 fn check(signals: &dyn Signals, config: &EvalConfig) -> Result<()> {
-    let setting = |name, got: String, expected: String, hint: &str| {
-        Err(Error::Setting { name, got, expected, hint: Some(hint.into()) })
+    let setting = |name, got: String, expected: String, advice: Advice| {
+        Err(Error::Setting { name, got, expected, advice: Some(advice.into()) })
     };
     let (n_references, n_estimates) = (signals.n_references(), signals.n_estimates());
     let is_enough = match config.matching {
@@ -362,14 +364,19 @@ fn check(signals: &dyn Signals, config: &EvalConfig) -> Result<()> {
     let most = (MAX_ROWS / n_joined).min(MAX_TAPS);
     if !(1..=most).contains(&config.n_taps) {
         let expected = format!("1 to {most} (for {n_joined} signals at once)");
-        return setting("n_taps", config.n_taps.to_string(), expected, "use `n_taps 512`, or `channels apart`");
+        return setting(
+            "n_taps",
+            config.n_taps.to_string(),
+            expected,
+            Advice::set("n_taps", 512).or("channels", "apart"),
+        );
     }
     if let Some(framing) = config.framing {
         let sample_s = f64::from(signals.sample_rate()).recip();
         for (name, seconds) in [("window_s", framing.window_s), ("hop_s", framing.hop_s)] {
             if !(seconds >= sample_s && seconds.is_finite()) {
                 let expected = format!("at least {sample_s:.6} (one sample)");
-                return setting(name, seconds.to_string(), expected, &format!("use `{name} 1`"));
+                return setting(name, seconds.to_string(), expected, Advice::set(name, 1));
             }
         }
     }
@@ -654,17 +661,6 @@ impl Signals for InMemory<'_> {
     }
 }
 
-/// What recordings must have in common to be compared sample by sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Quantity {
-    /// Hz.
-    SampleRate,
-    /// Channels.
-    Channels,
-    /// Samples per channel.
-    Samples,
-}
-
 impl Quantity {
     /// Refuses two recordings, given by name, that do not have the same of it.
     ///
@@ -674,12 +670,7 @@ impl Quantity {
         if got == expected {
             return Ok(());
         }
-        let unit = match self {
-            Self::SampleRate => "Hz",
-            Self::Channels => "channels",
-            Self::Samples => "samples",
-        };
-        Err(Error::Unequal { name: name.into(), got, other: other.into(), expected, unit })
+        Err(Error::Unequal { name: name.into(), got, other: other.into(), expected, unit: self })
     }
 }
 

@@ -16,6 +16,7 @@ use ndarray::Array2;
 
 pub use npz::{NpzWriter, check_name, read_member};
 
+use crate::error::MatrixFiles;
 use crate::{Error, Result};
 
 /// What entries that are NaN mean.
@@ -75,7 +76,7 @@ pub fn read(path: &Path, missing: Missing) -> Result<Array2<f32>> {
     let read: fn(BufReader<File>, &Path) -> Result<Array2<f32>> = match ending.as_deref() {
         Some("npy") => npy::read,
         Some("csv" | "tsv" | "txt") => csv::read,
-        _ => return Err(Error::MatrixFileFormat { path: path.into(), expected: "`.npy` or `.csv`" }),
+        _ => return Err(Error::MatrixFileFormat { path: path.into(), expected: MatrixFiles::Matrix }),
     };
     let values = read(BufReader::new(File::open(path).map_err(unreadable(path))?), path)?;
     check_values(values, path, missing)

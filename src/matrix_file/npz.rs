@@ -12,6 +12,7 @@ use ndarray::{Array2, ArrayView2};
 
 use super::{check_values, malformed, npy, unreadable};
 use crate::atomic::{AtomicFile, Existing};
+use crate::error::MatrixFiles;
 use crate::{Error, Result};
 
 /// Version of the format that ZIP64 needs.
@@ -204,7 +205,7 @@ fn size_elsewhere(mut extra: &[u8]) -> Option<u64> {
 pub fn check_name(path: &Path) -> Result<()> {
     match path.extension() {
         Some(ending) if ending.eq_ignore_ascii_case("npz") => Ok(()),
-        _ => Err(Error::MatrixFileFormat { path: path.into(), expected: "`.npz`" }),
+        _ => Err(Error::MatrixFileFormat { path: path.into(), expected: MatrixFiles::Archive }),
     }
 }
 

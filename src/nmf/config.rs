@@ -3,6 +3,7 @@
 use ndarray::{Array1, Array2, ArrayView2};
 
 use super::{Error, Result};
+use crate::error::Advice;
 
 /// What to fit, and how long.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,7 +96,7 @@ impl std::str::FromStr for Divergence {
                 name: "divergence",
                 got: text.into(),
                 expected: "kl, is, euclidean or a number".into(),
-                hint: Some("use `divergence kl`".into()),
+                advice: Some(Advice::set("divergence", "kl").into()),
             }),
         }
     }
@@ -355,7 +356,7 @@ impl NmfConfig {
                 name: "n_components",
                 got: self.n_components.to_string(),
                 expected: format!("at most {smaller}, the smaller side of the matrix, for this `init`"),
-                hint: Some("use `init random`".into()),
+                advice: Some(Advice::set("init", "random").into()),
             });
         }
         check_factor("the dictionary", &self.dictionary, (n_rows, self.n_components), n_rows, self.n_components)?;
@@ -468,7 +469,10 @@ impl NmfConfig {
             name: "solver",
             got: self.solver.name().into(),
             expected: format!("`mu` or `mu-extrapolated` {asked}"),
-            hint: Some("the other solvers minimize the plain Euclidean divergence, at the most with `alpha_*`".into()),
+            advice: Some(
+                Advice::plain("the other solvers minimize the plain Euclidean divergence, at the most with `alpha_*`")
+                    .into(),
+            ),
         })
     }
 }
@@ -477,7 +481,7 @@ impl NmfConfig {
 const MAX_COMPONENTS: usize = 1 << 20;
 
 pub(super) fn setting(name: &'static str, got: impl ToString, expected: &str) -> Error {
-    Error::Setting { name, got: got.to_string(), expected: expected.into(), hint: None }
+    Error::Setting { name, got: got.to_string(), expected: expected.into(), advice: None }
 }
 
 fn check_factor(

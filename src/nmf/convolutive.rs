@@ -157,7 +157,7 @@ pub fn convolve(template: ArrayView2<'_, f32>, activations: &[f32], first: usize
 /// Checks the config at the door, and gives W and H before the first iteration.
 fn factors(v: ArrayView2<'_, f32>, config: &ConvolutiveConfig) -> Result<(Array2<f32>, Array2<f32>)> {
     let refuse =
-        |name, got: usize, expected: String| Err(Error::Setting { name, got: got.to_string(), expected, hint: None });
+        |name, got: usize, expected: String| Err(Error::Setting { name, got: got.to_string(), expected, advice: None });
     if !(1..=MAX_LAGS).contains(&config.n_lags) {
         return refuse("n_lags", config.n_lags, format!("1 to {MAX_LAGS}"));
     }

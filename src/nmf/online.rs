@@ -69,7 +69,7 @@ impl Online {
     pub fn new(config: NmfConfig, forget_factor: f32) -> Result<Self> {
         config.check_settings()?;
         let refused = |name, got: String, expected: &str| {
-            Err(Error::Setting { name, got, expected: expected.into(), hint: None })
+            Err(Error::Setting { name, got, expected: expected.into(), advice: None })
         };
         if !(0.0..=1.0).contains(&forget_factor) {
             return refused("forget_factor", forget_factor.to_string(), "a number from 0 to 1");

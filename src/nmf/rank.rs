@@ -9,6 +9,7 @@ use rand_distr::{Distribution, StandardUniform};
 
 use super::data::Data;
 use super::{Factor, NmfConfig, Solver, fit_with};
+use crate::error::Advice;
 use crate::watch::{Progress, Watch};
 use crate::{Error, Result};
 
@@ -128,8 +129,8 @@ pub fn select_rank_with(
 }
 
 fn check(v: ArrayView2<'_, f32>, range: &RangeInclusive<usize>, config: &NmfConfig, hold_out: &HoldOut) -> Result<()> {
-    let refused = |name, got: String, expected: &str, hint: Option<&str>| {
-        Err(Error::Setting { name, got, expected: expected.into(), hint: hint.map(Into::into) })
+    let refused = |name, got: String, expected: &str, advice: Option<Advice>| {
+        Err(Error::Setting { name, got, expected: expected.into(), advice: advice.map(Box::new) })
     };
     if range.is_empty() || *range.start() == 0 {
         return refused("range", format!("{range:?}"), "a range of at least one number, from 1 or more", None);
@@ -141,8 +142,8 @@ fn check(v: ArrayView2<'_, f32>, range: &RangeInclusive<usize>, config: &NmfConf
         return refused("n_repeats", hold_out.n_repeats.to_string(), "at least 2", None);
     }
     if !matches!(config.solver, Solver::Mu | Solver::MuExtrapolated) {
-        let hint = "entries are hidden by weights, which the other solvers do not know";
-        return refused("solver", config.solver.name().into(), "`mu` or `mu-extrapolated`", Some(hint));
+        let advice = Advice::plain("entries are hidden by weights, which the other solvers do not know");
+        return refused("solver", config.solver.name().into(), "`mu` or `mu-extrapolated`", Some(advice));
     }
     for (name, factor) in [("dictionary", &config.dictionary), ("activations", &config.activations)] {
         if *factor != Factor::Free {

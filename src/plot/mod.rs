@@ -6,6 +6,7 @@ use std::path::Path;
 use ndarray::{Array2, ArrayView2};
 
 use crate::atomic::Existing;
+use crate::error::Advice;
 use crate::spectrogram::{Cell, FrequencyAxis, FrequencyScale, Level, Overview};
 use crate::{Error, Result, StftConfig};
 use sheet::{Area, Sheet};
@@ -87,7 +88,7 @@ impl PlotConfig {
             name: "range_db",
             got: self.range_db.to_string(),
             expected: "a number of dB above 0".into(),
-            hint: Some("use `range_db 80`".into()),
+            advice: Some(Advice::set("range_db", 80).into()),
         })
     }
 }
@@ -392,7 +393,7 @@ fn draw_panels(
 ) -> Result<()> {
     let mut sheet = Sheet::new(config, path)?;
     let no_panels = |got: &str, expected: &str| {
-        Err(Error::Setting { name: "panels", got: got.into(), expected: expected.into(), hint: None })
+        Err(Error::Setting { name: "panels", got: got.into(), expected: expected.into(), advice: None })
     };
     let Some((_, first)) = panels.first() else { return no_panels("empty", "at least 1") };
     let is_alike =
@@ -482,7 +483,7 @@ fn order(n_components: usize, groups: &[Group]) -> Result<Vec<Item>> {
                         name: "groups",
                         got: format!("component {component} in `{}`", group.name),
                         expected: format!("each of the components 0 to {} once", n_components.saturating_sub(1)),
-                        hint: None,
+                        advice: None,
                     });
                 }
             }

@@ -8,6 +8,7 @@ use super::page::{Align, Direction, Mark, Page, Rgb};
 use super::ticks::{Tick, Ticks};
 use super::{ColorMap, Format, PlotConfig, text};
 use crate::atomic::{self, Existing};
+use crate::error::Advice;
 use crate::{Error, Result};
 
 /// Font sizes in units.
@@ -99,8 +100,8 @@ impl Sheet {
         for (name, side) in [("width", config.width), ("height", config.height)] {
             if !SIDES.contains(&side) {
                 let expected = format!("{} to {} pixels", SIDES.start(), SIDES.end());
-                let hint = Some("use 1600 x 900, or an `.svg`, which is sharp at any size".into());
-                return Err(Error::Setting { name, got: side.to_string(), expected, hint });
+                let advice = Some(Advice::plain("use 1600 x 900, or an `.svg`, which is sharp at any size").into());
+                return Err(Error::Setting { name, got: side.to_string(), expected, advice });
             }
         }
         let (width, height) = (config.width, config.height);

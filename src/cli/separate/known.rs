@@ -55,7 +55,7 @@ impl Known {
     pub(super) fn new(args: &SeparateArgs, seed: u64, terminal: &Terminal) -> Result<Self, Failure> {
         let (knowledge, method) = (&args.knowledge, &args.method);
         if method.divergence != Divergence::KullbackLeibler {
-            let message = "`--divergence` is another than `kl`, which is what examples are learned with";
+            let message = "`--divergence` is not `kl`, the one that examples are learned with";
             return Err(Failure::usage(message, "leave it out"));
         }
         let load = |path: &PathBuf| Dictionary::load(path);

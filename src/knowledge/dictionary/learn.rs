@@ -108,7 +108,7 @@ impl Dictionary {
                 name: "n_context",
                 got: config.n_context.to_string(),
                 expected: format!("{}, as in the rest of the dictionary", self.n_context),
-                hint: None,
+                advice: None,
             });
         }
         let stacks = self.stacks(runs)?;

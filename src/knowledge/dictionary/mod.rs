@@ -48,7 +48,7 @@ impl Dictionary {
         check_range("n_context", n_context, 1..=MAX_CONTEXT)?;
         if sample_rate == 0 {
             let (got, expected) = ("0 Hz".into(), "at least 1 Hz".into());
-            return Err(Error::Setting { name: "sample_rate", got, expected, hint: None });
+            return Err(Error::Setting { name: "sample_rate", got, expected, advice: None });
         }
         Ok(Self { label: "the dictionary".into(), sample_rate, stft, n_context, sources: Vec::new() })
     }
@@ -132,7 +132,7 @@ fn check_range(name: &'static str, got: usize, range: std::ops::RangeInclusive<u
         return Ok(());
     }
     let expected = format!("{} to {}", range.start(), range.end());
-    Err(Error::Setting { name, got: got.to_string(), expected, hint: None })
+    Err(Error::Setting { name, got: got.to_string(), expected, advice: None })
 }
 
 /// What a message quotes of a text of any length.

@@ -9,6 +9,7 @@ use std::fmt;
 
 pub use instrument::Class;
 
+use crate::error::Advice;
 use crate::{Error, Result};
 
 /// A day, in seconds: longer scores are read wrong.
@@ -143,7 +144,9 @@ impl Score {
                 name: "score_stretch",
                 got: stretch.to_string(),
                 expected: "0.01 to 100".into(),
-                hint: Some("`score_stretch 1.05` makes the score last 5 % longer".into()),
+                advice: Some(
+                    Advice::set("score_stretch", 1.05).note("for example, to make the score last 5 % longer").into(),
+                ),
             });
         }
         if !(-MAX_SECONDS..=MAX_SECONDS).contains(&offset_s) {
@@ -151,7 +154,9 @@ impl Score {
                 name: "score_offset",
                 got: offset_s.to_string(),
                 expected: format!("-{0} to {0} seconds", MAX_SECONDS),
-                hint: Some("`score_offset 0.5` starts the score half a second later".into()),
+                advice: Some(
+                    Advice::set("score_offset", 0.5).note("for example, to start the score half a second later").into(),
+                ),
             });
         }
         Ok(self.warped(|time_s| time_s * stretch + offset_s))

@@ -6,6 +6,7 @@ use ndarray::{ArrayView2, s};
 
 use super::check_mask_exponent;
 use super::components::ComponentModel;
+use crate::error::Advice;
 use crate::knowledge::labels::Settings;
 use crate::nmf::{Divergence, Factor, Init, NmfConfig, fit_with};
 use crate::separate::pipeline::{Analysis, BLOCK_FRAMES, Block, Model, Stage};
@@ -69,7 +70,7 @@ pub fn fit(
             name: "n_sources",
             got: n_sources.to_string(),
             expected: format!("1 to {n_components} (the number of components)"),
-            hint: Some(format!("use `n_components {}` or more", 4 * n_sources)),
+            advice: Some(Advice::set("n_components", 4 * n_sources).note("or more").into()),
         });
     }
     analysis.need_magnitudes()?;

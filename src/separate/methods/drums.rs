@@ -10,6 +10,7 @@ use super::check_mask_exponent;
 use crate::audio::Recording;
 use crate::audio::resample::resample;
 use crate::nmf::{ConvolutiveConfig, Factor, Part, convolve, fit_convolutive};
+use crate::error::Advice;
 use crate::knowledge::score::{self, Note, Score, instrument};
 use crate::names::RESIDUAL;
 use crate::separate::pipeline::{Analysis, Block, Margin, Model, RUN, Split, mask};
@@ -281,15 +282,15 @@ pub fn follow(separation: Separation, recording: &dyn Recording, watch: &mut Wat
 impl DrumsConfig {
     fn check(&self) -> Result<()> {
         check_mask_exponent(self.mask_exponent)?;
-        let refuse = |name, got: String, expected: String, hint: Option<String>| {
-            Err(Error::Setting { name, got, expected, hint })
+        let refuse = |name, got: String, expected: String, advice: Option<Advice>| {
+            Err(Error::Setting { name, got, expected, advice: advice.map(Box::new) })
         };
         if !(self.template_s > 0.0 && self.template_s <= MAX_TEMPLATE_S) {
             let expected = format!("above 0 to {MAX_TEMPLATE_S} s");
-            return refuse("template_s", self.template_s.to_string(), expected, Some("use `template_s 0.12`".into()));
+            return refuse("template_s", self.template_s.to_string(), expected, Some(Advice::set("template_s", 0.12)));
         }
         if self.kit.is_empty() {
-            return refuse("kit", "empty".into(), "at least one drum".into(), Some("use `kit kick=kick.wav`".into()));
+            return refuse("kit", "empty".into(), "at least one drum".into(), Some(Advice::set("kit", "kick=kick.wav")));
         }
         for (i, drum) in self.kit.iter().enumerate() {
             names::check(&drum.name)?;
@@ -302,8 +303,9 @@ impl DrumsConfig {
                 );
             }
             if drum.name == RESIDUAL && self.n_residual > 0 {
-                let hint = Some("give the drum another name".into());
-                return refuse("kit", "a drum called `residual`".into(), "other names beside a residual".into(), hint);
+                let advice = Some(Advice::plain("give the drum another name"));
+                let expected = "other names beside a residual".into();
+                return refuse("kit", "a drum called `residual`".into(), expected, advice);
             }
             if self.kit[..i].iter().any(|other| other.name == drum.name) {
                 return refuse("kit", format!("`{}` twice", drum.name), "a name for each drum".into(), None);

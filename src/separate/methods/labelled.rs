@@ -45,7 +45,7 @@ impl LabelledConfig {
                 name: "window",
                 got: settings.window.clone(),
                 expected: format!("one of {}", Window::ALL.map(Window::name).join(", ")),
-                hint: None,
+                advice: None,
             })?,
         })
     }
@@ -94,7 +94,7 @@ pub fn fit(
             name: "seed",
             got: settings.seed.clone(),
             expected: "a whole number".into(),
-            hint: None,
+            advice: None,
         })?,
         ..NmfConfig::default()
     };
@@ -156,14 +156,14 @@ fn check_transform(got: &StftConfig, config: &LabelledConfig) -> Result<()> {
     ] {
         if got != expected {
             let (got, expected) = (got.to_string(), format!("{expected}, as in the labels"));
-            return Err(Error::Setting { name, got, expected, hint: None });
+            return Err(Error::Setting { name, got, expected, advice: None });
         }
     }
     if got.window == expected.window {
         return Ok(());
     }
     let (got, expected) = (got.window.name().into(), format!("{}, as in the labels", expected.window.name()));
-    Err(Error::Setting { name: "window", got, expected, hint: None })
+    Err(Error::Setting { name: "window", got, expected, advice: None })
 }
 
 /// Refuses a recording that is not the one that was taken apart.

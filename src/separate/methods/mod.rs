@@ -11,6 +11,7 @@ pub mod labelled;
 pub mod score;
 
 pub use self::example::Example;
+use crate::error::Advice;
 use crate::{Error, Result};
 
 /// Refuses an exponent that makes no masks.
@@ -22,6 +23,6 @@ fn check_mask_exponent(mask_exponent: f32) -> Result<()> {
         name: "mask_exponent",
         got: mask_exponent.to_string(),
         expected: "a number above 0".into(),
-        hint: Some("use `mask_exponent 1.5`, or 2 for the Wiener filter's".into()),
+        advice: Some(Advice::set("mask_exponent", 1.5).note("or 2 for the Wiener filter's").into()),
     })
 }

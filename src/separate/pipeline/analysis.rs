@@ -167,7 +167,7 @@ impl Analysis {
     pub fn live(sample_rate: u32, n_channels: usize, config: &AnalysisConfig) -> Result<Self> {
         for (name, value) in [("sample_rate", sample_rate as usize), ("n_channels", n_channels)] {
             if value == 0 {
-                return Err(Error::Setting { name, got: "0".into(), expected: "at least 1".into(), hint: None });
+                return Err(Error::Setting { name, got: "0".into(), expected: "at least 1".into(), advice: None });
             }
         }
         let stft = Stft::new(config.transform(sample_rate))?;
@@ -273,7 +273,7 @@ impl Analysis {
             name: "analysis",
             got: got.into(),
             expected: "one with the magnitudes of a recording".into(),
-            hint: None,
+            advice: None,
         })
     }
 }

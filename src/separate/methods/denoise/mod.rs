@@ -11,6 +11,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 pub use self::profile::NoiseProfile;
 use self::speech::{NoiseTemplates, SpeechModel};
 use super::check_mask_exponent;
+use crate::error::Advice;
 use crate::nmf::{Factor, NmfConfig, fit_with};
 use crate::separate::pipeline::{Analysis, Block, Margin, Model, Split};
 use crate::separate::separation::{Found, Separation};
@@ -204,7 +205,7 @@ impl DenoiseConfig {
                 name: "strength",
                 got: self.strength.to_string(),
                 expected: "0 (nothing) to 4".into(),
-                hint: Some("use `strength 1`, or a little more to take more out".into()),
+                advice: Some(Advice::set("strength", 1).note("or a little more to take more out").into()),
             });
         }
         if self.noise == Noise::Quietest || self.content == Content::Auto && !analysis.is_live() {
@@ -215,7 +216,7 @@ impl DenoiseConfig {
                 name: "content",
                 got: "auto".into(),
                 expected: "speech or any, as the sound is yet to come".into(),
-                hint: Some("use `content speech`".into()),
+                advice: Some(Advice::set("content", "speech").into()),
             });
         }
         Ok(())

@@ -89,7 +89,7 @@ impl NoiseProfile {
                 name: "noise",
                 got: format!("a profile for {}", told(self.sample_rate, &self.stft)),
                 expected: format!("one for {}", told(analysis.sample_rate(), analysis.stft().config())),
-                hint: None,
+                advice: None,
             });
         }
         let mut magnitude = self.magnitude.clone();

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 pub use self::learn::learn;
 use self::model::{Part, Templates};
 use super::check_mask_exponent;
+use crate::error::Advice;
 use crate::knowledge::dictionary::{Bands, Dictionary, Source};
 use crate::nmf::{self, Factor, NmfConfig, fit_with};
 use crate::names::RESIDUAL;
@@ -55,7 +56,9 @@ impl ExamplesConfig {
 
     fn check(&self, analysis: &Analysis) -> Result<()> {
         check_mask_exponent(self.mask_exponent)?;
-        let refuse = |name, got: String, expected: String, hint| Err(Error::Setting { name, got, expected, hint });
+        let refuse = |name, got: String, expected: String, advice: Option<Advice>| {
+            Err(Error::Setting { name, got, expected, advice: advice.map(Box::new) })
+        };
         if self.max_iter == 0 {
             return refuse("max_iter", "0".into(), "at least 1".into(), None);
         }
@@ -68,12 +71,12 @@ impl ExamplesConfig {
             return refuse("dictionary", "none".into(), "at least one source".into(), None);
         };
         if self.n_residual > 0 && sources.iter().any(|source| source.name == RESIDUAL) {
-            let hint = Some(format!("give the example another name, such as `{}-2`", first.name));
+            let advice = Advice::plain(format!("give the example another name, such as `{}-2`", first.name));
             return refuse(
                 "n_residual",
                 self.n_residual.to_string(),
                 "0, as an example is called `residual`".into(),
-                hint,
+                Some(advice),
             );
         }
         Ok(())

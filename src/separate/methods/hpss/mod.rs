@@ -9,6 +9,7 @@ use ndarray::Axis;
 
 use self::median::median;
 use super::check_mask_exponent;
+use crate::error::Advice;
 use crate::separate::pipeline::{Analysis, Block, Margin, Model, Split, mask};
 use crate::separate::separation::Separation;
 use crate::stft::{Stft, StftConfig};
@@ -126,24 +127,24 @@ pub fn fit(
 impl HpssConfig {
     fn check(&self) -> Result<()> {
         check_mask_exponent(self.mask_exponent)?;
-        let check = |name, value: f64, is_good: bool, expected: String, hint: &str| {
-            let (got, hint) = (value.to_string(), Some(hint.to_owned()));
-            if is_good { Ok(()) } else { Err(Error::Setting { name, got, expected, hint }) }
+        let check = |name, value: f64, is_good: bool, expected: String, advice: Advice| {
+            let (got, advice) = (value.to_string(), Some(Box::new(advice)));
+            if is_good { Ok(()) } else { Err(Error::Setting { name, got, expected, advice }) }
         };
         let within = |value: f64, most: f64| value > 0.0 && value <= most;
         let harmonic = (self.harmonic_s, MAX_HARMONIC_S, format!("above 0 to {MAX_HARMONIC_S} s"));
-        check("harmonic_s", harmonic.0, within(harmonic.0, harmonic.1), harmonic.2, "use `harmonic_s 0.4`")?;
+        check("harmonic_s", harmonic.0, within(harmonic.0, harmonic.1), harmonic.2, Advice::set("harmonic_s", 0.4))?;
         let percussive = (self.percussive_hz, MAX_PERCUSSIVE_HZ, format!("above 0 to {MAX_PERCUSSIVE_HZ} Hz"));
         check(
             "percussive_hz",
             percussive.0,
             within(percussive.0, percussive.1),
             percussive.2,
-            "use `percussive_hz 190`",
+            Advice::set("percussive_hz", 190),
         )?;
         let is_good = self.margin >= 1.0 && self.margin.is_finite();
-        let hint = "use `margin 2`, or 1 for two parts without a residual";
-        check("margin", f64::from(self.margin), is_good, "at least 1".into(), hint)
+        let advice = Advice::set("margin", 2).note("or 1 for two parts without a residual");
+        check("margin", f64::from(self.margin), is_good, "at least 1".into(), advice)
     }
 }
 

@@ -1,9 +1,14 @@
 //! The one error type of the crate: what failed, on what, why, and what to do about it.
 //!
-//! `Display` says what failed and on which thing, `source()` the cause, [`Error::hint`] the advice.
+//! `Display` says what failed and on which thing, `source()` the cause, [`Error::advice`] what to do, as data.
 
-use std::io;
+mod advice;
+mod remedy;
+
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
+
+pub use advice::{Advice, Conversion};
 
 /// The crate's result type.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -23,7 +28,7 @@ pub enum Error {
         /// What would have been accepted, in words: "1 to 1024 (half of the window of 2048)".
         expected: String,
         /// What to do.
-        hint: Option<String>,
+        advice: Option<Box<Advice>>,
     },
 
     // ---- sound ---------------------------------------------------------------------------------------------------
@@ -83,8 +88,8 @@ pub enum Error {
     MatrixFileFormat {
         /// The file.
         path: PathBuf,
-        /// The endings that there are, between backticks.
-        expected: &'static str,
+        /// The files that there are.
+        expected: MatrixFiles,
     },
     /// The system did not give a matrix file, or not all of it.
     #[error("cannot read `{}`", shown(path))]
@@ -123,7 +128,7 @@ pub enum Error {
         source: io::Error,
     },
     /// The system could not read a file to its end.
-    #[error("cannot read `{}` on from {time_s:.1} s", shown(path))]
+    #[error("cannot read `{}` beyond {time_s:.1} s", shown(path))]
     ReadAudio {
         /// The file.
         path: PathBuf,
@@ -327,7 +332,7 @@ pub enum Error {
         names: Vec<String>,
     },
     /// A recording is not the one that was taken apart.
-    #[error("the recording has {got} samples, expected {expected}, as the one that was separated")]
+    #[error("the recording has {got} samples, expected {expected}, as in the one that was separated")]
     Length {
         /// Samples per channel that were given.
         got: usize,
@@ -388,12 +393,12 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
-    /// Labels are of another recording than the one that is given.
-    #[error("the recording has {got}, the labels are of one with {expected}")]
+    /// A recording is not the one that was separated: it has another form, or other samples than the labels are of.
+    #[error("the recording has {got}, expected {expected}, as the one that was separated")]
     OtherRecording {
         /// What it has: "44100 Hz", "the fingerprint 09af".
         got: String,
-        /// What the labels say.
+        /// What the one that was separated has.
         expected: String,
     },
 
@@ -409,8 +414,8 @@ pub enum Error {
         other: String,
         /// What that one has.
         expected: u64,
-        /// Of what: "Hz", "channels", "samples".
-        unit: &'static str,
+        /// Of what.
+        unit: Quantity,
     },
     /// There are not as many estimates as references.
     #[error("there are {got} estimates, expected {expected}, one for each reference")]
@@ -452,123 +457,44 @@ pub enum Error {
     Cancelled,
 }
 
-impl Error {
-    /// What to do about it, where there is something to do: one sentence, with a command that can be pasted if there
-    /// is one.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Setting { hint, .. } => hint.clone(),
-            Self::NonFiniteSample { .. } => {
-                Some("export the recording again, without clipping or invalid floating-point values".into())
-            }
-            Self::Silent => Some("check that the right file or channel was exported".into()),
-            Self::TooShort { sample_rate, n_samples, .. } => Some(format!(
-                "give at least a tenth of a second, or a shorter `n_fft` (this clip lasts {:.1} ms)",
-                1e3 * *n_samples as f64 / f64::from(*sample_rate)
-            )),
-            Self::MatrixEntry { value, .. } if value.is_nan() => {
-                Some("where entries are missing, give them a weight of 0, as `--missing nan` does".into())
-            }
-            Self::MatrixEntry { .. } => {
-                Some("clip negative entries to 0, and mark missing ones by a weight of 0".into())
-            }
-            Self::MatrixShape { got, expected, .. } if got.0 != got.1 && (got.1, got.0) == *expected => {
-                Some("transpose it: rows and columns are swapped".into())
-            }
-            Self::MatrixFileFormat { path, expected } => Some(match *expected {
-                "`.npz`" => format!("use `{}`", shown(&path.with_extension("npz"))),
-                _ => format!("in Python, `numpy.save(\"{}\", v)` writes one", shown(&path.with_extension("npy"))),
-            }),
-            Self::ReadMatrix { path, source } => match source.kind() {
-                io::ErrorKind::IsADirectory => Some("give a file in it".into()),
-                io::ErrorKind::OutOfMemory => Some("cut the matrix into smaller ones".into()),
-                _ => open_hint(path, source),
-            },
-            Self::MalformedMatrix { .. } => {
-                Some("give a matrix of numbers: an `.npy` file of two dimensions, or text with a row per line".into())
-            }
-            Self::UnknownStem { names, .. } => names.first().map(|name| format!("use `stem {name}`")),
-            Self::ReadScore { path, source } => open_hint(path, source),
-            Self::MalformedScore { .. } => Some("export it again as a Standard MIDI File, of format 1".into()),
-            Self::EmptyScore => Some("give a MIDI file with a track of notes for each instrument".into()),
-            Self::ScoreMismatch { .. } => Some(
-                "move it with `--score-offset SECONDS`, or let `--align` find where it belongs; check that it is of \
-                 the same piece"
-                    .into(),
-            ),
-            // Audio files, in.
-            Self::OpenAudio { path, source } => open_hint(path, source),
-            Self::ReadAudio { .. } => Some("copy the file to another disk and try again".into()),
-            Self::EmptyAudioFile { .. } => Some("export or download the recording again".into()),
-            Self::NotAudio { .. } => Some("give a recording, such as a WAV, FLAC, MP3, M4A or Ogg file".into()),
-            Self::NoAudioTrack { .. } => Some("give the file that the sound is in".into()),
-            Self::UnsupportedAudio { path, .. } => Some(format!("convert it with {}", ffmpeg_command(path, ""))),
-            Self::MalformedAudio { path, .. } => {
-                Some(format!("export it again, or try to repair it with {}", ffmpeg_command(path, "")))
-            }
-            Self::AudioChanges { path, from: (rate, n_channels), .. } => {
-                Some(format!("make it uniform with {}", ffmpeg_command(path, &format!(" -ar {rate} -ac {n_channels}"))))
-            }
-            Self::CorruptAudio { path, time_s, .. } => Some(salvage_hint(path, Some(*time_s))),
-            Self::AudioCutOff { path, time_s, .. } => Some(salvage_hint(path, *time_s)),
-            // Audio files, out.
-            Self::FileExists { .. } => Some("add `--force` to replace it, or choose another place with `--out`".into()),
-            Self::NotAFile { .. } => Some("give the name that the file is to have, with its ending".into()),
-            Self::CreateFolder { source, .. } | Self::WriteFile { source, .. } => disk_hint(source.kind()),
-            Self::BeyondFullScale { .. } => {
-                Some("use `--clip-mode rescale` or `--clip-mode clamp`, or `--float32`, which holds any level".into())
-            }
-            // Dictionaries.
-            Self::SourceName { .. } => Some("name it as you would its file: `violin`, `lead guitar`".into()),
-            Self::Example { source, .. } => source.hint(),
-            Self::DictionaryMismatch { name: "sample_rate", wanted, .. } => Some(format!(
-                "learn it from the same examples for this rate: \
-                 `partita learn NAME=SOLO --sample-rate {wanted} -o FILE.safetensors`"
-            )),
-            Self::DictionaryMismatch { name: "n_context", wanted, .. } => {
-                Some(format!("learn it again: `partita learn NAME=SOLO --context {wanted} -o FILE.safetensors`"))
-            }
-            Self::DictionaryMismatch { name, dictionary, wanted, .. } => {
-                let flag = name.replace('_', "-");
-                Some(format!(
-                    "add `--{flag} {dictionary}`, or learn it again: \
-                     `partita learn NAME=SOLO --{flag} {wanted} -o FILE.safetensors`"
-                ))
-            }
-            Self::ReadDictionary { path, source } => open_hint(path, source),
-            Self::MalformedDictionary { .. } => Some("make one: `partita learn NAME=SOLO -o FILE.safetensors`".into()),
-            // Pictures.
-            Self::PictureFormat { path } => Some(format!("use `{}`", shown(&path.with_extension("png")))),
-            Self::Labels { .. } => Some("change only the names; `labels_out` writes the file anew".into()),
-            Self::OtherRecording { .. } => {
-                Some("give the recording that was separated, with the same `start` and `duration`".into())
-            }
-            // Comparisons.
-            Self::Unequal { name, expected, unit, .. } => Some(match *unit {
-                "Hz" => format!("convert it with {}", ffmpeg_command(Path::new(name), &format!(" -ar {expected}"))),
-                "channels" => {
-                    format!("convert it with {}", ffmpeg_command(Path::new(name), &format!(" -ac {expected}")))
-                }
-                _ => "compare recordings of the same stretch of time, neither trimmed nor padded".into(),
-            }),
-            Self::EstimateCount { .. } => Some("give one estimate for each reference, in the same order".into()),
-            // Noise.
-            Self::NoiseRange { .. } => {
-                Some("give a range in which only the noise is heard, such as `noise_range 0-0.5`".into())
-            }
-            Self::SilentNoise { .. } => Some(
-                "give a recording of the noise alone with `--noise FILE`, or its place with `--noise-range A-B`".into(),
-            ),
-            Self::ShortNoise { sample_rate, win_length, .. } => Some(format!(
-                "give more of it: 1 s or longer serves best, {:.0} ms are the least",
-                1e3 * *win_length as f64 / f64::from(*sample_rate)
-            )),
-            Self::SparseStructure { .. } | Self::MatrixMarket { .. } => None,
-            Self::Manifest { .. } => Some("give another `manifest`, or move this file away".into()),
-            Self::NoComponents => Some("leave `components_out` out".into()),
-            Self::RecordingChanged { .. } => Some("start again when nothing writes to it or moves it".into()),
-            Self::MatrixShape { .. } | Self::Length { .. } | Self::SampleCount { .. } | Self::Cancelled => None,
-        }
+/// What can be read, of matrices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MatrixFiles {
+    /// One matrix.
+    Matrix,
+    /// Several matrices in one file.
+    Archive,
+}
+
+/// The endings, between backticks.
+impl fmt::Display for MatrixFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Matrix => "`.npy` or `.csv`",
+            Self::Archive => "`.npz`",
+        })
+    }
+}
+
+/// What recordings must have in common to be compared sample by sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantity {
+    /// Hz.
+    SampleRate,
+    /// Channels.
+    Channels,
+    /// Samples per channel.
+    Samples,
+}
+
+/// The unit in which it is counted.
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SampleRate => "Hz",
+            Self::Channels => "channels",
+            Self::Samples => "samples",
+        })
     }
 }
 
@@ -597,44 +523,6 @@ fn list(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-// ---- audio files, in: helpers ------------------------------------------------------------------------------------
-
-fn open_hint(path: &Path, error: &io::Error) -> Option<String> {
-    let hint = match error.kind() {
-        io::ErrorKind::NotFound => "check the spelling and the folder you are in".into(),
-        io::ErrorKind::PermissionDenied => format!("allow reading it with `chmod +r {}`", shell_word(path)),
-        io::ErrorKind::IsADirectory => "give the recordings in it".into(),
-        // What comes from a pipe is put there.
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "free some space for temporary files, or name a folder on another disk with `TMPDIR=FOLDER`".into()
-        }
-        _ => return None,
-    };
-    Some(hint)
-}
-
-/// The command that converts a recording to WAV.
-fn ffmpeg_command(path: &Path, options: &str) -> String {
-    if path.as_os_str() == "-" {
-        return format!("`ffmpeg -i pipe:{options} -f wav pipe:`");
-    }
-    // A WAV file cannot be converted onto itself.
-    let is_wav = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wav"));
-    let output = path.with_extension(if is_wav { "fixed.wav" } else { "wav" });
-    format!("`ffmpeg -i {}{options} {}`", shell_word(path), shell_word(&output))
-}
-
-/// A path as one word of a shell command.
-fn shell_word(path: &Path) -> String {
-    let mut word = shown(path);
-    // Not to be taken for an option.
-    if word.starts_with('-') {
-        word.insert_str(0, "./");
-    }
-    let is_plain = word.chars().all(|c| c.is_alphanumeric() || "/._-+,:@%".contains(c));
-    if is_plain { word } else { format!("'{}'", word.replace('\'', r"'\''")) }
-}
-
 fn lengths(time_s: Option<f64>, declared_s: Option<f64>) -> String {
     match (time_s, declared_s) {
         (Some(time_s), Some(declared_s)) => format!("after {time_s:.1} of {declared_s:.1} s"),
@@ -643,35 +531,6 @@ fn lengths(time_s: Option<f64>, declared_s: Option<f64>) -> String {
     }
 }
 
-fn salvage_hint(path: &Path, time_s: Option<f64>) -> String {
-    let salvage = format!("save what can be read with {}", ffmpeg_command(path, ""));
-    // To the whole millisecond below, so that the damage is not reached.
-    match time_s.map(|time_s| (time_s * 1e3).floor() / 1e3) {
-        Some(whole_s) if whole_s > 0.0 => {
-            format!("{salvage}, or take the whole part with `--duration {whole_s}`")
-        }
-        _ => salvage,
-    }
-}
-
 fn channels(n: usize) -> String {
     if n == 1 { "1 channel".into() } else { format!("{n} channels") }
-}
-
-/// What to do about a file or folder that could not be written.
-fn disk_hint(kind: io::ErrorKind) -> Option<String> {
-    use io::ErrorKind::{
-        InvalidFilename, NotADirectory, NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
-    };
-    let hint = match kind {
-        PermissionDenied | ReadOnlyFilesystem => "choose a folder that you may write to: `--out FOLDER`",
-        StorageFull | QuotaExceeded => "free some space, or write to another disk: `--out FOLDER`",
-        NotADirectory | io::ErrorKind::AlreadyExists => {
-            "a file is where a folder is needed; choose another: `--out FOLDER`"
-        }
-        NotFound => "the folder was moved or removed meanwhile; begin again when it stays",
-        InvalidFilename => "shorten the name: `--filename \"{stem}.{ext}\"`",
-        _ => return None,
-    };
-    Some(hint.into())
 }

@@ -154,8 +154,10 @@ impl FormatChunk {
             if body.get(26..40).ok_or_else(short)? == GUID_TAIL {
                 format.tag = u16_at(24).ok_or_else(short)?;
             }
-            // A mask that does not name every channel once names none reliably.
-            format.channel_mask = u32_at(20).filter(|mask| mask.count_ones() == u32::from(format.n_channels));
+            // A mask that does not name every channel once names none reliably, and simple mono and stereo need none.
+            let is_news = |&mask: &u32| !matches!((format.n_channels, mask), (1, 0x4) | (2, 0x3));
+            let is_whole = |mask: &u32| mask.count_ones() == u32::from(format.n_channels);
+            format.channel_mask = u32_at(20).filter(is_news).filter(is_whole);
         }
         Ok(format)
     }

@@ -134,6 +134,17 @@ impl Wav {
         self.encoding.decode(&self.scratch, block);
         Ok(true)
     }
+
+    /// Passes over at most `n_samples` samples per channel, without reading them. Returns how many there were.
+    pub(super) fn skip(&mut self, n_samples: u64, n_channels: usize) -> Result<u64, Fault> {
+        let bytes_per_row = (self.bytes_per_sample * n_channels) as u64;
+        let n_rows = n_samples.min(self.bytes_left / bytes_per_row);
+        let n_bytes = n_rows * bytes_per_row;
+        // Within the file.
+        self.input.seek_relative(n_bytes.cast_signed())?;
+        self.bytes_left -= n_bytes;
+        Ok(n_rows)
+    }
 }
 
 impl FormatChunk {

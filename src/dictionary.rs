@@ -16,7 +16,7 @@ use crate::atomic::{self, Existing};
 use crate::error::shown;
 use crate::nmf::{Factor, NmfConfig, Progress, StopReason, fit, fit_with};
 use crate::stft::StftConfig;
-use crate::window::Window;
+use crate::stft::window::Window;
 use crate::{Error, Result};
 
 /// Frames farther below the loudest one than this (-60 dB) say nothing about a source.

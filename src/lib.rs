@@ -13,7 +13,6 @@ pub mod watch;
 pub mod atomic;
 pub mod matrix_file;
 pub mod audio;
-pub mod window;
 pub mod stft;
 pub mod spectrogram;
 pub mod score;

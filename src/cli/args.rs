@@ -19,7 +19,7 @@ use partita::plot::ColorMap;
 use partita::separate::Multichannel;
 use partita::separate::denoise::{Content, DenoiseConfig};
 use partita::separate::{DrumsConfig, HpssConfig};
-use partita::window::Window;
+use partita::stft::window::Window;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())

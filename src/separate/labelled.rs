@@ -8,8 +8,8 @@ use super::{Progress, SeparateConfig, Separation, Step, check_mask_exponent, mod
 use crate::audio::Recording;
 use crate::labels::{Component, Identity, Labels, Settings};
 use crate::nmf::{Divergence, Factor, Init, NmfConfig};
+use crate::stft::window::Window;
 use crate::stft::{Stft, StftConfig};
-use crate::window::Window;
 use crate::{Error, Result, group};
 
 /// Makes a separation of factors that a person has named: sources in the order in which their names appear, and

@@ -13,7 +13,7 @@ use partita::separate::denoise::{Content, DenoiseConfig, Noise, denoise};
 use partita::separate::{
     DrumsConfig, Example, ExamplesConfig, HpssConfig, ScoreConfig, by_score, drums, examples, hpss, learn, separate,
 };
-use partita::window::Window;
+use partita::stft::window::Window;
 use partita::{Audio, DictionaryConfig, Score, SeparateConfig, Separation, StftOptions};
 
 const SAMPLE_RATE: u32 = 16_000;

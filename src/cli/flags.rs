@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use partita::StftOptions;
 use partita::audio::encode::{ClipMode, FileFormat};
 use partita::batch::Shard;
-use partita::window::Window;
+use partita::stft::window::Window;
 
 use super::parse;
 

@@ -14,7 +14,6 @@ pub mod names;
 pub mod atomic;
 pub mod matrix_file;
 pub mod audio;
-pub mod window;
 pub mod stft;
 pub mod spectrogram;
 pub mod nmf;

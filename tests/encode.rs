@@ -1,4 +1,4 @@
-//! What is written comes back, exactly, from readers that are not ours: hound, symphonia, ffmpeg and SoX.
+//! What is written comes back, exactly, from readers that did not write it: our own, hound, symphonia, ffmpeg and SoX.
 #![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, but not in their helpers")]
 
 use std::{
@@ -11,6 +11,7 @@ use ndarray::{Array2, s};
 use partita::{
     Audio, Error,
     atomic::{self, AtomicFile, Existing},
+    audio::decode,
     audio::encode::{self, ClipMode, EncodeConfig, FileFormat, SampleFormat, Spec, Writer, rescale_gain},
 };
 use proptest::prelude::*;
@@ -24,7 +25,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn wav_comes_back_from_hound(
+    fn wav_comes_back_from_hound_and_from_our_reader(
         n_channels in 1_usize..9, n_samples in 0_usize..6_000, seed: u64, mask in 0_usize..3, known: bool,
         format in 0_usize..3,
     ) {
@@ -39,13 +40,20 @@ proptest! {
         writer.write(samples.view())?;
         writer.finish()?;
 
+        // hound writes what has a known length, and our own writer the rest: each is read by the other, too.
         let mut reader = hound::WavReader::open(&path).unwrap();
         prop_assert_eq!(usize::from(reader.spec().channels), n_channels);
         prop_assert_eq!(reader.spec().sample_rate, 44_100);
         prop_assert_eq!(reader.duration() as usize, n_samples);
+        let ours = decode::read(&path)?;
+        prop_assert_eq!((ours.sample_rate(), ours.samples().dim()), (44_100, (n_channels, n_samples)));
+        let names_all = |mask: &u32| mask.count_ones() as usize == n_channels;
+        prop_assert_eq!(ours.channel_mask(), audio.channel_mask().filter(names_all));
+        let ours = interleaved(&ours.samples().to_owned());
         if sample_format == SampleFormat::Float32 {
             let read: Vec<f32> = reader.samples().map(Result::unwrap).collect();
-            prop_assert_eq!(read, interleaved(&samples));
+            prop_assert_eq!(&read, &interleaved(&samples));
+            prop_assert_eq!(ours, read);
         } else {
             let read: Vec<i32> = reader.samples().map(Result::unwrap).collect();
             prop_assert_eq!(read.len(), n_channels * n_samples);
@@ -53,6 +61,8 @@ proptest! {
                 SampleFormat::Int24 => (8_388_608.0, 0.5), // the nearest
                 _ => (32_768.0, 1.5),                      // dither of 1 and rounding of 0.5
             };
+            // Exact: 24 bits fit, and the scale is a power of two.
+            prop_assert!(ours.iter().zip(&read).all(|(x, &got)| f64::from(*x) * scale == f64::from(got)));
             for (got, x) in read.into_iter().zip(interleaved(&samples)) {
                 let exact = f64::from(x) * scale;
                 prop_assert!((f64::from(got) - exact).abs() <= tolerance, "{got} for {exact}");
@@ -118,7 +128,7 @@ fn channel_layouts_reach_ffmpeg() {
     let Some(()) = installed("ffprobe") else { return };
     let folder = tempdir().unwrap();
     for (file_format, n_channels, channel_mask, expected) in [
-        (FileFormat::Wav, 1, None, "unknown"), // a plain header: one channel, no speaker named
+        (FileFormat::Wav, 1, None, "mono"),
         (FileFormat::Wav, 1, Some(0x1), "1 channels (FL)"),
         (FileFormat::Wav, 2, Some(0x30), "2 channels (BL+BR)"),
         (FileFormat::Wav, 4, Some(0x33), "quad"),
@@ -140,6 +150,26 @@ fn channel_layouts_reach_ffmpeg() {
         let probe = ["-v", "error", "-show_entries", "stream=channel_layout", "-of", "default=nk=1:nw=1"];
         let output = Command::new("ffprobe").args(probe).arg(&path).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), expected, "{file_format:?} {channel_mask:x?}");
+    }
+}
+
+#[test]
+fn speakers_of_every_sample_format_come_back() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("x.wav");
+    for (sample_format, n_channels, channel_mask, n_samples) in SampleFormat::ALL.into_iter().flat_map(|format| {
+        // hound's header has no place for the speakers of two channels of int16.
+        [(1, None), (2, None), (1, Some(0x1)), (2, Some(0x30)), (4, Some(0x33)), (4, None)]
+            .into_iter()
+            .flat_map(move |(n, mask)| [(format, n, mask, Some(10)), (format, n, mask, None)])
+    }) {
+        let config = EncodeConfig { sample_format, existing: Existing::Replace, ..EncodeConfig::default() };
+        let spec = Spec { sample_rate: 48_000, n_channels, channel_mask, n_samples };
+        let mut writer = Writer::create(&path, spec, 1.0, &config).unwrap();
+        writer.write(Array2::zeros((n_channels, 10)).view()).unwrap();
+        writer.finish().unwrap();
+        let read = decode::read(&path).unwrap();
+        assert_eq!((read.n_channels(), read.channel_mask()), (n_channels, channel_mask), "{sample_format:?}");
     }
 }
 
@@ -237,8 +267,7 @@ fn integers_reach_full_scale_and_wrap_nowhere() {
     let path = folder.path().join("x.wav");
     let config = EncodeConfig { sample_format: SampleFormat::Int24, ..EncodeConfig::default() };
     encode::write(&path, &Audio::new(samples, 8_000).unwrap(), &config).unwrap();
-    let read: Vec<i32> = hound::WavReader::open(&path).unwrap().samples().map(Result::unwrap).collect();
-    assert_eq!(read, [8_388_607, -8_388_608, 0, 4_194_304]);
+    assert_eq!(held(&path, 24), [8_388_607, -8_388_608, 0, 4_194_304]);
 }
 
 #[test]
@@ -338,7 +367,7 @@ fn a_file_that_may_be_replaced_is_kept_until_the_new_one_is_whole() {
     writer.write(noise(2, 5, 1).view()).unwrap();
     assert!(matches!(writer.write(noise(2, 1, 1).view()), Err(Error::SampleCount { expected: 5, got: 6, .. })));
     writer.finish().unwrap();
-    assert_eq!((names(&folder), hound::WavReader::open(&path).unwrap().duration()), (vec!["x.wav".to_owned()], 5));
+    assert_eq!((names(&folder), decode::read(&path).unwrap().n_samples()), (vec!["x.wav".to_owned()], 5));
 }
 
 #[test]
@@ -449,11 +478,14 @@ fn flac_of_more_than_96_khz_is_refused() {
 #[test]
 fn no_channel_no_rate_and_more_channels_than_a_header_holds_are_refused() {
     let wav = EncodeConfig::default();
+    let message = |spec: Spec| wav.check(&spec).map_err(|error| error.to_string());
     for n_channels in [0, 16_384] {
-        assert!(wav.check(&Spec { n_channels, ..stereo(None) }).is_err());
+        let expected = format!("`n_channels` is {n_channels}, expected 1 to 16383 in a WAV file of float32 samples");
+        assert_eq!(message(Spec { n_channels, ..stereo(None) }), Err(expected));
     }
-    assert!(wav.check(&Spec { n_channels: 16_383, ..stereo(None) }).is_ok());
-    assert!(wav.check(&Spec { sample_rate: 0, ..stereo(None) }).is_err());
+    assert_eq!(message(Spec { n_channels: 16_383, ..stereo(None) }), Ok(()));
+    let expected = "`sample_rate` is 0, expected 1 to 4294967295 Hz in a WAV file";
+    assert_eq!(message(Spec { sample_rate: 0, ..stereo(None) }), Err(expected.into()));
 }
 
 #[test]
@@ -523,7 +555,13 @@ fn interleaved<T: Copy>(samples: &Array2<T>) -> Vec<T> {
     samples.t().iter().copied().collect()
 }
 
-/// Writes integers as FLAC, and returns what it must hold: what int16 or int24 WAV holds, by hound. For int24 that is
+/// The integers that a file holds, interleaved, by our reader: exact, because 24 bits fit.
+fn held(path: &Path, n_bits: usize) -> Vec<i32> {
+    let full_scale = (1 << (n_bits - 1)) as f32;
+    interleaved(&decode::read(path).unwrap().samples().mapv(|x| (x * full_scale) as i32))
+}
+
+/// Writes integers as FLAC, and returns what it must hold: what int16 or int24 WAV holds. For int24 that is
 /// the integers themselves, because f32 holds them; for int16 there is dither in between, the same in both files.
 fn write_integers(path: &Path, samples: &Array2<i32>, n_bits: usize, sample_rate: u32) -> Vec<i32> {
     let audio = Audio::new(samples.mapv(|x| x as f32 / (1 << (n_bits - 1)) as f32), sample_rate).unwrap();
@@ -532,7 +570,7 @@ fn write_integers(path: &Path, samples: &Array2<i32>, n_bits: usize, sample_rate
     encode::write(path, &audio, &config).unwrap();
     let wav = path.with_extension("wav");
     encode::write(&wav, &audio, &EncodeConfig { file_format: FileFormat::Wav, ..config }).unwrap();
-    let held: Vec<i32> = hound::WavReader::open(wav).unwrap().samples().map(Result::unwrap).collect();
+    let held = held(&wav, n_bits);
     if n_bits == 24 {
         assert!(held == interleaved(samples), "int24 changes integers");
     }
@@ -566,7 +604,7 @@ fn float32(samples: &Array2<f32>, clip_mode: ClipMode) -> (Vec<f32>, u64, f32) {
     let path = folder.path().join("x.wav");
     let config = EncodeConfig { clip_mode, ..EncodeConfig::default() };
     let written = encode::write(&path, &Audio::new(samples.clone(), 44_100).unwrap(), &config).unwrap();
-    let read = hound::WavReader::open(&path).unwrap().samples().map(Result::unwrap).collect();
+    let read = interleaved(&decode::read(&path).unwrap().samples().to_owned());
     (read, written.n_clamped, written.gain)
 }
 
@@ -576,7 +614,7 @@ fn int16(samples: &Array2<f32>, seed: u64) -> Vec<i32> {
     let path = folder.path().join("x.wav");
     let config = EncodeConfig { sample_format: SampleFormat::Int16, seed, ..EncodeConfig::default() };
     encode::write(&path, &Audio::new(samples.clone(), 44_100).unwrap(), &config).unwrap();
-    hound::WavReader::open(&path).unwrap().samples().map(Result::unwrap).collect()
+    held(&path, 16)
 }
 
 /// Names in a folder.

@@ -1,8 +1,11 @@
 //! Factorizations of matrices that come in blocks, against those of the same matrices held whole.
 
+mod common;
+
 use std::ops::{ControlFlow, Range};
 
-use ndarray::{Array2, ArrayView2, ArrayViewMut2, s};
+use common::matrices::{self, assert_close};
+use ndarray::{Array2, ArrayViewMut2, s};
 use ndarray_npy::write_npy;
 use partita::nmf::{BlockConfig, ColumnBlocks, Divergence, Factor, Factorization, NmfConfig, Solver};
 use partita::nmf::{StopReason, WarmStart, divergence, fit, fit_blocks};
@@ -24,13 +27,9 @@ impl ColumnBlocks for Held {
     }
 }
 
-/// Positive random numbers, some of them 0.
+/// Numbers from 0 to 0.9, some of them 0.
 fn noise(shape: (usize, usize), seed: u64) -> Array2<f32> {
-    let mut state = seed;
-    Array2::from_shape_simple_fn(shape, || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((state >> 40) as f32 / (1 << 24) as f32 - 0.1).max(0.0)
-    })
+    matrices::noise(shape, seed).mapv(|x| (x - 0.1).max(0.0))
 }
 
 fn config(solver: Solver, block_bytes: usize) -> BlockConfig {
@@ -38,17 +37,9 @@ fn config(solver: Solver, block_bytes: usize) -> BlockConfig {
     BlockConfig { nmf, block_bytes, ..BlockConfig::default() }
 }
 
-fn assert_close(what: &str, got: ArrayView2<'_, f32>, expected: ArrayView2<'_, f32>) {
-    assert_eq!(got.dim(), expected.dim(), "{what}");
-    let largest = expected.iter().fold(0.0f32, |a, &b| a.max(b));
-    for ((at, &got), &expected) in got.indexed_iter().zip(&expected) {
-        assert!((got - expected).abs() <= 1e-5 * largest, "{what} at {at:?}: {got}, expected {expected} of {largest}");
-    }
-}
-
 fn assert_same(what: &str, got: &Factorization, expected: &Factorization) {
-    assert_close(&format!("{what}, dictionary"), got.dictionary.view(), expected.dictionary.view());
-    assert_close(&format!("{what}, activations"), got.activations.view(), expected.activations.view());
+    assert_close(&format!("{what}, dictionary"), got.dictionary.view(), expected.dictionary.view(), 1e-5);
+    assert_close(&format!("{what}, activations"), got.activations.view(), expected.activations.view(), 1e-5);
     assert_eq!((got.n_iter, got.stop_reason), (expected.n_iter, expected.stop_reason), "{what}");
     let gap = (got.divergence - expected.divergence).abs();
     // The second term is for exact fits, where only rounding is left.

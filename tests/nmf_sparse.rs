@@ -1,6 +1,9 @@
 //! Sparse factorizations against those of the same matrices held in full.
 
-use ndarray::{Array2, ArrayView2};
+mod common;
+
+use common::matrices::{assert_close, noise};
+use ndarray::Array2;
 use partita::Error;
 use partita::nmf::{Divergence, Factor, Factorization, Init, NmfConfig, Regularization, Solver};
 use partita::nmf::{SparseMatrix, fit, fit_sparse};
@@ -13,12 +16,9 @@ const KINDS: [(Divergence, Solver); 3] = [
 
 /// A matrix whose entries are counts, most of them 0.
 fn counts(shape: (usize, usize), one_in: u64) -> Array2<f32> {
-    let mut state = 1u64;
-    let mut draw = move || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        state >> 40
-    };
-    Array2::from_shape_simple_fn(shape, || if draw() % one_in == 0 { (1 + draw() % 5) as f32 } else { 0.0 })
+    let (draws, sizes) = (noise(shape, 1), noise(shape, 2));
+    let one = |at: (usize, usize)| 1.0 + (5.0 * sizes[at]).floor();
+    Array2::from_shape_fn(shape, |at| if draws[at] * (one_in as f32) < 1.0 { one(at) } else { 0.0 })
 }
 
 fn sparse(v: &Array2<f32>) -> SparseMatrix {
@@ -32,17 +32,9 @@ fn config((divergence, solver): (Divergence, Solver), n_components: usize) -> Nm
     NmfConfig { n_components, divergence, solver, max_iter: 20, tol: 0.0, ..NmfConfig::default() }
 }
 
-fn assert_close(what: &str, got: ArrayView2<'_, f32>, expected: ArrayView2<'_, f32>) {
-    assert_eq!(got.dim(), expected.dim(), "{what}");
-    let largest = expected.iter().fold(0.0f32, |a, &b| a.max(b));
-    for ((at, &got), &expected) in got.indexed_iter().zip(&expected) {
-        assert!((got - expected).abs() <= 1e-5 * largest, "{what} at {at:?}: {got}, expected {expected} of {largest}");
-    }
-}
-
 fn assert_same(what: &str, got: &Factorization, expected: &Factorization) {
-    assert_close(&format!("{what}, dictionary"), got.dictionary.view(), expected.dictionary.view());
-    assert_close(&format!("{what}, activations"), got.activations.view(), expected.activations.view());
+    assert_close(&format!("{what}, dictionary"), got.dictionary.view(), expected.dictionary.view(), 1e-5);
+    assert_close(&format!("{what}, activations"), got.activations.view(), expected.activations.view(), 1e-5);
     assert_eq!((got.n_iter, got.stop_reason), (expected.n_iter, expected.stop_reason), "{what}");
     assert_eq!(got.divergence_curve.len(), expected.divergence_curve.len(), "{what}");
     for ((_, got), (_, expected)) in got.divergence_curve.iter().zip(&expected.divergence_curve) {

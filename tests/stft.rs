@@ -4,7 +4,7 @@ use std::f64::consts::TAU;
 
 use ndarray::{Array1, Array2};
 use ndarray_npy::NpzReader;
-use partita::window::Window;
+use partita::stft::window::Window;
 use partita::{Stft, StftConfig};
 
 const RATE: f64 = 8000.0;

@@ -16,7 +16,7 @@ use partita::separate::hpss::{self, HpssConfig};
 use partita::separate::score::{self, ScoreConfig};
 use partita::separate::{Analysis, AnalysisConfig, Example};
 use partita::watch::Watch;
-use partita::window::Window;
+use partita::stft::window::Window;
 use partita::{Audio, DictionaryConfig, Score, Separation, StftOptions};
 
 const SAMPLE_RATE: u32 = 16_000;

@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -216,14 +217,18 @@ impl Reader {
     }
 
     /// Drops the next `n_samples` samples per channel and returns how many there were; fewer if the recording ends.
-    /// Exact in every format, because what is dropped is decoded.
+    /// Exact in every format: what is dropped is decoded, unless samples have places of their own (WAV), where they are
+    /// passed over.
     ///
     /// # Errors
     /// As [`Reader::read`], but for samples that are not finite.
     pub fn skip(&mut self, n_samples: u64) -> Result<u64> {
         let mut n_left = n_samples;
         while n_left > 0 {
-            let n_available = self.fill(1)?;
+            if self.pending.is_empty() {
+                n_left -= self.pass_over(n_left)?;
+            }
+            let n_available = if n_left > 0 { self.fill(1)? } else { 0 };
             if n_available == 0 {
                 break;
             }
@@ -241,6 +246,16 @@ impl Reader {
             return Err(Error::MalformedAudio { path: path.into(), reason });
         }
         Ok(Self { path: path.into(), format, source, position: 0, pending: Vec::new(), fault: None })
+    }
+
+    /// Goes on by at most `n_samples` samples per channel without decoding them, where the file allows it; nothing may be
+    /// pending. Returns by how many.
+    fn pass_over(&mut self, n_samples: u64) -> Result<u64> {
+        let Source::Wav(wav) = &mut self.source else { return Ok(0) };
+        let passed = wav.skip(n_samples, self.format.n_channels);
+        let passed = passed.map_err(|fault| fault.at(&self.path, self.position, self.format.sample_rate))?;
+        self.position += passed;
+        Ok(passed)
     }
 
     /// Decodes until `n_samples` samples per channel are pending or no more come. Returns how many are pending.
@@ -393,6 +408,10 @@ impl Recording for AudioFile {
     }
 
     fn read(&self, sink: &mut dyn FnMut(ArrayView2<'_, f32>) -> Result<()>) -> Result<()> {
+        self.read_range(0..u64::MAX, sink)
+    }
+
+    fn read_range(&self, range: Range<u64>, sink: &mut dyn FnMut(ArrayView2<'_, f32>) -> Result<()>) -> Result<()> {
         self.with_reader(|reader| {
             if (reader.sample_rate(), reader.n_channels()) != (self.sample_rate(), self.n_channels()) {
                 return Err(Error::RecordingChanged { path: self.path.clone() });
@@ -407,7 +426,12 @@ impl Recording for AudioFile {
                     advice: Some(Advice::StartEarlier.into()),
                 });
             }
-            let mut n_left = self.n_samples.unwrap_or(u64::MAX);
+            let end = self.n_samples.map_or(range.end, |n_samples| n_samples.min(range.end));
+            let mut n_left = end.saturating_sub(range.start);
+            // What is not wanted is not looked at.
+            if n_left == 0 || reader.skip(range.start)? < range.start {
+                return Ok(());
+            }
             // No more memory for a thousand channels than for two.
             let block_samples = (2 * BLOCK_SAMPLES / self.n_channels().max(2)) as u64;
             while n_left > 0 {

@@ -10,7 +10,7 @@ use ndarray::{ArrayView2, Axis};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use self::{flac::Flac, wav::Wav};
+use self::{flac::Flac, rf64::Rf64, wav::Wav};
 use super::{Audio, check_finite};
 use crate::error::Advice;
 use crate::{
@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod flac;
+mod rf64;
 mod wav;
 
 /// What to write, apart from the sound itself.
@@ -49,7 +50,7 @@ impl EncodeConfig {
             Err(Error::Setting { name, got, expected, advice: advice.map(Box::new) })
         };
         let (max_channels, max_rate) = match self.file_format {
-            FileFormat::Wav => (wav::MAX_BLOCK_BYTES / self.sample_format.n_bytes(), u32::MAX),
+            FileFormat::Wav => (MAX_BLOCK_BYTES / self.sample_format.n_bytes(), u32::MAX),
             FileFormat::Flac => (flac::MAX_CHANNELS, flac::MAX_SAMPLE_RATE),
         };
         let name = self.file_format.name();
@@ -308,7 +309,10 @@ impl Writer {
         }
         let file = AtomicFile::create(path, config.existing)?;
         let sink = match config.file_format {
-            FileFormat::Wav => Wav::new(file, &spec, config.sample_format).map(Sink::Wav),
+            FileFormat::Wav if wav::can_hold(&spec, config.sample_format) => {
+                Wav::new(file, &spec, config.sample_format).map(Sink::Wav)
+            }
+            FileFormat::Wav => Rf64::new(file, &spec, config.sample_format).map(Sink::Rf64),
             FileFormat::Flac => Flac::new(file, &spec, config.sample_format).map(|flac| Sink::Flac(Box::new(flac))),
         };
         Ok(Self {
@@ -416,10 +420,19 @@ impl Writer {
 /// Samples per channel that are converted and handed on at a time.
 const CHUNK_SAMPLES: usize = 4096;
 
-/// The formats, behind one face: both take interleaved little-endian bytes.
+/// Bytes of one sample of all channels that the header of a WAV or RF64 file can express (`nBlockAlign` has 16 bits).
+const MAX_BLOCK_BYTES: usize = 65_535;
+
+/// Whether no mask is needed to know the speakers, or that there are none: mono and stereo as usual, or no mask at all.
+fn names_usual_speakers(n_channels: usize, channel_mask: Option<u32>) -> bool {
+    matches!((n_channels, channel_mask), (_, None) | (1, Some(0x4)) | (2, Some(0x3)))
+}
+
+/// The formats, behind one face: all take interleaved little-endian bytes.
 #[derive(Debug)]
 enum Sink {
     Wav(Wav<AtomicFile>),
+    Rf64(Rf64<AtomicFile>),
     Flac(Box<Flac<AtomicFile>>),
 }
 
@@ -427,6 +440,7 @@ impl Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Self::Wav(wav) => wav.write(bytes),
+            Self::Rf64(rf64) => rf64.write(bytes),
             Self::Flac(flac) => flac.write(bytes),
         }
     }
@@ -434,6 +448,7 @@ impl Sink {
     fn finish(self) -> io::Result<AtomicFile> {
         match self {
             Self::Wav(wav) => wav.finish(),
+            Self::Rf64(rf64) => rf64.finish(),
             Self::Flac(flac) => flac.finish(),
         }
     }

@@ -1,6 +1,8 @@
 //! Sound in memory: [`Audio`], a block of samples with its sample rate and channel layout.
 //! This file does no I/O; [`decode`] reads files and [`encode`] writes them.
 
+use std::ops::Range;
+
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis, s};
 
 use crate::{Error, Result};
@@ -31,19 +33,44 @@ pub trait Recording {
     /// Those of the place the samples come from, and whatever `sink` returns; nothing is handed over after it.
     fn read(&self, sink: &mut dyn FnMut(ArrayView2<'_, f32>) -> Result<()>) -> Result<()>;
 
-    /// Hands over a range.
-    fn read_range(
-        &self,
-        range: std::ops::Range<u64>,
-        sink: &mut dyn FnMut(ArrayView2<'_, f32>) -> Result<()>,
-    ) -> Result<()> {
-        let mut position = 0u64;
-        self.read(&mut |block| {
-            let at = |x: u64| (x.clamp(position, position + block.ncols() as u64) - position) as usize;
-            let (first, last) = (at(range.start), at(range.end));
-            position += block.ncols() as u64;
-            if first < last { sink(block.slice(s![.., first..last])) } else { Ok(()) }
-        })
+    /// Hands over the samples of a range, counted per channel from the start of the recording, in order: the same bits
+    /// that [`read`](Self::read) hands over there, in blocks of its own. A range that ends after the recording is cut
+    /// there; one that begins after it hands over nothing.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), for what lies before the end of the range; nothing behind it is looked at.
+    ///
+    /// # Cost
+    /// Unless a recording knows better, all before the range is read and dropped.
+    ///
+    /// # Examples
+    /// ```
+    /// use partita::audio::{Audio, Recording};
+    /// let ramp = Audio::new(ndarray::Array2::from_shape_fn((1, 100), |(_, i)| i as f32), 8000)?;
+    /// let mut read = Vec::new();
+    /// ramp.read_range(97..1000, &mut |block| Ok(read.extend(block.iter().copied())))?;
+    /// assert_eq!(read, [97.0, 98.0, 99.0]);
+    /// # Ok::<(), partita::Error>(())
+    /// ```
+    fn read_range(&self, range: Range<u64>, sink: &mut dyn FnMut(ArrayView2<'_, f32>) -> Result<()>) -> Result<()> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let (mut position, mut is_over) = (0, false);
+        let read = self.read(&mut |block| {
+            let n_samples = block.ncols() as u64;
+            // Within the block, so that they fit.
+            let at = |sample: u64| sample.clamp(position, position + n_samples).abs_diff(position) as usize;
+            let wanted = at(range.start)..at(range.end);
+            if !wanted.is_empty() {
+                sink(block.slice(s![.., wanted]))?;
+            }
+            position += n_samples;
+            is_over = position >= range.end;
+            // The only way to stop reading: what comes of it is no error.
+            if is_over { Err(Error::Cancelled) } else { Ok(()) }
+        });
+        if is_over { Ok(()) } else { read }
     }
 }
 
@@ -174,6 +201,13 @@ impl Recording for Audio {
     fn read(&self, sink: &mut dyn FnMut(ArrayView2<'_, f32>) -> Result<()>) -> Result<()> {
         self.samples.axis_chunks_iter(Axis(1), BLOCK_SAMPLES).try_for_each(sink)
     }
+
+    fn read_range(&self, range: Range<u64>, sink: &mut dyn FnMut(ArrayView2<'_, f32>) -> Result<()>) -> Result<()> {
+        let at = |sample: u64| usize::try_from(sample).unwrap_or(usize::MAX).min(self.n_samples());
+        let (start, end) = (at(range.start), at(range.end));
+        let wanted = self.samples.slice(s![.., start..end.max(start)]);
+        wanted.axis_chunks_iter(Axis(1), BLOCK_SAMPLES).try_for_each(sink)
+    }
 }
 
 /// Samples per channel that are handed over at once: 1.5 s at 44.1 kHz, half a megabyte for stereo.
@@ -209,8 +243,13 @@ mod tests {
 
     #[test]
     fn no_channels_and_no_rate_are_refused() {
-        assert!(Audio::new(Array2::zeros((0, 5)), 44_100).is_err());
-        assert!(Audio::new(Array2::zeros((1, 5)), 0).is_err());
+        for (n_channels, sample_rate, expected) in [
+            (0, 44_100, "`n_channels` is 0, expected at least 1"),
+            (1, 0, "`sample_rate` is 0, expected at least 1 Hz"),
+        ] {
+            let error = Audio::new(Array2::zeros((n_channels, 5)), sample_rate).expect_err("nothing to work with");
+            assert_eq!(error.to_string(), expected);
+        }
     }
 
     #[test]

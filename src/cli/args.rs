@@ -13,6 +13,7 @@ use super::hpss::HpssArgs;
 use super::learn::LearnArgs;
 use super::separate::SeparateArgs;
 use super::spectrogram::SpectrogramArgs;
+use super::stream::StreamArgs;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -40,6 +41,8 @@ pub(super) enum Command {
     Hpss(Box<HpssArgs>),
     /// Takes a noise out of recordings, of speech or of anything else
     Denoise(Box<DenoiseArgs>),
+    /// Takes one stem out of raw samples on standard input as they come, and puts it out on standard output
+    Stream(Box<StreamArgs>),
     /// Learns what sources sound like from recordings of each alone
     Learn(Box<LearnArgs>),
     /// Draws the spectrogram of a recording

@@ -8,7 +8,8 @@ use clap::{Args, ValueEnum, ValueHint};
 use partita::StftOptions;
 use partita::audio::encode::{ClipMode, FileFormat};
 use partita::batch::Shard;
-use partita::window::Window;
+use partita::separate::examples::ExamplesConfig;
+use partita::stft::window::Window;
 
 use super::parse;
 
@@ -133,6 +134,24 @@ pub(super) struct BatchArgs {
     /// Only the I-th of N shares of the inputs: the same on every machine
     #[arg(long, value_name = "I/N")]
     pub(super) shard: Option<Shard>,
+}
+
+/// What the sources sound like.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Knowledge")]
+pub(super) struct KnowledgeArgs {
+    /// A recording of one source alone, to learn it from (repeatable; those of one NAME are learned together)
+    #[arg(long, value_name = "NAME=FILE", value_parser = parse::named_file)]
+    pub(super) example: Vec<(String, PathBuf)>,
+    /// A dictionary that `partita learn` made (repeatable)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) dictionary: Vec<PathBuf>,
+    /// Look for the sound of each example also this many semitones higher and lower, for notes that it lacks
+    #[arg(id = "n_semitones", long = "transpose", value_name = "N", default_value_t = ExamplesConfig::N_SEMITONES)]
+    pub(super) n_semitones: usize,
+    /// Consecutive frames in one template of an example [default: that of the dictionary, else 3]
+    #[arg(id = "n_context", long = "context", value_name = "N")]
+    pub(super) n_context: Option<usize>,
 }
 
 /// Which part of the input is used.

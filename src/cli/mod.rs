@@ -23,7 +23,9 @@ mod separate;
 mod sound;
 mod spectrogram;
 mod spelling;
+mod sources;
 mod stems;
+mod stream;
 mod terminal;
 
 use std::panic::{self, AssertUnwindSafe};
@@ -75,6 +77,7 @@ fn run(cli: Cli, context: &Context) -> Result<u8, Failure> {
         Command::Drums(args) => drums::run(&args, context),
         Command::Hpss(args) => hpss::run(&args, context),
         Command::Denoise(args) => denoise::run(&args, context),
+        Command::Stream(args) => stream::run(&args, context),
         Command::Learn(args) => learn::run(&args, seed, terminal),
         Command::Spectrogram(args) => spectrogram::run(&args, terminal),
         Command::Factorize(args) => factorize::run(&args, seed, terminal),

@@ -408,12 +408,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::nmf::testing;
+    use crate::nmf::testing::noise;
     use crate::watch::Progress;
-
-    fn noise(n_rows: usize, n_columns: usize, seed: u64) -> Array2<f32> {
-        testing::noise((n_rows, n_columns), seed)
-    }
 
     /// The model by its definition, in f64.
     fn model(w: &Array2<f64>, h: &Array2<f64>, n_lags: usize, run_length: usize) -> Array2<f64> {
@@ -461,7 +457,7 @@ mod tests {
     #[test]
     fn updates_are_those_of_the_definition() {
         for (n_columns, n_lags, run_length, n_held) in [(61, 4, None, 0), (40, 10, None, 2), (50, 7, Some(16), 1)] {
-            let (v, w, h) = (noise(37, n_columns, 1), noise(37, 2 * n_lags, 2), noise(2, n_columns, 3));
+            let (v, w, h) = (noise((37, n_columns), 1), noise((37, 2 * n_lags), 2), noise((2, n_columns), 3));
             let config = ConvolutiveConfig {
                 n_components: 2,
                 n_lags,
@@ -488,7 +484,7 @@ mod tests {
     #[test]
     fn planted_templates_are_found_again() {
         let (n_lags, n_columns) = (5, 120);
-        let w = noise(30, 2 * n_lags, 5).mapv(|x| x.powi(4));
+        let w = noise((30, 2 * n_lags), 5).mapv(|x| x.powi(4));
         let mut h = Array2::zeros((2, n_columns));
         for (at, x) in [(3, 1.0), (30, 0.5), (62, 0.8), (90, 1.0)] {
             h[[0, at]] = x;
@@ -500,7 +496,7 @@ mod tests {
                 convolve(template, h.row(k).as_slice().expect("a row"), 0)
             })
             .fold(Array2::zeros((n_columns, 30)), |sum, part| sum + part);
-        let seed = &w + &(noise(30, 2 * n_lags, 6) * 0.1);
+        let seed = &w + &(noise((30, 2 * n_lags), 6) * 0.1);
         let config = ConvolutiveConfig {
             n_components: 2,
             n_lags,
@@ -522,7 +518,7 @@ mod tests {
 
     #[test]
     fn a_callback_that_breaks_ends_the_fit() {
-        let v = noise(20, 30, 1);
+        let v = noise((20, 30), 1);
         let mut n_calls = 0;
         let mut stop_at_7 = |progress: Progress| {
             n_calls += 1;
@@ -536,7 +532,7 @@ mod tests {
 
     #[test]
     fn settings_out_of_range_are_refused() {
-        let v = noise(20, 30, 1);
+        let v = noise((20, 30), 1);
         let fit = |config| fit_convolutive(v.view(), &config, &mut Watch::none());
         let none = ConvolutiveConfig::default;
         let message = |config| fit(config).expect_err("refused").to_string();
@@ -556,7 +552,7 @@ mod tests {
 
     #[test]
     fn fixed_templates_come_back_bit_by_bit() {
-        let (v, w) = (noise(20, 30, 1), noise(20, 30, 2));
+        let (v, w) = (noise((20, 30), 1), noise((20, 30), 2));
         let config = ConvolutiveConfig { dictionary: Factor::Fixed(w.clone()), ..ConvolutiveConfig::default() };
         let fit = fit_convolutive(v.view(), &config, &mut Watch::none()).expect("fit");
         assert_eq!(fit.dictionary, w);
@@ -564,7 +560,7 @@ mod tests {
 
     #[test]
     fn any_number_of_threads_gives_the_same_bits() {
-        let v = noise(50, 700, 1);
+        let v = noise((50, 700), 1);
         let fit = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
             let config = ConvolutiveConfig { max_iter: 20, ..ConvolutiveConfig::default() };
@@ -584,7 +580,7 @@ mod tests {
             scale in prop_oneof![Just(1.0f32), Just(1e-20), Just(1e20)],
             is_sparse in any::<bool>(),
         ) {
-            let mut v = noise(n_rows, n_columns, seed) * scale;
+            let mut v = noise((n_rows, n_columns), seed) * scale;
             if is_sparse {
                 v.axis_iter_mut(Axis(1)).step_by(3).for_each(|mut column| column.fill(0.0));
             }

@@ -1,6 +1,9 @@
 //! What the end-to-end tests share: a folder for each test, the program run in it, and what is asked of stems.
 #![allow(dead_code, unreachable_pub, reason = "each test file is a crate that uses what it needs")]
 
+pub mod factorize;
+pub mod matrices;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -134,6 +134,17 @@ impl Wav {
         self.encoding.decode(&self.scratch, block);
         Ok(true)
     }
+
+    /// Passes over at most `n_samples` samples per channel, without reading them. Returns how many there were.
+    pub(super) fn skip(&mut self, n_samples: u64, n_channels: usize) -> Result<u64, Fault> {
+        let bytes_per_row = (self.bytes_per_sample * n_channels) as u64;
+        let n_rows = n_samples.min(self.bytes_left / bytes_per_row);
+        let n_bytes = n_rows * bytes_per_row;
+        // Within the file.
+        self.input.seek_relative(n_bytes.cast_signed())?;
+        self.bytes_left -= n_bytes;
+        Ok(n_rows)
+    }
 }
 
 impl FormatChunk {
@@ -154,8 +165,10 @@ impl FormatChunk {
             if body.get(26..40).ok_or_else(short)? == GUID_TAIL {
                 format.tag = u16_at(24).ok_or_else(short)?;
             }
-            // A mask that does not name every channel once names none reliably.
-            format.channel_mask = u32_at(20).filter(|mask| mask.count_ones() == u32::from(format.n_channels));
+            // A mask that does not name every channel once names none reliably, and simple mono and stereo need none.
+            let is_news = |&mask: &u32| !matches!((format.n_channels, mask), (1, 0x4) | (2, 0x3));
+            let is_whole = |mask: &u32| mask.count_ones() == u32::from(format.n_channels);
+            format.channel_mask = u32_at(20).filter(is_news).filter(is_whole);
         }
         Ok(format)
     }

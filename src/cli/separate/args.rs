@@ -6,10 +6,8 @@ use clap::{Args, ValueHint};
 use partita::nmf::Divergence;
 use partita::separate::AnalysisConfig;
 use partita::separate::blind::BlindConfig;
-use partita::separate::examples::ExamplesConfig;
 
-use crate::cli::flags::{ExcerptArgs, InputArgs, OutputArgs, PlacesArgs, TransformArgs};
-use crate::cli::parse;
+use crate::cli::flags::{ExcerptArgs, InputArgs, KnowledgeArgs, OutputArgs, PlacesArgs, TransformArgs};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SeparateArgs {
@@ -37,6 +35,9 @@ pub(in crate::cli) struct SeparateArgs {
     pub(in crate::cli) score: ScoreArgs,
     #[command(flatten)]
     pub(in crate::cli) knowledge: KnowledgeArgs,
+    /// Templates for what no example explains, as a stem `residual`
+    #[arg(id = "n_residual", long = "residual", value_name = "K", default_value_t = 0, help_heading = "Knowledge")]
+    pub(in crate::cli) n_residual: usize,
     #[command(flatten)]
     pub(in crate::cli) output: OutputArgs,
     #[command(flatten)]
@@ -47,33 +48,12 @@ pub(in crate::cli) struct SeparateArgs {
     pub(in crate::cli) places: PlacesArgs,
 }
 
-/// What the sources sound like.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Knowledge")]
-pub(in crate::cli) struct KnowledgeArgs {
-    /// A recording of one source alone, to learn it from (repeatable; those of one NAME are learned together); with
-    /// --score, of the part of this name
-    #[arg(long, value_name = "NAME=FILE", value_parser = parse::named_file)]
-    pub(in crate::cli) example: Vec<(String, PathBuf)>,
-    /// A dictionary that `partita learn` made (repeatable)
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(in crate::cli) dictionary: Vec<PathBuf>,
-    /// Templates for what no example explains, as a stem `residual`
-    #[arg(id = "n_residual", long = "residual", value_name = "K", default_value_t = 0)]
-    pub(in crate::cli) n_residual: usize,
-    /// Look for the sound of each example also this many semitones higher and lower, for notes that it lacks
-    #[arg(id = "n_semitones", long = "transpose", value_name = "N", default_value_t = ExamplesConfig::N_SEMITONES)]
-    pub(in crate::cli) n_semitones: usize,
-    /// Consecutive frames in one template of an example [default: that of the dictionary, else 3]
-    #[arg(id = "n_context", long = "context", value_name = "N")]
-    pub(in crate::cli) n_context: Option<usize>,
-}
-
 /// What is known from a score.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Score")]
 pub(in crate::cli) struct ScoreArgs {
-    /// A MIDI file of what is played: one stem for each of its parts, and `residual`
+    /// A MIDI file of what is played: one stem for each of its parts, and `residual`; `--example` teaches what the part of
+    /// this name sounds like
     #[arg(long, value_name = "FILE.mid", value_hint = ValueHint::FilePath, conflicts_with_all = [
         "n_sources", "n_components", "dictionary", "n_residual", "n_semitones", "n_context", "labels_out",
         "labels", "components_out", "max_iter", "tol", "divergence",

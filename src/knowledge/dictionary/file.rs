@@ -14,7 +14,7 @@ use super::{Dictionary, normalize, shortened};
 use crate::atomic::{self, Existing};
 use crate::error::shown;
 use crate::stft::StftConfig;
-use crate::window::Window;
+use crate::stft::window::Window;
 use crate::{Error, Result, names};
 
 /// Longest header of a file, in bytes: a hundred times that of any dictionary. The format allows 100 MB.

@@ -180,6 +180,7 @@ fn fit(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::watch::Step;
     use crate::stft::StftConfig;
 
     const N_FFT: usize = 30;

@@ -153,7 +153,7 @@ fn normalize(templates: &mut Array2<f32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::window::Window;
+    use crate::stft::window::Window;
 
     const N_FFT: usize = 30;
 

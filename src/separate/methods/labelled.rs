@@ -10,7 +10,7 @@ use crate::separate::pipeline::Analysis;
 use crate::separate::separation::Separation;
 use crate::stft::{StftConfig, StftOptions};
 use crate::watch::Watch;
-use crate::window::Window;
+use crate::stft::window::Window;
 use crate::{Error, Result, group};
 
 /// Factors, and what a person says of them.

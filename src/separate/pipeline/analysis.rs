@@ -513,7 +513,7 @@ mod tests {
     fn the_fingerprint_does_not_depend_on_how_samples_lie_in_memory() {
         for n_channels in 1..4 {
             let samples = Array2::from_shape_fn((n_channels, 50), |(c, i)| (c * 50 + i) as f32);
-            let by_time = samples.t().as_standard_layout().reversed_axes();
+            let by_time = samples.t().as_standard_layout().into_owned().reversed_axes();
             let hash = |block: ArrayView2<'_, f32>| {
                 let mut fingerprint = Fingerprint::new();
                 fingerprint.add(block);

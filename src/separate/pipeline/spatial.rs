@@ -390,7 +390,7 @@ mod tests {
             let images = filtered(&spectra, &masks);
             let peak = values.iter().fold(0.0f32, |peak, x| peak.max(x.abs()));
             for (channel, spectrum) in spectra.iter().enumerate() {
-                let sum = images.iter().fold(Array2::zeros((4, 3)), |sum, image| sum + &image[channel]);
+                let sum = images.iter().fold(Array2::<Complex32>::zeros((4, 3)), |sum, image| sum + &image[channel]);
                 for (sum, x) in sum.iter().zip(spectrum) {
                     // Each part is rounded once to f32.
                     prop_assert!((sum - x).norm() <= 2e-6 * peak, "{sum}, expected {x}");

@@ -4,8 +4,8 @@ use ndarray::{Array1, Array2};
 
 use super::grid::{Grid, N_BUMPS};
 use super::template::Template;
-use super::row::{dot, template};
 use crate::knowledge::score::{Class, Note, Part};
+use crate::nmf::support::dot;
 
 /// Harmonics of a note at the most; above, there is next to nothing.
 const N_HARMONICS: usize = 60;
@@ -116,7 +116,8 @@ pub(super) fn learn_envelopes(
 ) {
     let mut fractions = vec![[(0.0f64, 0.0f64); N_BUMPS]; envelopes.len()];
     for (k, (t, comb)) in templates.iter().zip(combs).enumerate() {
-        let numerator = template(numerators, k);
+        let numerator = numerators.row(k);
+        let numerator = numerator.to_slice().expect("numerators stand row by row");
         for Harmonic { first_bin, lobe, area, bump, share } in comb {
             let above = f64::from(dot(lobe, &numerator[*first_bin..*first_bin + lobe.len()]));
             let below = f64::from(*area) * f64::from(masses[k]);

@@ -1,16 +1,16 @@
 //! The fit: templates and activations of the kept frames.
 
-use ndarray::{Array1, Array2, ArrayView2, Axis, Zip};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis, Zip};
 use rayon::prelude::*;
 
 use super::comb::{Harmonic, Tuning, UNTUNED, comb, draw, envelope, learn_envelopes};
 use super::grid::{Grid, N_BUMPS};
 use super::model::Course;
-use super::row::{EPSILON, Row, add, sums, template};
-use super::template::{Kind, Template, common_rise};
+use super::template::{self, Kind, Template, common_rise};
 use super::tune::tune;
 use super::Unscored;
 use crate::Result;
+use crate::nmf::support::{SparseColumn, TemplateRows, dictionary_terms};
 use crate::nmf::{NmfConfig, fit as fit_nmf};
 use crate::knowledge::score::Score;
 use crate::separate::pipeline::Analysis;
@@ -67,7 +67,7 @@ pub(super) struct Fitted {
     /// The frame of each row.
     frames: Vec<usize>,
     /// The activations of each kept frame.
-    pub(super) rows: Vec<Row>,
+    pub(super) columns: Vec<SparseColumn>,
 }
 
 /// Fits templates and activations to the kept frames.
@@ -110,7 +110,7 @@ pub(super) fn fit(
         match (kind, previous.zip(known[k])) {
             (Kind::Pitch(_), _) => draw(&combs[k], &envelopes[part], row),
             (_, Some((previous, before))) => {
-                let before = template(&previous.course.tied, before);
+                let before = previous.course.tied.template(before);
                 row.iter_mut().zip(before).for_each(|(x, before)| *x = before / mean);
             }
             (Kind::Drum, _) if spectra[part].is_some() => {
@@ -119,11 +119,12 @@ pub(super) fn fit(
             _ => row.copy_from_slice(&common_rise(&templates[k], v, mean, |frame_idx| analysis.row_of(frame_idx))),
         }
     }
-    let mut rows: Vec<_> = frames.iter().map(|frame_idx| Row::new(&templates, *frame_idx)).collect();
+    let mut columns: Vec<_> = frames.iter().map(|frame_idx| template::start(&templates, *frame_idx)).collect();
     if let Some(previous) = previous {
-        previous.give(&known, &frames, &mut rows);
+        previous.give(&known, &frames, &mut columns);
     }
-    let mut fit = Fit { rows, quotients: Array2::zeros(v.raw_dim()), v, mean, dictionary };
+    let quotients = Array2::zeros(v.raw_dim());
+    let mut fit = Fit { columns, quotients, v, mean, dictionary: TemplateRows::new(dictionary) };
     let n_tied = if previous.is_some() { WARM_TIED_ITERATIONS } else { TIED_ITERATIONS };
     let total = Some((n_tied + FREE_ITERATIONS) as u64);
     for iteration in 0..n_tied {
@@ -132,20 +133,18 @@ pub(super) fn fit(
         let (numerators, masses) = fit.numerators();
         learn_envelopes(&mut envelopes, &templates, &combs, &numerators, &masses);
         if iteration + 1 == TUNE_AFTER {
-            let attributed = &numerators * &fit.dictionary;
+            let attributed = &numerators * fit.dictionary.rows();
             tune(score, &templates, &mut tunings, &envelopes, &attributed, grid);
             combs = templates.iter().zip(&tunings).map(comb_of).collect();
         }
-        for (k, template) in templates.iter().enumerate() {
-            match template.kind {
-                Kind::Pitch(_) => {
-                    if let Some(row) = fit.dictionary.row_mut(k).as_slice_mut() {
-                        draw(&combs[k], &envelopes[template.part], row);
-                    }
+        fit.dictionary.edit(|dictionary| {
+            for (k, (template, mut row)) in templates.iter().zip(dictionary.outer_iter_mut()).enumerate() {
+                match (template.kind, row.as_slice_mut()) {
+                    (Kind::Pitch(_), Some(row)) => draw(&combs[k], &envelopes[template.part], row),
+                    _ => update_template(row, numerators.row(k), masses[k]),
                 }
-                _ => fit.update_template(k, &numerators, masses[k]),
             }
-        }
+        });
     }
     if unscored == Unscored::Residual {
         fit.add_residual(&mut templates, score.parts.len(), grid.n_frames)?;
@@ -156,15 +155,17 @@ pub(super) fn fit(
         watch.at(Step::Fitting, (n_tied + iteration) as u64, total)?;
         fit.update_activations();
         let (numerators, masses) = fit.numerators();
-        for (k, mass) in masses.iter().enumerate() {
-            fit.update_template(k, &numerators, *mass);
-        }
+        fit.dictionary.edit(|dictionary| {
+            for ((row, numerator), mass) in dictionary.outer_iter_mut().zip(numerators.outer_iter()).zip(&masses) {
+                update_template(row, numerator, *mass);
+            }
+        });
         course.free.push(fit.dictionary.clone());
     }
     // Back to the scale of the recording, so that other frames of it fit.
     course.scale(mean);
     let names = score.parts.iter().map(|part| part.name.clone()).collect();
-    Ok(Fitted { names, templates, envelopes, tunings, course, frames, rows: fit.rows })
+    Ok(Fitted { names, templates, envelopes, tunings, course, frames, columns: fit.columns })
 }
 
 impl Fitted {
@@ -194,18 +195,29 @@ impl Fitted {
     }
 
     /// Hands the activations of frames that were there before on to the templates that were.
-    fn give(&self, known: &[Option<usize>], frames: &[usize], rows: &mut [Row]) {
-        for (frame_idx, row) in frames.iter().zip(rows) {
+    fn give(&self, known: &[Option<usize>], frames: &[usize], columns: &mut [SparseColumn]) {
+        for (frame_idx, column) in frames.iter().zip(columns) {
             let Ok(before) = self.frames.binary_search(frame_idx) else { continue };
-            let before = &self.rows[before];
-            for (k, activation) in row.active.iter().zip(&mut row.activations) {
+            let before = &self.columns[before];
+            for (k, activation) in column.components.iter().zip(&mut column.activations) {
                 let Some(template) = known[*k as usize] else { continue };
-                if let Ok(at) = before.active.binary_search(&(template as u32)) {
+                if let Ok(at) = before.components.binary_search(&(template as u32)) {
                     // None is lost for good, so that a note can grow again.
                     *activation = before.activations[at].max(LEAST);
                 }
             }
         }
+    }
+}
+
+/// Activations below this much of the mean, added up over all frames, say nothing about a template.
+const LEAST_MASS: f32 = 1e-9;
+
+/// W <- W * numerator / mass, for one template. One that is active in none of the kept frames stays as it is: notes of it
+/// may lie elsewhere.
+fn update_template(mut row: ArrayViewMut1<'_, f32>, numerator: ArrayView1<'_, f32>, mass: f32) {
+    if mass >= LEAST_MASS {
+        Zip::from(&mut row).and(numerator).for_each(|x, numerator| *x *= numerator / mass);
     }
 }
 
@@ -215,69 +227,39 @@ struct Fit<'a> {
     /// On the scale of the recording; all else is relative to its mean.
     v: ArrayView2<'a, f32>,
     mean: f32,
-    /// Templates x bins.
-    dictionary: Array2<f32>,
-    rows: Vec<Row>,
+    dictionary: TemplateRows,
+    columns: Vec<SparseColumn>,
     /// Room for V over its model.
     quotients: Array2<f32>,
 }
 
 impl Fit<'_> {
-    fn each_row(&mut self, work: impl Fn(&mut Row, &[f32], &Array2<f32>, &mut [f32]) + Sync) {
+    fn each_frame(&mut self, work: impl Fn(&mut SparseColumn, &[f32], &TemplateRows, &mut [f32]) + Sync) {
         let (dictionary, mean) = (&self.dictionary, self.mean);
-        let rows = self.rows.par_iter_mut().zip(self.quotients.axis_iter_mut(Axis(0)));
-        rows.zip(self.v.axis_iter(Axis(0))).for_each_init(Vec::new, |scaled, ((row, mut quotient), v)| {
+        let frames = self.columns.par_iter_mut().zip(self.quotients.axis_iter_mut(Axis(0)));
+        frames.zip(self.v.axis_iter(Axis(0))).for_each_init(Vec::new, |scaled, ((column, mut quotient), v)| {
             scaled.clear();
             scaled.extend(v.iter().map(|x| x / mean));
             if let Some(quotient) = quotient.as_slice_mut() {
-                work(row, scaled, dictionary, quotient);
+                work(column, scaled, dictionary, quotient);
             }
         });
     }
 
     fn update_activations(&mut self) {
-        let sums = sums(&self.dictionary);
-        self.each_row(|row, v, dictionary, quotient| row.update(v, dictionary, &sums, quotient));
+        self.each_frame(|column, v, dictionary, quotient| column.update(v, dictionary, quotient));
     }
 
-    /// H (V / W H)^T, templates x bins, and the sum of the activations of each template. Templates in parallel, frames in
-    /// order.
+    /// H (V / W H)^T, templates x bins, and the sum of the activations of each template.
     fn numerators(&mut self) -> (Array2<f32>, Vec<f32>) {
-        self.each_row(|row, v, dictionary, quotient| row.quotient(v, dictionary, quotient));
-        let mut places: Vec<Vec<(usize, f32)>> = vec![Vec::new(); self.dictionary.nrows()];
-        for (frame, row) in self.rows.iter().enumerate() {
-            for (k, activation) in row.active.iter().zip(&row.activations) {
-                places[*k as usize].push((frame, *activation));
-            }
-        }
-        let mut numerators = Array2::zeros(self.dictionary.raw_dim());
-        numerators.axis_iter_mut(Axis(0)).into_par_iter().zip(&places).for_each(|(mut numerator, places)| {
-            let Some(numerator) = numerator.as_slice_mut() else { return };
-            for (frame, activation) in places {
-                if let Some(quotient) = self.quotients.row(*frame).to_slice() {
-                    add(numerator, quotient, *activation);
-                }
-            }
-        });
-        let mass = |places: &Vec<(usize, f32)>| places.iter().map(|(_, x)| f64::from(*x)).sum::<f64>() as f32;
-        (numerators, places.iter().map(mass).collect())
-    }
-
-    /// One that is active in none of the kept frames stays as it is: notes of it may lie elsewhere.
-    fn update_template(&mut self, k: usize, numerators: &Array2<f32>, mass: f32) {
-        if mass < EPSILON {
-            return;
-        }
-        for (x, numerator) in self.dictionary.row_mut(k).iter_mut().zip(numerators.row(k)) {
-            *x *= numerator / mass;
-        }
+        self.each_frame(|column, v, dictionary, quotient| column.quotient(v, dictionary, quotient));
+        dictionary_terms(&self.columns, self.quotients.view(), self.dictionary.n_components())
     }
 
     /// Adds templates for what the notes leave unexplained, active everywhere.
     fn add_residual(&mut self, templates: &mut Vec<Template>, part: usize, n_frames: usize) -> Result<()> {
-        self.each_row(|row, _, dictionary, product| row.product(dictionary, product));
-        let excess = &mut self.quotients;
-        let mean = self.mean;
+        self.each_frame(|column, _, dictionary, product| column.product(dictionary, product));
+        let (excess, mean) = (&mut self.quotients, self.mean);
         Zip::from(&mut *excess)
             .and(&self.v)
             .for_each(|model, v| *model = (v / mean - RESIDUAL_FACTOR * *model).max(0.0));
@@ -289,13 +271,13 @@ impl Fit<'_> {
         let config = NmfConfig { n_components: n_residual, max_iter, tol: 0.0, ..NmfConfig::default() };
         let found = fit_nmf(excess.t(), &config)?;
         let first = templates.len();
-        self.dictionary.append(Axis(0), found.dictionary.t()).expect("as many bins");
+        self.dictionary.edit(|rows| rows.append(Axis(0), found.dictionary.t()).expect("as many bins"));
         for k in 0..n_residual {
             let spans = std::iter::once(0..n_frames).collect();
             templates.push(Template { part, kind: Kind::Residual, spans, onsets: Vec::new() });
-            for (row, activation) in self.rows.iter_mut().zip(found.activations.row(k)) {
-                row.active.push((first + k) as u32);
-                row.activations.push(*activation);
+            for (column, activation) in self.columns.iter_mut().zip(found.activations.row(k)) {
+                column.components.push((first + k) as u32);
+                column.activations.push(*activation);
             }
         }
         Ok(())

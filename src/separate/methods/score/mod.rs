@@ -6,7 +6,6 @@ mod comb;
 mod fit;
 mod grid;
 mod model;
-mod row;
 mod template;
 mod tune;
 
@@ -138,15 +137,20 @@ pub fn fit(
     let templates = template::templates(score, &grid);
     check_sound(score, &templates, analysis, &grid, &mut warnings);
     let previous = previous.and_then(|previous| previous.state::<Arc<Fitted>>());
-    let previous = previous.filter(|before| before.course.tied.ncols() == analysis.magnitude().ncols());
+    let previous = previous.filter(|before| before.course.tied.rows().ncols() == analysis.magnitude().ncols());
     let start = Start { score, grid: &grid, spectra: &spectra, unscored: *unscored, previous: previous.map(|p| &**p) };
     let fitted = Arc::new(fit::fit(&start, templates, analysis, watch)?);
     let mut names: Vec<_> = score.parts.iter().map(|part| part.name.clone()).collect();
     if *unscored == Unscored::Residual {
         names.push(RESIDUAL.to_owned());
     }
-    let model =
-        ScoreModel::new(fitted.clone(), analysis.is_complete(), names.len(), *unscored, config.mask_exponent);
+    let model = ScoreModel {
+        fitted: fitted.clone(),
+        is_complete: analysis.is_complete(),
+        n_parts: names.len(),
+        unscored: *unscored,
+        mask_exponent: config.mask_exponent,
+    };
     let separation = Separation::new(analysis, model, names)?.with_state(fitted);
     Ok(Separation { warnings, ..separation })
 }

@@ -7,32 +7,34 @@ use rayon::prelude::*;
 
 use super::Unscored;
 use super::fit::{Fitted, TIED_ITERATIONS};
-use super::row::{Row, add, sums, template};
+use super::template::start;
 use crate::Result;
+use crate::nmf::support::{SparseColumn, TemplateRows};
 use crate::separate::pipeline::{Block, Model, Split, mask};
 
 /// The dictionaries that the fit went through, each templates x bins.
 #[derive(Debug)]
 pub(super) struct Course {
     /// At the end of the tied iterations.
-    pub(super) tied: Array2<f32>,
+    pub(super) tied: TemplateRows,
     /// After each free iteration.
-    pub(super) free: Vec<Array2<f32>>,
+    pub(super) free: Vec<TemplateRows>,
 }
 
 impl Course {
     pub(super) fn scale(&mut self, factor: f32) {
-        self.tied *= factor;
-        self.free.iter_mut().for_each(|dictionary| *dictionary *= factor);
+        for dictionary in std::iter::once(&mut self.tied).chain(&mut self.free) {
+            dictionary.edit(|rows| *rows *= factor);
+        }
     }
 
     /// The one of the masks.
-    fn last(&self) -> &Array2<f32> {
+    fn last(&self) -> &TemplateRows {
         self.free.last().unwrap_or(&self.tied)
     }
 
     /// The dictionaries under which the activations were updated, and how often: the last one came after the last update.
-    fn updates(&self) -> impl Iterator<Item = (&Array2<f32>, usize)> {
+    fn updates(&self) -> impl Iterator<Item = (&TemplateRows, usize)> {
         let n_free = self.free.len().saturating_sub(1);
         std::iter::once((&self.tied, TIED_ITERATIONS + 1)).chain(self.free.iter().take(n_free).map(|free| (free, 1)))
     }
@@ -42,37 +44,24 @@ impl Course {
 #[derive(Debug)]
 pub(super) struct ScoreModel {
     pub(super) fitted: Arc<Fitted>,
-    /// The sum of each template, of each dictionary of the updates.
-    sums: Vec<Vec<f32>>,
     /// Whether the fit has the activations of all frames; else they are found block by block.
-    is_complete: bool,
-    n_parts: usize,
-    unscored: Unscored,
-    mask_exponent: f32,
+    pub(super) is_complete: bool,
+    pub(super) n_parts: usize,
+    pub(super) unscored: Unscored,
+    pub(super) mask_exponent: f32,
 }
 
 impl ScoreModel {
-    pub(super) fn new(
-        fitted: Arc<Fitted>,
-        is_complete: bool,
-        n_parts: usize,
-        unscored: Unscored,
-        mask_exponent: f32,
-    ) -> Self {
-        let sums = fitted.course.updates().map(|(dictionary, _)| sums(dictionary)).collect();
-        Self { fitted, sums, is_complete, n_parts, unscored, mask_exponent }
-    }
-
     /// Activations of a frame that the fit did not keep: with the tied templates as often as the fit had such, then once
     /// with each state of the free ones, since few steps leave activations short of what the last templates alone would
     /// make of them.
-    fn solve(&self, frame_idx: usize, v: &[f32]) -> Row {
-        let mut row = Row::new(&self.fitted.templates, frame_idx);
+    fn solve(&self, frame_idx: usize, v: &[f32]) -> SparseColumn {
+        let mut column = start(&self.fitted.templates, frame_idx);
         let mut quotient = vec![0.0; v.len()];
-        for ((dictionary, n_updates), sums) in self.fitted.course.updates().zip(&self.sums) {
-            (0..n_updates).for_each(|_| row.update(v, dictionary, sums, &mut quotient));
+        for (dictionary, n_updates) in self.fitted.course.updates() {
+            (0..n_updates).for_each(|_| column.update(v, dictionary, &mut quotient));
         }
-        row
+        column
     }
 }
 
@@ -87,9 +76,9 @@ impl Model for ScoreModel {
 
     fn split(&self, block: &Block<'_>) -> Result<Split> {
         let (v, templates, last) = (block.core(), &self.fitted.templates, self.fitted.course.last());
-        let solved: Vec<Row>;
-        let rows = if self.is_complete {
-            &self.fitted.rows[block.frames.clone()]
+        let solved: Vec<SparseColumn>;
+        let columns = if self.is_complete {
+            &self.fitted.columns[block.frames.clone()]
         } else {
             let frames = (0..v.nrows()).into_par_iter();
             solved = frames.map(|i| self.solve(block.frames.start + i, &v.row(i).to_vec())).collect();
@@ -99,13 +88,9 @@ impl Model for ScoreModel {
             .into_par_iter()
             .map(|part| {
                 let mut model = Array2::zeros(v.raw_dim());
-                for (mut frame, row) in model.outer_iter_mut().zip(rows) {
-                    let Some(frame) = frame.as_slice_mut() else { continue };
-                    for (k, activation) in row.active.iter().zip(&row.activations) {
-                        let k = *k as usize;
-                        if templates[k].part == part {
-                            add(frame, template(last, k), *activation);
-                        }
+                for (mut frame, column) in model.outer_iter_mut().zip(columns) {
+                    if let Some(frame) = frame.as_slice_mut() {
+                        column.product_of(|k| templates[k].part == part, last, frame);
                     }
                 }
                 model

@@ -6,6 +6,7 @@ use ndarray::{ArrayView2, s};
 
 use super::grid::Grid;
 use crate::knowledge::score::{Class, Note, Score};
+use crate::nmf::support::SparseColumn;
 
 /// Notes may start this much before the score says, and sound on this much after their end.
 const BEFORE_S: f64 = 0.05;
@@ -143,4 +144,14 @@ pub(super) fn common_rise(
         rises.get(chosen).copied().unwrap_or(0.0) + LEAST
     });
     rise.collect()
+}
+
+/// The start in a frame: the templates that may be active.
+pub(super) fn start(templates: &[Template], frame_idx: usize) -> SparseColumn {
+    let mut column = SparseColumn::default();
+    for (k, template) in templates.iter().enumerate().filter(|(_, template)| template.is_active(frame_idx)) {
+        column.components.push(k as u32);
+        column.activations.push(template.first_guess(frame_idx));
+    }
+    column
 }

@@ -6,7 +6,6 @@ use rayon::prelude::*;
 use super::comb::{Tuning, comb, draw};
 use super::grid::{Grid, N_BUMPS};
 use super::template::{Kind, Template};
-use super::row::template;
 use crate::knowledge::score::Score;
 
 /// Finds where the harmonics of each part lie, and narrows their range to there: one width for all of its pitches, and
@@ -42,7 +41,7 @@ pub(super) fn tune(
         .enumerate()
         .map(|(k, t)| {
             let Kind::Pitch(pitch) = t.kind else { return vec![0.0; candidates.len()] };
-            let explained = template(attributed, k);
+            let explained = attributed.row(k);
             let mut drawn = vec![0.0; explained.len()];
             let likelihood = |tuning: &Tuning| {
                 draw(&comb(&score.parts[t.part], pitch, *tuning, grid), &envelopes[t.part], &mut drawn);
@@ -56,7 +55,7 @@ pub(super) fn tune(
         .collect();
     for part_idx in 0..score.parts.len() {
         let pitches = || templates.iter().enumerate().filter(|(_, template)| template.part == part_idx);
-        let is_heard = |k: usize| template(attributed, k).iter().any(|x| *x > 0.0);
+        let is_heard = |k: usize| attributed.row(k).iter().any(|x| *x > 0.0);
         if !pitches().any(|(k, _)| is_heard(k)) {
             continue;
         }

@@ -17,7 +17,7 @@ const KINDS: [(Divergence, Solver); 3] = [
 /// A matrix whose entries are counts, most of them 0.
 fn counts(shape: (usize, usize), one_in: u64) -> Array2<f32> {
     let mut draw = draws(1);
-    Array2::from_shape_simple_fn(shape, || if draw() % one_in == 0 { (1 + draw() % 5) as f32 } else { 0.0 })
+    Array2::from_shape_simple_fn(shape, || if draw().is_multiple_of(one_in) { (1 + draw() % 5) as f32 } else { 0.0 })
 }
 
 fn sparse(v: &Array2<f32>) -> SparseMatrix {

@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use partita::audio::decode::{Reader, is_audio_path};
 use partita::error::shown;
-use partita::eval::{
-    self, Channels, EvalConfig, Evaluation, Framing, Matching, Progress, Quantity, Scores, Signals, Silence, Step,
-};
+use partita::eval::{self, EvalConfig, Evaluation, Framing, Matching, Quantity, Scores, Signals, Silence};
+use partita::watch::{Progress, Watch};
 use partita::{Error, Result as LibraryResult};
 use serde_json::{Value, json};
 
@@ -238,18 +237,12 @@ impl Folder {
 
 fn evaluate(track: &Track, config: &EvalConfig, terminal: &Terminal) -> Result<Evaluation, Failure> {
     let files = Files::new(track)?;
-    let n_passes = if config.channels == Channels::Apart { files.n_channels as u64 } else { 1 };
-    let length = files.n_samples_hint.unwrap_or(0) * n_passes;
     let mut steps = terminal.steps();
-    let label = |step: Step| match step {
-        Step::Reading => "reading",
-        Step::Solving => "solving",
-        Step::Judging => "judging",
-    };
-    let result = eval::evaluate_with(&files, config, &mut |progress: Progress| {
-        steps.set(label(progress.step), progress.n_samples as u64, length);
+    let mut tell = |progress: Progress| {
+        steps.set(progress.step.name(), progress.done, progress.total.unwrap_or(0));
         if is_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
+    };
+    let result = eval::evaluate_with(&files, config, &mut Watch::new(&mut tell));
     drop(steps);
     let folder = track.references.first().and_then(|stem| stem.path.parent()).unwrap_or(Path::new("."));
     let evaluation = result.map_err(|error| match error {
@@ -347,6 +340,10 @@ impl Signals for Files {
 
     fn n_estimates(&self) -> usize {
         self.n_estimates
+    }
+
+    fn n_samples_hint(&self) -> Option<u64> {
+        self.n_samples_hint
     }
 
     fn has_mixture(&self) -> bool {

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 
 use partita::atomic::Existing;
 use partita::audio::{decode, encode};
-use partita::{SeparateConfig, separate};
+use partita::separate::blind::{self, BlindConfig};
+use partita::separate::{Analysis, AnalysisConfig};
+use partita::watch::Watch;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
@@ -17,14 +19,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let n_sources = args.next().map(|n| n.parse()).transpose()?;
 
     let mixture = decode::read(path.as_ref())?;
-    let separation = separate(&mixture, &SeparateConfig { n_sources, ..SeparateConfig::default() })?;
+    let watch = &mut Watch::none();
+    let analysis = Analysis::of(&mixture, &AnalysisConfig::default(), watch)?;
+    let separation = blind::fit(&analysis, &BlindConfig { n_sources, ..BlindConfig::default() }, None, watch)?;
     if let Some(fit) = separation.factorization() {
         println!("{} components after {} iterations ({})", fit.n_components(), fit.n_iter, fit.stop_reason.name());
     }
 
     let folder = std::env::temp_dir().join("partita-example");
     let mut rest = mixture.samples().to_owned();
-    for (name, stem) in separation.names().iter().zip(separation.stems(&mixture)?) {
+    for (name, stem) in separation.names().iter().zip(separation.stems(&mixture, watch)?) {
         rest -= &stem.samples();
         let file: PathBuf = folder.join(format!("{name}.wav"));
         let config = encode::EncodeConfig { existing: Existing::Replace, ..encode::EncodeConfig::default() };

@@ -3,14 +3,14 @@
 mod common;
 
 use std::f32::consts::TAU;
-use std::ops::ControlFlow;
 
-use common::{Dir, sample, si_sdr, stderr};
+use common::{Dir, sample, si_sdr, stderr, stems_of};
 use ndarray::Array2;
 use partita::audio::decode;
-use partita::separate::Stems;
-use partita::separate::denoise::{Content, DenoiseConfig, Denoised, Noise, denoise};
-use partita::{Audio, Error, Result};
+use partita::separate::denoise::{Content, DenoiseConfig, Noise, NoiseProfile, fit};
+use partita::separate::{Analysis, AnalysisConfig, Found, Stems};
+use partita::watch::Watch;
+use partita::{Audio, Error, Result, Separation};
 
 /// White noise in -1 to 1.
 fn hiss(seed: u32) -> impl FnMut() -> f32 {
@@ -46,16 +46,32 @@ fn mono(samples: Vec<f32>, sample_rate: u32) -> Audio {
     Audio::new(Array2::from_shape_vec((1, n_samples), samples).expect("one row"), sample_rate).expect("audio")
 }
 
-fn noise_example(level: f32, n_samples: usize, sample_rate: u32) -> Noise {
-    let mut hiss = hiss(99);
-    Noise::Example {
-        name: "hiss.wav".into(),
-        audio: mono((0..n_samples).map(|_| level * hiss()).collect(), sample_rate),
-    }
+/// Where the noise is heard.
+#[derive(Debug, Clone, PartialEq)]
+enum Heard {
+    InPauses,
+    /// In a recording of its own.
+    Alone(Audio),
+    /// From one second to another.
+    Between(f64, f64),
 }
 
-fn run(recording: &Audio, config: &DenoiseConfig) -> Result<Denoised> {
-    denoise(recording, config, &mut |_| ControlFlow::Continue(()))
+fn noise_example(level: f32, n_samples: usize, sample_rate: u32) -> Heard {
+    let mut hiss = hiss(99);
+    Heard::Alone(mono((0..n_samples).map(|_| level * hiss()).collect(), sample_rate))
+}
+
+fn run(recording: &Audio, heard: &Heard, config: &DenoiseConfig) -> Result<Separation> {
+    let watch = &mut Watch::none();
+    let analysis = Analysis::of(recording, &AnalysisConfig::speech(), watch)?;
+    let noise = match heard {
+        Heard::InPauses => Noise::Quietest,
+        Heard::Alone(noise) => Noise::Profile(NoiseProfile::of(noise, "hiss.wav", &analysis, watch)?),
+        Heard::Between(start_s, end_s) => {
+            Noise::Profile(NoiseProfile::of_range(recording, *start_s..*end_s, &analysis, watch)?)
+        }
+    };
+    fit(&analysis, &DenoiseConfig { noise, ..config.clone() }, None, watch)
 }
 
 #[test]
@@ -71,15 +87,19 @@ fn a_planted_noise_is_taken_out_of_a_voice() {
         (noise_example(0.1, 32_000, sample_rate), Content::Any, 4.0),
         // White noise of this level at 48 kHz has a third of its power below 8 kHz.
         (noise_example(0.1 * 3f32.sqrt(), 96_000, 48_000), Content::Speech, 6.0),
-        (Noise::Range { start_s: 0.35, end_s: 0.65 }, Content::Speech, 5.0),
-        (Noise::Quietest, Content::Speech, 5.0),
+        (Heard::Between(0.35, 0.65), Content::Speech, 5.0),
+        (Heard::InPauses, Content::Speech, 5.0),
     ] {
-        let label = format!("{content:?}, {}", if noise == Noise::Quietest { "quietest" } else { "given" });
-        let denoised = run(&mixture, &DenoiseConfig { noise, content, ..DenoiseConfig::default() }).expect("denoised");
-        let stems = denoised.separation.stems(&mixture).expect("stems");
+        let label = format!("{content:?}, {}", if noise == Heard::InPauses { "quietest" } else { "given" });
+        let config = DenoiseConfig { content, ..DenoiseConfig::default() };
+        let denoised = run(&mixture, &noise, &config).expect("denoised");
+        let stems = stems_of(&denoised, &mixture);
         let gain = si_sdr(clean.channel(0), stems[0].channel(0)) - before;
         assert!(gain > least, "{label}: {gain} dB, expected {least}");
-        for part in &denoised.noise_parts_s {
+        let Found::Noise { parts_s, is_speech } = denoised.found() else { panic!("{:?}", denoised.found()) };
+        assert_eq!(*is_speech, content == Content::Speech, "{label}");
+        assert_eq!(parts_s.is_empty(), matches!(noise, Heard::Alone(_)), "{label}: {parts_s:?}");
+        for part in parts_s {
             assert!(part.start < part.end && part.end <= 4.0, "{label}: {part:?}");
         }
     }
@@ -96,7 +116,7 @@ fn stems_sum_to_the_mixture_at_every_rate_and_number_of_channels() {
         let mixture = Audio::new(samples, sample_rate).expect("audio");
         for content in [Content::Speech, Content::Any] {
             let config = DenoiseConfig { content, ..DenoiseConfig::default() };
-            let stems = run(&mixture, &config).expect("denoised").separation.stems(&mixture).expect("stems");
+            let stems = stems_of(&run(&mixture, &Heard::InPauses, &config).expect("denoised"), &mixture);
             assert_eq!(stems[0].samples().dim(), (n_channels, n_samples));
             let sum = &stems[0].samples() + &stems[1].samples();
             let gap = (&sum - &mixture.samples()).iter().fold(0.0f32, |worst, x| worst.max(x.abs()));
@@ -115,8 +135,8 @@ fn strength_goes_from_nothing_to_more() {
         .into_iter()
         .map(|strength| {
             let noise = noise_example(0.1, 16_000, sample_rate);
-            let config = DenoiseConfig { noise, strength, content: Content::Speech, ..DenoiseConfig::default() };
-            let stems = run(&mixture, &config).expect("denoised").separation.stems(&mixture).expect("stems");
+            let config = DenoiseConfig { strength, content: Content::Speech, ..DenoiseConfig::default() };
+            let stems = stems_of(&run(&mixture, &noise, &config).expect("denoised"), &mixture);
             stems[1].samples().iter().map(|x| x * x).sum()
         })
         .collect();
@@ -133,8 +153,8 @@ fn a_long_recording_has_no_seams_between_blocks() {
     let clean = |samples: &[f32], content| {
         let audio = mono(samples.to_vec(), sample_rate);
         let noise = noise_example(0.1, 40_000, sample_rate);
-        let config = DenoiseConfig { noise, content, ..DenoiseConfig::default() };
-        run(&audio, &config).expect("denoised").separation.stems(&audio).expect("stems").swap_remove(0)
+        let config = DenoiseConfig { content, ..DenoiseConfig::default() };
+        stems_of(&run(&audio, &noise, &config).expect("denoised"), &audio).swap_remove(0)
     };
     for content in [Content::Speech, Content::Any] {
         let (whole, late) = (clean(&mixture, content), clean(&mixture[shift..], content));
@@ -151,10 +171,10 @@ fn music_is_not_taken_for_speech() {
     let song = decode::read(&sample("drums-bass-guitar.wav")).expect("sample").excerpt(0, 5 * 44_100);
     let mut hiss = hiss(4);
     let mixture = Audio::new(song.samples().mapv(|x| x + 0.02 * hiss()), song.sample_rate()).expect("audio");
-    let config = DenoiseConfig { noise: noise_example(0.02, 88_200, song.sample_rate()), ..DenoiseConfig::default() };
-    let denoised = run(&mixture, &config).expect("denoised");
-    assert_eq!(denoised.content, Content::Any);
-    let stems = denoised.separation.stems(&mixture).expect("stems");
+    let noise = noise_example(0.02, 88_200, song.sample_rate());
+    let denoised = run(&mixture, &noise, &DenoiseConfig::default()).expect("denoised");
+    assert!(matches!(denoised.found(), Found::Noise { is_speech: false, .. }), "{:?}", denoised.found());
+    let stems = stems_of(&denoised, &mixture);
     let gain = si_sdr(song.channel(0), stems[0].channel(0)) - si_sdr(song.channel(0), mixture.channel(0));
     assert!(gain > 0.5, "{gain} dB");
 }
@@ -163,8 +183,8 @@ fn music_is_not_taken_for_speech() {
 fn a_noise_that_cannot_be_used_is_refused() {
     let sample_rate = 16_000;
     let mixture = mono(voice(32_000, sample_rate), sample_rate);
-    let refusal = |noise| run(&mixture, &DenoiseConfig { noise, ..DenoiseConfig::default() }).expect_err("refused");
-    let range = |start_s, end_s| refusal(Noise::Range { start_s, end_s });
+    let refusal = |noise| run(&mixture, &noise, &DenoiseConfig::default()).expect_err("refused");
+    let range = |start_s, end_s| refusal(Heard::Between(start_s, end_s));
     for error in [range(1.0, 2.5), range(3.0, 4.0), range(1.0, 1.0), range(-1.0, 1.0), range(f64::NAN, 1.0)] {
         assert!(matches!(error, Error::NoiseRange { .. }), "{error}");
         assert!(error.to_string().contains("2.0 s"), "the length is said: {error}");
@@ -174,7 +194,8 @@ fn a_noise_that_cannot_be_used_is_refused() {
     assert_eq!(silence.to_string(), "the noise `hiss.wav` is silent");
     assert!(matches!(refusal(noise_example(0.1, 500, sample_rate)), Error::ShortNoise { .. }));
     for strength in [-0.1, 4.1, f32::NAN] {
-        let error = run(&mixture, &DenoiseConfig { strength, ..DenoiseConfig::default() }).expect_err("refused");
+        let config = DenoiseConfig { strength, ..DenoiseConfig::default() };
+        let error = run(&mixture, &Heard::InPauses, &config).expect_err("refused");
         assert!(matches!(error, Error::Setting { name: "strength", .. }), "{error}");
     }
 }
@@ -182,10 +203,9 @@ fn a_noise_that_cannot_be_used_is_refused() {
 #[test]
 fn a_noise_louder_than_the_recording_is_warned_of() {
     let mixture = mono(voice(32_000, 16_000), 16_000);
-    let config = DenoiseConfig { noise: noise_example(1.0, 16_000, 16_000), ..DenoiseConfig::default() };
-    let denoised = run(&mixture, &config).expect("denoised");
-    assert!(denoised.separation.warnings()[0].contains("`hiss.wav` is"), "{:?}", denoised.separation.warnings());
-    assert_eq!(denoised.separation.stem_names(&Stems::All).expect("names"), ["clean", "noise"]);
+    let denoised = run(&mixture, &noise_example(1.0, 16_000, 16_000), &DenoiseConfig::default()).expect("denoised");
+    assert!(denoised.warnings()[0].contains("`hiss.wav` is"), "{:?}", denoised.warnings());
+    assert_eq!(denoised.stem_names(&Stems::All).expect("names"), ["clean", "noise"]);
 }
 
 #[test]

@@ -7,11 +7,13 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use common::{assert_sum, partita, sample, si_sdr, stderr};
+use common::{analyze_and_fit, assert_sum, partita, sample, si_sdr, stderr, stems_of};
 use ndarray::{Array2, ArrayView1, s};
 use partita::audio::decode;
 use partita::knowledge::score::Score;
-use partita::separate::{Drum, DrumsConfig, Hit, Sound, drums, hits_to_score};
+use partita::separate::drums::{Drum, DrumsConfig, Sound, fit, follow, hits_to_score};
+use partita::separate::{Analysis, AnalysisConfig, Hit};
+use partita::watch::Watch;
 use partita::{Audio, Error, Separation};
 
 /// White noise that is the same each time.
@@ -65,7 +67,16 @@ fn mixture(n_bars: usize, sample_rate: u32, n_channels: usize) -> Audio {
 }
 
 fn separate(audio: &Audio, config: &DrumsConfig) -> (Separation, Vec<Hit>) {
-    drums(audio, config, &mut |_| ControlFlow::Continue(())).expect("separation")
+    separate_by(audio, AnalysisConfig::drums().max_frames, config)
+}
+
+/// Of so many frames at the most; then all of the recording is followed.
+fn separate_by(audio: &Audio, max_frames: usize, config: &DrumsConfig) -> (Separation, Vec<Hit>) {
+    let analysis = AnalysisConfig { max_frames, ..AnalysisConfig::drums() };
+    let parts = analyze_and_fit(audio, &analysis, fit, config).expect("separation");
+    let parts = follow(parts, audio, &mut Watch::none()).expect("all hits");
+    let hits = parts.hits().to_vec();
+    (parts, hits)
 }
 
 /// F-measure of hits against onsets, where each counts once and may be 50 ms off, as in MIREX.
@@ -90,7 +101,7 @@ fn a_planted_loop_comes_apart_and_its_hits_are_found() {
     let audio = mixture(3, 44_100, 1);
     let (parts, hits) = separate(&audio, &DrumsConfig::default());
     assert_eq!(parts.names(), ["kick", "snare", "hihat"]);
-    let stems = parts.stems(&audio).expect("stems");
+    let stems = stems_of(&parts, &audio);
     assert_sum(&audio, &stems, "44.1 kHz");
     for (drum, stem) in stems.iter().enumerate() {
         let score = si_sdr(ArrayView1::from(&track(drum, 3, 44_100)), stem.channel(0));
@@ -110,7 +121,7 @@ fn every_rate_and_channel_count_comes_apart() {
     for (sample_rate, n_channels) in [(8000, 1), (22_050, 2), (48_000, 6), (96_000, 2)] {
         let audio = mixture(1, sample_rate, n_channels).with_channel_mask((n_channels == 6).then_some(0x3f));
         let config = DrumsConfig { max_iter: 20, ..DrumsConfig::default() };
-        let stems = separate(&audio, &config).0.stems(&audio).expect("stems");
+        let stems = stems_of(&separate(&audio, &config).0, &audio);
         assert_sum(&audio, &stems, &format!("{sample_rate} Hz, {n_channels} channels"));
         assert!(stems.iter().all(|stem| stem.sample_rate() == sample_rate));
         assert!(stems.iter().all(|stem| stem.channel_mask() == audio.channel_mask()));
@@ -123,8 +134,8 @@ fn every_rate_and_channel_count_comes_apart() {
 fn a_recording_longer_than_what_is_learned_from_comes_apart_as_well() {
     let audio = mixture(16, 22_050, 1);
     let scores = |max_frames| {
-        let (parts, hits) = separate(&audio, &DrumsConfig { max_frames, ..DrumsConfig::default() });
-        let stems = parts.stems(&audio).expect("stems");
+        let (parts, hits) = separate_by(&audio, max_frames, &DrumsConfig::default());
+        let stems = stems_of(&parts, &audio);
         assert_sum(&audio, &stems, "long");
         let score = |drum: usize| si_sdr(ArrayView1::from(&track(drum, 16, 22_050)), stems[drum].channel(0));
         let f = |drum| f_measure(&pattern(drum, 16), &times(&hits, drum));
@@ -164,7 +175,7 @@ fn a_recorded_hit_finds_its_drum() {
         ];
         let (parts, hits) = separate(&audio, &DrumsConfig { kit, ..DrumsConfig::default() });
         assert_eq!(parts.names(), ["kick", "cowbell"]);
-        let stems = parts.stems(&audio).expect("stems");
+        let stems = stems_of(&parts, &audio);
         assert_sum(&audio, &stems, "kit");
         let score = si_sdr(ArrayView1::from(&cowbell), stems[1].channel(0));
         assert!(score > 15.0, "{hit_rate} Hz: {score:.1} dB");
@@ -182,7 +193,7 @@ fn what_no_drum_explains_goes_to_the_residual_where_there_is_one() {
     let audio = Audio::new(samples, 22_050).expect("audio");
     let (parts, _) = separate(&audio, &DrumsConfig { n_residual: 2, ..DrumsConfig::default() });
     assert_eq!(parts.names(), ["kick", "snare", "hihat", "residual"]);
-    let stems = parts.stems(&audio).expect("stems");
+    let stems = stems_of(&parts, &audio);
     assert_sum(&audio, &stems, "residual");
     let flute: Vec<_> = (0..audio.n_samples()).map(flute).collect();
     let score = si_sdr(ArrayView1::from(&flute), stems[3].channel(0));
@@ -194,7 +205,7 @@ fn the_bundled_loop_scores_as_recorded() {
     let read = |name: &str| decode::read(&sample(name)).expect(name);
     let audio = read("kick-snare-hihat.wav");
     let (parts, hits) = separate(&audio, &DrumsConfig::default());
-    let stems = parts.stems(&audio).expect("stems");
+    let stems = stems_of(&parts, &audio);
     let score = Score::from_midi(&fs::read(sample("kick-snare-hihat.mid")).expect("score")).expect("score");
     let (mut mean, mut mean_f) = (0.0, 0.0);
     for (drum, name) in parts.names().iter().enumerate() {
@@ -230,7 +241,7 @@ fn hits_come_back_from_a_midi_file() {
 fn settings_and_sounds_that_give_nothing_are_refused() {
     let audio = mixture(1, 22_050, 1);
     let error = |audio: &Audio, config: DrumsConfig| {
-        drums(audio, &config, &mut |_| ControlFlow::Continue(())).expect_err("refused")
+        analyze_and_fit(audio, &AnalysisConfig::drums(), fit, &config).expect_err("refused")
     };
     let none = DrumsConfig::default;
     let setting = |config| match error(&audio, config) {
@@ -250,7 +261,9 @@ fn settings_and_sounds_that_give_nothing_are_refused() {
     let kit = vec![Drum { name: "gong".into(), sounds: vec![sound] }];
     let message = error(&audio, DrumsConfig { kit, ..none() }).to_string();
     assert_eq!(message, "cannot learn `gong` from `gong.wav`: the recording is silent");
-    let cancelled = drums(&audio, &none(), &mut |_| ControlFlow::Break(()));
+    let analysis = Analysis::of(&audio, &AnalysisConfig::drums(), &mut Watch::none()).expect("analysis");
+    let mut stop = |_| ControlFlow::Break(());
+    let cancelled = fit(&analysis, &none(), None, &mut Watch::new(&mut stop));
     assert!(matches!(cancelled, Err(Error::Cancelled)));
 }
 
@@ -311,6 +324,6 @@ fn blocks_of_any_excerpt_have_its_length() {
     for n_samples in [22_050, 22_051, 30_000] {
         let cut = Audio::new(audio.samples().slice(s![.., ..n_samples]).to_owned(), 22_050).expect("audio");
         let (parts, _) = separate(&cut, &DrumsConfig { max_iter: 5, ..DrumsConfig::default() });
-        assert_sum(&cut, &parts.stems(&cut).expect("stems"), &n_samples.to_string());
+        assert_sum(&cut, &stems_of(&parts, &cut), &n_samples.to_string());
     }
 }

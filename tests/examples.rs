@@ -6,18 +6,16 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use common::{partita, sample, stderr};
+use common::{analyze_and_fit, partita, sample, stderr, stems_of};
 use ndarray::Array2;
 use partita::audio::decode;
 use partita::audio::resample::resample;
-use partita::separate::{Example, ExamplesConfig, Multichannel, Progress, examples, learn};
+use partita::separate::examples::{ExamplesConfig, fit, learn};
+use partita::separate::{Analysis, AnalysisConfig, Example};
+use partita::watch::{Progress, Watch};
 use partita::{Audio, Dictionary, DictionaryConfig, Error, Separation, StftConfig, StftOptions};
 
 const RATE: u32 = 8000;
-
-fn go_on(_: Progress) -> ControlFlow<()> {
-    ControlFlow::Continue(())
-}
 
 /// Notes of a quarter of a second, harmonics of `hz` with the given weights, played in the order of `tune`.
 fn solo(weights: &[f32], tune: &[f32], sample_rate: u32) -> Vec<f32> {
@@ -55,11 +53,16 @@ fn dictionary(sample_rate: u32) -> Dictionary {
         Example { name: "flute", label: "flute.wav", recording: &flute },
         Example { name: "reed", label: "reed.wav", recording: &reed },
     ];
-    learn(&known, sample_rate, &StftOptions::default(), &DictionaryConfig::default(), &mut go_on).expect("learned")
+    learn(&known, sample_rate, &StftOptions::default(), &DictionaryConfig::default(), &mut Watch::none()).expect("learned")
+}
+
+/// The defaults, for what is known of a mixture.
+fn config(mixture: &Audio) -> ExamplesConfig {
+    ExamplesConfig::new(dictionary(mixture.sample_rate()))
 }
 
 fn separated(mixture: &Audio, config: &ExamplesConfig) -> Separation {
-    examples(mixture, &dictionary(mixture.sample_rate()), config, &mut go_on).expect("separated")
+    analyze_and_fit(mixture, &AnalysisConfig::default(), fit, config).expect("separated")
 }
 
 /// Signal to distortion, in dB.
@@ -83,9 +86,9 @@ fn assert_sums_to(stems: &[Audio], mixture: &Audio) {
 fn planted_sources_are_found() {
     let (flute, reed) = (solo(&FLUTE, &TUNE, RATE), solo(&REED, &OTHER, RATE));
     let mixture = mono(flute.iter().zip(&reed).map(|(a, b)| a + b).collect(), RATE);
-    let separation = separated(&mixture, &ExamplesConfig::default());
+    let separation = separated(&mixture, &config(&mixture));
     assert_eq!(separation.names(), ["flute", "reed"]);
-    let stems = separation.stems(&mixture).expect("stems");
+    let stems = stems_of(&separation, &mixture);
     assert_sums_to(&stems, &mixture);
     for (reference, stem) in [flute, reed].iter().zip(&stems) {
         let sdr = sdr(reference, stem.channel(0));
@@ -100,8 +103,8 @@ fn notes_that_an_example_lacks_are_found_by_transposing() {
     let (flute, reed) = (solo(&FLUTE, &up(&TUNE), RATE), solo(&REED, &up(&OTHER), RATE));
     let mixture = mono(flute.iter().zip(&reed).map(|(a, b)| a + b).collect(), RATE);
     let score = |n_semitones| {
-        let config = ExamplesConfig { n_semitones, ..ExamplesConfig::default() };
-        let stems = separated(&mixture, &config).stems(&mixture).expect("stems");
+        let config = ExamplesConfig { n_semitones, ..config(&mixture) };
+        let stems = stems_of(&separated(&mixture, &config), &mixture);
         (sdr(&flute, stems[0].channel(0)) + sdr(&reed, stems[1].channel(0))) / 2.0
     };
     let (plain, transposed) = (score(0), score(5));
@@ -121,8 +124,8 @@ fn stems_sum_to_any_number_of_channels() {
     ] {
         let mixture = many(&channels, RATE);
         for n_residual in [0, 3] {
-            let separation = separated(&mixture, &ExamplesConfig { n_residual, ..ExamplesConfig::default() });
-            assert_sums_to(&separation.stems(&mixture).expect("stems"), &mixture);
+            let separation = separated(&mixture, &ExamplesConfig { n_residual, ..config(&mixture) });
+            assert_sums_to(&stems_of(&separation, &mixture), &mixture);
         }
     }
 }
@@ -132,11 +135,10 @@ fn places_among_the_channels_tell_sources_apart() {
     let (flute, reed) = (solo(&FLUTE, &TUNE, RATE), solo(&REED, &OTHER, RATE));
     let mixed = |a: f32, b: f32| flute.iter().zip(&reed).map(|(x, y)| a * x + b * y).collect::<Vec<_>>();
     let mixture = many(&[mixed(1.0, 0.4), mixed(0.4, 1.0)], RATE);
-    let score = |multichannel| {
-        let separation = separated(&mixture, &ExamplesConfig { multichannel, ..ExamplesConfig::default() });
-        sdr(&flute, separation.stems(&mixture).expect("stems")[0].channel(0))
-    };
-    let (mask, wiener) = (score(Multichannel::Mask), score(Multichannel::Wiener));
+    let separation = separated(&mixture, &config(&mixture));
+    let score = |separation: &Separation| sdr(&flute, stems_of(separation, &mixture)[0].channel(0));
+    let mask = score(&separation);
+    let wiener = score(&separation.with_places(&mixture, 20_000, &mut Watch::none()).expect("places"));
     assert!(wiener > mask + 1.0, "{wiener} dB, {mask} dB by one mask");
 }
 
@@ -146,8 +148,8 @@ fn a_long_recording_is_separated_block_by_block_as_a_short_one_is() {
     let once: Vec<_> = flute.iter().zip(&reed).map(|(a, b)| a + b).collect();
     let mixture = mono(once.repeat(6), RATE);
     let stems = |max_frames| {
-        let config = ExamplesConfig { max_frames, ..ExamplesConfig::default() };
-        separated(&mixture, &config).stems(&mixture).expect("stems")
+        let analysis = AnalysisConfig { max_frames, ..AnalysisConfig::default() };
+        stems_of(&analyze_and_fit(&mixture, &analysis, fit, &config(&mixture)).expect("separated"), &mixture)
     };
     let (whole, blocks) = (stems(20_000), stems(128));
     assert_sums_to(&blocks, &mixture);
@@ -161,7 +163,7 @@ fn one_result_for_any_number_of_threads() {
     let mixture = mono(solo(&FLUTE, &TUNE, RATE), RATE);
     let stems = |n_threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().expect("threads");
-        pool.install(|| separated(&mixture, &ExamplesConfig::default()).stems(&mixture).expect("stems"))
+        pool.install(|| stems_of(&separated(&mixture, &config(&mixture)), &mixture))
     };
     assert_eq!(stems(1), stems(3));
 }
@@ -171,7 +173,7 @@ fn an_example_at_another_rate_is_converted() {
     // The examples are at 8000 Hz.
     let (flute, reed) = (solo(&FLUTE, &TUNE, 11_025), solo(&REED, &OTHER, 11_025));
     let mixture = mono(flute.iter().zip(&reed).map(|(a, b)| a + b).collect(), 11_025);
-    let stems = separated(&mixture, &ExamplesConfig::default()).stems(&mixture).expect("stems");
+    let stems = stems_of(&separated(&mixture, &config(&mixture)), &mixture);
     assert_eq!(stems[0].n_samples(), mixture.n_samples());
     let sdr = sdr(&flute, stems[0].channel(0));
     assert!(sdr > 6.0, "{sdr} dB");
@@ -183,7 +185,7 @@ fn silent_and_short_examples_are_refused_by_their_file() {
     for (samples, expected) in cases {
         let audio = mono(samples, RATE);
         let known = [Example { name: "flute", label: "takes/flute 1.wav", recording: &audio }];
-        let error = learn(&known, RATE, &StftOptions::default(), &DictionaryConfig::default(), &mut go_on);
+        let error = learn(&known, RATE, &StftOptions::default(), &DictionaryConfig::default(), &mut Watch::none());
         let error = error.expect_err(expected);
         assert!(matches!(error, Error::Example { .. }), "{error:?}");
         let message = error.to_string();
@@ -194,28 +196,28 @@ fn silent_and_short_examples_are_refused_by_their_file() {
 #[test]
 fn a_dictionary_for_others_is_refused() {
     let mixture = mono(solo(&FLUTE, &TUNE, 16_000), 16_000);
-    let refused = |dictionary: &Dictionary, config: &ExamplesConfig| {
-        examples(&mixture, dictionary, config, &mut go_on).expect_err("refused")
+    let refused = |dictionary: Dictionary, analysis: &AnalysisConfig| {
+        analyze_and_fit(&mixture, analysis, fit, &ExamplesConfig::new(dictionary)).expect_err("refused")
     };
-    let rate = refused(&dictionary(8000), &ExamplesConfig::default());
+    let rate = refused(dictionary(8000), &AnalysisConfig::default());
     assert!(matches!(rate, Error::DictionaryMismatch { name: "sample_rate", .. }), "{rate}");
     let stft = StftOptions { n_fft: Some(512), ..StftOptions::default() };
-    let size = refused(&dictionary(16_000), &ExamplesConfig { stft, ..ExamplesConfig::default() });
+    let size = refused(dictionary(16_000), &AnalysisConfig { stft, ..AnalysisConfig::default() });
     assert!(size.hint().is_some_and(|hint| hint.contains("`n_fft 2048`")), "{size}");
     let empty = Dictionary::new(16_000, StftConfig::new(2048), 3).expect("dictionary");
-    assert!(matches!(refused(&empty, &ExamplesConfig::default()), Error::Setting { .. }));
+    assert!(matches!(refused(empty, &AnalysisConfig::default()), Error::Setting { name: "dictionary", .. }));
 }
 
 #[test]
 fn settings_out_of_range_are_refused() {
     let mixture = mono(solo(&FLUTE, &TUNE, RATE), RATE);
-    let dictionary = dictionary(RATE);
+    let good = config(&mixture);
     for (config, name) in [
-        (ExamplesConfig { max_iter: 0, ..ExamplesConfig::default() }, "max_iter"),
-        (ExamplesConfig { n_semitones: 25, ..ExamplesConfig::default() }, "n_semitones"),
-        (ExamplesConfig { mask_exponent: 0.0, ..ExamplesConfig::default() }, "mask_exponent"),
+        (ExamplesConfig { max_iter: 0, ..good.clone() }, "max_iter"),
+        (ExamplesConfig { n_semitones: 25, ..good.clone() }, "n_semitones"),
+        (ExamplesConfig { mask_exponent: 0.0, ..good.clone() }, "mask_exponent"),
     ] {
-        let error = examples(&mixture, &dictionary, &config, &mut go_on).expect_err(name);
+        let error = analyze_and_fit(&mixture, &AnalysisConfig::default(), fit, &config).expect_err(name);
         assert!(error.to_string().contains(name), "{error}");
     }
 }
@@ -223,7 +225,7 @@ fn settings_out_of_range_are_refused() {
 #[test]
 fn the_callback_stops_the_work() {
     let mixture = mono(solo(&FLUTE, &TUNE, RATE), RATE);
-    let dictionary = dictionary(RATE);
+    let config = config(&mixture);
     for n_calls in [0, 1, 2] {
         let mut left = n_calls;
         let mut stop = |_: Progress| match left {
@@ -233,7 +235,9 @@ fn the_callback_stops_the_work() {
                 ControlFlow::Continue(())
             }
         };
-        let outcome = examples(&mixture, &dictionary, &ExamplesConfig::default(), &mut stop);
+        let watch = &mut Watch::new(&mut stop);
+        let outcome = Analysis::of(&mixture, &AnalysisConfig::default(), watch)
+            .and_then(|analysis| fit(&analysis, &config, None, watch));
         assert!(matches!(outcome, Err(Error::Cancelled)) || n_calls == 2, "after {n_calls}");
     }
 }

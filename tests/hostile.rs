@@ -15,7 +15,10 @@ use partita::knowledge::labels::Labels;
 use partita::matrix_file::{self, Missing};
 use partita::nmf::{BlockConfig, NmfConfig};
 use partita::npy_blocks::{self, NpyBlocks};
-use partita::{Dictionary, Error, Score, SeparateConfig, matrix_market, separate};
+use partita::separate::blind::{self, BlindConfig};
+use partita::separate::{Analysis, AnalysisConfig};
+use partita::watch::Watch;
+use partita::{Dictionary, Error, Score, StftOptions, matrix_market};
 
 /// A folder of its own for each test, gone with it.
 struct Dir(tempfile::TempDir);
@@ -70,12 +73,12 @@ fn parse(path: &Path) -> Result<(), Error> {
     match folder.expect("folder") {
         "wav" | "separate" => {
             let mixture = decode::read(path)?;
-            let config = SeparateConfig {
-                nmf: NmfConfig { n_components: 3, max_iter: 4, ..NmfConfig::default() },
-                stft: partita::StftOptions { n_fft: Some(64), ..Default::default() },
-                ..SeparateConfig::default()
-            };
-            let stems = separate(&mixture, &config)?.stems(&mixture)?;
+            let stft = StftOptions { n_fft: Some(64), ..StftOptions::default() };
+            let watch = &mut Watch::none();
+            let analysis = Analysis::of(&mixture, &AnalysisConfig { stft, ..AnalysisConfig::default() }, watch)?;
+            let nmf = NmfConfig { n_components: 3, max_iter: 4, ..NmfConfig::default() };
+            let config = BlindConfig { nmf, ..BlindConfig::default() };
+            let stems = blind::fit(&analysis, &config, None, watch)?.stems(&mixture, watch)?;
             let mut rest = mixture.samples().to_owned();
             stems.iter().for_each(|stem| rest -= &stem.samples());
             let gap = rest.iter().fold(0.0f32, |gap, x| gap.max(x.abs())) / mixture.peak();
@@ -298,7 +301,7 @@ fn shapes_that_no_file_holds_are_refused() {
         let path = dir.file("v.npy", &npy(shape, &[0; 8]));
         assert_refused(matrix_file::read(&path, Missing::None), "MalformedMatrix", message);
         let config = BlockConfig::default();
-        let found = npy_blocks::factorize(&path, &config, &mut partita::watch::Watch::none());
+        let found = npy_blocks::factorize(&path, &config, &mut Watch::none());
         assert_refused(found, "MalformedMatrix", message);
     }
     let long = [b"\x93NUMPY\x02\0".as_slice(), &u32::MAX.to_le_bytes(), &[b' '; 100]].concat();

@@ -3,13 +3,14 @@
 mod common;
 
 use std::f32::consts::TAU;
-use std::ops::ControlFlow;
 
-use common::{assert_sum, partita, sample, si_sdr, stderr};
+use common::{analyze_and_fit, assert_sum, partita, sample, si_sdr, stderr, stems_of};
 use ndarray::{Array2, ArrayView1};
 use partita::audio::decode;
-use partita::separate::{HpssConfig, Stems, hpss};
-use partita::{Audio, Error, Separation};
+use partita::separate::hpss::{HpssConfig, fit};
+use partita::separate::{AnalysisConfig, Detail, Stems};
+use partita::watch::Watch;
+use partita::{Audio, Error, Result, Separation};
 
 /// A chord that lasts.
 fn chord(i: usize, sample_rate: u32) -> f32 {
@@ -29,8 +30,14 @@ fn mixture(n_samples: usize, sample_rate: u32, n_channels: usize) -> Audio {
     Audio::new(samples, sample_rate).expect("audio")
 }
 
+/// An outline of the recording is enough.
+fn try_to_separate(audio: &Audio, config: &HpssConfig) -> Result<Separation> {
+    let outline = AnalysisConfig { detail: Detail::Outline, ..AnalysisConfig::default() };
+    analyze_and_fit(audio, &outline, fit, config)
+}
+
 fn separate(audio: &Audio, config: &HpssConfig) -> Separation {
-    hpss(audio, config, &mut |_| ControlFlow::Continue(())).expect("separation")
+    try_to_separate(audio, config).expect("separation")
 }
 
 #[test]
@@ -40,7 +47,7 @@ fn a_chord_and_clicks_are_told_apart() {
         let audio = audio.with_channel_mask((n_channels == 6).then_some(0x3f));
         let parts = separate(&audio, &HpssConfig::default());
         assert_eq!(parts.names(), ["harmonic", "percussive"]);
-        let stems = parts.stems(&audio).expect("stems");
+        let stems = stems_of(&parts, &audio);
         assert_sum(&audio, &stems, &format!("{sample_rate} Hz"));
         assert!(stems.iter().all(|stem| stem.channel_mask() == audio.channel_mask()));
         let n_samples = audio.n_samples();
@@ -66,7 +73,7 @@ fn a_margin_leaves_a_residual_and_makes_both_kinds_purer() {
     let chord: Vec<_> = (0..44_100).map(|i| chord(i, 22_050)).collect();
     let purity = |margin| {
         let parts = separate(&audio, &HpssConfig { margin, ..HpssConfig::default() });
-        let stems = parts.stems(&audio).expect("stems");
+        let stems = stems_of(&parts, &audio);
         assert_sum(&audio, &stems, &format!("margin {margin}"));
         (parts.names().to_vec(), si_sdr(ArrayView1::from(&chord), stems[0].channel(0)))
     };
@@ -82,7 +89,7 @@ fn any_length_is_kept() {
         let audio = mixture(n_samples, 8000, 2);
         for margin in [1.0, 2.0] {
             let parts = separate(&audio, &HpssConfig { margin, ..HpssConfig::default() });
-            assert_sum(&audio, &parts.stems(&audio).expect("stems"), &format!("{n_samples} samples"));
+            assert_sum(&audio, &stems_of(&parts, &audio), &format!("{n_samples} samples"));
         }
     }
 }
@@ -94,7 +101,7 @@ fn two_stems_are_the_one_and_all_others() {
     let stems = Stems::Two("percussive".into());
     assert_eq!(parts.stem_names(&stems).expect("names"), ["percussive", "no_percussive"]);
     let mut sum: Vec<f32> = Vec::new();
-    let rendered = parts.render(&audio, &stems, &mut |blocks| {
+    let rendered = parts.render(&audio, &stems, &mut Watch::none(), &mut |blocks| {
         sum.extend((&blocks[0] + &blocks[1]).row(0));
         Ok(())
     });
@@ -106,9 +113,7 @@ fn two_stems_are_the_one_and_all_others() {
 #[test]
 fn what_gives_nothing_is_refused() {
     let audio = mixture(16_000, 8000, 1);
-    let error = |audio: &Audio, config: &HpssConfig| {
-        hpss(audio, config, &mut |_| ControlFlow::Continue(())).expect_err("refused")
-    };
+    let error = |audio: &Audio, config: &HpssConfig| try_to_separate(audio, config).expect_err("refused");
     let none = HpssConfig::default;
     for (config, setting) in [
         (HpssConfig { margin: 0.5, ..none() }, "margin"),
@@ -126,15 +131,13 @@ fn what_gives_nothing_is_refused() {
     let silence = |n| Audio::new(Array2::zeros((1, n)), 8000).expect("audio");
     assert!(matches!(error(&silence(16_000), &none()), Error::Silent));
     assert!(matches!(error(&silence(100), &none()), Error::TooShort { .. }));
-    let cancelled = hpss(&audio, &none(), &mut |_| ControlFlow::Break(()));
-    assert!(matches!(cancelled, Err(Error::Cancelled)));
 }
 
 #[test]
 fn the_bundled_song_scores_as_recorded() {
     let read = |name: &str| decode::read(&sample(name)).expect(name);
     let audio = read("drums-bass-guitar.wav");
-    let stems = separate(&audio, &HpssConfig::default()).stems(&audio).expect("stems");
+    let stems = stems_of(&separate(&audio, &HpssConfig::default()), &audio);
     let score = si_sdr(read("drums-bass-guitar/drums.wav").channel(0), stems[1].channel(0));
     const RECORDED: f64 = 1.31;
     assert!((score - RECORDED).abs() < 0.1, "{score:.2} dB, recorded {RECORDED}");

@@ -2,10 +2,11 @@
 
 mod common;
 
-use common::{sample, si_sdr};
+use common::{sample, si_sdr, stems_of};
 use ndarray::Axis;
 use partita::audio::decode;
-use partita::{Audio, SeparateConfig, separate};
+use partita::separate::blind::BlindConfig;
+use partita::{Audio, separate};
 
 /// Mean over the references of the score of the best one-to-one assignment of stems to them.
 fn best_mean(references: &[Audio], stems: &[Audio]) -> f64 {
@@ -27,10 +28,10 @@ fn score(song: &str, names: &[&str]) -> (f64, f64) {
     let read = |name: &str| decode::read(&sample(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
     let mixture = read(&format!("{song}.wav"));
     let references: Vec<_> = names.iter().map(|name| read(&format!("{song}/{name}.wav"))).collect();
-    let separation = separate(&mixture, &SeparateConfig { n_sources: Some(names.len()), ..SeparateConfig::default() });
-    let stems = separation.expect("separation").stems(&mixture);
+    let separation = separate(&mixture, &BlindConfig { n_sources: Some(names.len()), ..BlindConfig::default() });
+    let stems = stems_of(&separation.expect("separation"), &mixture);
     let untouched = vec![mixture.clone(); names.len()];
-    (best_mean(&references, &stems.expect("stems")), best_mean(&references, &untouched))
+    (best_mean(&references, &stems), best_mean(&references, &untouched))
 }
 
 #[test]

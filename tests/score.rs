@@ -5,10 +5,12 @@ mod common;
 use std::f64::consts::TAU;
 use std::ops::ControlFlow;
 
-use common::{partita, sample, stderr};
+use common::{analyze_and_fit, partita, sample, stderr, stems_of};
 use ndarray::Array2;
 use partita::knowledge::score::{Class, Note, Part, Warning, align, instrument};
-use partita::separate::{RESIDUAL, ScoreConfig, Timing, Unscored, by_score};
+use partita::names::RESIDUAL;
+use partita::separate::AnalysisConfig;
+use partita::separate::score::{ScoreConfig, Unscored, fit};
 use partita::watch::{Progress, Step, Watch};
 use partita::{Audio, Error, Score, Separation};
 use proptest::prelude::*;
@@ -309,7 +311,7 @@ fn repeated(semitones: [u8; 6]) -> Score {
 }
 
 fn separate(audio: &Audio, config: &ScoreConfig) -> Result<Separation, Error> {
-    by_score(audio, config, &mut |_| ControlFlow::Continue(()))
+    analyze_and_fit(audio, &AnalysisConfig::default(), fit, config)
 }
 
 /// Energy of the reference over that of the difference, in dB.
@@ -328,7 +330,7 @@ fn two_instruments_are_told_apart_by_their_notes() {
     for unscored in [Unscored::Residual, Unscored::Shared] {
         let config = ScoreConfig { unscored, ..ScoreConfig::new(duo()) };
         let separation = separate(&mixture, &config).expect("separation");
-        let stems = separation.stems(&mixture).expect("stems");
+        let stems = stems_of(&separation, &mixture);
         for (i, reference) in references.iter().enumerate() {
             let db = snr_db(reference, stems[i].channel(0).to_vec());
             // The mixture itself is at -4 and 4 dB.
@@ -351,7 +353,7 @@ fn what_the_score_does_not_know_goes_to_the_residual() {
     let mut score = duo();
     score.parts.truncate(1);
     let separation = separate(&mixture, &ScoreConfig::new(score)).expect("separation");
-    let stems = separation.stems(&mixture).expect("stems");
+    let stems = stems_of(&separation, &mixture);
     let db =
         [snr_db(&references[0], stems[0].channel(0).to_vec()), snr_db(&references[1], stems[1].channel(0).to_vec())];
     assert!(db[0] > 8.0 && db[1] > 8.0, "flute and residual: {db:.1?} dB");
@@ -361,13 +363,11 @@ fn what_the_score_does_not_know_goes_to_the_residual() {
 fn channels_share_their_masks_and_threads_do_not_matter() {
     let (mixture, references) = mixture();
     let stereo = audio(&[references[0].clone(), references[1].clone()]);
-    let stems = separate(&stereo, &ScoreConfig::new(duo())).expect("separation").stems(&stereo).expect("stems");
+    let stems = stems_of(&separate(&stereo, &ScoreConfig::new(duo())).expect("separation"), &stereo);
     assert_eq!(stems[0].samples().dim(), stereo.samples().dim());
     let run = |n_threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().expect("pool");
-        pool.install(|| {
-            separate(&mixture, &ScoreConfig::new(duo())).expect("separation").stems(&mixture).expect("stems")
-        })
+        pool.install(|| stems_of(&separate(&mixture, &ScoreConfig::new(duo())).expect("separation"), &mixture))
     };
     assert_eq!(run(1), run(4), "the same bits for any number of threads");
 }
@@ -376,10 +376,10 @@ fn channels_share_their_masks_and_threads_do_not_matter() {
 fn a_long_recording_is_learned_from_runs_of_frames() {
     let score = repeated([0; 6]);
     let (mixture, references) = performance(&score, 18);
-    let whole =
-        separate(&mixture, &ScoreConfig::new(score.clone())).expect("separation").stems(&mixture).expect("stems");
-    let config = ScoreConfig { max_frames: 256, ..ScoreConfig::new(score) };
-    let runs = separate(&mixture, &config).expect("separation").stems(&mixture).expect("stems");
+    let config = ScoreConfig::new(score);
+    let whole = stems_of(&separate(&mixture, &config).expect("separation"), &mixture);
+    let analysis = AnalysisConfig { max_frames: 256, ..AnalysisConfig::default() };
+    let runs = stems_of(&analyze_and_fit(&mixture, &analysis, fit, &config).expect("separation"), &mixture);
     for (i, reference) in references.iter().enumerate() {
         let db = [&whole, &runs].map(|stems| snr_db(reference, stems[i].channel(0).to_vec()));
         assert!(db[1] > 10.0 && db[1] > db[0] - 3.0, "part {i}: all frames and some of them: {db:.1?} dB");
@@ -391,8 +391,9 @@ fn notes_that_are_in_no_learned_frame_sound_like_the_others_of_their_part() {
     // The first and the last 3 of 18 s are alike and learned from; those from 3 to 6 s have other pitches.
     let score = repeated([0, 1, 0, 0, 0, 0]);
     let (mixture, references) = performance(&score, 18);
-    let config = ScoreConfig { max_frames: 128, ..ScoreConfig::new(score) };
-    let stems = separate(&mixture, &config).expect("separation").stems(&mixture).expect("stems");
+    let analysis = AnalysisConfig { max_frames: 128, ..AnalysisConfig::default() };
+    let separation = analyze_and_fit(&mixture, &analysis, fit, &ScoreConfig::new(score)).expect("separation");
+    let stems = stems_of(&separation, &mixture);
     let rare = 3 * SAMPLE_RATE as usize..6 * SAMPLE_RATE as usize;
     for (i, reference) in references.iter().enumerate() {
         let db = snr_db(&reference[rare.clone()], stems[i].channel(0).to_vec()[rare.clone()].iter().copied());
@@ -434,7 +435,7 @@ fn alignment_finds_a_known_warp() {
     gaps.sort_by(f64::total_cmp);
     // Three steps of the features, 25 ms each, for most notes.
     assert!(gaps[gaps.len() / 2] < 0.08 && gaps[gaps.len() - 1] < 0.2, "onsets are off by {gaps:.3?} s");
-    let separation = separate(&mixture, &ScoreConfig { timing: Timing::Aligned, ..ScoreConfig::new(written) });
+    let separation = separate(&mixture, &ScoreConfig::new(aligned));
     assert_eq!(separation.expect("separation").warnings(), [""; 0]);
 }
 

@@ -3,18 +3,21 @@
 mod common;
 
 use std::fs;
-use std::ops::ControlFlow;
 
-use common::{assert_sum, sample};
+use common::{analyze_and_fit, assert_sum, sample, stems_of};
 use ndarray::{Array2, Axis};
 use partita::audio::decode;
 use partita::audio::resample::resample;
-use partita::separate::denoise::{Content, DenoiseConfig, Noise, denoise};
-use partita::separate::{
-    DrumsConfig, Example, ExamplesConfig, HpssConfig, ScoreConfig, by_score, drums, examples, hpss, learn, separate,
-};
+use partita::separate::blind::{self, BlindConfig};
+use partita::separate::denoise::{self, Content, DenoiseConfig, Noise, NoiseProfile};
+use partita::separate::drums::{self, DrumsConfig};
+use partita::separate::examples::{self, ExamplesConfig};
+use partita::separate::hpss::{self, HpssConfig};
+use partita::separate::score::{self, ScoreConfig};
+use partita::separate::{Analysis, AnalysisConfig, Example};
+use partita::watch::Watch;
 use partita::stft::window::Window;
-use partita::{Audio, DictionaryConfig, Score, SeparateConfig, Separation, StftOptions};
+use partita::{Audio, DictionaryConfig, Score, Separation, StftOptions};
 
 const SAMPLE_RATE: u32 = 16_000;
 const N_SAMPLES: usize = 40 * SAMPLE_RATE as usize;
@@ -44,13 +47,14 @@ fn audio(samples: &[f32]) -> Audio {
     Audio::new(samples, SAMPLE_RATE).expect("audio")
 }
 
-fn go(_: partita::separate::Progress) -> ControlFlow<()> {
-    ControlFlow::Continue(())
+/// Of which few frames are kept.
+fn config() -> AnalysisConfig {
+    AnalysisConfig { stft: FEW, max_frames: MAX_FRAMES, ..AnalysisConfig::default() }
 }
 
 /// What a stem has too much or too little has no more energy where blocks meet than elsewhere.
 fn assert_no_seams(what: &str, mixture: &Audio, separation: &Separation, references: &[(&str, &[f32])]) {
-    let stems = separation.stems(mixture).expect("stems");
+    let stems = stems_of(separation, mixture);
     assert_sum(mixture, &stems, what);
     let near = N_FFT / 2;
     for (name, reference) in references {
@@ -82,7 +86,7 @@ fn song() -> (Audio, Vec<f32>, Vec<f32>) {
 #[test]
 fn medians_reach_across_blocks() {
     let (mixture, drums, rest) = song();
-    let parts = hpss(&mixture, &HpssConfig { stft: FEW, ..HpssConfig::default() }, &mut go).expect("separation");
+    let parts = analyze_and_fit(&mixture, &config(), hpss::fit, &HpssConfig::default()).expect("separation");
     assert_no_seams("hpss", &mixture, &parts, &[("percussive", &drums), ("harmonic", &rest)]);
 }
 
@@ -94,10 +98,11 @@ fn templates_from_examples_reach_across_blocks() {
         Example { name: "drums", label: "drums", recording: &a },
         Example { name: "rest", label: "rest", recording: &b },
     ];
-    let config = DictionaryConfig { n_components: 16, ..DictionaryConfig::default() };
-    let dictionary = learn(&known, SAMPLE_RATE, &FEW, &config, &mut go).expect("dictionary");
-    let config = ExamplesConfig { stft: FEW, max_frames: MAX_FRAMES, ..ExamplesConfig::default() };
-    let parts = examples(&mixture, &dictionary, &config, &mut go).expect("separation");
+    let learning = DictionaryConfig { n_components: 16, ..DictionaryConfig::default() };
+    let dictionary =
+        examples::learn(&known, SAMPLE_RATE, &FEW, &learning, &mut Watch::none()).expect("dictionary");
+    let parts = analyze_and_fit(&mixture, &config(), examples::fit, &ExamplesConfig::new(dictionary));
+    let parts = parts.expect("separation");
     assert_no_seams("examples", &mixture, &parts, &[("drums", &drums), ("rest", &rest)]);
 }
 
@@ -106,8 +111,7 @@ fn hits_reach_across_blocks() {
     let tracks = ["kick", "snare", "hihat"].map(|name| looped(&format!("kick-snare-hihat/{name}.wav")));
     let mixture: Vec<_> = (0..N_SAMPLES).map(|i| tracks.iter().map(|track| track[i]).sum()).collect();
     let mixture = audio(&mixture);
-    let config = DrumsConfig { stft: FEW, max_frames: MAX_FRAMES, ..DrumsConfig::default() };
-    let (parts, _) = drums(&mixture, &config, &mut go).expect("separation");
+    let parts = analyze_and_fit(&mixture, &config(), drums::fit, &DrumsConfig::default()).expect("separation");
     let references: Vec<_> = ["kick", "snare", "hihat"].into_iter().zip(tracks.iter().map(Vec::as_slice)).collect();
     assert_no_seams("drums", &mixture, &parts, &references);
 }
@@ -129,8 +133,7 @@ fn notes_reach_across_blocks() {
         };
         part.notes = (0..N_SAMPLES / PERIOD).flat_map(shifted).collect();
     }
-    let config = ScoreConfig { stft: FEW, max_frames: MAX_FRAMES, ..ScoreConfig::new(score) };
-    let parts = by_score(&mixture, &config, &mut go).expect("separation");
+    let parts = analyze_and_fit(&mixture, &config(), score::fit, &ScoreConfig::new(score)).expect("separation");
     assert_no_seams("score", &mixture, &parts, &[("bass", &bass)]);
 }
 
@@ -144,10 +147,12 @@ fn noise_estimates_reach_across_blocks() {
     };
     let mixture = audio(&guitar.iter().map(|x| x + hiss()).collect::<Vec<_>>());
     let noise = audio(&(0..2 * SAMPLE_RATE).map(|_| hiss()).collect::<Vec<_>>());
+    let watch = &mut Watch::none();
+    let analysis = Analysis::of(&mixture, &config(), watch).expect("analysis");
+    let noise = Noise::Profile(NoiseProfile::of(&noise, "hiss", &analysis, watch).expect("noise"));
     for content in [Content::Any, Content::Speech] {
-        let noise = Noise::Example { name: "hiss".into(), audio: noise.clone() };
-        let config = DenoiseConfig { noise, content, stft: FEW, ..DenoiseConfig::default() };
-        let parts = denoise(&mixture, &config, &mut go).expect("separation").separation;
+        let config = DenoiseConfig { noise: noise.clone(), content, ..DenoiseConfig::default() };
+        let parts = denoise::fit(&analysis, &config, None, watch).expect("separation");
         let clean = parts.names()[0].clone();
         assert_no_seams(&format!("{content:?}"), &mixture, &parts, &[(&clean, &guitar)]);
     }
@@ -158,10 +163,10 @@ fn components_go_on_across_blocks() {
     let tracks = ["kick", "snare", "hihat"].map(|name| looped(&format!("kick-snare-hihat/{name}.wav")));
     let mixture: Vec<_> = (0..N_SAMPLES).map(|i| tracks.iter().map(|track| track[i]).sum()).collect();
     let mixture = audio(&mixture);
-    let config = SeparateConfig { stft: FEW, n_sources: Some(3), max_frames: MAX_FRAMES, ..SeparateConfig::default() };
-    let parts = separate(&mixture, &config).expect("separation");
+    let three = BlindConfig { n_sources: Some(3), ..BlindConfig::default() };
+    let parts = analyze_and_fit(&mixture, &config(), blind::fit, &three).expect("separation");
     // Sources have no names of their own: each is compared to the drum that it is nearest to.
-    let stems = parts.stems(&mixture).expect("stems");
+    let stems = stems_of(&parts, &mixture);
     let error = |stem: &Audio, track: &[f32]| -> f64 {
         stem.channel(0).iter().zip(track).map(|(x, y)| f64::from(x - y).powi(2)).sum()
     };

@@ -5,8 +5,10 @@ use libfuzzer_sys::fuzz_target;
 use ndarray::Array2;
 use partita::audio::decode::Reader;
 use partita::nmf::NmfConfig;
-use partita::stft::StftOptions;
-use partita::{Audio, Error, SeparateConfig, separate};
+use partita::separate::blind::{self, BlindConfig};
+use partita::separate::{Analysis, AnalysisConfig};
+use partita::watch::Watch;
+use partita::{Audio, Error, StftOptions};
 
 /// Samples of all channels that are decoded: some codecs make millions of a few bytes.
 const MAX_DECODED: usize = 1 << 18;
@@ -29,13 +31,15 @@ fuzz_target!(init: partita_fuzz::forgive_guarded_panics(), |bytes: &[u8]| {
     let Ok(first) = first else { return };
     let samples = first.slice(ndarray::s![..n_channels.min(MAX_CHANNELS), ..]).to_owned();
     let mixture = Audio::new(samples, sample_rate).expect("what is decoded is finite");
-    let config = SeparateConfig {
-        stft: StftOptions { n_fft: Some(64), ..StftOptions::default() },
-        nmf: NmfConfig { n_components: 3, max_iter: 4, ..NmfConfig::default() },
-        max_frames: 128,
-        ..SeparateConfig::default()
-    };
-    let stems = match separate(&mixture, &config).and_then(|separation| separation.stems(&mixture)) {
+    let stft = StftOptions { n_fft: Some(64), ..StftOptions::default() };
+    let look = AnalysisConfig { stft, max_frames: 128, ..AnalysisConfig::default() };
+    let nmf = NmfConfig { n_components: 3, max_iter: 4, ..NmfConfig::default() };
+    let config = BlindConfig { nmf, ..BlindConfig::default() };
+    let watch = &mut Watch::none();
+    let stems = Analysis::of(&mixture, &look, watch)
+        .and_then(|analysis| blind::fit(&analysis, &config, None, watch))
+        .and_then(|separation| separation.stems(&mixture, watch));
+    let stems = match stems {
         Ok(stems) => stems,
         Err(Error::Silent | Error::TooShort { .. }) => return,
         Err(error) => panic!("{error}"),

@@ -11,8 +11,10 @@ use std::process::{Command, Output, Stdio};
 
 use hound::{SampleFormat, WavSpec, WavWriter};
 use ndarray::ArrayView1;
-use partita::Audio;
-use partita::audio::decode;
+use partita::audio::{Recording, decode};
+use partita::separate::{Analysis, AnalysisConfig};
+use partita::watch::Watch;
+use partita::{Audio, Result, Separation};
 
 /// A folder of its own for each test, gone with it.
 pub struct Dir(pub tempfile::TempDir);
@@ -110,6 +112,24 @@ impl Dir {
 pub fn tune(i: usize) -> f32 {
     let tone = |hz: f32| (std::f32::consts::TAU * hz * i as f32 / 8000.0).sin();
     0.3 * if (i / 1000).is_multiple_of(2) { tone(440.0) } else { tone(1760.0) } + 0.1 * tone(110.0)
+}
+
+/// The `fit` of a method.
+pub type Fit<C> = fn(&Analysis, &C, Option<&Separation>, &mut Watch<'_>) -> Result<Separation>;
+
+/// Analyzes a recording, and fits a method to it.
+pub fn analyze_and_fit<C>(
+    recording: &dyn Recording,
+    analysis: &AnalysisConfig,
+    fit: Fit<C>,
+    config: &C,
+) -> Result<Separation> {
+    fit(&Analysis::of(recording, analysis, &mut Watch::none())?, config, None, &mut Watch::none())
+}
+
+/// All stems of a separation.
+pub fn stems_of(separation: &Separation, recording: &Audio) -> Vec<Audio> {
+    separation.stems(recording, &mut Watch::none()).expect("stems")
 }
 
 pub fn stderr(output: &Output) -> String {

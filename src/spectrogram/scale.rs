@@ -4,8 +4,8 @@
 use ndarray::Array2;
 
 use super::cell::Cell;
-use crate::stft::StftConfig;
 use crate::error::Advice;
+use crate::stft::StftConfig;
 use crate::{Error, Result};
 
 /// What a frequency axis is spaced by.

@@ -30,11 +30,7 @@ pub struct BlindConfig {
 
 impl Default for BlindConfig {
     fn default() -> Self {
-        Self {
-            n_sources: None,
-            nmf: NmfConfig { n_components: 32, ..NmfConfig::default() },
-            mask_exponent: 1.5,
-        }
+        Self { n_sources: None, nmf: NmfConfig { n_components: 32, ..NmfConfig::default() }, mask_exponent: 1.5 }
     }
 }
 
@@ -94,10 +90,7 @@ pub fn fit(
     let components = Components {
         factorization,
         assignment,
-        stage: Stage {
-            stft: stft.clone(),
-            model: Arc::new(model.clone().with_partition((0..n_components).collect())),
-        },
+        stage: Stage { stft: stft.clone(), model: Arc::new(model.clone().with_partition((0..n_components).collect())) },
         settings: settings(analysis, config),
     };
     let names = (1..=order.len()).map(names::source).collect();

@@ -7,9 +7,9 @@ use super::components::ComponentModel;
 use crate::knowledge::labels::{Component, Identity, Labels};
 use crate::separate::pipeline::Analysis;
 use crate::separate::separation::Separation;
+use crate::stft::window::Window;
 use crate::stft::{StftConfig, StftOptions};
 use crate::watch::Watch;
-use crate::stft::window::Window;
 use crate::{Error, Result, group};
 
 /// Factors, and what a person says of them.

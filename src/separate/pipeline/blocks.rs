@@ -132,11 +132,7 @@ impl<'a> Blocks<'a> {
     }
 
     /// Hands over groups of blocks once enough of them are complete; at the end of the recording all that is left.
-    pub(super) fn for_each(
-        &mut self,
-        is_last: bool,
-        each: &mut dyn FnMut(&[Block<'_>]) -> Result<()>,
-    ) -> Result<()> {
+    pub(super) fn for_each(&mut self, is_last: bool, each: &mut dyn FnMut(&[Block<'_>]) -> Result<()>) -> Result<()> {
         let after = self.model.margin().after;
         let first_frame = self.buffer.first_frame;
         let known = first_frame + self.buffer.n_frames();

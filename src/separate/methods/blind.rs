@@ -6,13 +6,14 @@ use ndarray::{ArrayView2, s};
 
 use super::check_mask_exponent;
 use super::components::ComponentModel;
+use super::group;
 use crate::error::Advice;
 use crate::knowledge::labels::Settings;
 use crate::nmf::{Divergence, Factor, NmfConfig, fit_with};
 use crate::separate::pipeline::{Analysis, BLOCK_FRAMES, Block, Model, Stage};
 use crate::separate::separation::{Components, Found, Separation};
 use crate::watch::Watch;
-use crate::{Error, Result, group, names};
+use crate::{Error, Result, names};
 
 /// Iterations of a fit that goes on from an earlier one.
 const WARM_ITERATIONS: usize = 20;

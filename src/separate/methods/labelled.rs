@@ -4,13 +4,14 @@ use ndarray::Array2;
 
 use super::check_mask_exponent;
 use super::components::ComponentModel;
+use super::group;
 use crate::knowledge::labels::{Component, Identity, Labels};
 use crate::separate::pipeline::Analysis;
 use crate::separate::separation::Separation;
 use crate::stft::window::Window;
 use crate::stft::{StftConfig, StftOptions};
 use crate::watch::Watch;
-use crate::{Error, Result, group};
+use crate::{Error, Result};
 
 /// Factors, and what a person says of them.
 ///

@@ -43,7 +43,7 @@ pub enum Found {
     #[default]
     Nothing,
     /// The components of a factorization.
-    Components(Components),
+    Components(Box<Components>),
     /// When drums were hit, in the order of time.
     Hits(Vec<Hit>),
     /// A noise.

@@ -95,7 +95,7 @@ pub fn fit(
         settings: settings(analysis, config),
     };
     let names = (1..=order.len()).map(names::source).collect();
-    Ok(Separation { found: Found::Components(components), ..Separation::new(analysis, model, names)? })
+    Ok(Separation { found: Found::Components(Box::new(components)), ..Separation::new(analysis, model, names)? })
 }
 
 /// The settings of a fit that goes on from an earlier one, if that is of the same kind.

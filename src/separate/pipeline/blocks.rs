@@ -153,7 +153,7 @@ impl<'a> Blocks<'a> {
             let frames = start..(start + block_frames).min(end);
             let first = first_needed(self.model, start).max(first_frame);
             let rows = first - first_frame..(frames.end + after).min(known) - first_frame;
-            let spectra = spectra.iter().map(|all| all.clone().slice_move(s![rows.clone(), ..])).collect();
+            let spectra = spectra.iter().map(|all| (*all).slice_move(s![rows.clone(), ..])).collect();
             Block { frames, magnitude: magnitude.slice(s![rows, ..]), spectra, before: start - first }
         };
         while is_ready(self.next_frame) {

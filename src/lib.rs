@@ -6,21 +6,18 @@
 //!
 //! The modules below stand in the order in which a sound passes through them, and each uses only the ones above it
 //! (`tests/architecture.rs` holds them to it). Only `atomic`, `matrix_file`, `audio::decode`, `audio::encode`, `batch`,
-//! `npy_blocks`, `plot` and `Score::load` touch files; nothing here prints.
+//! `plot`, and the functions `load` and `save` of knowledge, touch files; nothing here prints.
 
 pub mod error;
 pub mod watch;
 pub mod names;
 pub mod atomic;
-pub mod matrix_file;
 pub mod audio;
 pub mod stft;
 pub mod spectrogram;
 pub mod nmf;
-pub mod matrix_market;
-pub mod npy_blocks;
+pub mod matrix_file;
 pub mod knowledge;
-pub mod group;
 pub mod separate;
 pub mod batch;
 pub mod eval;

@@ -53,7 +53,8 @@ fn dictionary(sample_rate: u32) -> Dictionary {
         Example { name: "flute", label: "flute.wav", recording: &flute },
         Example { name: "reed", label: "reed.wav", recording: &reed },
     ];
-    learn(&known, sample_rate, &StftOptions::default(), &DictionaryConfig::default(), &mut Watch::none()).expect("learned")
+    learn(&known, sample_rate, &StftOptions::default(), &DictionaryConfig::default(), &mut Watch::none())
+        .expect("learned")
 }
 
 /// The defaults, for what is known of a mixture.

@@ -14,11 +14,12 @@ use partita::batch::Manifest;
 use partita::knowledge::labels::Labels;
 use partita::matrix_file::{self, Missing};
 use partita::nmf::{BlockConfig, NmfConfig};
-use partita::npy_blocks::{self, NpyBlocks};
+use partita::matrix_file::blocks::{self, NpyBlocks};
 use partita::separate::blind::{self, BlindConfig};
 use partita::separate::{Analysis, AnalysisConfig};
 use partita::watch::Watch;
-use partita::{Dictionary, Error, Score, StftOptions, matrix_market};
+use partita::matrix_file::market;
+use partita::{Dictionary, Error, Score, StftOptions};
 
 /// A folder of its own for each test, gone with it.
 struct Dir(tempfile::TempDir);
@@ -85,7 +86,7 @@ fn parse(path: &Path) -> Result<(), Error> {
             assert!(gap <= 1e-5, "{}: stems miss the mixture by {gap}", path.display());
         }
         "score" => Score::from_midi(&bytes).map(drop)?,
-        "matrix" | "text_matrix" if bytes.starts_with(b"%%") => matrix_market::read(&*bytes).map(drop)?,
+        "matrix" | "text_matrix" if bytes.starts_with(b"%%") => market::read(&*bytes).map(drop)?,
         "matrix" if bytes.starts_with(b"PK") => matrix_file::read_member(path, "W").map(drop)?,
         "matrix" => {
             let whole = matrix_file::read(&dir.file("v.npy", &bytes), Missing::None);
@@ -301,7 +302,7 @@ fn shapes_that_no_file_holds_are_refused() {
         let path = dir.file("v.npy", &npy(shape, &[0; 8]));
         assert_refused(matrix_file::read(&path, Missing::None), "MalformedMatrix", message);
         let config = BlockConfig::default();
-        let found = npy_blocks::factorize(&path, &config, &mut Watch::none());
+        let found = blocks::factorize(&path, &config, &mut Watch::none());
         assert_refused(found, "MalformedMatrix", message);
     }
     let long = [b"\x93NUMPY\x02\0".as_slice(), &u32::MAX.to_le_bytes(), &[b' '; 100]].concat();
@@ -343,7 +344,7 @@ fn a_text_of_one_endless_line_is_refused() {
 fn a_sparse_matrix_of_empty_rows_is_refused() {
     let general = |rest: &str| {
         let text = format!("%%MatrixMarket matrix coordinate real general\n{rest}\n");
-        matrix_market::read(text.as_bytes())
+        market::read(text.as_bytes())
     };
     assert_refused(general("100000000 100000000 1\n1 1 1"), "MatrixMarket", "at most 4194304 rows and columns");
     assert_refused(general("1 100000000 0"), "MatrixMarket", "the end of 1 x 100000000 places with 0 entries");

@@ -9,7 +9,7 @@ use ndarray::{Array2, ArrayViewMut2, s};
 use ndarray_npy::write_npy;
 use partita::nmf::{BlockConfig, ColumnBlocks, Divergence, Factor, Factorization, NmfConfig, Solver};
 use partita::nmf::{StopReason, WarmStart, divergence, fit, fit_blocks};
-use partita::npy_blocks::{self, NpyBlocks};
+use partita::matrix_file::blocks::{self, NpyBlocks};
 use partita::watch::{Progress, Watch};
 use partita::{Error, Result};
 
@@ -186,7 +186,7 @@ fn npy_files_of_both_orders_and_types_are_factorized_by_position() {
         ..by_rows
     };
     let by_columns = fit(v.view(), &config.nmf).unwrap();
-    let found = || npy_blocks::factorize(&path, &config, &mut Watch::none()).unwrap();
+    let found = || blocks::factorize(&path, &config, &mut Watch::none()).unwrap();
     write_npy(&path, &v).unwrap();
     assert_same("f32, C order", &found(), &by_rows);
     write_npy(&path, &wide).unwrap();

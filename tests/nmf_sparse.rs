@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::matrices::{assert_close, noise};
+use common::matrices::{assert_close, draws};
 use ndarray::Array2;
 use partita::Error;
 use partita::nmf::{Divergence, Factor, Factorization, Init, NmfConfig, Regularization, Solver};
@@ -16,9 +16,8 @@ const KINDS: [(Divergence, Solver); 3] = [
 
 /// A matrix whose entries are counts, most of them 0.
 fn counts(shape: (usize, usize), one_in: u64) -> Array2<f32> {
-    let (draws, sizes) = (noise(shape, 1), noise(shape, 2));
-    let one = |at: (usize, usize)| 1.0 + (5.0 * sizes[at]).floor();
-    Array2::from_shape_fn(shape, |at| if draws[at] * (one_in as f32) < 1.0 { one(at) } else { 0.0 })
+    let mut draw = draws(1);
+    Array2::from_shape_simple_fn(shape, || if draw().is_multiple_of(one_in) { (1 + draw() % 5) as f32 } else { 0.0 })
 }
 
 fn sparse(v: &Array2<f32>) -> SparseMatrix {

@@ -1,15 +1,18 @@
 //! Pictures show the right thing in the right place: read back from the files, as a viewer would.
 #![cfg(feature = "plot")]
 
+#[path = "common/picture.rs"]
+mod picture;
+
 use std::f64::consts::TAU;
-use std::io::BufReader;
 use std::path::Path;
 
-use ndarray::{Array2, Array3};
+use ndarray::{Array2, Array3, s};
 use partita::atomic::Existing;
 use partita::plot::{self, ColorMap, Columns, Group, PlotConfig, Rows};
 use partita::spectrogram::{FrequencyAxis, FrequencyScale, Overview, OverviewBuilder};
 use partita::{Audio, Error, Spectrogram, Stft, StftConfig};
+use picture::{colors, read_png};
 
 /// A small picture, for speed.
 fn small() -> PlotConfig {
@@ -24,15 +27,6 @@ fn overview(samples: Array2<f32>, sample_rate: u32, n_fft: usize, config: &PlotC
 
 fn tone(hz: f64, sample_rate: u32, n_samples: usize) -> Array2<f32> {
     Array2::from_shape_fn((1, n_samples), |(_, i)| (TAU * hz * i as f64 / f64::from(sample_rate)).sin() as f32)
-}
-
-/// Pixels, height x width x 3.
-fn read_png(path: &Path) -> Array3<u8> {
-    let file = BufReader::new(std::fs::File::open(path).expect("file"));
-    let mut reader = png::Decoder::new(file).read_info().expect("png");
-    let mut rgb = vec![0; reader.output_buffer_size().expect("size")];
-    let info = reader.next_frame(&mut rgb).expect("frame");
-    Array3::from_shape_vec((info.height as usize, info.width as usize, 3), rgb).expect("pixels")
 }
 
 /// The first and the last of the longest run of numbers for which a test holds.
@@ -172,6 +166,19 @@ fn silence_and_the_shortest_recordings_are_drawn() {
     }
 }
 
+/// A heat map of several levels has several colors of the map.
+#[track_caller]
+fn assert_shows_levels(path: &Path, n_values: usize) {
+    let pixels = read_png(path);
+    assert_eq!(pixels.dim(), (400, 640, 3));
+    let levels: Vec<_> = (0..=255).map(|level| ColorMap::Magma.color(level as f32 / 255.0)).collect();
+    let (left, right, top, bottom) = heat_map_of(&pixels);
+    let shown = colors(&pixels.slice(s![top..=bottom, left..=right, ..]).as_standard_layout().into_owned());
+    let n_shown = levels.iter().filter(|level| shown.contains(*level)).count();
+    let least = if n_values > 1 { 5 } else { 0 };
+    assert!(n_shown >= least, "{n_shown} levels of {n_values} values, expected {least}");
+}
+
 #[test]
 fn dictionaries_and_activations_of_any_size_are_drawn() {
     let folder = tempfile::tempdir().expect("folder");
@@ -195,12 +202,19 @@ fn dictionaries_and_activations_of_any_size_are_drawn() {
             let rows = Rows::Frequency { config: transform, sample_rate };
             plot::dictionary(w.view(), rows, &groups, &small(), &png).expect("dictionary");
             plot::dictionary(w.view(), Rows::Index, &[], &small(), &svg).expect("dictionary");
+            assert_shows_levels(&png, n_components);
         }
         for n_frames in [0, 1, 3000] {
             let h = Array2::from_shape_fn((n_components, n_frames), |(k, i)| value((i, k)));
             let columns = Columns::Time { config: transform, sample_rate: 8000 };
             plot::activations(h.view(), columns, &groups, &small(), &png).expect("activations");
             plot::activations(h.view(), Columns::Index, &groups, &small(), &svg).expect("activations");
+            // Each component's hill stands on a line of its color.
+            let pixels = read_png(&png);
+            let (left, right, top, bottom) = heat_map_of(&pixels);
+            let is_colored = |y: usize, x: usize| (0..2).any(|c| pixels[[y, x, c]] != pixels[[y, x, c + 1]]);
+            let is_shown = (top..=bottom).any(|y| (left..=right).all(|x| is_colored(y, x)));
+            assert_eq!(is_shown, n_components > 0, "{n_components} components, {n_frames} frames");
         }
     }
 }
@@ -251,10 +265,20 @@ fn divergences_are_drawn_whatever_they_are() {
         &[(0, 1e-300), (1_000_000, 1e299)],
         &[(0, f64::NAN), (10, f64::INFINITY), (20, 3.0)],
     ];
+    let draw = |curve: &[(usize, f64)]| {
+        let [png, svg] = ["a.png", "a.svg"].map(|name| folder.path().join(name));
+        plot::divergence(curve, &small(), &svg).expect("picture");
+        plot::divergence(curve, &small(), &png).expect("picture");
+        read_png(&png)
+    };
+    let empty = draw(&[]);
     for curve in curves {
-        for name in ["a.png", "a.svg"] {
-            plot::divergence(curve, &small(), &folder.path().join(name)).expect("picture");
-        }
+        let pixels = draw(curve);
+        assert_eq!(pixels.dim(), (400, 640, 3));
+        // The line, and ticks of its own; there is no logarithm of 0.
+        let n_drawn = curve.iter().filter(|(_, x)| x.is_finite() && *x > 0.0).count();
+        let differs = pixels.iter().zip(&empty).filter(|(a, b)| a != b).count();
+        assert!(n_drawn == 0 || differs > 100, "{curve:?}: {differs} values of color");
     }
 }
 

@@ -15,8 +15,8 @@ use partita::separate::examples::{self, ExamplesConfig};
 use partita::separate::hpss::{self, HpssConfig};
 use partita::separate::score::{self, ScoreConfig};
 use partita::separate::{Analysis, AnalysisConfig, Example};
-use partita::watch::Watch;
 use partita::stft::window::Window;
+use partita::watch::Watch;
 use partita::{Audio, DictionaryConfig, Score, Separation, StftOptions};
 
 const SAMPLE_RATE: u32 = 16_000;
@@ -99,8 +99,7 @@ fn templates_from_examples_reach_across_blocks() {
         Example { name: "rest", label: "rest", recording: &b },
     ];
     let learning = DictionaryConfig { n_components: 16, ..DictionaryConfig::default() };
-    let dictionary =
-        examples::learn(&known, SAMPLE_RATE, &FEW, &learning, &mut Watch::none()).expect("dictionary");
+    let dictionary = examples::learn(&known, SAMPLE_RATE, &FEW, &learning, &mut Watch::none()).expect("dictionary");
     let parts = analyze_and_fit(&mixture, &config(), examples::fit, &ExamplesConfig::new(dictionary));
     let parts = parts.expect("separation");
     assert_no_seams("examples", &mixture, &parts, &[("drums", &drums), ("rest", &rest)]);

@@ -8,7 +8,7 @@ use partita::Error;
 use partita::atomic::Existing;
 use partita::matrix_file::{self, Missing, NpzWriter};
 use partita::nmf::ColumnBlocks;
-use partita::npy_blocks::NpyBlocks;
+use partita::matrix_file::blocks::NpyBlocks;
 use partita_fuzz::{are_same, file};
 
 fuzz_target!(init: partita_fuzz::forgive_guarded_panics(), |bytes: &[u8]| {

@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use partita::matrix_file::{self, Missing};
-use partita::matrix_market;
+use partita::matrix_file::market;
 use partita_fuzz::{are_same, file};
 
 fuzz_target!(init: partita_fuzz::forgive_guarded_panics(), |bytes: &[u8]| {
@@ -25,7 +25,7 @@ fn dense(bytes: &[u8]) {
 }
 
 fn sparse(bytes: &[u8]) {
-    let Ok(values) = matrix_market::read(bytes) else { return };
+    let Ok(values) = market::read(bytes) else { return };
     let (n_rows, n_columns) = values.dim();
     // Two for each line of a symmetric matrix.
     assert!(values.n_entries() <= bytes.len());
@@ -38,5 +38,5 @@ fn sparse(bytes: &[u8]) {
         last = Some((row, column));
         text += &format!("{} {} {value:?}\n", row + 1, column + 1);
     }
-    assert!(matrix_market::read(text.as_bytes()).expect("read again") == values, "written and read again");
+    assert!(market::read(text.as_bytes()).expect("read again") == values, "written and read again");
 }

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
@@ -13,8 +12,9 @@ use ndarray::{Array2, ArrayView2, Axis, concatenate};
 use partita::audio::decode::{Reader, is_audio_path};
 use partita::error::shown;
 use partita::eval::{
-    self, Channels, EvalConfig, Evaluation, Framing, Matching, Mode, Progress, Quantity, Scores, Signals, Silence, Step,
+    self, Channels, EvalConfig, Evaluation, Framing, Matching, Mode, Quantity, Scores, Signals, Silence,
 };
+use partita::watch::Watch;
 use partita::{Error, Result as LibraryResult};
 use serde_json::{Value, json};
 
@@ -274,19 +274,9 @@ impl Folder {
 
 fn evaluate(track: &Track, config: &EvalConfig, terminal: &Terminal) -> Result<Evaluation, Failure> {
     let files = Files::new(track)?;
-    let n_passes = if config.channels == Channels::Apart { files.n_channels as u64 } else { 1 };
-    let length = files.n_samples_hint.unwrap_or(0) * n_passes;
     let mut steps = terminal.steps();
-    let label = |step: Step| match step {
-        Step::Reading => "reading",
-        Step::Solving => "solving",
-        Step::Judging => "judging",
-    };
-    let result = eval::evaluate_with(&files, config, &mut |progress: Progress| {
-        let (done, total) = (progress.n_samples as u64, Some(length));
-        let _ = label(progress.step);
-        steps.tell(partita::watch::Progress { step: partita::watch::Step::Scoring, done, total, divergence: None })
-    });
+    let mut tell = |progress| steps.tell(progress);
+    let result = eval::evaluate_with(&files, config, &mut Watch::new(&mut tell));
     drop(steps);
     let folder = track.references.first().and_then(|stem| stem.path.parent()).unwrap_or(Path::new("."));
     let evaluation = result.map_err(|error| match error {
@@ -384,6 +374,10 @@ impl Signals for Files {
 
     fn n_estimates(&self) -> usize {
         self.n_estimates
+    }
+
+    fn n_samples_hint(&self) -> Option<u64> {
+        self.n_samples_hint
     }
 
     fn has_mixture(&self) -> bool {

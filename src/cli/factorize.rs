@@ -14,12 +14,12 @@ use partita::Error;
 use partita::batch::text;
 use partita::error::shown;
 use partita::matrix_file::{self, Missing, NpzWriter};
-use partita::matrix_market;
+use partita::matrix_file::market;
 use partita::nmf::{
     self, BlockConfig, Divergence, Factor, Factorization, GroupSparsity, HoldOut, Init, NmfConfig, RankSelection,
     Regularization, Solver, SparseMatrix, WarmStart,
 };
-use partita::npy_blocks::{self, NpyBlocks};
+use partita::matrix_file::blocks::{self, NpyBlocks};
 use partita::plot::{self, Columns, PlotConfig, Rows};
 use partita::watch::{Progress, Watch};
 use serde_json::{Value, json};
@@ -236,7 +236,7 @@ fn open(args: &FactorizeArgs, terminal: &Terminal) -> Result<Matrix, Failure> {
     if is("mtx") {
         let _bar = terminal.bar(1, "reading");
         let file = File::open(path).map_err(|source| Error::ReadMatrix { path: path.clone(), source })?;
-        return matrix_market::read(BufReader::new(file)).map(Matrix::Sparse).map_err(at());
+        return market::read(BufReader::new(file)).map(Matrix::Sparse).map_err(at());
     }
     let is_large = || path.metadata().is_ok_and(|file| file.is_file() && file.len() > WHOLE_BYTES);
     if args.entries.by_blocks || (is("npy") && is_large()) {
@@ -355,7 +355,7 @@ fn fit(args: &FactorizeArgs, v: &Matrix, config: &NmfConfig, terminal: &Terminal
         Matrix::Blocks(_) => {
             let warm_start = args.start.warm_start.then(WarmStart::default);
             let config = BlockConfig { nmf: config.clone(), warm_start, ..BlockConfig::default() };
-            npy_blocks::factorize(&args.input, &config, watch)
+            blocks::factorize(&args.input, &config, watch)
         }
     };
     Ok(factors.map_err(|error| blame(args, error))?.complete()?)

@@ -4,8 +4,10 @@
 use rayon::prelude::*;
 
 use super::block_toeplitz::dot;
+use super::config::Mode;
 use super::correlation::Statistics;
-use super::{Mode, Scores, ratio_db, si_sdr};
+use super::scores::{Scores, ratio_db};
+use super::si_sdr;
 
 /// The distortion filters of all pairs, one list per channel of the estimate.
 pub(super) struct Filters {

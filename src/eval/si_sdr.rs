@@ -1,7 +1,7 @@
 //! The scale-invariant signal-to-distortion ratio, from sums over the samples.
 
 use super::correlation::Statistics;
-use super::ratio_db;
+use super::scores::{mean, ratio_db};
 
 /// SI-SDR of one pair in dB: means are taken away, and channels averaged. A channel in which reference or estimate is
 /// constant has no part in it; NaN where that is so in all.
@@ -28,5 +28,5 @@ pub(super) fn of_pair(statistics: &Statistics, pair: usize) -> f64 {
         let target = cross * cross / vs;
         ratio_db(target, ve - target)
     });
-    super::mean(ratios)
+    mean(ratios)
 }

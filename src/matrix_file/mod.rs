@@ -1,10 +1,10 @@
-//! Matrices in files: [`read`] for `.npy` and `.csv`, [`NpzWriter`] for what a factorization gives.
+//! Matrices in files: [`read`] for `.npy` and `.csv`, [`NpzWriter`] for what a factorization gives, [`market`] for sparse
+//! matrices, [`blocks`] for those that are larger than the memory.
 //! Values are taken as they stand; nothing here knows what they are for.
-//!
-//! Everything is read into memory. A format that is not dense, or larger than memory, gets a file and a function of its
-//! own beside these; [`npy::Header`] says where the values of an `.npy` file lie and how.
 
+pub mod blocks;
 mod csv;
+pub mod market;
 pub mod npy;
 mod npz;
 

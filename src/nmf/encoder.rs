@@ -53,9 +53,9 @@ impl Default for EncoderConfig {
 /// | activations | `n_components` x the same number of columns | |
 ///
 /// # Cost
-/// Memory: the dictionary, once as it is and once packed. For Kullback-Leibler, 4 `n_rows` `n_components` multiply-adds
-/// per column and iteration in all, the columns shared out in sixes among rayon's threads; a single column is done
-/// without them. `n_columns` that are no multiple of six pay for up to three more.
+/// Memory: the dictionary, once as it is and once packed. For Kullback-Leibler, 4 `n_rows` `n_components` floating-point
+/// operations per column and iteration, the columns shared out in sixes among rayon's threads; three to five that are
+/// left over cost as much as six, one or two as much as they are. Up to six columns are done in the caller's thread.
 ///
 /// # References
 /// D. D. Lee and H. S. Seung, "Algorithms for non-negative matrix factorization", NIPS 2001, theorem 2, with W fixed:

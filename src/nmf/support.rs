@@ -2,7 +2,7 @@
 //! Kullback-Leibler divergence: what a score says of every frame.
 //!
 //! The dictionary lies template by template, so that only those that are active are read. All sums are taken in a fixed
-//! order; nothing here runs in parallel.
+//! order, whatever the number of threads.
 
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;

@@ -7,10 +7,10 @@ mod methods;
 mod pipeline;
 mod separation;
 
-pub use self::methods::{Example, blind, denoise, drums, examples, hpss, labelled, score};
+pub use self::methods::{Example, blind, denoise, drums, examples, group, hpss, labelled, score};
 pub use self::pipeline::{
-    Analysis, AnalysisConfig, Block, DRUMS_WINDOW_S, Detail, MUSIC_WINDOW_S, Margin, Model, Rendered,
-    Renderer, SPEECH_WINDOW_S, Split, mask,
+    Analysis, AnalysisConfig, Block, DRUMS_WINDOW_S, Detail, MUSIC_WINDOW_S, Margin, Model, Rendered, Renderer,
+    SPEECH_WINDOW_S, Split, mask,
 };
 pub use self::separation::{Components, Found, Hit, Separation, Stems};
 use crate::Result;

@@ -43,7 +43,7 @@ pub enum Found {
     #[default]
     Nothing,
     /// The components of a factorization.
-    Components(Components),
+    Components(Box<Components>),
     /// When drums were hit, in the order of time.
     Hits(Vec<Hit>),
     /// A noise.
@@ -234,12 +234,7 @@ impl Separation {
     /// # References
     /// N. Q. K. Duong, E. Vincent and R. Gribonval, "Under-determined reverberant audio source separation using a full-rank
     /// spatial covariance model", IEEE TASLP 18(7), 2010.
-    pub fn with_places(
-        mut self,
-        recording: &dyn Recording,
-        max_frames: usize,
-        watch: &mut Watch<'_>,
-    ) -> Result<Self> {
+    pub fn with_places(mut self, recording: &dyn Recording, max_frames: usize, watch: &mut Watch<'_>) -> Result<Self> {
         self.check_form(recording)?;
         let Some(n_samples) = self.form.n_samples else {
             return Err(Error::Length { got: 0, expected: 1 });

@@ -73,13 +73,18 @@ pub fn exponential(shape: (usize, usize), seed: u64) -> Array2<f32> {
     Array2::from_shape_simple_fn(shape, || Exp1.sample(&mut rng))
 }
 
-/// Numbers from 0 to 1 from a seed. A linear congruence is random enough here.
-pub fn noise(shape: (usize, usize), seed: u64) -> Array2<f32> {
-    let mut state = seed.wrapping_mul(2_862_933_555_777_941_757).wrapping_add(3_037_000_493);
-    Array2::from_shape_simple_fn(shape, || {
+/// Whole numbers below 2^24. A linear congruence is random enough here.
+pub fn draws(mut state: u64) -> impl FnMut() -> u64 {
+    move || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1 << 24) as f32
-    })
+        state >> 40
+    }
+}
+
+/// Numbers from 0 to 1 from a seed.
+pub fn noise(shape: (usize, usize), seed: u64) -> Array2<f32> {
+    let mut draw = draws(seed.wrapping_mul(2_862_933_555_777_941_757).wrapping_add(3_037_000_493));
+    Array2::from_shape_simple_fn(shape, || draw() as f32 / (1 << 24) as f32)
 }
 
 /// Asserts that two matrices differ by at most this share of the largest entry.

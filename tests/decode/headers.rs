@@ -79,7 +79,8 @@ fn what_comes_before_the_cut_can_be_read() {
     assert_eq!(hint, format!("save what can be read with {command}, or take the whole part with `duration 0.25`"));
     let mut reader = Reader::open(&path).expect("header");
     assert_eq!(decode::read_rest(&mut reader, Some(11_025)).expect("whole part").n_samples(), 11_025);
-    assert!(reader.read(1).is_err());
+    let error = reader.read(1).expect_err("cut off");
+    assert!(matches!(error, partita::Error::AudioCutOff { .. }), "{error}");
     assert!(reader.read(1).expect("ended").is_empty(), "one error is enough");
 }
 

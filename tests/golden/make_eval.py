@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Scores eight sets of estimates with museval and fast_bss_eval, for tests/eval.rs, which makes the same estimates.
+"""Scores eight sets of estimates with museval and fast_bss_eval, for tests/eval/golden.rs, which makes the same estimates.
 
     pip install "numpy<2" scipy soundfile museval==0.4.1 fast-bss-eval==0.1.4
     python make_eval.py            writes eval.csv beside this file

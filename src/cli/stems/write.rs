@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use partita::Separation;
 use partita::atomic::{AtomicFile, Existing};
 use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
 use partita::audio::encode::{self, ClipMode, EncodeConfig, FileFormat, SampleFormat, Spec, Writer, Written};
-use partita::Separation;
 use partita::separate::{Rendered, Stems};
 use partita::watch::Watch;
 use rayon::prelude::*;
@@ -86,7 +86,8 @@ impl<'a> Target<'a> {
         let paths: Vec<_> = names.iter().map(|name| self.stem_path(input, name, stems)).collect();
         self.refuse_lost(&paths)?;
         let n_samples = separation.n_samples().map(|n_samples| n_samples as u64);
-        let n_bytes = n_samples.unwrap_or(0) * recording.n_channels() as u64 * self.encode.sample_format.n_bytes() as u64;
+        let n_bytes =
+            n_samples.unwrap_or(0) * recording.n_channels() as u64 * self.encode.sample_format.n_bytes() as u64;
         // What FLAC saves is not known beforehand.
         if self.encode.file_format == FileFormat::Wav {
             outputs::check_space(input, self.folder, n_bytes.saturating_mul(paths.len() as u64))?;

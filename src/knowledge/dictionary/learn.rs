@@ -180,8 +180,8 @@ fn fit(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::watch::Step;
     use crate::stft::StftConfig;
+    use crate::watch::Step;
 
     const N_FFT: usize = 30;
 

@@ -6,13 +6,14 @@ use ndarray::{ArrayView2, s};
 
 use super::check_mask_exponent;
 use super::components::ComponentModel;
+use super::group;
 use crate::error::Advice;
 use crate::knowledge::labels::Settings;
-use crate::nmf::{Divergence, Factor, Init, NmfConfig, fit_with};
+use crate::nmf::{Divergence, Factor, NmfConfig, fit_with};
 use crate::separate::pipeline::{Analysis, BLOCK_FRAMES, Block, Model, Stage};
 use crate::separate::separation::{Components, Found, Separation};
 use crate::watch::Watch;
-use crate::{Error, Result, group, names};
+use crate::{Error, Result, names};
 
 /// Iterations of a fit that goes on from an earlier one.
 const WARM_ITERATIONS: usize = 20;
@@ -30,11 +31,7 @@ pub struct BlindConfig {
 
 impl Default for BlindConfig {
     fn default() -> Self {
-        Self {
-            n_sources: None,
-            nmf: NmfConfig { n_components: 32, ..NmfConfig::default() },
-            mask_exponent: 1.5,
-        }
+        Self { n_sources: None, nmf: NmfConfig { n_components: 32, ..NmfConfig::default() }, mask_exponent: 1.5 }
     }
 }
 
@@ -78,40 +75,27 @@ pub fn fit(
     let factorization = fit_with(analysis.magnitude().t(), &nmf, watch)?.complete()?;
     let stft = analysis.stft();
     let assignment = group::by_likeness(&factorization, stft.config(), analysis.sample_rate(), config.n_sources);
-    let mut model = ComponentModel {
-        dictionary: factorization.dictionary.clone(),
-        activations: Some(factorization.activations.clone()),
-        partition: assignment,
-        mask_exponent: config.mask_exponent,
-        nmf: NmfConfig {
-            init: Init::Random,
-            activations: Factor::Free,
-            weights: None,
-            target_divergence: None,
-            ..config.nmf.clone()
-        },
-    };
+    let (dictionary, activations) = (&factorization.dictionary, factorization.activations.clone());
+    // The activations are those of the kept frames.
+    let kept = ComponentModel::new(dictionary, Some(activations), config.nmf.divergence, config.mask_exponent)?
+        .with_partition(assignment);
     // The strongest source comes first; equal ones keep their order.
-    let energies = energies(&model, analysis.magnitude())?;
+    let energies = energies(&kept, analysis.magnitude())?;
     let mut order: Vec<_> = (0..energies.len()).collect();
     order.sort_by(|a, b| energies[*b].total_cmp(&energies[*a]));
     let mut rank = vec![0; order.len()];
     order.iter().enumerate().for_each(|(r, source)| rank[*source] = r);
-    model.partition.iter_mut().for_each(|source| *source = rank[*source]);
-    if !analysis.is_complete() {
-        model.activations = None;
-    }
+    let assignment: Vec<_> = kept.partition.iter().map(|source| rank[*source]).collect();
+    let model = if analysis.is_complete() { kept } else { kept.by_block() };
+    let model = model.with_partition(assignment.clone());
     let components = Components {
         factorization,
-        assignment: model.partition.clone(),
-        stage: Stage {
-            stft: stft.clone(),
-            model: Arc::new(ComponentModel { partition: (0..n_components).collect(), ..model.clone() }),
-        },
+        assignment,
+        stage: Stage { stft: stft.clone(), model: Arc::new(model.clone().with_partition((0..n_components).collect())) },
         settings: settings(analysis, config),
     };
     let names = (1..=order.len()).map(names::source).collect();
-    Ok(Separation { found: Found::Components(components), ..Separation::new(analysis, model, names)? })
+    Ok(Separation { found: Found::Components(Box::new(components)), ..Separation::new(analysis, model, names)? })
 }
 
 /// The settings of a fit that goes on from an earlier one, if that is of the same kind.

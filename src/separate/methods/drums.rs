@@ -9,10 +9,10 @@ use rayon::prelude::*;
 use super::check_mask_exponent;
 use crate::audio::Recording;
 use crate::audio::resample::resample;
-use crate::nmf::{ConvolutiveConfig, Factor, Part, convolve, fit_convolutive};
 use crate::error::Advice;
 use crate::knowledge::score::{self, Note, Score, instrument};
 use crate::names::RESIDUAL;
+use crate::nmf::{ConvolutiveConfig, Factor, Part, convolve, fit_convolutive};
 use crate::separate::pipeline::{Analysis, Block, Margin, Model, RUN, Split, mask};
 use crate::separate::separation::{Found, Hit, Separation};
 use crate::stft::{Stft, StftConfig};
@@ -66,14 +66,7 @@ pub struct DrumsConfig {
 
 impl Default for DrumsConfig {
     fn default() -> Self {
-        Self {
-            kit: Drum::standard(),
-            template_s: 0.12,
-            n_residual: 0,
-            max_iter: 80,
-            mask_exponent: 2.0,
-            seed: 0,
-        }
+        Self { kit: Drum::standard(), template_s: 0.12, n_residual: 0, max_iter: 80, mask_exponent: 2.0, seed: 0 }
     }
 }
 
@@ -290,7 +283,12 @@ impl DrumsConfig {
             return refuse("template_s", self.template_s.to_string(), expected, Some(Advice::set("template_s", 0.12)));
         }
         if self.kit.is_empty() {
-            return refuse("kit", "empty".into(), "at least one drum".into(), Some(Advice::set("kit", "kick=kick.wav")));
+            return refuse(
+                "kit",
+                "empty".into(),
+                "at least one drum".into(),
+                Some(Advice::set("kit", "kick=kick.wav")),
+            );
         }
         for (i, drum) in self.kit.iter().enumerate() {
             names::check(&drum.name)?;

@@ -4,14 +4,14 @@ use ndarray::Array2;
 
 use super::check_mask_exponent;
 use super::components::ComponentModel;
+use super::group;
 use crate::knowledge::labels::{Component, Identity, Labels};
-use crate::nmf::{Init, NmfConfig};
 use crate::separate::pipeline::Analysis;
 use crate::separate::separation::Separation;
+use crate::stft::window::Window;
 use crate::stft::{StftConfig, StftOptions};
 use crate::watch::Watch;
-use crate::stft::window::Window;
-use crate::{Error, Result, group};
+use crate::{Error, Result};
 
 /// Factors, and what a person says of them.
 ///
@@ -86,27 +86,9 @@ pub fn fit(
     let (names, named) = labels.names();
     let (stft, sample_rate) = (analysis.stft().config(), analysis.sample_rate());
     let assignment = group::follow(dictionary.view(), activations.view(), stft, sample_rate, &named);
-    let nmf = NmfConfig {
-        n_components,
-        divergence: settings.divergence.parse()?,
-        init: Init::Random,
-        seed: settings.seed.parse().map_err(|_| Error::Setting {
-            name: "seed",
-            got: settings.seed.clone(),
-            expected: "a whole number".into(),
-            advice: None,
-        })?,
-        ..NmfConfig::default()
-    };
-    nmf.check_settings()?;
-    let model = ComponentModel {
-        dictionary: dictionary.clone(),
-        activations: settings.is_complete.then(|| activations.clone()),
-        partition: assignment,
-        mask_exponent,
-        nmf,
-    };
-    Separation::new(analysis, model, names)
+    let activations = settings.is_complete.then(|| activations.clone());
+    let model = ComponentModel::new(dictionary, activations, settings.divergence.parse()?, mask_exponent)?;
+    Separation::new(analysis, model.with_partition(assignment), names)
 }
 
 /// What a person needs to name the components of a separation: a description of each, what identifies the recording, and

@@ -6,6 +6,7 @@ pub mod denoise;
 pub mod drums;
 mod example;
 pub mod examples;
+pub mod group;
 pub mod hpss;
 pub mod labelled;
 pub mod score;

@@ -132,11 +132,7 @@ impl<'a> Blocks<'a> {
     }
 
     /// Hands over groups of blocks once enough of them are complete; at the end of the recording all that is left.
-    pub(super) fn for_each(
-        &mut self,
-        is_last: bool,
-        each: &mut dyn FnMut(&[Block<'_>]) -> Result<()>,
-    ) -> Result<()> {
+    pub(super) fn for_each(&mut self, is_last: bool, each: &mut dyn FnMut(&[Block<'_>]) -> Result<()>) -> Result<()> {
         let after = self.model.margin().after;
         let first_frame = self.buffer.first_frame;
         let known = first_frame + self.buffer.n_frames();
@@ -157,7 +153,7 @@ impl<'a> Blocks<'a> {
             let frames = start..(start + block_frames).min(end);
             let first = first_needed(self.model, start).max(first_frame);
             let rows = first - first_frame..(frames.end + after).min(known) - first_frame;
-            let spectra = spectra.iter().map(|all| all.clone().slice_move(s![rows.clone(), ..])).collect();
+            let spectra = spectra.iter().map(|all| (*all).slice_move(s![rows.clone(), ..])).collect();
             Block { frames, magnitude: magnitude.slice(s![rows, ..]), spectra, before: start - first }
         };
         while is_ready(self.next_frame) {

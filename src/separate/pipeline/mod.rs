@@ -10,11 +10,11 @@ mod range;
 mod renderer;
 mod spatial;
 
-pub use self::analysis::{Analysis, AnalysisConfig, DRUMS_WINDOW_S, Detail, MUSIC_WINDOW_S, SPEECH_WINDOW_S};
 pub(super) use self::analysis::RUN;
+pub use self::analysis::{Analysis, AnalysisConfig, DRUMS_WINDOW_S, Detail, MUSIC_WINDOW_S, SPEECH_WINDOW_S};
 pub(super) use self::blocks::{BLOCK_FRAMES, each_span};
-pub use self::model::{Block, Margin, Model, Split};
 pub(super) use self::model::Stage;
+pub use self::model::{Block, Margin, Model, Split};
 pub(super) use self::range::{block_masks, masks_of_stems, render_range};
 pub(super) use self::renderer::{Form, Output};
 pub use self::renderer::{Rendered, Renderer};

@@ -34,7 +34,8 @@ impl Need {
         let end = frames.end.next_multiple_of(BLOCK_FRAMES).min(stft.n_frames(n_samples));
         let first_sample = stft.first_sample(first_needed(model, start));
         // The last frame of the margin ends there.
-        let last_sample = (end + model.margin().after).saturating_sub(1) * stft.hop_length + stft.n_fft - stft.n_fft / 2;
+        let last_sample =
+            (end + model.margin().after).saturating_sub(1) * stft.hop_length + stft.n_fft - stft.n_fft / 2;
         Self { frames: start..end, samples: first_sample.min(n_samples)..last_sample.min(n_samples) }
     }
 }
@@ -56,9 +57,9 @@ pub(in crate::separate) fn render_range(
     let mut needs: Vec<Need> = Vec::with_capacity(stages.len());
     for stage in stages.iter().rev() {
         // Samples of a stage go to stems and on to the next stage.
-        let wanted = needs.last().map_or(samples.clone(), |next| {
-            next.samples.start.min(samples.start)..next.samples.end.max(samples.end)
-        });
+        let wanted = needs
+            .last()
+            .map_or(samples.clone(), |next| next.samples.start.min(samples.start)..next.samples.end.max(samples.end));
         needs.push(Need::of(&wanted, stage.stft.config(), &*stage.model, n_samples));
     }
     needs.reverse();

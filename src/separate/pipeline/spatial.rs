@@ -9,10 +9,10 @@ use realfft::num_complex::{Complex32, Complex64};
 
 use super::blocks::{BLOCK_FRAMES, Blocks, Pace};
 use super::model::{Block, Margin, Model, Split};
+use crate::Result;
 use crate::audio::Recording;
 use crate::stft::Stft;
 use crate::watch::{Step, Watch};
-use crate::Result;
 
 /// Added to the diagonal of the mixture's covariance, relative to its mean: channels that are equal, or silent, leave it
 /// singular otherwise. -50 dB, far below what any source is apart from another.

@@ -58,13 +58,7 @@ pub struct DenoiseConfig {
 
 impl Default for DenoiseConfig {
     fn default() -> Self {
-        Self {
-            noise: Noise::Quietest,
-            content: Content::Auto,
-            strength: 1.0,
-            mask_exponent: 1.5,
-            seed: 0,
-        }
+        Self { noise: Noise::Quietest, content: Content::Auto, strength: 1.0, mask_exponent: 1.5, seed: 0 }
     }
 }
 

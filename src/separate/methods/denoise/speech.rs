@@ -27,8 +27,8 @@ const PITCH_HZ: (f64, f64) = (85.0, 420.0);
 /// Pitches per octave: a third of a semitone apart, within which a harmonic stays inside its lobe.
 const PITCHES_PER_OCTAVE: f64 = 36.0;
 
-/// Half the width of a harmonic, in bins of the window: the main lobe of a Hann window at about half of its height.
-const LOBE_BINS: f64 = 1.7;
+/// Half the width of a harmonic, relative to that of the window's main lobe.
+const LOBE_SHARE: f64 = 0.85;
 
 /// How much wider a harmonic is, as a share of its frequency: pitch moves by about this within a window of 64 ms.
 const PITCH_DRIFT: f64 = 0.02;
@@ -210,7 +210,7 @@ fn n_bins(config: &StftConfig, sample_rate: u32) -> usize {
 fn sources(config: &StftConfig, sample_rate: u32, n_bins: usize) -> Array2<f32> {
     let octaves = (PITCH_HZ.1 / PITCH_HZ.0).log2();
     let n_pitches = 1 + (octaves * PITCHES_PER_OCTAVE).floor() as usize;
-    let lobe_hz = LOBE_BINS * f64::from(sample_rate) / config.win_length as f64;
+    let lobe_hz = LOBE_SHARE * config.window.half_lobe_bins() * f64::from(sample_rate) / config.win_length as f64;
     let mut sources = Array2::zeros((n_pitches + 1, n_bins));
     for bin_idx in 0..n_bins {
         let hz = config.bin_hz(bin_idx, sample_rate);

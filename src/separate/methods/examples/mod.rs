@@ -13,8 +13,8 @@ use self::model::{Part, Templates};
 use super::check_mask_exponent;
 use crate::error::Advice;
 use crate::knowledge::dictionary::{Bands, Dictionary, Source};
-use crate::nmf::{self, Factor, NmfConfig, fit_with};
 use crate::names::RESIDUAL;
+use crate::nmf::{self, Factor, NmfConfig, fit_with};
 use crate::separate::pipeline::Analysis;
 use crate::separate::separation::Separation;
 use crate::watch::Watch;
@@ -148,11 +148,7 @@ pub fn fit(
 }
 
 /// Templates for what those of the dictionary leave over in the mixture.
-fn learn_residual(
-    analysis: &Analysis,
-    config: &ExamplesConfig,
-    watch: &mut Watch<'_>,
-) -> Result<Array2<f32>> {
+fn learn_residual(analysis: &Analysis, config: &ExamplesConfig, watch: &mut Watch<'_>) -> Result<Array2<f32>> {
     let (dictionary, magnitude) = (&config.dictionary, analysis.magnitude());
     let width = dictionary.n_context();
     let n_stacks = magnitude.nrows().saturating_sub(width - 1).clamp(1, MAX_RESIDUAL_STACKS);

@@ -6,11 +6,11 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 use rayon::prelude::*;
 
 use super::ExamplesConfig;
+use crate::Result;
 use crate::knowledge::dictionary::{Bands, stack};
 use crate::nmf::{Encoder, EncoderConfig};
 use crate::separate::pipeline::{Block, Margin, Model, Split, mask};
 use crate::watch::{Step, Watch};
-use crate::Result;
 
 /// Stacks from one report of progress to the next.
 const GROUP: usize = 1024;
@@ -101,14 +101,21 @@ impl Templates {
         let pooled: Vec<_> = pooled.iter().map(|part| part.t()).collect();
         let pooled = concatenate(Axis(1), &pooled).expect("templates of one dictionary have the same rows");
         let costs = Some(Array1::from_vec(costs));
-        let encoder =
-            Encoder::new(pooled.view(), &EncoderConfig { max_iter: config.max_iter, costs, ..EncoderConfig::default() })?;
+        let encoder = Encoder::new(
+            pooled.view(),
+            &EncoderConfig { max_iter: config.max_iter, costs, ..EncoderConfig::default() },
+        )?;
         Ok(Self { parts, rows, encoder, bands, n_context, mask_exponent: config.mask_exponent, activations: None })
     }
 
     /// Keeps the activations of a whole recording, `n_frames` x `n_bins`; from those of an earlier fit, where there is one,
     /// in fewer iterations.
-    pub(super) fn keep(&mut self, frames: ArrayView2<'_, f32>, previous: Option<&Self>, watch: &mut Watch<'_>) -> Result<()> {
+    pub(super) fn keep(
+        &mut self,
+        frames: ArrayView2<'_, f32>,
+        previous: Option<&Self>,
+        watch: &mut Watch<'_>,
+    ) -> Result<()> {
         let start = previous.and_then(|previous| self.start(previous, frames.nrows()));
         self.activations = Some(self.find(frames, start.as_ref(), watch)?);
         Ok(())
@@ -252,7 +259,9 @@ mod tests {
         // One source was heard at the peak, the other a semitone below it.
         let known = |bin| Part::new(&template([bin, bin]), 2, 1);
         let stft = StftConfig::new(198);
-        let config = ExamplesConfig::new(Dictionary::new(8000, stft, DictionaryConfig::default().n_context).expect("dictionary"));
+        let config = ExamplesConfig::new(
+            Dictionary::new(8000, stft, DictionaryConfig::default().n_context).expect("dictionary"),
+        );
         let model = Templates::new(vec![known(60), known(57)], 2, Bands::new(&stft, 8000), &config).expect("model");
         let mut frames = Array2::zeros((4, 100));
         frames.column_mut(60).fill(1.0);

@@ -46,7 +46,13 @@ pub(super) fn check_times(score: &Score, grid: &Grid, warnings: &mut Vec<String>
 }
 
 /// Warns where little is heard under the notes, or something else than they say.
-pub(super) fn check_sound(score: &Score, templates: &[Template], analysis: &Analysis, grid: &Grid, warnings: &mut Vec<String>) {
+pub(super) fn check_sound(
+    score: &Score,
+    templates: &[Template],
+    analysis: &Analysis,
+    grid: &Grid,
+    warnings: &mut Vec<String>,
+) {
     /// Less of the energy under the notes than this is odd.
     const LEAST_SHARE: f64 = 0.5;
     let mut heard = (0.0, 0.0);

@@ -16,9 +16,6 @@ const STIFFNESS: f64 = 1e-4;
 /// Where harmonics may lie at first, in semitones around their nominal place: instruments are out of tune by less.
 pub(super) const UNTUNED: Tuning = Tuning { center: 0.0, half_width: 0.3 };
 
-/// Half of the width of a Hann window's main lobe, in bins.
-const LOBE_BINS: f64 = 2.0;
-
 /// One harmonic of a template: a lobe, and its place in the envelope.
 pub(super) struct Harmonic {
     first_bin: usize,
@@ -28,21 +25,6 @@ pub(super) struct Harmonic {
     /// The bump below it, and the share of the one above.
     bump: usize,
     share: f32,
-}
-
-/// Main lobe of a Hann window's magnitude at a distance in bins, 1 at its center.
-fn hann_lobe(distance: f64) -> f64 {
-    let x = distance.abs();
-    if x >= LOBE_BINS {
-        0.0
-    } else if x < 1e-9 {
-        1.0
-    } else if (x - 1.0).abs() < 1e-9 {
-        0.5
-    } else {
-        let phase = std::f64::consts::PI * x;
-        phase.sin() / (phase * (1.0 - x * x))
-    }
 }
 
 /// Where the harmonics of a pitch lie, in semitones: each covers a range around a center beside the nominal pitch.
@@ -57,6 +39,8 @@ pub(super) fn comb(part: &Part, pitch: u8, tuning: Tuning, grid: &Grid) -> Vec<H
     let hz_per_bin = grid.transform.bin_hz(1, grid.sample_rate);
     let nyquist_hz = f64::from(grid.sample_rate) / 2.0;
     let last_bin = grid.transform.n_bins() - 1;
+    let window = grid.transform.window;
+    let reach = window.half_lobe_bins();
     let stiffness = if part.class == Class::Struck { STIFFNESS } else { 0.0 };
     let fundamental_hz = Note::pitch_hz(pitch);
     let bins_of = |hz: f64, semitones: f64| hz * (semitones / 12.0).exp2() / hz_per_bin;
@@ -66,13 +50,13 @@ pub(super) fn comb(part: &Part, pitch: u8, tuning: Tuning, grid: &Grid) -> Vec<H
         let hz = fundamental_hz * number * (1.0 + stiffness * number * number).sqrt();
         let low = bins_of(hz, tuning.center - tuning.half_width);
         let high = bins_of(hz, tuning.center + tuning.half_width);
-        let first_bin = (low - LOBE_BINS).ceil().max(0.0) as usize;
+        let first_bin = (low - reach).ceil().max(0.0) as usize;
         if hz >= nyquist_hz || first_bin > last_bin {
             break;
         }
-        let end_bin = ((high + LOBE_BINS).floor() as usize).min(last_bin);
+        let end_bin = ((high + reach).floor() as usize).min(last_bin);
         let lobe: Vec<_> = (first_bin..=end_bin)
-            .map(|bin| hann_lobe((low - bin as f64).max(bin as f64 - high).max(0.0)) as f32)
+            .map(|bin| window.lobe((low - bin as f64).max(bin as f64 - high).max(0.0)) as f32)
             .collect();
         let (bump, share) = grid.place(hz);
         harmonics.push(Harmonic { first_bin, area: lobe.iter().sum(), lobe, bump, share });

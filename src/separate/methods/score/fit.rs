@@ -3,16 +3,16 @@
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis, Zip};
 use rayon::prelude::*;
 
+use super::Unscored;
 use super::comb::{Harmonic, Tuning, UNTUNED, comb, draw, envelope, learn_envelopes};
 use super::grid::{Grid, N_BUMPS};
 use super::model::Course;
 use super::template::{self, Kind, Template, common_rise};
 use super::tune::tune;
-use super::Unscored;
 use crate::Result;
+use crate::knowledge::score::Score;
 use crate::nmf::support::{SparseColumn, TemplateRows, dictionary_terms};
 use crate::nmf::{NmfConfig, fit as fit_nmf};
-use crate::knowledge::score::Score;
 use crate::separate::pipeline::Analysis;
 use crate::watch::{Step, Watch};
 
@@ -84,7 +84,8 @@ pub(super) fn fit(
     // Frames are scaled to a mean of 1; masks do not depend on it.
     let mean = (v.iter().map(|x| f64::from(*x)).sum::<f64>() / v.len() as f64) as f32;
 
-    let known = |k: usize| previous.and_then(|previous| previous.like(&score.parts[templates[k].part].name, &templates, k));
+    let known =
+        |k: usize| previous.and_then(|previous| previous.like(&score.parts[templates[k].part].name, &templates, k));
     let known: Vec<_> = (0..templates.len()).map(known).collect();
     let tuning = |k: usize| match (previous, known[k]) {
         (Some(previous), Some(before)) => previous.tunings[before],
@@ -190,7 +191,8 @@ impl Fitted {
         let part = self.part(name)?;
         let Template { part: own, kind, .. } = templates[k];
         let place = templates[..k].iter().filter(|t| t.part == own && t.kind == kind).count();
-        let mut same = (0..self.templates.len()).filter(|k| self.templates[*k].part == part && self.templates[*k].kind == kind);
+        let mut same =
+            (0..self.templates.len()).filter(|k| self.templates[*k].part == part && self.templates[*k].kind == kind);
         same.nth(place)
     }
 

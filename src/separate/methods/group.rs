@@ -118,8 +118,6 @@ pub fn describe(factorization: &Factorization, stft: &StftConfig, sample_rate: u
 const PITCHES_HZ: (f64, f64) = (27.5, 2093.0);
 /// Harmonics that are looked at.
 const N_HARMONICS: usize = 20;
-/// Bins on each side of a harmonic that belong to it: the main lobe of a Hann window.
-const LOBE: f64 = 2.0;
 /// A comb must hold this share of the energy, and this much more than its share of the bins.
 const HARMONIC_SHARE: f64 = 0.7;
 const HARMONIC_EXCESS: f64 = 0.3;
@@ -132,13 +130,15 @@ fn pitch_hz(template: ArrayView1<'_, f32>, stft: &StftConfig, sample_rate: u32) 
         return None;
     }
     let bin_hz = stft.bin_hz(1, sample_rate);
+    // To a harmonic belongs the main lobe of the window on both sides.
+    let lobe = stft.window.half_lobe_bins();
     // What the comb holds more than it would hold of noise.
     let excess = |pitch_hz: f64| {
         let (mut held, mut n_held, mut next) = (0.0, 0, 0);
         for harmonic in 1..=N_HARMONICS {
             let center = harmonic as f64 * pitch_hz / bin_hz;
-            let first = ((center - LOBE).ceil().max(0.0) as usize).max(next);
-            let end = ((center + LOBE).floor() as usize + 1).min(power.len());
+            let first = ((center - lobe).ceil().max(0.0) as usize).max(next);
+            let end = ((center + lobe).floor() as usize + 1).min(power.len());
             if first >= end {
                 continue;
             }

@@ -37,7 +37,7 @@ const MAX_RESERVED: usize = 1 << 16;
 /// # Examples
 /// ```
 /// let text = "%%MatrixMarket matrix coordinate real general\n% a comment\n2 3 2\n1 1 0.5\n2 3 4\n";
-/// let v = partita::matrix_market::read(text.as_bytes())?;
+/// let v = partita::matrix_file::market::read(text.as_bytes())?;
 /// assert_eq!(v.entries().collect::<Vec<_>>(), [(0, 0, 0.5), (1, 2, 4.0)]);
 /// # Ok::<(), partita::Error>(())
 /// ```

@@ -240,9 +240,9 @@ impl Fit<'_> {
         let (dictionary, mean) = (&self.dictionary, self.mean);
         let frames = self.columns.par_iter_mut().zip(self.quotients.axis_iter_mut(Axis(0)));
         frames.zip(self.v.axis_iter(Axis(0))).for_each_init(Vec::new, |scaled, ((column, mut quotient), v)| {
-            scaled.clear();
-            scaled.extend(v.iter().map(|x| x / mean));
-            if let Some(quotient) = quotient.as_slice_mut() {
+            if let (Some(v), Some(quotient)) = (v.as_slice(), quotient.as_slice_mut()) {
+                scaled.clear();
+                scaled.extend(v.iter().map(|x| x / mean));
                 work(column, scaled, dictionary, quotient);
             }
         });

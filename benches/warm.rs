@@ -113,7 +113,12 @@ fn add(samples: &mut Array2<f32>, part: usize, note: &Note) {
 }
 
 fn play(score: &Score) -> Audio {
-    let mut samples = Array2::zeros((2, SECONDS * RATE as usize));
+    // A bed of noise, 40 dB below.
+    let mut state = 1u32;
+    let mut samples = Array2::from_shape_simple_fn((2, SECONDS * RATE as usize), || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        ((state >> 8) as f32 / 8_388_608.0 - 1.0) * 0.005
+    });
     for (i, part) in score.parts.iter().enumerate() {
         part.notes.iter().for_each(|note| add(&mut samples, i, note));
     }

@@ -4,6 +4,26 @@
 //! file -> audio -> stft -> nmf (+ knowledge) -> mask -> stft inverse -> audio -> file
 //! ```
 //!
+//! The pipeline, from a recording to its parts:
+//!
+//! ```no_run
+//! use partita::audio::{decode::AudioFile, encode};
+//! use partita::separate::{Analysis, AnalysisConfig, score};
+//! use partita::{Score, watch::Watch};
+//! # fn main() -> partita::Result<()> {
+//! let watch = &mut Watch::none(); // nobody is told how far it is, nobody stops it
+//! let song = AudioFile::open("song.wav".as_ref())?; // of any length
+//! let analysis = Analysis::of(&song, &AnalysisConfig::default(), watch)?; // first pass: what is in it
+//! let knowledge = score::ScoreConfig::new(Score::load("song.mid".as_ref())?); // what you know
+//! let parts = score::fit(&analysis, &knowledge, None, watch)?; // which part is what
+//! for (name, stem) in parts.names().iter().zip(parts.stems(&song, watch)?) {
+//!     // second pass: masks, inverse transform
+//!     encode::write(format!("{name}.wav").as_ref(), &stem, &encode::EncodeConfig::default())?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! The modules below stand in the order in which a sound passes through them, and each uses only the ones above it
 //! (`tests/architecture.rs` holds them to it). Only `atomic`, `matrix_file`, `audio::decode`, `audio::encode`, `batch`,
 //! `plot`, and the functions `load` and `save` of knowledge, touch files; nothing here prints.

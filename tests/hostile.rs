@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 use partita::audio::decode::{self, Reader};
 use partita::batch::Manifest;
 use partita::knowledge::labels::Labels;
+use partita::matrix_file::blocks::{self, NpyBlocks};
+use partita::matrix_file::market;
 use partita::matrix_file::{self, Missing};
 use partita::nmf::{BlockConfig, NmfConfig};
-use partita::matrix_file::blocks::{self, NpyBlocks};
 use partita::separate::blind::{self, BlindConfig};
 use partita::separate::{Analysis, AnalysisConfig};
 use partita::watch::Watch;
-use partita::matrix_file::market;
 use partita::{Dictionary, Error, Score, StftOptions};
 
 /// A folder of its own for each test, gone with it.

@@ -109,7 +109,9 @@ fn labels_of_another_recording_or_excerpt_are_refused() {
     dir.label();
     let (message, exit_code) = dir.refusal(&["loop.wav", "--labels", "labels.toml", "--start", "1", "-o", "x"]);
     assert!(
-        message.starts_with("error: `loop.wav`: the recording has 44100 samples, expected 66150 samples, as the one that was separated"),
+        message.starts_with(
+            "error: `loop.wav`: the recording has 44100 samples, expected 66150 samples, as the one that was separated"
+        ),
         "{message}"
     );
     assert!(message.contains("the same `--start` and `--duration`"), "{message}");

@@ -7,9 +7,9 @@ use std::ops::{ControlFlow, Range};
 use common::matrices::{self, assert_close};
 use ndarray::{Array2, ArrayViewMut2, s};
 use ndarray_npy::write_npy;
+use partita::matrix_file::blocks::{self, NpyBlocks};
 use partita::nmf::{BlockConfig, ColumnBlocks, Divergence, Factor, Factorization, NmfConfig, Solver};
 use partita::nmf::{StopReason, WarmStart, divergence, fit, fit_blocks};
-use partita::matrix_file::blocks::{self, NpyBlocks};
 use partita::watch::{Progress, Watch};
 use partita::{Error, Result};
 

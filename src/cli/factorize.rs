@@ -13,13 +13,13 @@ use ndarray::Array2;
 use partita::Error;
 use partita::batch::text;
 use partita::error::shown;
-use partita::matrix_file::{self, Missing, NpzWriter};
+use partita::matrix_file::blocks::{self, NpyBlocks};
 use partita::matrix_file::market;
+use partita::matrix_file::{self, Missing, NpzWriter};
 use partita::nmf::{
     self, BlockConfig, Divergence, Factor, Factorization, GroupSparsity, HoldOut, Init, NmfConfig, RankSelection,
     Regularization, Solver, SparseMatrix, WarmStart,
 };
-use partita::matrix_file::blocks::{self, NpyBlocks};
 use partita::plot::{self, Columns, PlotConfig, Rows};
 use partita::watch::{Progress, Watch};
 use serde_json::{Value, json};

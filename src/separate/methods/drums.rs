@@ -41,7 +41,7 @@ const ECHO_LEVEL: f32 = 1.5;
 const SPAN: usize = 512;
 
 /// Iterations of a fit that goes on from an earlier one.
-const WARM_ITERATIONS: usize = 10;
+const WARM_ITERATIONS: usize = 8;
 
 /// Iterations that find them.
 const SPAN_ITERATIONS: usize = 30;
@@ -146,7 +146,7 @@ const NOTE_S: f64 = 0.1;
 /// Of a recording of which only some frames were kept, the hits are those in these frames, and what sounds elsewhere is
 /// found block by block; [`follow`] finds all of it.
 ///
-/// `previous`, a fit of as many templates of the same length in the same transform, is gone on from, in an eighth of the
+/// `previous`, a fit of as many templates of the same length in the same transform, is gone on from, in a tenth of the
 /// iterations.
 ///
 /// # Errors

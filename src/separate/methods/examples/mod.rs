@@ -3,8 +3,6 @@
 mod learn;
 mod model;
 
-use std::sync::Arc;
-
 use ndarray::{Array2, s};
 use rayon::prelude::*;
 
@@ -85,8 +83,10 @@ impl ExamplesConfig {
 
 /// Takes a recording apart into the sources of a dictionary.
 ///
-/// `previous`, a fit with some of the same sources, is gone on from: activations start where it left them, and take a
-/// sixth of the iterations. Without a residual, sound that is yet to come ([`Analysis::live`]) will do.
+/// Nothing but the residual is fitted here: activations are found, block by block, once a part of the stems is rendered,
+/// and kept from then on where the analysis has all frames. So what a change of knowledge does is heard at once, and
+/// `previous` gives only a residual to go on from, in a sixth of the iterations. Without a residual, sound that is yet to come
+/// ([`Analysis::live`]) will do.
 ///
 /// # Errors
 /// [`Error::DictionaryMismatch`] where the dictionary is for another sample rate or transform, [`Error::Setting`],
@@ -94,8 +94,8 @@ impl ExamplesConfig {
 ///
 /// # Cost
 /// 4 `n_stacks` `n_context` `n_bands` `n_templates` operations per iteration; there are about a fifth as many bands as
-/// bins, and `2 n_semitones + 1` templates for each in the dictionary. Memory: the activations of the kept frames, and the
-/// templates.
+/// bins, and `2 n_semitones + 1` templates for each in the dictionary; they are spent by the first rendering. Memory: the
+/// activations of what was rendered, and the templates.
 ///
 /// # References
 /// P. Smaragdis, B. Raj and M. Shashanka, "Supervised and semi-supervised separation of sounds from single-channel
@@ -128,27 +128,32 @@ pub fn fit(
 ) -> Result<Separation> {
     config.check(analysis)?;
     let (dictionary, n_context) = (&config.dictionary, config.dictionary.n_context());
-    let previous = previous.and_then(|previous| previous.state::<Arc<Templates>>());
     let with_transposed = |source: &Source| Part::new(&source.templates, n_context, config.n_semitones);
     let mut parts: Vec<_> = dictionary.sources().par_iter().map(with_transposed).collect();
     let mut names: Vec<_> = dictionary.sources().iter().map(|source| source.name.clone()).collect();
+    let mut residual = Array2::zeros((0, 0));
     if config.n_residual > 0 {
         analysis.need_magnitudes()?;
-        let templates = learn_residual(analysis, config, watch)?;
+        let templates = learn_residual(analysis, config, previous.and_then(Separation::state), watch)?;
+        residual = templates.clone();
         parts.push(Part { n_heard: templates.ncols(), templates });
         names.push(RESIDUAL.into());
     }
     let bands = Bands::new(analysis.stft().config(), analysis.sample_rate());
-    let mut model = Templates::new(parts, n_context, bands, config)?;
-    if analysis.is_complete() {
-        model.keep(analysis.magnitude(), previous.map(|previous| &**previous), watch)?;
-    }
-    let model = Arc::new(model);
-    Ok(Separation::new(analysis, model.clone(), names)?.with_state(model))
+    let model = Templates::new(parts, n_context, bands, config)?;
+    // Activations are found when they are asked for, so that a range is heard at once. Of a long recording they are not
+    // kept.
+    let model = if analysis.is_complete() { model.keeping(analysis.n_frames()) } else { model };
+    Ok(Separation::new(analysis, model, names)?.with_state(residual))
 }
 
 /// Templates for what those of the dictionary leave over in the mixture.
-fn learn_residual(analysis: &Analysis, config: &ExamplesConfig, watch: &mut Watch<'_>) -> Result<Array2<f32>> {
+fn learn_residual(
+    analysis: &Analysis,
+    config: &ExamplesConfig,
+    previous: Option<&Array2<f32>>,
+    watch: &mut Watch<'_>,
+) -> Result<Array2<f32>> {
     let (dictionary, magnitude) = (&config.dictionary, analysis.magnitude());
     let width = dictionary.n_context();
     let n_stacks = magnitude.nrows().saturating_sub(width - 1).clamp(1, MAX_RESIDUAL_STACKS);
@@ -162,11 +167,13 @@ fn learn_residual(analysis: &Analysis, config: &ExamplesConfig, watch: &mut Watc
     let known = dictionary.sources().iter().flat_map(|source| source.templates.columns());
     let mut parts: Vec<_> = known.map(|template| nmf::Part::Fixed(template.to_owned())).collect();
     let n_known = parts.len();
-    parts.extend((0..config.n_residual).map(|_| nmf::Part::Free));
+    let previous = previous.filter(|previous| previous.dim() == (stacks.ncols(), config.n_residual));
+    let start = |k| previous.map_or(nmf::Part::Free, |previous| nmf::Part::Seed(previous.column(k).to_owned()));
+    parts.extend((0..config.n_residual).map(start));
     let nmf = NmfConfig {
         n_components: parts.len(),
         dictionary: Factor::PerComponent(parts),
-        max_iter: 2 * config.max_iter,
+        max_iter: if previous.is_some() { config.max_iter.div_ceil(3) } else { 2 * config.max_iter },
         tol: 0.0,
         seed: config.seed,
         ..NmfConfig::default()

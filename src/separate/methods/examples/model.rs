@@ -1,6 +1,8 @@
 //! Templates of known sources, looked for in a mixture: the model, and how its activations are found.
 
+use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 use rayon::prelude::*;
@@ -9,25 +11,15 @@ use super::ExamplesConfig;
 use crate::Result;
 use crate::knowledge::dictionary::{Bands, stack};
 use crate::nmf::{Encoder, EncoderConfig};
-use crate::separate::pipeline::{Block, Margin, Model, Split, mask};
-use crate::watch::{Step, Watch};
-
-/// Stacks from one report of progress to the next.
-const GROUP: usize = 1024;
+use crate::separate::pipeline::{BLOCK_FRAMES, Block, Margin, Model, Split, mask};
 
 /// What a transposed template costs, relative to one that was heard: a Kullback-Leibler fit with this penalty on its
 /// activation (its l1 norm, templates summing to one). Without any, sources explain one another's notes; at 0.3 a
 /// transposed template comes in where no heard one explains the frame.
 const TRANSPOSITION_COST: f32 = 0.3;
 
-/// Iterations that go on from an earlier fit.
-const WARM_ITERATIONS: usize = 5;
-
-/// They start from at least this share of equal activations.
-const LEAST: f32 = 0.1;
-
 /// What is looked for of one source.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub(super) struct Part {
     /// `n_context * n_bins` x components.
     pub(super) templates: Array2<f32>,
@@ -82,8 +74,8 @@ pub(super) struct Templates {
     bands: Bands,
     n_context: usize,
     mask_exponent: f32,
-    /// Components x stacks of the whole recording; `None`: found block by block.
-    activations: Option<Array2<f32>>,
+    /// What was found of each block of a recording that is kept whole; empty: nothing is kept.
+    found: Vec<OnceLock<Array2<f32>>>,
 }
 
 impl Templates {
@@ -105,75 +97,39 @@ impl Templates {
             pooled.view(),
             &EncoderConfig { max_iter: config.max_iter, costs, ..EncoderConfig::default() },
         )?;
-        Ok(Self { parts, rows, encoder, bands, n_context, mask_exponent: config.mask_exponent, activations: None })
+        Ok(Self { parts, rows, encoder, bands, n_context, mask_exponent: config.mask_exponent, found: Vec::new() })
     }
 
-    /// Keeps the activations of a whole recording, `n_frames` x `n_bins`; from those of an earlier fit, where there is one,
-    /// in fewer iterations.
-    pub(super) fn keep(
-        &mut self,
-        frames: ArrayView2<'_, f32>,
-        previous: Option<&Self>,
-        watch: &mut Watch<'_>,
-    ) -> Result<()> {
-        let start = previous.and_then(|previous| self.start(previous, frames.nrows()));
-        self.activations = Some(self.find(frames, start.as_ref(), watch)?);
-        Ok(())
-    }
-
-    /// Where an earlier fit left the activations: of what it had, those; of the rest, nothing yet.
-    fn start(&self, previous: &Self, n_frames: usize) -> Option<Array2<f32>> {
-        let before = previous.activations.as_ref()?;
-        let n_stacks = n_frames + self.n_context - 1;
-        if before.ncols() != n_stacks || previous.n_context != self.n_context {
-            return None;
-        }
-        let mut start = Array2::zeros((self.encoder.n_components(), n_stacks));
-        for (part, rows) in self.parts.iter().zip(&self.rows) {
-            let same = previous.parts.iter().zip(&previous.rows).find(|(other, _)| *other == part);
-            if let Some((_, before_rows)) = same {
-                start.slice_mut(s![rows.clone(), ..]).assign(&before.slice(s![before_rows.clone(), ..]));
-            }
-        }
-        Some(start)
+    /// Keeps what is found of each block of a recording of so many frames, once it was asked for.
+    pub(super) fn keeping(self, n_frames: usize) -> Self {
+        Self { found: (0..n_frames.div_ceil(BLOCK_FRAMES)).map(|_| OnceLock::new()).collect(), ..self }
     }
 
     /// The activations of every stack of some frames (`n_frames` x `n_bins`), components x `n_frames + n_context - 1`.
     /// Those of a stack depend on that stack alone, so that a block gives what the whole would.
-    fn find(
-        &self,
-        frames: ArrayView2<'_, f32>,
-        start: Option<&Array2<f32>>,
-        watch: &mut Watch<'_>,
-    ) -> Result<Array2<f32>> {
-        let stacks = stack(self.bands.pool(frames, 1).view(), self.n_context);
-        let mut activations = Array2::zeros((self.encoder.n_components(), stacks.nrows()));
-        let total = Some(stacks.nrows() as u64);
-        let groups = stacks.axis_chunks_iter(Axis(0), GROUP).zip(activations.axis_chunks_iter_mut(Axis(1), GROUP));
-        for (i, (stacks, mut activations)) in groups.enumerate() {
-            let found = match start {
-                None => self.encoder.encode(stacks.t())?,
-                Some(start) => {
-                    let level: Array1<f32> = stacks.sum_axis(Axis(1)) * (LEAST / self.encoder.n_components() as f32);
-                    let mut start = start.slice(s![.., i * GROUP..i * GROUP + stacks.nrows()]).to_owned();
-                    // What was nothing to the earlier fit can come in.
-                    start.outer_iter_mut().for_each(|mut row| row.zip_mut_with(&level, |h, level| *h = h.max(*level)));
-                    self.encoder.encode_from(stacks.t(), start, WARM_ITERATIONS)?
-                }
-            };
-            activations.assign(&found);
-            watch.at(Step::Fitting, (i * GROUP + stacks.nrows()) as u64, total)?;
+    fn find(&self, frames: ArrayView2<'_, f32>) -> Result<Array2<f32>> {
+        self.encoder.encode(stack(self.bands.pool(frames, 1).view(), self.n_context).t())
+    }
+
+    /// [`Templates::find_around`] of a block, at once or from an earlier time.
+    fn activations(&self, block: &Block<'_>) -> Result<Cow<'_, Array2<f32>>> {
+        let is_block = block.frames.start.is_multiple_of(BLOCK_FRAMES) && block.frames.len() > 1;
+        let Some(kept) = self.found.get(block.frames.start / BLOCK_FRAMES).filter(|_| is_block) else {
+            return Ok(Cow::Owned(self.find_around(block)?));
+        };
+        if let Some(found) = kept.get().filter(|found| found.ncols() == block.frames.len() + self.n_context - 1) {
+            return Ok(Cow::Borrowed(found));
         }
-        Ok(activations)
+        let found = self.find_around(block)?;
+        // Whoever was first has the same.
+        let _ = kept.set(found.clone());
+        Ok(Cow::Owned(found))
     }
 
     /// Activations of the stacks that hold a frame of the block: the first ends with its first frame, the last begins
     /// with its last.
-    fn activations(&self, block: &Block<'_>) -> Result<Array2<f32>> {
+    fn find_around(&self, block: &Block<'_>) -> Result<Array2<f32>> {
         let n_stacks = block.frames.len() + self.n_context - 1;
-        if let Some(activations) = &self.activations {
-            return Ok(activations.slice(s![.., block.frames.start..block.frames.start + n_stacks]).to_owned());
-        }
         // Frames that the recording does not have are silent.
         let margin = self.n_context - 1;
         let mut frames = Array2::zeros((block.frames.len() + 2 * margin, block.magnitude.ncols()));
@@ -181,7 +137,7 @@ impl Templates {
         let (from, n) = (block.before.saturating_sub(margin), block.magnitude.nrows());
         let n = (n - from).min(frames.nrows() - missing);
         frames.slice_mut(s![missing..missing + n, ..]).assign(&block.magnitude.slice(s![from..from + n, ..]));
-        let activations = self.find(frames.view(), None, &mut Watch::none())?;
+        let activations = self.find(frames.view())?;
         // Without the stacks that reach beyond the margin.
         Ok(activations.slice(s![.., margin..margin + n_stacks]).to_owned())
     }

@@ -150,7 +150,10 @@ pub(super) fn fit(
         });
     }
     if unscored == Unscored::Residual {
-        fit.add_residual(&mut templates, score.parts.len(), grid.n_frames)?;
+        match previous.filter(|previous| previous.residual().next().is_some()) {
+            Some(previous) => fit.take_residual(previous, &mut templates, score.parts.len(), &frames),
+            None => fit.add_residual(&mut templates, score.parts.len(), grid.n_frames)?,
+        }
         tunings.resize(templates.len(), UNTUNED);
     }
     let mut course = Course { tied: fit.dictionary.clone(), free: Vec::with_capacity(FREE_ITERATIONS) };
@@ -203,17 +206,25 @@ impl Fitted {
         same.nth(place)
     }
 
+    /// The templates of what no note explained.
+    fn residual(&self) -> impl Iterator<Item = usize> {
+        (0..self.templates.len()).filter(|k| self.templates[*k].kind == Kind::Residual)
+    }
+
+    /// The activation of a template in a frame, where that was kept and it was active.
+    fn activation(&self, frame_idx: usize, template: usize) -> Option<f32> {
+        let column = &self.columns[self.frames.binary_search(&frame_idx).ok()?];
+        let at = column.components.binary_search(&(template as u32)).ok()?;
+        Some(column.activations[at])
+    }
+
     /// Hands the activations of frames that were there before on to the templates that were.
     fn give(&self, known: &[Option<usize>], frames: &[usize], columns: &mut [SparseColumn]) {
         for (frame_idx, column) in frames.iter().zip(columns) {
-            let Ok(before) = self.frames.binary_search(frame_idx) else { continue };
-            let before = &self.columns[before];
             for (k, activation) in column.components.iter().zip(&mut column.activations) {
-                let Some(template) = known[*k as usize] else { continue };
-                if let Ok(at) = before.components.binary_search(&(template as u32)) {
-                    // None is lost for good, so that a note can grow again.
-                    *activation = before.activations[at].max(LEAST);
-                }
+                let before = known[*k as usize].and_then(|template| self.activation(*frame_idx, template));
+                // None is lost for good, so that a note can grow again.
+                *activation = before.map_or(*activation, |before| before.max(LEAST));
             }
         }
     }
@@ -247,9 +258,9 @@ impl Fit<'_> {
         let (dictionary, mean) = (&self.dictionary, self.mean);
         let frames = self.columns.par_iter_mut().zip(self.quotients.axis_iter_mut(Axis(0)));
         frames.zip(self.v.axis_iter(Axis(0))).for_each_init(Vec::new, |scaled, ((column, mut quotient), v)| {
-            scaled.clear();
-            scaled.extend(v.iter().map(|x| x / mean));
-            if let Some(quotient) = quotient.as_slice_mut() {
+            if let (Some(v), Some(quotient)) = (v.as_slice(), quotient.as_slice_mut()) {
+                scaled.clear();
+                scaled.extend(v.iter().map(|x| x / mean));
                 work(column, scaled, dictionary, quotient);
             }
         });
@@ -263,6 +274,20 @@ impl Fit<'_> {
     fn numerators(&mut self) -> (Array2<f32>, Vec<f32>) {
         self.each_frame(|column, v, dictionary, quotient| column.quotient(v, dictionary, quotient));
         dictionary_terms(&self.columns, self.quotients.view(), self.dictionary.n_components())
+    }
+
+    /// Adds the templates that an earlier fit had for what the notes leave unexplained.
+    fn take_residual(&mut self, previous: &Fitted, templates: &mut Vec<Template>, part: usize, frames: &[usize]) {
+        for k in previous.residual() {
+            let spectrum = &ArrayView1::from(previous.course.tied.template(k)) / self.mean;
+            let own = templates.len() as u32;
+            self.dictionary.edit(|rows| rows.push_row(spectrum.view()).expect("as many bins"));
+            templates.push(Template { part, ..previous.templates[k].clone() });
+            for (column, frame_idx) in self.columns.iter_mut().zip(frames) {
+                column.components.push(own);
+                column.activations.push(previous.activation(*frame_idx, k).unwrap_or(LEAST).max(LEAST));
+            }
+        }
     }
 
     /// Adds templates for what the notes leave unexplained, active everywhere.

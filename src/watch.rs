@@ -73,6 +73,8 @@ impl Step {
 /// ```
 pub struct Watch<'a> {
     tell: Option<&'a mut dyn FnMut(Progress) -> ControlFlow<()>>,
+    /// Once it was told to end, all that is left to do ends, too.
+    is_over: bool,
 }
 
 impl fmt::Debug for Watch<'_> {
@@ -82,14 +84,14 @@ impl fmt::Debug for Watch<'_> {
 }
 
 impl<'a> Watch<'a> {
-    /// Tells `tell` of every step; where it answers `Break`, the work ends.
+    /// Tells `tell` of every step; where it answers `Break`, the work ends. It is not asked again.
     pub fn new(tell: &'a mut dyn FnMut(Progress) -> ControlFlow<()>) -> Self {
-        Self { tell: Some(tell) }
+        Self { tell: Some(tell), is_over: false }
     }
 
     /// Nobody watches: the work goes on to its end.
     pub fn none() -> Self {
-        Self { tell: None }
+        Self { tell: None, is_over: false }
     }
 
     /// Tells how far the work is.
@@ -97,10 +99,10 @@ impl<'a> Watch<'a> {
     /// # Errors
     /// [`Error::Cancelled`] where it is to end.
     pub fn tell(&mut self, progress: Progress) -> Result<()> {
-        match self.tell.as_mut().map_or(ControlFlow::Continue(()), |tell| tell(progress)) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Error::Cancelled),
+        if let (false, Some(tell)) = (self.is_over, &mut self.tell) {
+            self.is_over = tell(progress).is_break();
         }
+        if self.is_over { Err(Error::Cancelled) } else { Ok(()) }
     }
 
     /// [`Watch::tell`], of a step without an objective.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use ndarray::{Array2, s};
 
 use super::pipeline::{
-    self, Analysis, Block, Margin, Model, Output, Rendered, Renderer, Stage, block_masks, each_span, locate,
-    masks_of_stems, render_range,
+    self, Analysis, Block, Margin, Model, Output, Rendered, Renderer, Stage, block_masks, count_samples, each_span,
+    locate, masks_of_stems, render_range,
 };
 use crate::audio::Recording;
 use crate::knowledge::labels::Settings;
@@ -141,9 +141,19 @@ impl Separation {
         Self { state: Some(Arc::new(state)), ..self }
     }
 
-    /// What a fit of the same method left to go on from.
+    /// What a fit of the same method left.
     pub(super) fn state<T: Any>(&self) -> Option<&T> {
         self.state.as_ref()?.downcast_ref()
+    }
+
+    /// What a fit of the same method left to go on from with another analysis; nothing where that has another transform.
+    pub(super) fn state_for<T: Any>(&self, analysis: &Analysis) -> Option<&T> {
+        self.state().filter(|_| self.is_like(analysis))
+    }
+
+    /// Whether frames and bins are those of an analysis.
+    pub(super) fn is_like(&self, analysis: &Analysis) -> bool {
+        self.form.sample_rate == analysis.sample_rate() && self.stft().config() == analysis.stft().config()
     }
 
     /// With another model in its only stage.
@@ -335,8 +345,9 @@ impl Separation {
     /// read ([`Recording::read_range`]). What lies beyond the end of the recording is left out.
     ///
     /// # Errors
-    /// [`Error::OtherRecording`], [`Error::UnknownStem`], [`Error::NoComponents`], those of the recording and the model,
-    /// and whatever `sink` returns.
+    /// [`Error::OtherRecording`], [`Error::Length`] for a recording that ends within the range although the one that was
+    /// taken apart went on, [`Error::UnknownStem`], [`Error::NoComponents`], those of the recording and the model, and
+    /// whatever `sink` returns.
     ///
     /// # Cost
     /// As for [`Separation::render`] of the range and some hundred frames around it.
@@ -373,13 +384,18 @@ impl Separation {
 
     /// The masks of all sources in a range of frames of [`Separation::stft`], each frames x `n_bins`, in [0, 1]; they sum
     /// to one. Where sources are told apart in several transforms or by their places, the shares of the stems in the
-    /// magnitude.
+    /// magnitude. Frames beyond the end of the recording are left out.
     ///
     /// # Errors
-    /// [`Error::OtherRecording`], and those of the recording and the model.
+    /// [`Error::OtherRecording`], [`Error::Length`] for a recording that ends within the range although the one that was
+    /// taken apart went on, and those of the recording and the model.
+    ///
+    /// # Cost
+    /// As for [`Separation::render_range`]; where the recording was not there for the fit, one pass to find its end.
     pub fn masks(&self, recording: &dyn Recording, frames: Range<usize>) -> Result<Vec<Array2<f32>>> {
         self.check_form(recording)?;
-        let n_frames = self.form.n_samples.map_or(frames.end, |n_samples| self.stft().config().n_frames(n_samples));
+        let n_samples = self.form.n_samples.map_or_else(|| count_samples(recording), Ok)?;
+        let n_frames = self.stft().config().n_frames(n_samples);
         let frames = frames.start.min(n_frames)..frames.end.min(n_frames);
         let [stage] = &self.stages[..] else {
             return masks_of_stems(self.stft(), &self.form, frames, |samples| {

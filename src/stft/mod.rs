@@ -381,7 +381,8 @@ impl Analyzer<'_> {
     /// Ends the signal, and appends the frames that reach past its end.
     pub fn append_last(mut self, spectrum: &mut Vec<Complex32>) {
         let StftConfig { n_fft, hop_length, .. } = self.stft.config;
-        let n_frames = self.stft.config.n_frames(self.n_samples) - self.next_frame;
+        // A signal that ends before the first frame has none.
+        let n_frames = self.stft.config.n_frames(self.n_samples).saturating_sub(self.next_frame);
         self.pending.resize(n_frames * hop_length + n_fft, 0.0);
         self.transform(n_frames, spectrum);
     }
@@ -456,7 +457,8 @@ impl Synthesizer<'_> {
     /// Ends the signal: appends what is left, or cuts off what is too much, so that `n_samples` were written in all.
     pub fn finish(mut self, n_samples: usize, signal: &mut Vec<f32>) {
         if self.n_samples > n_samples {
-            signal.truncate(signal.len() - (self.n_samples - n_samples));
+            // A signal that ends before the first frame has no samples.
+            signal.truncate(signal.len().saturating_sub(self.n_samples - n_samples));
         } else {
             self.n_frames += 1;
             self.emit(self.stft.config.n_fft, n_samples, signal);

@@ -103,7 +103,7 @@ pub fn fit(
 
 /// The settings of a fit that goes on from an earlier one, if that is of the same kind.
 fn warm(analysis: &Analysis, nmf: &NmfConfig, previous: &Separation) -> Option<NmfConfig> {
-    let before = previous.factorization()?;
+    let before = previous.factorization().filter(|_| previous.is_like(analysis))?;
     if before.dictionary.dim() != (analysis.magnitude().ncols(), nmf.n_components) {
         return None;
     }

@@ -205,7 +205,7 @@ pub fn fit(
         tol: 0.0,
         seed: config.seed,
     };
-    let previous = previous.and_then(|previous| previous.state::<Arc<DrumModel>>()).filter(|previous| {
+    let previous = previous.and_then(|previous| previous.state_for::<Arc<DrumModel>>(analysis)).filter(|previous| {
         previous.n_lags == n_lags && previous.dictionary.dim() == (magnitude.ncols(), n_templates * n_lags)
     });
     if let Some(previous) = previous {

@@ -15,7 +15,7 @@ pub use self::analysis::{Analysis, AnalysisConfig, DRUMS_WINDOW_S, Detail, MUSIC
 pub(super) use self::blocks::{BLOCK_FRAMES, each_span};
 pub(super) use self::model::Stage;
 pub use self::model::{Block, Margin, Model, Split};
-pub(super) use self::range::{block_masks, masks_of_stems, render_range};
+pub(super) use self::range::{block_masks, count_samples, masks_of_stems, render_range};
 pub(super) use self::renderer::{Form, Output};
 pub use self::renderer::{Rendered, Renderer};
 pub(super) use self::spatial::locate;

@@ -9,9 +9,9 @@ use realfft::num_complex::Complex32;
 use super::blocks::{BLOCK_FRAMES, Blocks, first_needed};
 use super::model::{Model, Split, Stage};
 use super::renderer::{Form, Goal, Output, Renderer, Sink, Splitter, check_channels};
-use crate::Result;
 use crate::audio::Recording;
 use crate::stft::{Stft, StftConfig};
+use crate::{Error, Result};
 
 /// More samples than any recording has.
 const ENDLESS: usize = usize::MAX / 4;
@@ -81,8 +81,27 @@ pub(in crate::separate) fn render_range(
         renderer.push(block, sink)
     })?;
     let is_cut = n_read < wanted.len();
+    check_end(is_cut, recording, form)?;
     let ends = needs.iter().map(|need| is_cut || need.samples.end == n_samples).collect::<Vec<_>>();
     renderer.finish_stages(&ends, sink)
+}
+
+/// Refuses a recording that ends within a range although the one that was separated went on.
+fn check_end(is_cut: bool, recording: &dyn Recording, form: &Form) -> Result<()> {
+    match form.n_samples {
+        Some(expected) if is_cut => Err(Error::Length { got: count_samples(recording)?, expected }),
+        _ => Ok(()),
+    }
+}
+
+/// Samples per channel, which only reading all of them tells for sure.
+pub(in crate::separate) fn count_samples(recording: &dyn Recording) -> Result<usize> {
+    let mut n_samples = 0;
+    recording.read(&mut |block| {
+        n_samples += block.ncols();
+        Ok(())
+    })?;
+    Ok(n_samples)
 }
 
 /// The masks of a stage in a range of frames, one for each part, frames x `n_bins`. Where the model gives no masks but
@@ -125,7 +144,9 @@ pub(in crate::separate) fn block_masks(
         blocks.buffer.push(block);
         blocks.for_each(false, &mut keep)
     })?;
-    if n_read < need.samples.len() || need.samples.end == n_samples {
+    let is_cut = n_read < need.samples.len();
+    check_end(is_cut, recording, form)?;
+    if is_cut || need.samples.end == n_samples {
         blocks.buffer.finish();
         blocks.for_each(true, &mut keep)?;
     }

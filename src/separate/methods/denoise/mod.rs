@@ -174,7 +174,7 @@ pub fn fit(
         Denoiser { speech: None, noise_power, strength: config.strength, mask_exponent: config.mask_exponent };
     let mut state = None;
     if config.content != Content::Any {
-        let previous = previous.and_then(|previous| previous.state::<Array2<f32>>());
+        let previous = previous.and_then(|previous| previous.state_for::<Array2<f32>>(analysis));
         let (templates, dictionary) = templates(noise.view(), config.seed, previous, watch)?;
         let speech = SpeechModel::new(analysis.stft().config(), analysis.sample_rate(), &templates);
         if config.content == Content::Speech || is_speech(&speech, analysis, &model.noise_power) {

@@ -126,7 +126,9 @@ pub(super) fn fit(
     }
     let quotients = Array2::zeros(v.raw_dim());
     let mut fit = Fit { columns, quotients, v, mean, dictionary: TemplateRows::new(dictionary) };
-    let n_tied = if previous.is_some() { WARM_TIED_ITERATIONS } else { TIED_ITERATIONS };
+    // Of a part that was not there, nothing is known yet.
+    let is_known = |previous: &Fitted| score.parts.iter().all(|part| previous.has_part(&part.name));
+    let n_tied = if previous.is_some_and(is_known) { WARM_TIED_ITERATIONS } else { TIED_ITERATIONS };
     let total = Some((n_tied + FREE_ITERATIONS) as u64);
     for iteration in 0..n_tied {
         watch.at(Step::Fitting, iteration as u64, total)?;
@@ -173,6 +175,11 @@ pub(super) fn fit(
 }
 
 impl Fitted {
+    /// Whether a part of this name was there.
+    pub(super) fn has_part(&self, name: &str) -> bool {
+        self.part(name).is_some()
+    }
+
     fn part(&self, name: &str) -> Option<usize> {
         self.names.iter().position(|other| other == name)
     }

@@ -102,7 +102,7 @@ pub fn listen(
 /// what the templates explain.
 ///
 /// `previous`, a fit with some of the same parts in the same transform, is gone on from: envelopes, tunings and activations
-/// start where it left them, and the fit takes a fifth of the iterations.
+/// start where it left them, and where it had all of the parts, the fit takes a fifth of the iterations.
 ///
 /// # Errors
 /// [`Error::EmptyScore`] for a score without notes, [`Error::ScoreMismatch`] where none of them lies in the recording,
@@ -136,8 +136,8 @@ pub fn fit(
     check_times(score, &grid, &mut warnings)?;
     let templates = template::templates(score, &grid);
     check_sound(score, &templates, analysis, &grid, &mut warnings);
-    let previous = previous.and_then(|previous| previous.state::<Arc<Fitted>>());
-    let previous = previous.filter(|before| before.course.tied.rows().ncols() == analysis.magnitude().ncols());
+    let previous = previous.and_then(|previous| previous.state_for::<Arc<Fitted>>(analysis));
+    let previous = previous.filter(|before| score.parts.iter().any(|part| before.has_part(&part.name)));
     let start = Start { score, grid: &grid, spectra: &spectra, unscored: *unscored, previous: previous.map(|p| &**p) };
     let fitted = Arc::new(fit::fit(&start, templates, analysis, watch)?);
     let mut names: Vec<_> = score.parts.iter().map(|part| part.name.clone()).collect();

@@ -22,7 +22,7 @@ const SECONDS: usize = 240;
 fn main() -> Result<()> {
     let score = score();
     let song = play(&score);
-    println!("{SECONDS} s of stereo; seconds until five seconds of all stems are there");
+    println!("{SECONDS} s of stereo; seconds until one second of all stems is there");
     println!("{:<10} {:>10} {:>10} {:>8}", "", "first", "second", "ratio");
 
     let config = AnalysisConfig::default();
@@ -54,7 +54,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The first time: analysis, fit, five seconds of stems. The second: fit, five seconds of stems.
+/// The first time: analysis, fit, one second of stems. The second: fit, one second of stems.
 fn measure(
     name: &str,
     song: &Audio,
@@ -64,7 +64,7 @@ fn measure(
     let watch = &mut Watch::none();
     let hear = |parts: &Separation| {
         let start = RATE as usize * SECONDS / 2;
-        parts.render_range(song, &Stems::All, start..start + 5 * RATE as usize, &mut |_| Ok(()))
+        parts.render_range(song, &Stems::All, start..start + RATE as usize, &mut |_| Ok(()))
     };
     let began = Instant::now();
     let analysis = Analysis::of(song, config, watch)?;

@@ -341,7 +341,11 @@ impl NmfConfig {
             }
         }
         let counts = |at: (usize, usize)| self.weights.as_ref().is_none_or(|weights| weights[at] > 0.0);
-        let wrong = v.indexed_iter().find(|(at, x)| !(x.is_finite() && **x >= 0.0) && counts(*at));
+        let is_wrong = |x: &f32| !(x.is_finite() && *x >= 0.0);
+        // In the order of memory this takes a fraction of the time of a search by rows, which is for the one to name.
+        let is_sound = v.as_slice_memory_order().is_some_and(|all| !all.iter().any(is_wrong));
+        let mut entries = v.indexed_iter();
+        let wrong = if is_sound { None } else { entries.find(|(at, x)| is_wrong(x) && counts(*at)) };
         if let Some(((row, column), &value)) = wrong {
             return Err(Error::MatrixEntry { row, column, value: f64::from(value) });
         }

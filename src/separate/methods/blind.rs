@@ -16,7 +16,7 @@ use crate::watch::Watch;
 use crate::{Error, Result, names};
 
 /// Iterations of a fit that goes on from an earlier one.
-const WARM_ITERATIONS: usize = 10;
+const WARM_ITERATIONS: usize = 8;
 
 /// It looks at one block of frames of so many at the most to put the sources in order: that took as long as the iterations.
 const WARM_STRIDE: usize = 8;
@@ -44,7 +44,7 @@ impl Default for BlindConfig {
 /// Takes a recording apart without being told what is in it: components are found by NMF and grouped into sources by
 /// likeness. The grouping is a suggestion; knowledge is what names an instrument.
 ///
-/// `previous`, a fit of as many components in the same transform, is gone on from for 10 iterations at the most.
+/// `previous`, a fit of as many components in the same transform, is gone on from for 8 iterations at the most.
 ///
 /// # Errors
 /// [`Error::Setting`] for a setting out of range and for an analysis without magnitudes, and [`Error::Cancelled`].

@@ -41,7 +41,7 @@ const ECHO_LEVEL: f32 = 1.5;
 const SPAN: usize = 512;
 
 /// Iterations of a fit that goes on from an earlier one.
-const WARM_ITERATIONS: usize = 8;
+const WARM_ITERATIONS: usize = 6;
 
 /// Iterations that find them.
 const SPAN_ITERATIONS: usize = 30;

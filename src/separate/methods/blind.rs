@@ -18,8 +18,11 @@ use crate::{Error, Result, names};
 /// Iterations of a fit that goes on from an earlier one.
 const WARM_ITERATIONS: usize = 8;
 
-/// It looks at one block of frames of so many to put the sources in order: that took as long as the iterations.
+/// It looks at one block of frames of so many at the most to put the sources in order: that took as long as the iterations.
 const WARM_STRIDE: usize = 8;
+
+/// It looks at so many blocks at least, of a recording that has them: in a few, another source may be the strongest.
+const WARM_BLOCKS: usize = 16;
 
 /// How to take a recording apart without knowledge.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,7 +85,8 @@ pub fn fit(
     let kept = ComponentModel::new(dictionary, Some(activations), config.nmf.divergence, config.mask_exponent)?
         .with_partition(assignment);
     // The strongest source comes first; equal ones keep their order.
-    let stride = if previous.is_some() { WARM_STRIDE } else { 1 };
+    let n_blocks = analysis.magnitude().nrows().div_ceil(BLOCK_FRAMES);
+    let stride = if previous.is_some() { (n_blocks / WARM_BLOCKS).clamp(1, WARM_STRIDE) } else { 1 };
     let energies = energies(&kept, analysis.magnitude(), stride)?;
     let mut order: Vec<_> = (0..energies.len()).collect();
     order.sort_by(|a, b| energies[*b].total_cmp(&energies[*a]));

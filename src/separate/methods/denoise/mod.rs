@@ -174,13 +174,14 @@ pub fn fit(
         Denoiser { speech: None, noise_power, strength: config.strength, mask_exponent: config.mask_exponent };
     let mut state = None;
     if config.content != Content::Any {
-        let previous = previous.and_then(|previous| previous.state_for::<Array2<f32>>(analysis));
+        let previous =
+            previous.and_then(|previous| previous.state_for::<NoiseDictionary>(analysis)).map(|before| &before.0);
         let (templates, dictionary) = templates(noise.view(), config.seed, previous, watch)?;
         let speech = SpeechModel::new(analysis.stft().config(), analysis.sample_rate(), &templates);
         if config.content == Content::Speech || is_speech(&speech, analysis, &model.noise_power) {
             model.speech = Some(speech);
         }
-        state = Some(dictionary);
+        state = Some(NoiseDictionary(dictionary));
     }
     let found = Found::Noise { parts_s, is_speech: model.speech.is_some() };
     let separation = Separation::new(analysis, model, vec![names::CLEAN.into(), names::NOISE.into()])?;
@@ -190,6 +191,10 @@ pub fn fit(
     };
     Ok(Separation { found, warnings, ..separation })
 }
+
+/// The dictionary of a noise, which a later fit goes on from.
+#[derive(Debug)]
+struct NoiseDictionary(Array2<f32>);
 
 impl DenoiseConfig {
     fn check(&self, analysis: &Analysis) -> Result<()> {

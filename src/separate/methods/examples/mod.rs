@@ -134,7 +134,8 @@ pub fn fit(
     let mut residual = Array2::zeros((0, 0));
     if config.n_residual > 0 {
         analysis.need_magnitudes()?;
-        let templates = learn_residual(analysis, config, previous.and_then(Separation::state), watch)?;
+        let before = previous.and_then(|previous| previous.state_for::<Residual>(analysis)).map(|before| &before.0);
+        let templates = learn_residual(analysis, config, before, watch)?;
         residual = templates.clone();
         parts.push(Part { n_heard: templates.ncols(), templates });
         names.push(RESIDUAL.into());
@@ -144,8 +145,12 @@ pub fn fit(
     // Activations are found when they are asked for, so that a range is heard at once. Of a long recording they are not
     // kept.
     let model = if analysis.is_complete() { model.keeping(analysis.n_frames()) } else { model };
-    Ok(Separation::new(analysis, model, names)?.with_state(residual))
+    Ok(Separation::new(analysis, model, names)?.with_state(Residual(residual)))
 }
+
+/// The templates of the residual, which a later fit goes on from.
+#[derive(Debug)]
+struct Residual(Array2<f32>);
 
 /// Templates for what those of the dictionary leave over in the mixture.
 fn learn_residual(

@@ -63,6 +63,15 @@ fn transposed(templates: &Array2<f32>, n_context: usize, n_semitones: i32) -> Ar
     moved
 }
 
+/// What was found of one block.
+#[derive(Debug)]
+struct Found {
+    /// A hash of what it was found in: whoever gives another recording by mistake gets that one's.
+    of: u64,
+    /// Components x stacks.
+    activations: Array2<f32>,
+}
+
 /// Templates of known sources, stacks of frames each.
 #[derive(Debug)]
 pub(super) struct Templates {
@@ -75,7 +84,7 @@ pub(super) struct Templates {
     n_context: usize,
     mask_exponent: f32,
     /// What was found of each block of a recording that is kept whole; empty: nothing is kept.
-    found: Vec<OnceLock<Array2<f32>>>,
+    found: Vec<OnceLock<Found>>,
 }
 
 impl Templates {
@@ -117,13 +126,14 @@ impl Templates {
         let Some(kept) = self.found.get(block.frames.start / BLOCK_FRAMES).filter(|_| is_block) else {
             return Ok(Cow::Owned(self.find_around(block)?));
         };
-        if let Some(found) = kept.get().filter(|found| found.ncols() == block.frames.len() + self.n_context - 1) {
-            return Ok(Cow::Borrowed(found));
+        let of = hash(block.magnitude);
+        if let Some(found) = kept.get().filter(|found| found.of == of) {
+            return Ok(Cow::Borrowed(&found.activations));
         }
-        let found = self.find_around(block)?;
-        // Whoever was first has the same.
-        let _ = kept.set(found.clone());
-        Ok(Cow::Owned(found))
+        let activations = self.find_around(block)?;
+        // Whoever was first has the same, or another recording.
+        let _ = kept.set(Found { of, activations: activations.clone() });
+        Ok(Cow::Owned(activations))
     }
 
     /// Activations of the stacks that hold a frame of the block: the first ends with its first frame, the last begins
@@ -141,6 +151,13 @@ impl Templates {
         // Without the stacks that reach beyond the margin.
         Ok(activations.slice(s![.., margin..margin + n_stacks]).to_owned())
     }
+}
+
+/// FNV-1a over the shape and the bits of some magnitudes.
+fn hash(magnitude: ArrayView2<'_, f32>) -> u64 {
+    let add = |hash: u64, x: u64| (hash ^ x).wrapping_mul(0x0100_0000_01b3);
+    let start = add(0xcbf2_9ce4_8422_2325, magnitude.nrows() as u64);
+    magnitude.iter().fold(start, |hash, x| add(hash, u64::from(x.to_bits())))
 }
 
 impl Model for Templates {

@@ -128,7 +128,8 @@ pub(super) fn fit(
     let mut fit = Fit { columns, quotients, v, mean, dictionary: TemplateRows::new(dictionary) };
     // Of a part that was not there, nothing is known yet.
     let is_known = |previous: &Fitted| score.parts.iter().all(|part| previous.has_part(&part.name));
-    let n_tied = if previous.is_some_and(is_known) { WARM_TIED_ITERATIONS } else { TIED_ITERATIONS };
+    let all_before = previous.filter(|previous| is_known(previous));
+    let n_tied = if all_before.is_some() { WARM_TIED_ITERATIONS } else { TIED_ITERATIONS };
     let total = Some((n_tied + FREE_ITERATIONS) as u64);
     for iteration in 0..n_tied {
         watch.at(Step::Fitting, iteration as u64, total)?;
@@ -150,7 +151,8 @@ pub(super) fn fit(
         });
     }
     if unscored == Unscored::Residual {
-        match previous.filter(|previous| previous.residual().next().is_some()) {
+        // What was left over by a score that lacked a part holds that part.
+        match all_before.filter(|previous| previous.residual().next().is_some()) {
             Some(previous) => fit.take_residual(previous, &mut templates, score.parts.len(), &frames),
             None => fit.add_residual(&mut templates, score.parts.len(), grid.n_frames)?,
         }

@@ -152,8 +152,7 @@ fn the_core_does_no_input_or_output_and_prints_nothing() {
                 |root: &&str| path.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
             let outside =
                 ["std::env", "std::net", "std::process", "std::io::stdin", "std::io::stdout", "std::io::stderr"];
-            outside.iter().any(starts)
-                || !has_files && ["std::fs", "tempfile"].iter().any(starts)
+            outside.iter().any(starts) || !has_files && ["std::fs", "tempfile"].iter().any(starts)
         };
         wrong.extend(source.paths(file).iter().filter(is_wrong).map(|path| format!("{file}: {path}")));
     }

@@ -52,7 +52,7 @@ impl Default for PlotConfig {
 }
 
 impl PlotConfig {
-    /// Columns that an [`Overview`] needs for a sharp picture: two for each pixel, of which at least half are filled.
+    /// Columns that an [`Overview`](crate::spectrogram::Overview) needs for a sharp picture: two for each pixel, of which at least half are filled.
     pub fn max_columns(&self) -> usize {
         2 * self.width as usize
     }

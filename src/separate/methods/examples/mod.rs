@@ -29,8 +29,8 @@ const MAX_RESIDUAL_STACKS: usize = 2048;
 /// ([`Analysis::live`]) will do.
 ///
 /// # Errors
-/// [`Error::DictionaryMismatch`] where the dictionary is for another sample rate or transform, [`Error::Setting`],
-/// and [`Error::Cancelled`].
+/// [`crate::Error::DictionaryMismatch`] where the dictionary is for another sample rate or transform,
+/// [`crate::Error::Setting`], and [`crate::Error::Cancelled`].
 ///
 /// # Cost
 /// 4 `n_stacks` `n_context` `n_bands` `n_templates` operations per iteration; there are about a fifth as many bands as

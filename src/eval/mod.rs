@@ -27,8 +27,9 @@ pub use crate::error::Quantity;
 /// Judges estimates of sources by the sources themselves.
 ///
 /// # Errors
-/// [`Error::Unequal`] where sample rates, channels or lengths differ; [`Error::EstimateCount`] where there are not as
-/// many estimates as references; [`Error::Silent`] where all references are silent; [`Error::Setting`] for a setting out
+/// [`Unequal`](crate::Error::Unequal) where sample rates, channels or lengths differ;
+/// [`EstimateCount`](crate::Error::EstimateCount) where there are not as many estimates as references;
+/// [`Silent`](crate::Error::Silent) where all references are silent; [`Setting`](crate::Error::Setting) for a setting out
 /// of range.
 ///
 /// # Cost
@@ -61,7 +62,7 @@ pub fn evaluate(
 /// ([`Step::Scoring`]), and may stop it.
 ///
 /// # Errors
-/// Those of [`evaluate`] and of reading, and [`Error::Cancelled`](crate::Error::Cancelled).
+/// Those of [`evaluate`] and of reading, and [`Cancelled`](crate::Error::Cancelled).
 ///
 /// # Cost
 /// As [`evaluate`]; memory does not grow with the length, but for that of a window. Signals are read once, with windows

@@ -8,7 +8,7 @@
 pub struct Scores {
     /// Source to distortion ratio.
     pub bss_sdr: f64,
-    /// Image to spatial distortion ratio; NaN in [`Mode::Sources`].
+    /// Image to spatial distortion ratio; NaN in [`Mode::Sources`](super::Mode::Sources).
     pub bss_isr: f64,
     /// Source to interference ratio.
     pub bss_sir: f64,

@@ -3,45 +3,10 @@
 #[path = "architecture/source.rs"]
 mod source;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use source::{Edge, Source, circles};
-
-/// Whether all parts of the redesign are in. While this is `false`, [`KNOWN_CIRCLES`] and [`BEING_SPLIT`] are excused,
-/// and [`LAYERS_OF_SEPARATE`] need not exist. Set it to `true` with the last part, and delete both lists and this constant.
-const REDESIGN_IS_IN: bool = true;
-
-/// Circles of files that are being taken apart; none may be added.
-const KNOWN_CIRCLES: &[&[&str]] = &[
-    &[
-        "audio/decode.rs",
-        "audio/decode/coded.rs",
-        "audio/decode/frames.rs",
-        "audio/decode/kind.rs",
-        "audio/decode/mp4.rs",
-        "audio/decode/ogg.rs",
-        "audio/decode/wav.rs",
-    ],
-    &["audio/encode.rs", "audio/encode/flac.rs", "audio/encode/wav.rs"],
-    &["cli/failure.rs", "cli/interrupt.rs", "cli/terminal.rs"],
-    &["eval/bss_eval.rs", "eval/mod.rs", "eval/si_sdr.rs"],
-    &["matrix_file/csv.rs", "matrix_file/mod.rs", "matrix_file/npy.rs"],
-    &["nmf/anls.rs", "nmf/coordinate_descent.rs", "nmf/least_squares.rs", "nmf/projected_gradient.rs"],
-    &["plot/mod.rs", "plot/sheet.rs"],
-    &["separate/analysis.rs", "separate/blind.rs", "separate/mod.rs", "separate/render.rs"],
-];
-
-/// Files of more than [`MAX_LINES`] that are being split; none may be added.
-const BEING_SPLIT: &[&str] = &[
-    "cli/args.rs",
-    "error.rs",
-    "eval/mod.rs",
-    "nmf/kernel.rs",
-    "nmf/multiplicative.rs",
-    "separate/score.rs",
-    "spectrogram.rs",
-];
 
 /// Longest file, in lines, with its tests.
 const MAX_LINES: usize = 600;
@@ -138,12 +103,8 @@ fn no_files_use_each_other_in_a_circle() {
     let edges = source.edges();
     let in_cli = edges.iter().filter(|edge| is_cli(&edge.from)).count();
     assert!(edges.len() > 250 && in_cli > 50, "only {} uses were seen, {in_cli} of the command line", edges.len());
-    let is_known = |group: &BTreeSet<String>| {
-        let is_in = |known: &&[&str]| group.iter().all(|file| known.contains(&file.as_str()));
-        !REDESIGN_IS_IN && KNOWN_CIRCLES.iter().any(is_in)
-    };
-    let new = circles(&edges).into_iter().filter(|(group, _)| !is_known(group));
-    let wrong: Vec<_> = new
+    let wrong: Vec<_> = circles(&edges)
+        .into_iter()
         .map(|(group, way)| {
             let way: Vec<_> = way.iter().map(shown).collect();
             format!("{} files: {group:?}; the shortest way round:\n    {}", group.len(), way.join("\n    "))
@@ -156,16 +117,12 @@ fn no_files_use_each_other_in_a_circle() {
 fn inside_separate_no_file_uses_a_higher_layer() {
     let source = source();
     let layer = |file: &str| LAYERS_OF_SEPARATE.iter().position(|layer| file.starts_with(layer));
-    if REDESIGN_IS_IN {
-        for layer in LAYERS_OF_SEPARATE {
-            assert!(source.files().any(|file| file.starts_with(layer)), "there is no {layer}");
-        }
-        let is_out = |file: &&str| file.starts_with("separate/") && layer(file).is_none();
-        let outside: Vec<_> = source.files().filter(is_out).map(str::to_owned).collect();
-        assert_none("files of no layer", &outside);
-    } else if !source.files().any(|file| file.starts_with(LAYERS_OF_SEPARATE[0])) {
-        return;
+    for layer in LAYERS_OF_SEPARATE {
+        assert!(source.files().any(|file| file.starts_with(layer)), "there is no {layer}");
     }
+    let is_out = |file: &&str| file.starts_with("separate/") && layer(file).is_none();
+    let outside: Vec<_> = source.files().filter(is_out).map(str::to_owned).collect();
+    assert_none("files of no layer", &outside);
     let is_upward = |edge: &&Edge| match (layer(&edge.from), layer(&edge.to)) {
         (Some(from), Some(to)) => to > from,
         _ => false,
@@ -195,8 +152,8 @@ fn the_core_does_no_input_or_output_and_prints_nothing() {
                 |root: &&str| path.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
             let outside =
                 ["std::env", "std::net", "std::process", "std::io::stdin", "std::io::stdout", "std::io::stderr"];
-            outside.iter().any(|root| starts(&root))
-                || !has_files && ["std::fs", "tempfile"].iter().any(|root| starts(&root))
+            outside.iter().any(starts)
+                || !has_files && ["std::fs", "tempfile"].iter().any(starts)
         };
         wrong.extend(source.paths(file).iter().filter(is_wrong).map(|path| format!("{file}: {path}")));
     }
@@ -247,21 +204,23 @@ fn only_the_kernel_of_nmf_is_unsafe() {
 
 #[test]
 fn no_file_is_longer_than_600_lines_without_a_reason() {
-    let source = source();
-    let is_excused = |file: &str| {
-        let is_being_split = !REDESIGN_IS_IN && BEING_SPLIT.contains(&file);
-        is_being_split || LONG.iter().any(|(long, _)| *long == file)
-    };
-    let long = |file: &&str| source.n_lines(file) > MAX_LINES;
-    let wrong = source.files().filter(long).filter(|file| !is_excused(file));
-    let wrong: Vec<_> = wrong.map(|file| format!("{file}: {} lines", source.n_lines(file))).collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let lengths: BTreeMap<String, usize> = ["src", "tests", "benches", "examples"]
+        .into_iter()
+        .flat_map(|folder| {
+            let source = Source::read(&root.join(folder));
+            let lengths = source.files().map(|file| (format!("{folder}/{file}"), source.n_lines(file)));
+            lengths.collect::<Vec<_>>()
+        })
+        .collect();
+    let is_excused = |file: &str| LONG.iter().any(|(long, _)| *long == file);
+    let long = lengths.iter().filter(|(file, n_lines)| **n_lines > MAX_LINES && !is_excused(file));
+    let wrong: Vec<_> = long.map(|(file, n_lines)| format!("{file}: {n_lines} lines")).collect();
     assert_none("files that are too long", &wrong);
     for (file, reason) in LONG {
         assert!(!reason.is_empty(), "{file} has no reason");
-        assert!(
-            source.files().any(|other| other == *file) && long(file),
-            "{file} is no longer long: strike it from the list"
-        );
+        let is_long = lengths.get(*file).is_some_and(|n_lines| *n_lines > MAX_LINES);
+        assert!(is_long, "{file} is no longer long: strike it from the list");
     }
 }
 
@@ -348,6 +307,27 @@ fn to_declare_and_to_pass_on_is_no_use_but_to_use_what_is_passed_on_is() {
         "mod child; use child::Child; pub struct Parent;",
     ] {
         assert_eq!(uses(&[lib, ("a/mod.rs", text), child]), both, "{text}");
+    }
+}
+
+#[test]
+fn the_path_of_a_visibility_is_no_use() {
+    let files =
+        |a| [("lib.rs", "mod a; mod b;"), ("a/mod.rs", "mod deep;"), ("a/deep.rs", a), ("b.rs", "pub struct B;")];
+    for text in [
+        "pub(in crate::b) struct A;",
+        "pub(in crate::a) fn f() {} pub(super) struct A; pub(self) struct C; pub(crate) mod inner {}",
+        "struct A { pub(in crate::b) x: u8, pub(crate) y: u8 }",
+        "struct A(pub(in crate::b) u8);",
+    ] {
+        assert_eq!(uses(&files(text)), [], "{text}");
+    }
+    for text in [
+        "pub(in crate::b) struct A { x: crate::b::B }",
+        "struct A(pub (crate::b::B, u8));",
+        "pub(in crate::a) use crate::b::B; fn f(b: B) {}",
+    ] {
+        assert_eq!(uses(&files(text)), pairs([("a/deep.rs", "b.rs")]), "{text}");
     }
 }
 

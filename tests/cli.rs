@@ -4,7 +4,6 @@ mod common;
 #[path = "common/picture.rs"]
 mod picture;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use common::{Dir, stderr, stdout, sum_error, tune};
@@ -377,37 +376,4 @@ fn quiet_means_quiet() {
     dir.tune("in.wav");
     let output = dir.succeeds(&["separate", "in.wav", "-n", "2", "-k", "2", "--max-iter", "5", "-q"]);
     assert_eq!((stdout(&output), stderr(&output)), (String::new(), String::new()));
-}
-
-#[test]
-fn no_file_of_the_command_line_uses_one_that_uses_it() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/cli");
-    let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for folder in ["", "separate/", "stems/"] {
-        for entry in fs::read_dir(root.join(folder)).expect("folder") {
-            let path = entry.expect("entry").path();
-            let name = path.file_stem().expect("name").to_string_lossy().into_owned();
-            if path.is_dir() || (folder.is_empty() && name == "mod") {
-                continue;
-            }
-            let text = fs::read_to_string(&path).expect("UTF-8");
-            let code = text.split("#[cfg(test)]").next().unwrap_or_default();
-            // A folder is one with the file that stands for it.
-            let node = if name == "mod" { folder.trim_end_matches('/').to_owned() } else { format!("{folder}{name}") };
-            let used = uses.entry(node).or_default();
-            for (start, scope) in [("use super::", if name == "mod" { "" } else { folder }), ("use crate::cli::", "")] {
-                for statement in code.split(start).skip(1).filter_map(|rest| rest.split(';').next()) {
-                    let words = statement.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-                    used.extend(words.map(|word| format!("{scope}{word}")));
-                }
-            }
-        }
-    }
-    assert!(uses.len() > 25, "{:?}", uses.keys());
-    // Files that use no other, then those that use only them, and so on.
-    while let Some(leaf) = uses.iter().find(|(_, used)| used.iter().all(|other| !uses.contains_key(other))) {
-        let leaf = leaf.0.clone();
-        uses.remove(&leaf);
-    }
-    assert!(uses.is_empty(), "these use one another: {:?}", uses.keys());
 }

@@ -12,6 +12,8 @@ use std::time::SystemTime;
 use ndarray::{Array2, ArrayView2, Axis, s};
 
 use self::coded::Coded;
+use self::fault::Fault;
+use self::format::Format;
 use self::kind::Kind;
 use self::wav::Wav;
 use super::{Audio, BLOCK_SAMPLES, Recording, check_finite};
@@ -20,6 +22,8 @@ use crate::{Error, Result};
 
 mod aac;
 mod coded;
+mod fault;
+mod format;
 mod frames;
 mod kind;
 mod matroska;
@@ -60,17 +64,6 @@ pub struct Reader {
     fault: Option<Fault>,
 }
 
-/// What a file holds, as its headers say.
-#[derive(Debug, Clone)]
-struct Format {
-    container: &'static str,
-    codec: String,
-    sample_rate: u32,
-    n_channels: usize,
-    channel_mask: Option<u32>,
-    n_samples: Option<u64>,
-}
-
 /// Where the samples come from.
 #[derive(Debug)]
 enum Source {
@@ -79,34 +72,6 @@ enum Source {
     /// All was read, or an error was reported.
     Ended,
 }
-
-/// What is wrong with a file, before its name and the time are known.
-#[derive(Debug)]
-enum Fault {
-    Io(io::Error),
-    Empty,
-    NotAudio {
-        found: String,
-    },
-    NoAudioTrack,
-    Unsupported {
-        codec: String,
-    },
-    Malformed(String),
-    Corrupt(String),
-    /// `n_samples`: the length per channel that was promised.
-    CutOff {
-        n_samples: Option<u64>,
-    },
-    /// Sample rate and channel count, before and after.
-    Changed {
-        from: (u32, usize),
-        to: (u32, usize),
-    },
-}
-
-/// More channels than any recording has; a header that says more is wrong.
-const MAX_CHANNELS: usize = 1024;
 
 /// Higher than any sample rate of PCM audio (32 times 48 kHz), in Hz; a header that says more is wrong.
 const MAX_SAMPLE_RATE: u32 = 1_536_000;
@@ -530,44 +495,6 @@ fn open_source(file: &mut File) -> std::result::Result<(Source, Format), Fault> 
     }
     let (coded, format) = Coded::open(kind, file.try_clone()?, is_cut_off)?;
     Ok((Source::Coded(Box::new(coded)), format))
-}
-
-impl Fault {
-    fn channels(n_channels: usize) -> Self {
-        Self::Malformed(format!("it declares {n_channels} channels"))
-    }
-
-    /// The error, `n_samples` samples per channel into the file.
-    fn at(self, path: &Path, n_samples: u64, sample_rate: u32) -> Error {
-        let path = path.to_path_buf();
-        let seconds = |n_samples: u64| n_samples as f64 / f64::from(sample_rate);
-        let time_s = seconds(n_samples);
-        match self {
-            Self::Io(source) => Error::ReadAudio { path, time_s, source },
-            Self::Empty => Error::EmptyAudioFile { path },
-            Self::NotAudio { found } => Error::NotAudio { path, found },
-            Self::NoAudioTrack => Error::NoAudioTrack { path },
-            Self::Unsupported { codec } => Error::UnsupportedAudio { path, codec },
-            Self::Malformed(reason) => Error::MalformedAudio { path, reason },
-            Self::Corrupt(reason) => Error::CorruptAudio { path, time_s, reason },
-            Self::CutOff { n_samples: declared } => Error::AudioCutOff {
-                path,
-                time_s: (n_samples > 0).then_some(time_s),
-                declared_s: declared.map(seconds),
-            },
-            Self::Changed { from, to } => Error::AudioChanges { path, time_s, from, to },
-        }
-    }
-}
-
-impl From<io::Error> for Fault {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            // Headers are all that is read before there is a position to speak of.
-            io::ErrorKind::UnexpectedEof => Self::CutOff { n_samples: None },
-            _ => Self::Io(error),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::shown;
+use super::shown::shown;
 
 /// What to do about an error.
 ///

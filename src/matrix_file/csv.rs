@@ -7,7 +7,7 @@ use std::path::Path;
 
 use ndarray::Array2;
 
-use super::{malformed, narrow, unreadable};
+use super::values::{malformed, narrow, unreadable};
 use crate::Result;
 
 /// Longest line, in bytes: three million numbers of 20 digits. One is held at a time, beside the values so far.

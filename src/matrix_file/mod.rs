@@ -7,40 +7,20 @@ mod csv;
 pub mod market;
 pub mod npy;
 mod npz;
+mod values;
 
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::BufReader;
 use std::path::Path;
 
 use ndarray::Array2;
 
 pub use npz::{NpzWriter, check_name, read_member};
+pub use values::{Missing, hide_missing};
 
+use self::values::{check_values, unreadable};
 use crate::error::MatrixFiles;
 use crate::{Error, Result};
-
-/// What entries that are NaN mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Missing {
-    /// An error, as negative and infinite ones are.
-    #[default]
-    None,
-    /// That the entry is missing; it stays NaN, and is to get a weight of 0 ([`hide_missing`]).
-    Nan,
-}
-
-impl Missing {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::None, Self::Nan];
-
-    /// Its name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Nan => "nan",
-        }
-    }
-}
 
 /// Reads a non-negative matrix from a `.npy` or a text file (`.csv`, `.tsv`, `.txt`), rows first.
 ///
@@ -80,46 +60,4 @@ pub fn read(path: &Path, missing: Missing) -> Result<Array2<f32>> {
     };
     let values = read(BufReader::new(File::open(path).map_err(unreadable(path))?), path)?;
     check_values(values, path, missing)
-}
-
-/// Refuses what is no non-negative matrix.
-fn check_values(values: Array2<f32>, path: &Path, missing: Missing) -> Result<Array2<f32>> {
-    if values.is_empty() {
-        return Err(malformed(path, format!("it has no entries ({} x {})", values.nrows(), values.ncols())));
-    }
-    let is_fine = |x: f32| (x.is_finite() && x >= 0.0) || (missing == Missing::Nan && x.is_nan());
-    match values.indexed_iter().find(|(_, x)| !is_fine(**x)) {
-        Some(((row, column), &value)) => Err(Error::MatrixEntry { row, column, value: f64::from(value) }),
-        None => Ok(values),
-    }
-}
-
-/// Weights under which NaN entries of `values` do not count: those given, or 1, and 0 where an entry is NaN.
-pub fn hide_missing(values: &Array2<f32>, weights: Option<Array2<f32>>) -> Array2<f32> {
-    let mut weights = weights.unwrap_or_else(|| Array2::ones(values.dim()));
-    for (at, _) in values.indexed_iter().filter(|(_, x)| x.is_nan()) {
-        // Weights of another shape are refused where they are used.
-        if let Some(weight) = weights.get_mut(at) {
-            *weight = 0.0;
-        }
-    }
-    weights
-}
-
-/// The nearest `f32`.
-fn narrow(value: f64, row: usize, column: usize, path: &Path) -> Result<f32> {
-    let narrow = value as f32;
-    if narrow.is_infinite() && value.is_finite() {
-        let reason = format!("it has {value:e} at row {row}, column {column}, expected at most {:e}", f32::MAX);
-        return Err(malformed(path, reason));
-    }
-    Ok(narrow)
-}
-
-fn malformed(path: &Path, reason: impl Into<String>) -> Error {
-    Error::MalformedMatrix { path: path.into(), reason: reason.into() }
-}
-
-fn unreadable(path: &Path) -> impl Fn(io::Error) -> Error {
-    move |source| Error::ReadMatrix { path: path.into(), source }
 }

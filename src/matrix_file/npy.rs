@@ -9,7 +9,7 @@ use std::path::Path;
 
 use ndarray::{Array2, ShapeBuilder};
 
-use super::{malformed, narrow, unreadable};
+use super::values::{malformed, narrow, unreadable};
 use crate::Result;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";

@@ -10,7 +10,8 @@ use std::path::Path;
 
 use ndarray::{Array2, ArrayView2};
 
-use super::{check_values, malformed, npy, unreadable};
+use super::npy;
+use super::values::{Missing, check_values, malformed, unreadable};
 use crate::atomic::{AtomicFile, Existing};
 use crate::error::MatrixFiles;
 use crate::{Error, Result};
@@ -172,7 +173,7 @@ pub fn read_member(path: &Path, name: &str) -> Result<Array2<f32>> {
             return Err(malformed(path, "it is compressed, expected what `numpy.savez` writes"));
         }
         if member == wanted.as_bytes() {
-            return check_values(npy::read(reader, path)?, path, super::Missing::None);
+            return check_values(npy::read(reader, path)?, path, Missing::None);
         }
         let size = match u32_at(18) {
             ELSEWHERE => size_elsewhere(&extra).ok_or_else(|| malformed(path, "it does not say how long a part is"))?,

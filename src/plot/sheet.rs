@@ -4,11 +4,12 @@ use std::path::Path;
 
 use ndarray::Array2;
 
+use super::color::ColorMap;
+use super::config::{Format, PlotConfig};
 use super::page::{Align, Direction, Mark, Page, Rgb};
+use super::text;
 use super::ticks::{Tick, Ticks};
-use super::{ColorMap, Format, PlotConfig, text};
 use crate::atomic::{self, Existing};
-use crate::error::Advice;
 use crate::{Error, Result};
 
 /// Font sizes in units.
@@ -29,9 +30,6 @@ const INK: Rgb = [0x22; 3];
 const FAINT_INK: Rgb = [0x66; 3];
 const FRAME: Rgb = [0x77; 3];
 const GRID: Rgb = [0xdd; 3];
-
-/// Sides of a picture that are accepted, in pixels: below, labels do not fit; above, a drawing takes over 200 MB.
-const SIDES: std::ops::RangeInclusive<u32> = 320..=4096;
 
 /// A part of the page, in whole pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,14 +94,7 @@ pub(super) struct Sheet {
 impl Sheet {
     /// Starts a picture of the kind that `path` names.
     pub(super) fn new(config: &PlotConfig, path: &Path) -> Result<Self> {
-        let format = Format::of(path)?;
-        for (name, side) in [("width", config.width), ("height", config.height)] {
-            if !SIDES.contains(&side) {
-                let expected = format!("{} to {} pixels", SIDES.start(), SIDES.end());
-                let advice = Some(Advice::plain("use 1600 x 900, or an `.svg`, which is sharp at any size").into());
-                return Err(Error::Setting { name, got: side.to_string(), expected, advice });
-            }
-        }
+        let format = config.format(path)?;
         let (width, height) = (config.width, config.height);
         let unit = (f64::from(width) * f64::from(height) / (1600.0 * 900.0)).sqrt().max(0.5);
         Ok(Self {

@@ -7,20 +7,20 @@ use std::path::Path;
 
 /// A word, `::`, or any other character; texts are `""`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Token {
-    pub text: String,
-    pub line: usize,
+pub(crate) struct Token {
+    pub(crate) text: String,
+    pub(crate) line: usize,
 }
 
 /// One file uses what another one defines.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Edge {
-    pub from: String,
-    pub to: String,
+pub(crate) struct Edge {
+    pub(crate) from: String,
+    pub(crate) to: String,
     /// Line of `from`.
-    pub line: usize,
+    pub(crate) line: usize,
     /// As it stands there: `super::Stft`.
-    pub path: String,
+    pub(crate) path: String,
 }
 
 /// A module, in a file of its own or in braces.
@@ -59,21 +59,21 @@ enum Found {
 
 /// All code below one folder.
 #[derive(Debug, Default)]
-pub struct Source {
+pub(crate) struct Source {
     texts: BTreeMap<String, String>,
     modules: Vec<Module>,
 }
 
 impl Source {
     /// Reads every Rust file below a folder.
-    pub fn read(folder: &Path) -> Self {
+    pub(crate) fn read(folder: &Path) -> Self {
         let mut texts = BTreeMap::new();
         collect(folder, folder, &mut texts);
         Self::new(texts)
     }
 
     /// From texts by path. The modules are those below `lib.rs` and `main.rs`.
-    pub fn new(texts: BTreeMap<String, String>) -> Self {
+    pub(crate) fn new(texts: BTreeMap<String, String>) -> Self {
         let mut source = Self { texts, modules: Vec::new() };
         for root in ["lib.rs", "main.rs"] {
             if source.texts.contains_key(root) {
@@ -84,22 +84,22 @@ impl Source {
     }
 
     /// Paths of all files.
-    pub fn files(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
         self.texts.keys().map(String::as_str)
     }
 
-    pub fn n_lines(&self, file: &str) -> usize {
+    pub(crate) fn n_lines(&self, file: &str) -> usize {
         self.texts[file].lines().count()
     }
 
     /// The code of a file, with its tests or without.
-    pub fn tokens(&self, file: &str, with_tests: bool) -> Vec<Token> {
+    pub(crate) fn tokens(&self, file: &str, with_tests: bool) -> Vec<Token> {
         let tokens = tokens(&self.texts[file]);
         if with_tests { tokens } else { without_tests(&tokens) }
     }
 
     /// Every path that the code of a file names, its imports with all of theirs, but for those in its tests.
-    pub fn paths(&self, file: &str) -> BTreeSet<String> {
+    pub(crate) fn paths(&self, file: &str) -> BTreeSet<String> {
         let modules = self.modules.iter().filter(|module| module.file == file);
         let paths = modules.flat_map(|module| {
             module.imports.iter().map(|import| &import.path).chain(module.paths.iter().map(|(path, _)| path))
@@ -108,7 +108,7 @@ impl Source {
     }
 
     /// The modules that `lib.rs` declares, in their order.
-    pub fn declared(&self) -> Vec<String> {
+    pub(crate) fn declared(&self) -> Vec<String> {
         let tokens = self.tokens("lib.rs", false);
         let is_declaration = |three: &&[Token]| three[0].text == "mod" && three[2].text == ";";
         tokens.windows(3).filter(is_declaration).map(|three| three[1].text.clone()).collect()
@@ -116,7 +116,7 @@ impl Source {
 
     /// Which file uses which: by imports and by paths, to the file that defines what is used. To declare a module, or to
     /// pass on what is in it, is no use of it.
-    pub fn edges(&self) -> BTreeSet<Edge> {
+    pub(crate) fn edges(&self) -> BTreeSet<Edge> {
         let mut edges = BTreeSet::new();
         for (at, module) in self.modules.iter().enumerate() {
             let mut add = |found: Option<Found>, takes_all: bool, path: &[String], line: usize| {
@@ -190,6 +190,8 @@ impl Source {
                     };
                     self.modules[at].children.insert(name, child);
                 }
+                // The path of a visibility is no use of what it names: `pub(in crate::a)`.
+                "pub" if is_visibility(&tokens[i + 1..]) => i = closing(tokens, i + 1),
                 first if is_word(first) => {
                     self.modules[at].words.insert(first.to_owned());
                     if ["fn", "struct", "enum", "trait", "type", "const", "static", "union"].contains(&first) {
@@ -282,7 +284,7 @@ fn collect(root: &Path, folder: &Path, texts: &mut BTreeMap<String, String>) {
 // ---- circles -----------------------------------------------------------------------------------------------------
 
 /// Groups of files each of which uses, by way of others, all of its group; the shortest way round of each.
-pub fn circles(edges: &BTreeSet<Edge>) -> Vec<(BTreeSet<String>, Vec<Edge>)> {
+pub(crate) fn circles(edges: &BTreeSet<Edge>) -> Vec<(BTreeSet<String>, Vec<Edge>)> {
     let files: BTreeSet<&str> = edges.iter().flat_map(|edge| [edge.from.as_str(), edge.to.as_str()]).collect();
     let reached: BTreeMap<&str, BTreeMap<&str, &Edge>> = files.iter().map(|file| (*file, reach(edges, file))).collect();
     let mut seen = BTreeSet::<&str>::new();
@@ -334,7 +336,7 @@ fn is_word(text: &str) -> bool {
 }
 
 /// Cuts a text into tokens; comments and lifetimes are left out.
-pub fn tokens(text: &str) -> Vec<Token> {
+pub(crate) fn tokens(text: &str) -> Vec<Token> {
     let chars: Vec<char> = text.chars().collect();
     let at = |i: usize| chars.get(i).copied().unwrap_or('\0');
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
@@ -446,6 +448,12 @@ fn closing(tokens: &[Token], open: usize) -> usize {
         }
     }
     tokens.len()
+}
+
+/// Whether what follows `pub` says where an item is visible; else it is the type of a field: `pub (A, B)`.
+fn is_visibility(tokens: &[Token]) -> bool {
+    let word = |i: usize| tokens.get(i).map_or("", |token| token.text.as_str());
+    word(0) == "(" && (word(1) == "in" || ["crate", "self", "super"].contains(&word(1)) && word(2) == ")")
 }
 
 /// Leaves out every item that is there for tests only.

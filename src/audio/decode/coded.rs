@@ -21,10 +21,12 @@ use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 use symphonia::default::{formats, meta, register_enabled_codecs};
 
+use super::fault::Fault;
+use super::format::{Format, MAX_CHANNELS};
 use super::kind::Kind;
 use super::opus::{self, OpusDecoder};
 use super::vorbis::VorbisDecoder;
-use super::{Fault, Format, MAX_CHANNELS, aac, frames, matroska, mp4, ogg};
+use super::{aac, frames, matroska, mp4, ogg};
 
 /// A stream of packets and its decoder.
 pub(super) struct Coded {

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
-use super::Fault;
+use super::fault::Fault;
 use super::kind::{UNKNOWN, id3_len};
 use super::ogg::Damage;
 

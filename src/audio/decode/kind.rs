@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
-use super::Fault;
+use super::fault::Fault;
 
 /// A container that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
-use super::Fault;
+use super::fault::Fault;
 
 /// Which part of the audio track is to be heard, in ticks of `1 / timescale` seconds.
 #[derive(Debug, Default, PartialEq)]

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 
-use super::Fault;
+use super::fault::Fault;
 
 /// Where a file stops being whole, in samples per channel, and why.
 pub(super) type Damage = (u64, Fault);

@@ -4,7 +4,8 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
-use super::{Fault, Format, MAX_CHANNELS};
+use super::fault::Fault;
+use super::format::{Format, MAX_CHANNELS};
 
 /// The samples of an opened file, block by block.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use flacenc::{
     source::{Context, Fill, FrameBuf},
 };
 
-use super::{SampleFormat, Spec};
+use super::format::{SampleFormat, Spec};
 
 /// The most that FLAC itself has.
 pub(super) const MAX_CHANNELS: usize = 8;

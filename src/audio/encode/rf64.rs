@@ -7,7 +7,7 @@
 
 use std::io::{self, Seek, SeekFrom, Write};
 
-use super::{SampleFormat, Spec, names_usual_speakers};
+use super::format::{SampleFormat, Spec, names_usual_speakers};
 
 /// An RF64 file on its way to `W`.
 #[derive(Debug)]

@@ -9,7 +9,8 @@ use std::{
 
 use hound::{WavSpec, WavWriter};
 
-use super::{SampleFormat, Spec, names_usual_speakers, rf64};
+use super::format::{SampleFormat, Spec, names_usual_speakers};
+use super::rf64;
 
 /// Whether hound can write such a file: of a known size that 32 bits hold, like its bytes per second, and of speakers
 /// that its header has a place for.

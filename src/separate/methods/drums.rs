@@ -146,8 +146,8 @@ const NOTE_S: f64 = 0.1;
 /// Of a recording of which only some frames were kept, the hits are those in these frames, and what sounds elsewhere is
 /// found block by block; [`follow`] finds all of it.
 ///
-/// `previous`, a fit of as many templates of the same length in the same transform, is gone on from, in a tenth of the
-/// iterations.
+/// `previous`, a fit of as many templates of the same length in the same transform, is gone on from, in 6 iterations at
+/// the most.
 ///
 /// # Errors
 /// [`Error::Example`] for a recording of a hit that is silent; [`Error::Setting`] for a setting out of range and for an

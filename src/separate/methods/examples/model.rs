@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 use rayon::prelude::*;
 
-use super::ExamplesConfig;
+use super::config::ExamplesConfig;
 use crate::Result;
 use crate::knowledge::dictionary::{Bands, stack};
 use crate::nmf::{Encoder, EncoderConfig};

@@ -3,10 +3,10 @@
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis, Zip};
 use rayon::prelude::*;
 
-use super::Unscored;
 use super::comb::{Harmonic, Tuning, UNTUNED, comb, draw, envelope, learn_envelopes};
+use super::config::Unscored;
+use super::course::{Course, TIED_ITERATIONS};
 use super::grid::{Grid, N_BUMPS};
-use super::model::Course;
 use super::template::{self, Kind, Template, common_rise};
 use super::tune::tune;
 use crate::Result;
@@ -27,9 +27,6 @@ const RESIDUAL_FACTOR: f32 = 6.0;
 
 /// Iterations that give them their start.
 const RESIDUAL_ITERATIONS: usize = 30;
-
-/// Iterations in which a note's template is a comb under the envelope of its instrument.
-pub(super) const TIED_ITERATIONS: usize = 30;
 
 /// As many, where they go on from an earlier fit: envelopes and tunings are known, and activations nearly so.
 const WARM_TIED_ITERATIONS: usize = 2;

@@ -3,6 +3,8 @@
 
 mod check;
 mod comb;
+mod config;
+mod course;
 mod fit;
 mod grid;
 mod model;
@@ -14,58 +16,18 @@ use std::sync::Arc;
 use ndarray::{Array1, Axis};
 
 use self::check::{check_sound, check_times};
+pub use self::config::{ScoreConfig, Solo, Unscored};
 use self::fit::{Fitted, Start};
 use self::grid::Grid;
 use self::model::ScoreModel;
 use super::check_mask_exponent;
 use super::example::Example;
 use crate::audio::resample::Resampled;
-use crate::knowledge::score::Score;
 use crate::names::RESIDUAL;
 use crate::separate::pipeline::{Analysis, AnalysisConfig};
 use crate::separate::separation::Separation;
 use crate::watch::Watch;
 use crate::{Error, Result};
-
-/// What the parts of a recording play, and how to find them.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ScoreConfig {
-    /// The score, in the time of the recording: [`crate::knowledge::score::align::align`] brings it there.
-    pub score: Score,
-    /// What some of its parts sound like alone ([`listen`]): their envelopes and drums start from it, which helps where a
-    /// part is never heard alone in the mixture. Default: none.
-    pub solos: Vec<Solo>,
-    /// What becomes of sound that no note explains. Default: a stem `residual`.
-    pub unscored: Unscored,
-    /// Exponent of the masks, above 0. Default 1.5.
-    pub mask_exponent: f32,
-}
-
-/// What becomes of sound that no note explains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Unscored {
-    /// It makes a stem of its own, `residual`.
-    #[default]
-    Residual,
-    /// It is shared out among the parts.
-    Shared,
-}
-
-/// What a part sounds like alone.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Solo {
-    /// The part's name.
-    pub name: String,
-    /// The sum of its magnitudes over time, `n_bins`.
-    pub spectrum: Array1<f32>,
-}
-
-impl ScoreConfig {
-    /// The defaults, for a score.
-    pub fn new(score: Score) -> Self {
-        Self { score, solos: Vec::new(), unscored: Unscored::default(), mask_exponent: 1.5 }
-    }
-}
 
 /// Listens to recordings of some parts alone, at any sample rate, for a mixture of `sample_rate` (Hz).
 ///

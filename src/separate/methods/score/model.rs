@@ -5,40 +5,12 @@ use std::sync::Arc;
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use super::Unscored;
-use super::fit::{Fitted, TIED_ITERATIONS};
+use super::config::Unscored;
+use super::fit::Fitted;
 use super::template::start;
 use crate::Result;
-use crate::nmf::support::{SparseColumn, TemplateRows};
+use crate::nmf::support::SparseColumn;
 use crate::separate::pipeline::{Block, Model, Split, mask};
-
-/// The dictionaries that the fit went through, each templates x bins.
-#[derive(Debug)]
-pub(super) struct Course {
-    /// At the end of the tied iterations.
-    pub(super) tied: TemplateRows,
-    /// After each free iteration.
-    pub(super) free: Vec<TemplateRows>,
-}
-
-impl Course {
-    pub(super) fn scale(&mut self, factor: f32) {
-        for dictionary in std::iter::once(&mut self.tied).chain(&mut self.free) {
-            dictionary.edit(|rows| *rows *= factor);
-        }
-    }
-
-    /// The one of the masks.
-    fn last(&self) -> &TemplateRows {
-        self.free.last().unwrap_or(&self.tied)
-    }
-
-    /// The dictionaries under which the activations were updated, and how often: the last one came after the last update.
-    fn updates(&self) -> impl Iterator<Item = (&TemplateRows, usize)> {
-        let n_free = self.free.len().saturating_sub(1);
-        std::iter::once((&self.tied, TIED_ITERATIONS + 1)).chain(self.free.iter().take(n_free).map(|free| (free, 1)))
-    }
-}
 
 /// What the fit found: makes the masks of any frames.
 #[derive(Debug)]

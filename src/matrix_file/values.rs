@@ -1,0 +1,73 @@
+//! What the entries of a matrix may be, and the errors of every format.
+
+use std::io;
+use std::path::Path;
+
+use ndarray::Array2;
+
+use crate::{Error, Result};
+
+/// What entries that are NaN mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Missing {
+    /// An error, as negative and infinite ones are.
+    #[default]
+    None,
+    /// That the entry is missing; it stays NaN, and is to get a weight of 0 ([`hide_missing`]).
+    Nan,
+}
+
+impl Missing {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::None, Self::Nan];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Nan => "nan",
+        }
+    }
+}
+
+/// Weights under which NaN entries of `values` do not count: those given, or 1, and 0 where an entry is NaN.
+pub fn hide_missing(values: &Array2<f32>, weights: Option<Array2<f32>>) -> Array2<f32> {
+    let mut weights = weights.unwrap_or_else(|| Array2::ones(values.dim()));
+    for (at, _) in values.indexed_iter().filter(|(_, x)| x.is_nan()) {
+        // Weights of another shape are refused where they are used.
+        if let Some(weight) = weights.get_mut(at) {
+            *weight = 0.0;
+        }
+    }
+    weights
+}
+
+/// Refuses what is no non-negative matrix.
+pub(super) fn check_values(values: Array2<f32>, path: &Path, missing: Missing) -> Result<Array2<f32>> {
+    if values.is_empty() {
+        return Err(malformed(path, format!("it has no entries ({} x {})", values.nrows(), values.ncols())));
+    }
+    let is_fine = |x: f32| (x.is_finite() && x >= 0.0) || (missing == Missing::Nan && x.is_nan());
+    match values.indexed_iter().find(|(_, x)| !is_fine(**x)) {
+        Some(((row, column), &value)) => Err(Error::MatrixEntry { row, column, value: f64::from(value) }),
+        None => Ok(values),
+    }
+}
+
+/// The nearest `f32`.
+pub(super) fn narrow(value: f64, row: usize, column: usize, path: &Path) -> Result<f32> {
+    let narrow = value as f32;
+    if narrow.is_infinite() && value.is_finite() {
+        let reason = format!("it has {value:e} at row {row}, column {column}, expected at most {:e}", f32::MAX);
+        return Err(malformed(path, reason));
+    }
+    Ok(narrow)
+}
+
+pub(super) fn malformed(path: &Path, reason: impl Into<String>) -> Error {
+    Error::MalformedMatrix { path: path.into(), reason: reason.into() }
+}
+
+pub(super) fn unreadable(path: &Path) -> impl Fn(io::Error) -> Error {
+    move |source| Error::ReadMatrix { path: path.into(), source }
+}

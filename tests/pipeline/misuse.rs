@@ -243,8 +243,11 @@ fn labels_that_were_edited_to_nonsense_are_refused() {
 
 // ---- models of one's own ---------------------------------------------------------------------------------------------
 
-/// A model that gives whatever it is told to, for a block of so many frames and bins.
-struct Own(usize, fn(usize, usize) -> Split);
+/// A model of so many parts that gives whatever it is told to.
+struct Own(usize, Give);
+
+/// What it gives for so many frames and bins.
+type Give = fn(usize, usize) -> Split;
 
 impl std::fmt::Debug for Own {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -292,7 +295,7 @@ fn names_that_no_stem_can_have_are_refused() {
 fn a_model_that_gives_something_of_another_shape_is_told() {
     let audio = recording(2, LENGTHS[1]);
     let analysis = Analysis::of(&audio, &complete(), &mut Watch::none()).expect("analysis");
-    let bad: [(&str, fn(usize, usize) -> Split); 10] = [
+    let bad: [(&str, Give); 10] = [
         ("the list of masks of a model", |t, f| masks(t, f, 1)),
         ("the list of masks of a model", |t, f| masks(t, f, 3)),
         ("the list of masks of a model", |_, _| Split::Masks(Vec::new())),

@@ -9,8 +9,9 @@ use crate::Result;
 use crate::nmf::{Divergence, Encoder, EncoderConfig};
 use crate::separate::pipeline::{Block, Model, Split, mask};
 
-/// Iterations that find the activations of one block where those of the fit do not cover it: with these the SDR of every
-/// development item is within 0.05 dB of that with the activations of the fit (20: 0.11 dB, 60: 0.03 dB).
+/// Iterations that find the activations of one block where those of the fit do not cover it. The development items, of which
+/// 128 frames were kept, have a mean SDR of 1.31 dB with these, and of 1.29 dB with as many extrapolated ones from a random
+/// start.
 const BLOCK_ITERATIONS: usize = 30;
 
 /// A dictionary whose templates belong to parts.

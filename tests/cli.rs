@@ -353,6 +353,7 @@ fn help_is_as_recorded() {
         (&["drums", "--help"], file!["cli/drums.txt"]),
         (&["hpss", "--help"], file!["cli/hpss.txt"]),
         (&["denoise", "--help"], file!["cli/denoise.txt"]),
+        (&["stream", "--help"], file!["cli/stream.txt"]),
         (&["learn", "--help"], file!["cli/learn.txt"]),
         (&["spectrogram", "--help"], file!["cli/spectrogram.txt"]),
         (&["evaluate", "--help"], file!["cli/evaluate.txt"]),

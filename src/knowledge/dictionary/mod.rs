@@ -184,10 +184,10 @@ mod tests {
         dictionary.check_fits(8000, &stft).expect("fits");
         let rate = dictionary.check_fits(44_100, &stft).expect_err("another rate");
         assert_eq!(rate.to_string(), "the dictionary is for `sample_rate 8000`, expected 44100");
-        assert!(rate.hint().is_some_and(|hint| hint.contains("--sample-rate 44100")), "{:?}", rate.hint());
+        assert!(rate.hint().is_some_and(|hint| hint.contains("`sample_rate 44100`")), "{:?}", rate.hint());
         let size = dictionary.check_fits(8000, &StftConfig::new(64)).expect_err("another n_fft");
         let hint = size.hint().unwrap_or_default();
-        assert!(hint.contains("add `--n-fft 30`") && hint.contains("--n-fft 64 -o"), "{hint}");
+        assert!(hint.contains("use `n_fft 30`") && hint.contains("with `n_fft 64`"), "{hint}");
         let hop = dictionary.check_fits(8000, &StftConfig { hop_length: 5, ..stft }).expect_err("another hop");
         assert!(hop.to_string().contains("hop_length"), "{hop}");
         let window = StftConfig { window: Window::Sine, ..stft };
@@ -195,7 +195,7 @@ mod tests {
         assert_eq!(window.to_string(), "the dictionary is for `window hann`, expected sine");
         let mut other = Dictionary::new(8000, stft, 1).expect("dictionary");
         let context = other.join(dictionary).expect_err("another context");
-        assert!(context.hint().is_some_and(|hint| hint.contains("--context")), "{context}");
+        assert!(context.hint().is_some_and(|hint| hint.contains("with `n_context ")), "{context}");
     }
 
     #[test]

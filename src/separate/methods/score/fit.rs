@@ -55,6 +55,8 @@ pub(super) struct Fitted {
     names: Vec<String>,
     /// The templates, those of the residual last.
     pub(super) templates: Vec<Template>,
+    /// Of each part, what it was said to sound like alone.
+    spectra: Vec<Option<Array1<f32>>>,
     /// The envelope of each part.
     envelopes: Vec<[f32; N_BUMPS]>,
     /// Where the harmonics of each template lie.
@@ -96,7 +98,7 @@ pub(super) fn fit(
     };
     let mut combs: Vec<Vec<Harmonic>> = templates.iter().zip(&tunings).map(comb_of).collect();
     let envelope_of = |(spectrum, part): (&Option<Array1<f32>>, &crate::knowledge::score::Part)| {
-        let before = previous.and_then(|previous| previous.envelope_of(&part.name));
+        let before = previous.and_then(|previous| previous.envelope_of(&part.name, spectrum.as_ref()));
         let flat = [1.0f32; N_BUMPS];
         before.unwrap_or_else(|| spectrum.as_ref().map_or(flat, |spectrum| envelope(spectrum, grid)))
     };
@@ -105,7 +107,8 @@ pub(super) fn fit(
     for (k, mut row) in dictionary.outer_iter_mut().enumerate() {
         let row = row.as_slice_mut().expect("a row of a new matrix is contiguous");
         let Template { part, kind, .. } = templates[k];
-        match (kind, previous.zip(known[k])) {
+        let is_as_before = |previous: &&Fitted| previous.has_heard(&score.parts[part].name, spectra[part].as_ref());
+        match (kind, previous.filter(is_as_before).zip(known[k])) {
             (Kind::Pitch(_), _) => draw(&combs[k], &envelopes[part], row),
             (_, Some((previous, before))) => {
                 let before = previous.course.tied.template(before);
@@ -170,7 +173,8 @@ pub(super) fn fit(
     // Back to the scale of the recording, so that other frames of it fit.
     course.scale(mean);
     let names = score.parts.iter().map(|part| part.name.clone()).collect();
-    Ok(Fitted { names, templates, envelopes, tunings, course, frames, columns: fit.columns })
+    let spectra = spectra.to_vec();
+    Ok(Fitted { names, templates, spectra, envelopes, tunings, course, frames, columns: fit.columns })
 }
 
 impl Fitted {
@@ -183,8 +187,14 @@ impl Fitted {
         self.names.iter().position(|other| other == name)
     }
 
-    fn envelope_of(&self, name: &str) -> Option<[f32; N_BUMPS]> {
-        self.part(name).map(|part| self.envelopes[part])
+    /// Whether it was known alike what a part sounds like alone. What was learned since then goes before what was learned
+    /// without it.
+    fn has_heard(&self, name: &str, spectrum: Option<&Array1<f32>>) -> bool {
+        self.part(name).is_some_and(|part| self.spectra[part].as_ref() == spectrum)
+    }
+
+    fn envelope_of(&self, name: &str, spectrum: Option<&Array1<f32>>) -> Option<[f32; N_BUMPS]> {
+        self.part(name).filter(|_| self.has_heard(name, spectrum)).map(|part| self.envelopes[part])
     }
 
     /// Where the harmonics of a part lie on the whole: as those of one of its pitches.

@@ -146,7 +146,7 @@ const NOTE_S: f64 = 0.1;
 /// Of a recording of which only some frames were kept, the hits are those in these frames, and what sounds elsewhere is
 /// found block by block; [`follow`] finds all of it.
 ///
-/// `previous`, a fit of as many templates of the same length in the same transform, is gone on from, in 6 iterations at
+/// `previous`, a fit of the same kit with templates of the same length in the same transform, is gone on from, in 6 iterations at
 /// the most.
 ///
 /// # Errors
@@ -206,7 +206,9 @@ pub fn fit(
         seed: config.seed,
     };
     let previous = previous.and_then(|previous| previous.state_for::<Arc<DrumModel>>(analysis)).filter(|previous| {
-        previous.n_lags == n_lags && previous.dictionary.dim() == (magnitude.ncols(), n_templates * n_lags)
+        previous.kit == config.kit
+            && previous.n_lags == n_lags
+            && previous.dictionary.dim() == (magnitude.ncols(), n_templates * n_lags)
     });
     if let Some(previous) = previous {
         nmf.dictionary = Factor::Seed(previous.dictionary.clone());
@@ -228,7 +230,7 @@ pub fn fit(
         dictionary: found.dictionary,
         activations: None,
         n_lags,
-        n_drums: config.kit.len(),
+        kit: config.kit.clone(),
         partition,
         mask_exponent: config.mask_exponent,
     };
@@ -425,8 +427,8 @@ struct DrumModel {
     /// Templates x all frames; `None`: found block by block.
     activations: Option<Array2<f32>>,
     n_lags: usize,
-    /// The first so many parts are drums.
-    n_drums: usize,
+    /// The first parts.
+    kit: Vec<Drum>,
     /// The part of each template.
     partition: Vec<usize>,
     mask_exponent: f32,
@@ -464,7 +466,7 @@ impl DrumModel {
     ) -> Vec<Hit> {
         let distance = (HIT_DISTANCE_S * f64::from(sample_rate) / stft.hop_length as f64).round().max(1.0) as usize;
         let mut hits = Vec::new();
-        for drum in 0..self.n_drums {
+        for drum in 0..self.kit.len() {
             // The level of each hit in the frame where its attack is: templates need not begin with it.
             let mut level = vec![0.0f32; activations.ncols()];
             // How loud a template still is at its end, relative to its loudest frame.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
+use partita::DictionaryConfig;
 use partita::nmf::Divergence;
 use partita::separate::AnalysisConfig;
 use partita::separate::blind::BlindConfig;
@@ -17,9 +18,7 @@ pub(in crate::cli) struct SeparateArgs {
     /// Number of sources [default: suggested by the components]
     #[arg(short, long = "sources", value_name = "N", conflicts_with_all = ["example", "dictionary"])]
     pub(in crate::cli) n_sources: Option<usize>,
-    /// Number of components, which are grouped into the sources; with examples, of each source [default: 32; of each
-    /// source 20]
-    #[arg(short = 'k', long = "components", value_name = "K")]
+    #[arg(short = 'k', long = "components", value_name = "K", help = components_help())]
     pub(in crate::cli) n_components: Option<usize>,
     /// Also write a file in which the components can be given names, and their factors beside it, as .npz
     #[arg(long, value_name = "FILE.toml", value_hint = ValueHint::FilePath, conflicts_with_all = ["example", "dictionary"])]
@@ -46,6 +45,15 @@ pub(in crate::cli) struct SeparateArgs {
     pub(in crate::cli) method: MethodArgs,
     #[command(flatten)]
     pub(in crate::cli) places: PlacesArgs,
+}
+
+fn components_help() -> String {
+    format!(
+        "Number of components, which are grouped into the sources; with examples, of each source [default: {}; of each \
+         source {}]",
+        BlindConfig::default().nmf.n_components,
+        DictionaryConfig::default().n_components,
+    )
 }
 
 /// What is known from a score.

@@ -73,7 +73,7 @@ pub struct Components {
 pub struct Hit {
     /// The drum, as an index into the kit.
     pub drum: usize,
-    /// Time of the attack, in seconds from the start.
+    /// Time of the attack in the recording, in seconds.
     pub onset_s: f64,
     /// Level relative to the strongest hit of this drum, above 0 to 1.
     pub level: f32,
@@ -519,6 +519,10 @@ impl Recording for Rest<'_> {
 
     fn channel_mask(&self) -> Option<u32> {
         self.recording.channel_mask()
+    }
+
+    fn start_s(&self) -> f64 {
+        self.recording.start_s()
     }
 
     fn n_samples_hint(&self) -> Option<u64> {

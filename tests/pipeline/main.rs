@@ -5,6 +5,7 @@
 mod common;
 
 mod cases;
+mod excerpts;
 mod live;
 mod misuse;
 mod ranges;

@@ -238,6 +238,7 @@ pub fn fit(
         true => model.hits(&found.activations, |frame_idx| frame_idx, stft.config(), sample_rate),
         false => model.hits(&found.activations, |row| analysis.frame_idx(row), stft.config(), sample_rate),
     };
+    let hits = later(hits, analysis.span_s().start);
     let activations = analysis.is_complete().then_some(found.activations);
     let model = Arc::new(DrumModel { activations, ..model });
     let separation = Separation::new(analysis, model.clone(), names)?.with_state(model);
@@ -269,9 +270,15 @@ pub fn follow(separation: Separation, recording: &dyn Recording, watch: &mut Wat
     let shape = (found.len(), found.first().map_or(0, Vec::len));
     let activations = Array2::from_shape_vec(shape, found.concat()).expect("as many activations of each template");
     let hits = model.hits(&activations, |frame_idx| frame_idx, stft.config(), recording.sample_rate());
+    let hits = later(hits, recording.start_s());
     let model = Arc::new(DrumModel { activations: Some(activations), ..(*model).clone() });
     let separation = separation.with_model(model.clone()).with_state(model);
     Ok(Separation { found: Found::Hits(hits), ..separation })
+}
+
+/// Hits of an excerpt at their times in the whole recording.
+fn later(hits: Vec<Hit>, start_s: f64) -> Vec<Hit> {
+    hits.into_iter().map(|hit| Hit { onset_s: hit.onset_s + start_s, ..hit }).collect()
 }
 
 impl DrumsConfig {
@@ -456,7 +463,7 @@ impl DrumModel {
         Ok(fit_convolutive(magnitude.t(), &config, &mut Watch::none())?.activations)
     }
 
-    /// The hits of each drum by its activations, given the frame of each of their columns.
+    /// The hits of each drum by its activations, given the frame of each of their columns; times count from the first frame.
     fn hits(
         &self,
         activations: &Array2<f32>,

@@ -99,6 +99,7 @@ impl AnalysisConfig {
 pub struct Analysis {
     stft: Stft,
     identity: Identity,
+    start_s: f64,
     n_frames: usize,
     magnitude: Array2<f32>,
     spectra: Option<Vec<Array2<Complex32>>>,
@@ -120,7 +121,7 @@ impl Analysis {
         let sample_rate = recording.sample_rate();
         let stft = Stft::new(config.transform(sample_rate))?;
         let mut buffer = SpectraBuffer::new(&stft, recording.n_channels(), 0);
-        let mut kept = Kept::new(&stft, recording.n_channels(), config, sample_rate);
+        let mut kept = Kept::new(&stft, recording, config);
         let mut fingerprint = Fingerprint::new();
         let (mut peak, mut n_samples) = (0.0f32, 0);
         let total = recording.n_samples_hint();
@@ -156,7 +157,7 @@ impl Analysis {
         };
         let spectra = (config.detail == Detail::Spectra).then(|| spectra.into_iter().map(spectrum).collect());
         let n_frames = stft.config().n_frames(n_samples);
-        Ok(Self { stft, identity, n_frames, magnitude, spectra, kept: runs })
+        Ok(Self { stft, identity, start_s: recording.start_s(), n_frames, magnitude, spectra, kept: runs })
     }
 
     /// What is known of sound that is yet to come: its form, and nothing of what is in it. Methods that bring all their
@@ -173,7 +174,7 @@ impl Analysis {
         let stft = Stft::new(config.transform(sample_rate))?;
         let identity = Identity { sample_rate, n_channels, n_samples: 0, fingerprint: String::new() };
         let magnitude = Array2::zeros((0, stft.config().n_bins()));
-        Ok(Self { stft, identity, n_frames: 0, magnitude, spectra: None, kept: Vec::new() })
+        Ok(Self { stft, identity, start_s: 0.0, n_frames: 0, magnitude, spectra: None, kept: Vec::new() })
     }
 
     /// Whether it is of sound that is yet to come ([`Analysis::live`]).
@@ -204,6 +205,16 @@ impl Analysis {
     /// Length of the recording in seconds.
     pub fn duration_s(&self) -> f64 {
         self.n_samples() as f64 / f64::from(self.sample_rate())
+    }
+
+    /// The times of the recording in seconds, which do not begin at 0 where it is an excerpt ([`Recording::start_s`]).
+    pub fn span_s(&self) -> Range<f64> {
+        self.start_s..self.start_s + self.duration_s()
+    }
+
+    /// The time of a frame of the recording, in seconds.
+    pub fn frame_s(&self, frame_idx: usize) -> f64 {
+        self.start_s + self.stft.config().frame_s(frame_idx, self.sample_rate())
     }
 
     /// Frames of the whole recording.
@@ -295,11 +306,12 @@ struct Kept {
 }
 
 impl Kept {
-    fn new(stft: &Stft, n_channels: usize, config: &AnalysisConfig, sample_rate: u32) -> Self {
+    fn new(stft: &Stft, recording: &dyn Recording, config: &AnalysisConfig) -> Self {
         // Even, so that runs go in pairs of which one stays.
         let max_runs = (config.max_frames / RUN / 2 * 2).max(2);
         let run = |time_s: f64| {
-            let frame = time_s * f64::from(sample_rate) / stft.config().hop_length as f64;
+            let sample = (time_s - recording.start_s()) * f64::from(recording.sample_rate());
+            let frame = sample / stft.config().hop_length as f64;
             frame.max(0.0) as usize / RUN
         };
         let mut always: Vec<_> = config.keep_s.iter().map(|range| run(range.start)..run(range.end) + 1).collect();
@@ -309,7 +321,7 @@ impl Kept {
             max_runs,
             runs: Vec::new(),
             magnitude: Vec::new(),
-            spectra: vec![Vec::new(); n_channels],
+            spectra: vec![Vec::new(); recording.n_channels()],
             detail: config.detail,
             n_frames: 0,
             stride: 1,

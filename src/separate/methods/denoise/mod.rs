@@ -325,8 +325,7 @@ fn parts_s(rows: &[usize], analysis: &Analysis) -> Vec<Range<f64>> {
             _ => parts.push(frame_idx..frame_idx + 1),
         }
     }
-    let stft = analysis.stft().config();
-    let time_s = |frame_idx| stft.frame_s(frame_idx, analysis.sample_rate()).min(analysis.duration_s());
+    let time_s = |frame_idx| analysis.frame_s(frame_idx).min(analysis.span_s().end);
     parts.into_iter().map(|part| time_s(part.start)..time_s(part.end)).collect()
 }
 

@@ -186,19 +186,9 @@ fn pictures_are_drawn_beside_the_stems() {
 #[test]
 fn recordings_with_nothing_to_separate_are_refused_at_once() {
     let dir = Dir::new();
-    dir.wav("silence.wav", 44_100, &[&|_| 0.0, &|_| 0.0], 44_100);
     dir.wav("sample.wav", 44_100, &[&|_| 0.5], 1);
     dir.wav("short.wav", 44_100, &[&tune], 4095);
     dir.wav("empty.wav", 44_100, &[&tune], 0);
-    assert_data_eq!(
-        dir.fails(&["separate", "silence.wav"], 1),
-        str![[r#"
-error: `silence.wav`: the recording is silent
-
-hint: check that the right file or channel was exported
-
-"#]]
-    );
     assert_data_eq!(
         dir.fails(&["separate", "short.wav"], 1),
         str![[r#"

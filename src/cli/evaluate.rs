@@ -68,8 +68,7 @@ pub(super) fn run(args: &EvaluateArgs, terminal: &Terminal) -> Result<u8, Failur
     let n_left_out = Cell::new(0);
     let tracks = tracks(args, &n_left_out, terminal)?;
     if n_left_out.get() > 0 {
-        terminal
-            .say(&format!("left out: {} that are hidden or that systems and programs left there", n_left_out.get()));
+        terminal.say(&format!("left out: {} hidden or left there by systems and programs", n_left_out.get()));
     }
     if let [track] = &tracks[..] {
         let evaluation = evaluate(track, &config, terminal)?;

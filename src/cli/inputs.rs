@@ -121,32 +121,25 @@ impl Found {
     /// `song.flac`, the tracks keep these; others with the same track are refused, since their stems would overwrite each
     /// other.
     pub(super) fn settle(self, terminal: &Terminal) -> Result<Vec<Input>, Failure> {
-        let left_out = self.left_out();
-        if let Some(told) = &left_out {
-            terminal.say(told);
+        if let Some(told) = self.left_out() {
+            if self.candidates.is_empty() {
+                let hint = "name the files one by one, or choose another folder for the stems with `--out FOLDER`";
+                return Err(Failure::usage(format!("no recording is left ({told})"), hint));
+            }
+            terminal.say(&format!("{told}; `-v` lists them"));
             self.litter.iter().chain(&self.written).for_each(|path| terminal.detail(&format!("  {}", shown(path))));
             let (litter, written) = (self.litter.len(), self.written.len());
             terminal.event(json!({ "event": "left_out", "litter": litter, "written": written }));
-        }
-        if let (true, Some(told)) = (self.candidates.is_empty(), left_out) {
-            let hint = "name the files one by one, or choose another folder for the stems with `--out FOLDER`";
-            return Err(Failure::usage(format!("no recording is left ({told})"), hint));
         }
         self.distinct()
     }
 
     /// What is said of what was left out.
     fn left_out(&self) -> Option<String> {
-        let count =
-            |n: usize, one: &str, many: &str| (n > 0).then(|| format!("{n} {}", if n == 1 { one } else { many }));
-        let litter = count(
-            self.litter.len(),
-            "that is hidden or that a system or program left there",
-            "that are hidden or that systems and programs left there",
-        );
-        let written = count(self.written.len(), "that an earlier run wrote", "that earlier runs wrote");
-        let parts: Vec<_> = litter.into_iter().chain(written).collect();
-        (!parts.is_empty()).then(|| format!("left out: {}; `-v` lists them", parts.join(", ")))
+        let count = |paths: &[PathBuf], what| (!paths.is_empty()).then(|| format!("{} {what}", paths.len()));
+        let litter = count(&self.litter, "hidden or left there by systems and programs");
+        let parts: Vec<_> = litter.into_iter().chain(count(&self.written, "written by earlier runs")).collect();
+        (!parts.is_empty()).then(|| format!("left out: {}", parts.join(", ")))
     }
 
     fn distinct(self) -> Result<Vec<Input>, Failure> {

@@ -44,7 +44,7 @@ pub enum Error {
         /// NaN, inf, -inf, or a number beyond 1e12.
         value: f32,
     },
-    /// There is nothing to hear, so there is nothing to separate.
+    /// There is nothing to hear where something is to be learned or judged.
     #[error("the recording is silent")]
     Silent,
     /// The recording is shorter than one analysis window.

@@ -93,6 +93,9 @@ pub enum Stems {
     Components,
 }
 
+/// What the caller is told of silence.
+const SILENT: &str = "the recording is silent, and so are its stems";
+
 impl Separation {
     /// A model whose parts are the sources, with a name for each. It can be one of your own: `examples/own_method.rs`.
     ///
@@ -131,7 +134,7 @@ impl Separation {
                 n_samples: (!analysis.is_live()).then_some(analysis.n_samples()),
             },
             found: Found::Nothing,
-            warnings: Vec::new(),
+            warnings: analysis.is_silent().then(|| SILENT.to_owned()).into_iter().collect(),
             state: None,
         }
     }

@@ -9,5 +9,6 @@ mod excerpts;
 mod live;
 mod misuse;
 mod ranges;
+mod silence;
 mod warm;
 mod watching;

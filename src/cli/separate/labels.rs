@@ -72,7 +72,7 @@ impl Labelled {
     /// Reads a labels file, and the factors beside it.
     pub(super) fn new(path: &Path, has_places: bool) -> Result<Self, Failure> {
         let mut bytes = Vec::new();
-        // One byte more than is allowed is refused where the text is looked at.
+        // UTF-16 takes twice as many; one byte more is refused where the text is looked at.
         let read = File::open(path).and_then(|file| file.take(2 * MAX_BYTES + 1).read_to_end(&mut bytes));
         read.map_err(|source| Error::ReadMatrix { path: path.to_owned(), source })?;
         let labels = Labels::from_bytes(bytes).map_err(Failure::at(shown(path)))?;

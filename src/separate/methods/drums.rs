@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
-use super::check_mask_exponent;
+use super::{check_mask_exponent, silence};
 use crate::audio::Recording;
 use crate::audio::resample::resample;
 use crate::error::Advice;
@@ -185,6 +185,11 @@ pub fn fit(
 ) -> Result<Separation> {
     config.check()?;
     analysis.need_magnitudes()?;
+    let mut names: Vec<_> = config.kit.iter().map(|drum| drum.name.clone()).collect();
+    names.extend((config.n_residual > 0).then(|| RESIDUAL.to_owned()));
+    if analysis.is_silent() {
+        return silence(analysis, names);
+    }
     let (stft, sample_rate, magnitude) = (analysis.stft(), analysis.sample_rate(), analysis.magnitude());
     let n_lags = n_lags(config.template_s, stft.config(), sample_rate);
     let templates = templates(config, stft, sample_rate, n_lags)?;
@@ -219,12 +224,10 @@ pub fn fit(
         }
     }
     let found = fit_convolutive(magnitude.t(), &nmf, watch)?.complete()?;
-    let mut names: Vec<_> = config.kit.iter().map(|drum| drum.name.clone()).collect();
     let mut partition: Vec<_> =
         config.kit.iter().enumerate().flat_map(|(i, drum)| std::iter::repeat_n(i, drum.sounds.len())).collect();
     if config.n_residual > 0 {
-        partition.resize(n_templates, names.len());
-        names.push(RESIDUAL.into());
+        partition.resize(n_templates, config.kit.len());
     }
     let model = DrumModel {
         dictionary: found.dictionary,

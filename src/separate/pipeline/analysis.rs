@@ -100,6 +100,7 @@ pub struct Analysis {
     stft: Stft,
     identity: Identity,
     start_s: f64,
+    is_silent: bool,
     n_frames: usize,
     magnitude: Array2<f32>,
     spectra: Option<Vec<Array2<Complex32>>>,
@@ -111,8 +112,8 @@ impl Analysis {
     /// Reads a recording once.
     ///
     /// # Errors
-    /// [`Error::Silent`] and [`Error::TooShort`] where there is nothing to separate, [`Error::Setting`] for sizes that
-    /// make no transform, [`Error::Cancelled`], and those of the recording.
+    /// [`Error::TooShort`] for less than a window, [`Error::Setting`] for sizes that make no transform, [`Error::Cancelled`],
+    /// and those of the recording.
     ///
     /// # Cost
     /// One forward transform per channel. Memory: the frames that are kept, of `n_bins` numbers each, and half as much again
@@ -139,9 +140,6 @@ impl Analysis {
         if n_samples < win_length {
             return Err(Error::TooShort { n_samples, win_length, sample_rate });
         }
-        if peak == 0.0 {
-            return Err(Error::Silent);
-        }
         if config.detail != Detail::Outline {
             buffer.finish();
             kept.take(&mut buffer);
@@ -157,7 +155,8 @@ impl Analysis {
         };
         let spectra = (config.detail == Detail::Spectra).then(|| spectra.into_iter().map(spectrum).collect());
         let n_frames = stft.config().n_frames(n_samples);
-        Ok(Self { stft, identity, start_s: recording.start_s(), n_frames, magnitude, spectra, kept: runs })
+        let (start_s, is_silent) = (recording.start_s(), peak == 0.0);
+        Ok(Self { stft, identity, start_s, is_silent, n_frames, magnitude, spectra, kept: runs })
     }
 
     /// What is known of sound that is yet to come: its form, and nothing of what is in it. Methods that bring all their
@@ -174,12 +173,18 @@ impl Analysis {
         let stft = Stft::new(config.transform(sample_rate))?;
         let identity = Identity { sample_rate, n_channels, n_samples: 0, fingerprint: String::new() };
         let magnitude = Array2::zeros((0, stft.config().n_bins()));
-        Ok(Self { stft, identity, start_s: 0.0, n_frames: 0, magnitude, spectra: None, kept: Vec::new() })
+        let (start_s, is_silent) = (0.0, false);
+        Ok(Self { stft, identity, start_s, is_silent, n_frames: 0, magnitude, spectra: None, kept: Vec::new() })
     }
 
     /// Whether it is of sound that is yet to come ([`Analysis::live`]).
     pub fn is_live(&self) -> bool {
         self.n_frames == 0
+    }
+
+    /// Whether every sample of the recording is 0. Every method makes silent stems of it, and says so.
+    pub fn is_silent(&self) -> bool {
+        self.is_silent
     }
 
     /// The transform.
@@ -272,6 +277,11 @@ impl Analysis {
     /// The magnitudes of consecutive frames, each run as long as it goes.
     pub(in crate::separate) fn runs(&self) -> Vec<ArrayView2<'_, f32>> {
         self.consecutive().into_iter().map(|rows| self.magnitude.slice(s![rows, ..])).collect()
+    }
+
+    /// Refuses silence, where something is to be learned from it.
+    pub(in crate::separate) fn need_sound(self) -> Result<Self> {
+        if self.is_silent { Err(Error::Silent) } else { Ok(self) }
     }
 
     /// Refuses an analysis without magnitudes, for methods that learn from the recording.

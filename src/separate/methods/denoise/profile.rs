@@ -39,7 +39,10 @@ impl NoiseProfile {
         let (n_fft, hop_length) = (Some(stft.n_fft), Some(stft.hop_length));
         let options = StftOptions { n_fft, hop_length, window: stft.window };
         let config = AnalysisConfig { stft: options, ..AnalysisConfig::default() };
-        let magnitude = match Analysis::of(&Resampled::new(noise, sample_rate), &config, watch) {
+        let heard = Analysis::of(&Resampled::new(noise, sample_rate), &config, watch);
+        // In a recording that is silent, so is the noise.
+        let heard = if analysis.is_silent() { heard } else { heard.and_then(Analysis::need_sound) };
+        let magnitude = match heard {
             Ok(heard) => heard.magnitude().to_owned(),
             Err(Error::Silent) => return Err(Error::SilentNoise { noise: name.into() }),
             Err(Error::TooShort { n_samples, win_length, sample_rate }) => {

@@ -2,6 +2,7 @@
 
 use partita::audio::decode::AudioFile;
 use partita::knowledge::score::align::align;
+use partita::knowledge::score::{Note, Part};
 use partita::separate::denoise::{self, DenoiseConfig, NoiseProfile};
 use partita::separate::drums::{self, DrumsConfig};
 use partita::separate::score::{self, ScoreConfig};
@@ -103,4 +104,24 @@ fn frames_are_kept_at_times_of_the_whole_recording() {
     let frame_idx = ((4.3 - START_S) * f64::from(SAMPLE_RATE)) as usize / HOP;
     assert!(analysis.row_of(frame_idx).is_some() && analysis.row_of(frame_idx + 64).is_none());
     assert!((analysis.frame_s(frame_idx) - 4.3).abs() < 0.01, "{}", analysis.frame_s(frame_idx));
+}
+
+#[test]
+fn a_score_is_aligned_to_an_excerpt_of_what_it_has() {
+    // A tune that never repeats.
+    let pitches: Vec<u8> = (0..22).map(|i| 60 + (i * i % 23) as u8).collect();
+    let note =
+        |i: usize| Note { onset_s: 0.25 * i as f64, offset_s: 0.25 * (i + 1) as f64, pitch: pitches[i], velocity: 90 };
+    let score = Score { parts: vec![Part::new("flute", (0..22).map(note).collect())], ..Score::default() };
+    let tone = |i: usize| {
+        let hz = 440.0 * 2f32.powf((f32::from(pitches[(i / 2000).min(21)]) - 69.0) / 12.0);
+        0.3 * (std::f32::consts::TAU * hz * i as f32 / SAMPLE_RATE as f32).sin()
+    };
+    let dir = Dir::new();
+    let path = dir.wav("tune.wav", SAMPLE_RATE, &[&tone], 44_000);
+    let excerpt = AudioFile::open(&path).expect("file").with_excerpt(START_S, None);
+    let aligned = align(&score, &excerpt, &mut Watch::none()).expect("aligned");
+    for (note, aligned) in score.parts[0].notes.iter().zip(&aligned.parts[0].notes).filter(|(n, _)| n.onset_s > 2.2) {
+        assert!((note.onset_s - aligned.onset_s).abs() < 0.1, "{note:?} at {}", aligned.onset_s);
+    }
 }

@@ -79,14 +79,13 @@ pub fn fit(
     let bands = Bands::new(analysis.stft().config(), analysis.sample_rate());
     let mut residual = Array2::zeros((0, 0));
     if config.n_residual > 0 && analysis.is_live() {
-        // What comes cheap to explain is the source's.
-        parts.push(Part { n_heard: 0, templates: bands.templates(n_context) });
+        parts.push(Part::anything(&bands, n_context));
     } else if config.n_residual > 0 {
         analysis.need_magnitudes()?;
         let before = previous.and_then(|previous| previous.state_for::<Residual>(analysis)).map(|before| &before.0);
         let templates = learn_residual(analysis, config, before, watch)?;
         residual = templates.clone();
-        parts.push(Part { n_heard: templates.ncols(), templates });
+        parts.push(Part::learned(templates));
     }
     let is_all = parts.len() == 1;
     let model = Templates::new(parts, n_context, bands, config)?;

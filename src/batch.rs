@@ -298,6 +298,12 @@ impl Manifest {
         Entry::from_json(&serde_json::from_str(line).ok()?)
     }
 
+    /// The files that it said were made when it was opened.
+    pub fn outputs(&self) -> impl Iterator<Item = PathBuf> {
+        let entry = |line: &String| Entry::from_json(&serde_json::from_str(line).ok()?);
+        self.before.values().filter_map(entry).flat_map(|entry| entry.outputs).map(|(path, _)| path)
+    }
+
     /// Adds a line, and waits until it is on the disk.
     ///
     /// # Errors

@@ -31,6 +31,7 @@
 pub mod error;
 pub mod watch;
 pub mod names;
+pub mod text;
 pub mod atomic;
 pub mod audio;
 pub mod stft;

@@ -36,6 +36,17 @@ pub fn without(name: &str) -> String {
     format!("no_{name}")
 }
 
+/// Whether a method gives this name to a stem that nobody named.
+pub fn is_given(name: &str) -> bool {
+    let is_numbered = |before: &str| {
+        let number = name.strip_prefix(before).unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())
+    };
+    [RESIDUAL, HARMONIC, PERCUSSIVE, CLEAN, NOISE].contains(&name)
+        || is_numbered("source-")
+        || is_numbered("component-")
+}
+
 /// Refuses what cannot be the name of a stem, on any system: it becomes the name of a file.
 ///
 /// # Errors
@@ -157,7 +168,9 @@ mod tests {
         assert_eq!(made, ["source-1", "source-64", "component-01", "component-65536", "no_source-12"]);
         for name in given.iter().chain(&made) {
             assert!(check(name).is_ok(), "{name}");
+            assert!(is_given(name.strip_prefix("no_").unwrap_or(name)), "{name}");
         }
+        assert!(!is_given("source-") && !is_given("source-x") && !is_given("violin"));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::{Dir, stderr, tune};
+use partita::Score;
+use partita::knowledge::score::{Note, Part};
 use serde_json::Value;
 
 /// The options that all runs here share: quick, and two at once.
@@ -30,7 +32,7 @@ fn tree(dir: &Dir, n_files: usize) -> (usize, usize) {
                 let whole = fs::read(&path).expect("bytes");
                 fs::write(&path, &whole[..whole.len() / 2]).expect("cut");
             }
-            3 => drop(dir.wav(&name, 8000, &[&|_| 0.0], 3000)),
+            3 => drop(dir.wav(&name, 8000, &[&|_| 0.1], 30)),
             _ => drop(dir.wav(&name, 8000, &[&|n| if n == 7 { f32::NAN } else { 0.1 }], 3000)),
         }
         n_bad += 1;
@@ -168,6 +170,142 @@ fn inputs_come_from_lists_and_patterns() {
         dir.partita_with(&[&["separate", "--files-from", "-", "-o", "three"], QUICK].concat(), b"in/a/song.wav\0");
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(contents(&dir, "three").len(), 2, "{:?}", dir.files());
+}
+
+#[test]
+fn what_earlier_runs_wrote_is_no_recording() {
+    let run = |dir: &Dir, args: &[&str], n_left_out: usize| {
+        let message = stderr(&dir.succeeds(args));
+        let told = match n_left_out {
+            0 => !message.contains("left out"),
+            n => message.contains(&format!("left out: {n} written by earlier runs; ")),
+        };
+        assert!(told, "{args:?}: expected {n_left_out} in {message}");
+        dir.files()
+    };
+    let new = || {
+        let dir = Dir::new();
+        ["song.wav", "song_2.wav", "a/song.wav"].iter().for_each(|name| drop(dir.tune(name)));
+        dir
+    };
+    for (out, filename) in [
+        ("separated", "{track}/{stem}.{ext}"),
+        ("x/y", "{track}/{stem}.{ext}"),
+        (".", "{track}/{stem}.{ext}"),
+        (".", "{track}_{stem}.{ext}"),
+        (".", "{stem} of {track}.{ext}"),
+    ] {
+        let dir = new();
+        let hpss = ["hpss", ".", "-o", out, "--filename", filename, "-f"];
+        let once = run(&dir, &hpss, 0);
+        assert_eq!(run(&dir, &hpss, 6), once, "{filename} in {out}");
+    }
+    let dir = new();
+    run(&dir, &["hpss", "."], 0);
+    let resumed = ["hpss", ".", "-o", ".", "--manifest", "m.jsonl", "--resume"];
+    let once = run(&dir, &resumed, 6);
+    assert_eq!(run(&dir, &resumed, 12), once);
+    run(&dir, &["denoise", "**/*.wav", "--content", "any", "-o", "clean"], 12);
+    let list: Vec<_> = dir.files().into_iter().filter(|name| name.ends_with(".wav")).collect();
+    fs::write(dir.path("list"), list.join("\n")).expect("list");
+    run(&dir, &["hpss", "--files-from", "list", "-f"], 18);
+    // Whoever names a stem, or walks through stems, wants these.
+    run(&dir, &["hpss", "separated/song/harmonic.wav", "-o", "named"], 0);
+    run(&dir, &["hpss", "separated/*/percussive.wav"], 0);
+    run(&dir, &["hpss", "clean", "-o", "again"], 0);
+    assert!(dir.path("again/song/noise/harmonic.wav").exists(), "{:?}", dir.files());
+}
+
+#[test]
+fn stems_of_any_name_are_known_by_their_folder_or_the_manifest() {
+    let dir = Dir::new();
+    dir.tune("song.wav");
+    dir.tune("song/one.wav");
+    let separate = ["separate", ".", "--example", "flute=song.wav", "--example", "bass=song/one.wav"];
+    dir.succeeds(&[&separate[..], &["--max-iter", "2", "--transpose", "0", "--manifest", "m.jsonl"]].concat());
+    fs::rename(dir.path("separated"), dir.path("moved")).expect("renamed");
+    let message = stderr(&dir.succeeds(&["hpss", ".", "--dry-run"]));
+    assert!(message.contains("left out: 4 written by earlier runs"), "{message}");
+    assert!(message.contains("song/one.wav: would be separated"), "beside its namesake, `one` can be a recording");
+    fs::rename(dir.path("moved"), dir.path("separated")).expect("renamed");
+    fs::remove_file(dir.path("song.wav")).expect("removed");
+    let message = stderr(&dir.succeeds(&["hpss", ".", "-o", "other", "--dry-run", "--manifest", "m.jsonl"]));
+    assert!(message.contains("left out: 4 written by earlier runs"), "{message}");
+    fs::remove_file(dir.path("song/one.wav")).expect("removed");
+    let message = dir.fails(&["hpss", "."], 2);
+    assert!(message.contains("no recording is left (left out: 4 written by earlier runs)"), "{message}");
+}
+
+#[test]
+fn what_systems_leave_in_folders_is_passed_over() {
+    let dir = Dir::new();
+    dir.tune("in/song.wav");
+    for name in ["._song.wav", ".hidden.wav", "@eaDir/song.wav/x.wav", ".Trash-1000/files/old.wav", "new.wav.part"] {
+        let path = dir.path("in").join(name);
+        fs::create_dir_all(path.parent().expect("parent")).expect("folder");
+        fs::write(path, "no sound").expect("file");
+    }
+    fs::write(dir.path("in/.DS_Store"), "").expect("file");
+    fs::write(dir.path("in/song.wav.asd"), "").expect("file");
+    let message = stderr(&dir.succeeds(&["hpss", "in", "-v"]));
+    assert!(message.contains("left out: 5 hidden or left there by systems and programs; "), "{message}");
+    assert!(message.contains("  in/@eaDir\n") && message.contains("  in/new.wav.part\n"), "{message}");
+    let message = stderr(&dir.succeeds(&["hpss", "in/*.wav", "-f"]));
+    assert!(message.contains("left out: 2 hidden"), "{message}");
+    fs::write(dir.path("list"), "in/._song.wav\nin/song.wav\n").expect("list");
+    assert!(stderr(&dir.succeeds(&["hpss", "--files-from", "list", "-o", "listed"])).contains("left out: 1 hidden"));
+    let message = dir.fails(&["hpss", "in/._song.wav"], 1);
+    assert!(message.contains("`in/._song.wav` is not a recording"), "what is named is taken: {message}");
+    // An empty file has the name of a recording that is lost: that is told.
+    fs::write(dir.path("in/empty.wav"), "").expect("file");
+    let output = dir.partita(&["hpss", "in", "-f"]);
+    assert!(output.status.code() == Some(1) && stderr(&output).contains("empty.wav"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_silent_recording_gets_silent_stems_and_a_note() {
+    let dir = Dir::new();
+    dir.tune("in/tune.wav");
+    dir.wav("in/silence.wav", 8000, &[&|_| 0.0, &|_| 0.0], 8000);
+    dir.wav("hiss.wav", 8000, &[&|i| 0.1 * tune(7 * i * i)], 8000);
+    let note = |pitch| Note { onset_s: 0.1, offset_s: 0.9, pitch, velocity: 90 };
+    let score = Score { parts: vec![Part::new("flute", vec![note(69)])], ..Score::default() };
+    fs::write(dir.path("score.mid"), score.to_midi()).expect("score");
+    for (args, n_stems) in [
+        (&["separate", "-n", "2", "-k", "3", "--max-iter", "5", "--components-out", "--plot"][..], 5),
+        (&["separate", "-k", "3", "--max-iter", "5"], 1),
+        (&["separate", "--example", "a=hiss.wav", "--example", "b=in/tune.wav", "--transpose", "0"], 2),
+        (&["separate", "--example", "a=hiss.wav", "--transpose", "0"], 2),
+        (&["separate", "--score", "score.mid", "--align"], 2),
+        (&["drums", "--midi-out", "--max-iter", "2"], 3),
+        (&["hpss", "--margin", "2"], 3),
+        (&["denoise", "--content", "any"], 2),
+        (&["denoise", "--noise", "hiss.wav"], 2),
+        (&["denoise", "--noise-range", "0.1-0.6"], 2),
+    ] {
+        let more = ["--multichannel", "wiener", "--int16", "-f", "--json", "--manifest", "m.jsonl"];
+        let output = dir.succeeds(&[args, &["in"], &more].concat());
+        let message = stderr(&output);
+        assert!(
+            message.contains("in/silence.wav: the recording is silent, and so are its stems"),
+            "{args:?}: {message}"
+        );
+        assert!(message.contains("2 of 2 separated"), "{args:?}: {message}");
+        let stems: Vec<_> = dir.files().into_iter().filter(|name| name.starts_with("separated/silence/")).collect();
+        let stems: Vec<_> = stems.iter().filter(|name| name.ends_with(".wav")).collect();
+        assert_eq!(stems.len(), n_stems, "{args:?}: {stems:?}");
+        for name in stems {
+            let stem = dir.read(name);
+            assert!((stem.n_samples(), stem.n_channels(), stem.peak()) == (8000, 2, 0.0), "{args:?}: {name}");
+        }
+        fs::remove_dir_all(dir.path("separated")).expect("removed");
+        dir.succeeds(&[args, &["in/silence.wav", "-o", "alone", "-f"]].concat());
+    }
+    let labels = ["separate", "in/silence.wav", "-k", "3", "-o", "labels", "-f"];
+    dir.succeeds(&[&labels[..], &["--labels-out", "labels.toml"]].concat());
+    dir.succeeds(&["separate", "in/silence.wav", "--labels", "labels.toml", "-o", "labels", "-f"]);
+    assert_eq!(dir.read("labels/silence/source-1.wav").peak(), 0.0);
+    dir.succeeds(&["spectrogram", "in/silence.wav", "-o", "silence.png"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use common::{analyze_and_fit, partita, sample, stderr, stems_of};
+use common::{Dir, analyze_and_fit, partita, sample, stderr, stems_of};
 use ndarray::Array2;
 use partita::audio::decode;
 use partita::audio::resample::resample;
@@ -96,6 +96,55 @@ fn planted_sources_are_found() {
         // One mask of 128 ms frames over notes of 250 ms; the mixture itself has about 0 dB.
         assert!(sdr > 8.0, "{sdr} dB");
     }
+}
+
+#[test]
+fn beside_a_lone_example_the_rest_is_made() {
+    let (flute, reed) = (solo(&FLUTE, &TUNE, RATE), solo(&REED, &OTHER, RATE));
+    let mixture = mono(flute.iter().zip(&reed).map(|(a, b)| a + b).collect(), RATE);
+    let backwards: Vec<_> = TUNE.iter().rev().copied().collect();
+    let example = mono(solo(&FLUTE, &backwards, RATE), RATE);
+    let known = |name| {
+        let known = [Example { name, label: "flute.wav", recording: &example }];
+        learn(&known, RATE, &StftOptions::default(), &DictionaryConfig::default(), &mut Watch::none()).expect("learned")
+    };
+    let config = ExamplesConfig::new(known("flute"));
+    let live = Analysis::live(RATE, 1, &AnalysisConfig::default()).expect("a form");
+    let live = fit(&live, &config, None, &mut Watch::none()).expect("of sound to come");
+    for (what, separation) in [("recording", separated(&mixture, &config)), ("sound to come", live)] {
+        assert_eq!(separation.names(), ["flute", "residual"], "{what}");
+        let stems = stems_of(&separation, &mixture);
+        assert_sums_to(&stems, &mixture);
+        for (reference, stem) in [&flute, &reed].iter().zip(&stems) {
+            let sdr = sdr(reference, stem.channel(0));
+            // The mixture itself has about 0 dB.
+            assert!(sdr > 4.0, "{what}: {sdr} dB");
+        }
+    }
+    let all = separated(&mixture, &ExamplesConfig { n_residual: 0, ..config });
+    assert!(all.warnings()[0].contains("the source gets the recording as it is"), "{:?}", all.warnings());
+    assert_eq!(ExamplesConfig::new(known("residual")).n_residual, 0, "an example may be one of the rest");
+    assert_eq!(ExamplesConfig::new(dictionary(RATE)).n_residual, 0, "several share all of the mixture");
+}
+
+#[test]
+fn a_lone_example_on_the_command_line_makes_the_rest_too() {
+    let dir = Dir::new();
+    let path = |name: &str| sample(&format!("drums-bass-guitar{name}.wav")).to_str().expect("UTF-8").to_owned();
+    let (mixture, example) = (path(""), format!("bass={}", path("/bass")));
+    let separate = ["separate", &mixture, "--example", &example, "--duration", "1", "--transpose", "0"];
+    let message = stderr(&dir.succeeds(&separate));
+    assert!(message.contains("`bass` is all that is known: the rest goes to `residual`"), "{message}");
+    let stems = ["bass", "residual"].map(|stem| dir.read(&format!("separated/drums-bass-guitar/{stem}.wav")));
+    let share = |stem: &Audio| stem.samples().iter().map(|x| x * x).sum::<f32>();
+    assert!(share(&stems[0]) > 0.0 && share(&stems[1]) > 0.0, "both have sound");
+    let message = stderr(&dir.succeeds(&[&separate[..], &["--residual", "0", "-o", "all"]].concat()));
+    assert!(message.contains("one source and no residual"), "{message}");
+    let stream = ["stream", "--example", &example, "--transpose", "0", "--stem", "residual"];
+    let samples: Vec<u8> =
+        read(&sample("drums-bass-guitar.wav")).channel(0).iter().flat_map(|x| x.to_le_bytes()).collect();
+    let output = dir.partita_with(&stream, &samples[..4 * 44_100]);
+    assert!(output.status.success() && output.stdout.len() == 4 * 44_100, "{}", stderr(&output));
 }
 
 #[test]

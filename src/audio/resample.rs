@@ -88,6 +88,10 @@ impl Recording for Resampled<'_> {
         self.recording.channel_mask()
     }
 
+    fn start_s(&self) -> f64 {
+        self.recording.start_s()
+    }
+
     fn n_samples_hint(&self) -> Option<u64> {
         let n_in = self.recording.n_samples_hint()?;
         Some(converted(n_in, (self.recording.sample_rate(), self.sample_rate)))

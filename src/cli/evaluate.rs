@@ -3,6 +3,7 @@
 //! Files are paired by their names without the ending. A folder is one track; where there are only folders in it, each of
 //! them is one. The table goes to standard output, or one JSON object per track with `--json`.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 
 use super::exit::{DONE, is_interrupted};
 use super::failure::Failure;
+use super::litter::{is_like_audio, is_litter};
 use super::parse;
 use super::terminal::Terminal;
 
@@ -63,7 +65,11 @@ pub(super) struct EvaluateArgs {
 
 pub(super) fn run(args: &EvaluateArgs, terminal: &Terminal) -> Result<u8, Failure> {
     let config = config(args);
-    let tracks = tracks(args, terminal)?;
+    let n_left_out = Cell::new(0);
+    let tracks = tracks(args, &n_left_out, terminal)?;
+    if n_left_out.get() > 0 {
+        terminal.say(&format!("left out: {} hidden or left there by systems and programs", n_left_out.get()));
+    }
     if let [track] = &tracks[..] {
         let evaluation = evaluate(track, &config, terminal)?;
         terminal.print(&table(track, &evaluation));
@@ -138,8 +144,9 @@ impl Stem {
     }
 }
 
-fn tracks(args: &EvaluateArgs, terminal: &Terminal) -> Result<Vec<Track>, Failure> {
-    let (references, estimates) = (Folder::list(&args.references)?, Folder::list(&args.estimates)?);
+fn tracks(args: &EvaluateArgs, n_left_out: &Cell<usize>, terminal: &Terminal) -> Result<Vec<Track>, Failure> {
+    let list_folder = |path| Folder::list(path, n_left_out);
+    let (references, estimates) = (list_folder(&args.references)?, list_folder(&args.estimates)?);
     if references.stems.is_empty() && !references.folders.is_empty() {
         let both = || references.folders.intersection(&estimates.folders);
         let only = |a: &Folder, b: &Folder| a.folders.difference(&b.folders).cloned().collect::<Vec<_>>();
@@ -154,7 +161,7 @@ fn tracks(args: &EvaluateArgs, terminal: &Terminal) -> Result<Vec<Track>, Failur
             .map(|name| {
                 let (references, estimates) = (args.references.join(name), args.estimates.join(name));
                 let mixture = args.mixture.as_ref().map(|mixture| references.join(mixture));
-                track(name.clone(), &references, &estimates, mixture, args.permutation, terminal)
+                track(name.clone(), &references, &estimates, mixture, args.permutation, n_left_out, terminal)
             })
             .collect();
     }
@@ -163,7 +170,9 @@ fn tracks(args: &EvaluateArgs, terminal: &Terminal) -> Result<Vec<Track>, Failur
         beside if !mixture.exists() && beside.exists() => beside,
         _ => mixture.clone(),
     });
-    Ok(vec![track(String::new(), &args.references, &args.estimates, mixture, args.permutation, terminal)?])
+    // The two are listed again.
+    n_left_out.set(0);
+    Ok(vec![track(String::new(), &args.references, &args.estimates, mixture, args.permutation, n_left_out, terminal)?])
 }
 
 fn track(
@@ -172,6 +181,7 @@ fn track(
     estimates: &Path,
     mixture: Option<PathBuf>,
     permutation: bool,
+    n_left_out: &Cell<usize>,
     terminal: &Terminal,
 ) -> Result<Track, Failure> {
     let is_mixture = |path: &Path| {
@@ -181,7 +191,8 @@ fn track(
         })
     };
     let stems = |folder: &Path| -> Result<Vec<Stem>, Failure> {
-        let stems: Vec<_> = Folder::list(folder)?.stems.into_iter().filter(|stem| !is_mixture(&stem.path)).collect();
+        let stems: Vec<_> =
+            Folder::list(folder, n_left_out)?.stems.into_iter().filter(|stem| !is_mixture(&stem.path)).collect();
         if stems.is_empty() {
             return Err(Failure::usage(
                 format!("there is no recording in the folder `{}`", shown(folder)),
@@ -243,14 +254,14 @@ fn list(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// What lies in a folder, in the order of names.
+/// What lies in a folder, in the order of names, without what systems leave there.
 struct Folder {
     stems: Vec<Stem>,
     folders: BTreeSet<String>,
 }
 
 impl Folder {
-    fn list(path: &Path) -> Result<Self, Failure> {
+    fn list(path: &Path, n_left_out: &Cell<usize>) -> Result<Self, Failure> {
         let cannot = |source| Failure::from(Error::OpenAudio { path: path.to_owned(), source });
         let mut entries = fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>).map_err(cannot)?;
         entries.sort_by_key(fs::DirEntry::file_name);
@@ -259,7 +270,9 @@ impl Folder {
         let is_device = |path: &Path| path.metadata().is_ok_and(|file| !file.is_file());
         for path in entries.iter().map(fs::DirEntry::path) {
             let name = |name: Option<&std::ffi::OsStr>| name.unwrap_or_default().to_string_lossy().into_owned();
-            if path.is_dir() {
+            if is_litter(&path) {
+                n_left_out.set(n_left_out.get() + usize::from(path.is_dir() || is_like_audio(&path)));
+            } else if path.is_dir() {
                 folder.folders.insert(name(path.file_name()));
             } else if is_audio_path(&path) && !is_device(&path) {
                 folder.stems.push(Stem { name: name(path.file_stem()), path });

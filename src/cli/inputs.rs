@@ -1,14 +1,18 @@
 //! From what was typed to a list of recordings, each with the name of its track.
 
 use std::collections::HashMap;
-use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ignore::WalkBuilder;
 use partita::audio::decode::is_audio_path;
 use partita::error::shown;
+use serde_json::json;
 
 use super::failure::Failure;
+use super::file_list;
+use super::litter::{is_like_audio, is_listed_litter, is_litter};
+use super::terminal::Terminal;
 
 /// What messages call the recording that comes from there.
 pub(super) const STANDARD_INPUT: &str = "standard input";
@@ -33,47 +37,205 @@ impl Input {
     }
 }
 
-/// Lists the recordings: files as given, those that a pattern matches, folders walked recursively in the order of their
-/// names, and the lines of a list. Of files that differ in their endings, `song.wav` beside `song.flac`, the tracks keep
-/// these; others with the same track are refused, since their stems would overwrite each other.
-pub(super) fn list(typed: &[PathBuf], files_from: Option<&Path>) -> Result<Vec<Input>, Failure> {
-    let mut inputs = Vec::new();
+/// The recordings that were found, before it is settled which of them are worked on.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    candidates: Vec<Candidate>,
+    /// What lies in folders and is no recording, though its name may say so.
+    litter: Vec<PathBuf>,
+    /// What this program wrote.
+    written: Vec<PathBuf>,
+}
+
+#[derive(Debug)]
+struct Candidate {
+    input: Input,
+    /// Where it was met: what was named by itself is worked on in any case.
+    origin: Origin,
+}
+
+#[derive(Debug)]
+enum Origin {
+    Named,
+    /// In a walk through this folder.
+    Folder(PathBuf),
+    List,
+}
+
+/// Finds the recordings: files as given, those that a pattern matches, folders walked recursively in the order of their
+/// names, and the lines of a list. What systems leave in folders is passed over.
+pub(super) fn find(typed: &[PathBuf], files_from: Option<&Path>) -> Result<Found, Failure> {
+    let mut found = Found::default();
     for path in typed {
         if path == Path::new("-") {
-            inputs.push(Input { path: path.clone(), track: "stdin".into() });
+            found.add(path.clone(), "stdin".into(), Origin::Named);
         } else if let Some(pattern) = pattern(path) {
-            matching(pattern, &mut inputs)?;
+            found.matching(pattern)?;
         } else if path.is_dir() {
-            let before = inputs.len();
-            walk(path, &mut inputs)?;
-            if inputs.len() == before {
+            let before = found.candidates.len();
+            found.walk(path)?;
+            if found.candidates.len() == before {
                 return Err(Failure::usage(
                     format!("there is no recording in the folder `{}`", shown(path)),
-                    "only files with the endings of audio formats are taken; name others one by one",
+                    "only files with the endings of audio formats are taken, and none that is hidden; name others one by one",
                 ));
             }
         } else {
             let name = path.file_name().unwrap_or(path.as_os_str());
-            inputs.push(Input { path: path.clone(), track: track(Path::new(name)) });
+            found.add(path.clone(), track(Path::new(name)), Origin::Named);
         }
     }
-    if let Some(list) = files_from {
-        inputs.extend(read_list(list)?);
-    }
-    keep_endings(&mut inputs);
-    let mut seen: HashMap<&Path, &Input> = HashMap::new();
-    for input in &inputs {
-        if let Some(other) = seen.insert(&input.track, input) {
-            let message = format!(
-                "`{}` and `{}` would be written to the same files, as track `{}`",
-                other.label(),
-                input.label(),
-                shown(&input.track)
-            );
-            return Err(Failure::usage(message, "separate them one by one, each with its own `--out` folder"));
+    // Tracks of a list keep their folders, so that files of one name do not collide.
+    for path in files_from.map(file_list::read).transpose()?.unwrap_or_default() {
+        match is_listed_litter(&path) {
+            true => found.litter.push(path),
+            false => found.add(path.clone(), track(&path), Origin::List),
         }
     }
-    Ok(inputs)
+    Ok(found)
+}
+
+impl Found {
+    /// All that may be recordings.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = &Input> {
+        self.candidates.iter().map(|candidate| &candidate.input)
+    }
+
+    /// Leaves out what was not named by itself, and of which this is true: of its number, its path, and the folder that it
+    /// was found in.
+    pub(super) fn leave_out(&mut self, mut is_written: impl FnMut(usize, &Path, Option<&Path>) -> bool) {
+        let mut i = 0;
+        let is_left_out = |candidate: &mut Candidate| {
+            i += 1;
+            let path = &candidate.input.path;
+            match &candidate.origin {
+                Origin::Named => false,
+                Origin::Folder(folder) => is_written(i - 1, path, Some(folder)),
+                Origin::List => is_written(i - 1, path, None),
+            }
+        };
+        self.written.extend(self.candidates.extract_if(.., is_left_out).map(|candidate| candidate.input.path));
+    }
+
+    /// The recordings to work on; says what was left out. Of files that differ in their endings, `song.wav` beside
+    /// `song.flac`, the tracks keep these; others with the same track are refused, since their stems would overwrite each
+    /// other.
+    pub(super) fn settle(self, terminal: &Terminal) -> Result<Vec<Input>, Failure> {
+        if let Some(told) = self.left_out() {
+            if self.candidates.is_empty() {
+                let hint = "name the files one by one, or choose another folder for the stems with `--out FOLDER`";
+                return Err(Failure::usage(format!("no recording is left ({told})"), hint));
+            }
+            terminal.say(&format!("{told}; `-v` lists them"));
+            self.litter.iter().chain(&self.written).for_each(|path| terminal.detail(&format!("  {}", shown(path))));
+            let (litter, written) = (self.litter.len(), self.written.len());
+            terminal.event(json!({ "event": "left_out", "litter": litter, "written": written }));
+        }
+        self.distinct()
+    }
+
+    /// What is said of what was left out.
+    fn left_out(&self) -> Option<String> {
+        let count = |paths: &[PathBuf], what| (!paths.is_empty()).then(|| format!("{} {what}", paths.len()));
+        let litter = count(&self.litter, "hidden or left there by systems and programs");
+        let parts: Vec<_> = litter.into_iter().chain(count(&self.written, "written by earlier runs")).collect();
+        (!parts.is_empty()).then(|| format!("left out: {}", parts.join(", ")))
+    }
+
+    fn distinct(self) -> Result<Vec<Input>, Failure> {
+        let mut inputs: Vec<_> = self.candidates.into_iter().map(|candidate| candidate.input).collect();
+        keep_endings(&mut inputs);
+        let mut seen: HashMap<&Path, &Input> = HashMap::new();
+        for input in &inputs {
+            if let Some(other) = seen.insert(&input.track, input) {
+                let message = format!(
+                    "`{}` and `{}` would be written to the same files, as track `{}`",
+                    other.label(),
+                    input.label(),
+                    shown(&input.track)
+                );
+                return Err(Failure::usage(message, "separate them one by one, each with its own `--out` folder"));
+            }
+        }
+        Ok(inputs)
+    }
+
+    fn add(&mut self, path: PathBuf, track: PathBuf, origin: Origin) {
+        self.candidates.push(Candidate { input: Input { path, track }, origin });
+    }
+
+    /// Adds the files that a pattern matches, in the order of their names; their tracks begin after the folders that the
+    /// pattern spells out.
+    fn matching(&mut self, pattern: &str) -> Result<(), Failure> {
+        let refused = |cause: String| {
+            Failure::usage(
+                format!("cannot use the pattern `{}`: {cause}", shown(pattern.as_ref())),
+                "put a pattern into quotes: 'songs/**/*.flac'",
+            )
+        };
+        let is_spelled_out = |part: &Component<'_>| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
+        let fixed: PathBuf = Path::new(pattern).components().take_while(is_spelled_out).collect();
+        let open = Path::new(pattern).strip_prefix(&fixed).unwrap_or(Path::new(""));
+        let folder = if fixed == Path::new("") { Path::new(".") } else { &*fixed };
+        // A pattern that asks for hidden files gets them.
+        let may_be_litter = open.iter().any(|part| is_litter(part.as_ref()));
+        let n_before = self.candidates.len() + self.litter.len();
+        for path in glob::glob(pattern).map_err(|error| refused(error.to_string()))? {
+            let path = path.map_err(|error| refused(error.to_string()))?;
+            if path.is_file() {
+                let below = path.strip_prefix(&fixed).unwrap_or(&path);
+                match !may_be_litter && below.ancestors().any(is_litter) {
+                    true => self.litter.push(path),
+                    false => self.add(path.clone(), track(below), Origin::Folder(folder.into())),
+                }
+            }
+        }
+        if self.candidates.len() + self.litter.len() == n_before {
+            return Err(refused("no file matches it".into()));
+        }
+        Ok(())
+    }
+
+    /// Adds every audio file below a folder; links are followed, loops are not, and ignore files say nothing.
+    fn walk(&mut self, folder: &Path) -> Result<(), Failure> {
+        let skipped = Arc::new(Mutex::new(Vec::new()));
+        let skip = skipped.clone();
+        let walker = WalkBuilder::new(folder)
+            .standard_filters(false)
+            .follow_links(true)
+            .sort_by_file_name(|a, b| a.cmp(b))
+            .filter_entry(move |entry| {
+                let is_skipped = entry.depth() > 0 && is_litter(entry.path());
+                if is_skipped && (entry.file_type().is_some_and(|kind| kind.is_dir()) || is_like_audio(entry.path())) {
+                    skip.lock().unwrap_or_else(PoisonError::into_inner).push(entry.path().to_owned());
+                }
+                !is_skipped
+            })
+            .build();
+        for entry in walker {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => match unreadable(&error) {
+                    // It fails in its turn, as any other file that cannot be opened; the rest goes on.
+                    Some(path) if !is_litter(path) => {
+                        let track = track(path.strip_prefix(folder).unwrap_or(path));
+                        self.add(path.to_owned(), track, Origin::Folder(folder.into()));
+                        continue;
+                    }
+                    Some(_) => continue,
+                    None if is_loop(&error) => continue,
+                    None => return Err(Failure::Walk { path: folder.to_owned(), error }),
+                },
+            };
+            let path = entry.path();
+            if entry.file_type().is_some_and(|kind| kind.is_file()) && is_audio_path(path) {
+                let track = track(path.strip_prefix(folder).unwrap_or(path));
+                self.add(path.to_owned(), track, Origin::Folder(folder.into()));
+            }
+        }
+        self.litter.append(&mut skipped.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(())
+    }
 }
 
 /// Adds the ending of the file to each track that is not the only one of its name.
@@ -104,99 +266,6 @@ fn pattern(path: &Path) -> Option<&str> {
     path.to_str().filter(|text| text.contains(['*', '?', '[']) && path.symlink_metadata().is_err())
 }
 
-/// The files that a pattern matches, in the order of their names; their tracks begin after the folders that the pattern
-/// spells out.
-fn matching(pattern: &str, inputs: &mut Vec<Input>) -> Result<(), Failure> {
-    let refused = |cause: String| {
-        Failure::usage(
-            format!("cannot use the pattern `{}`: {cause}", shown(pattern.as_ref())),
-            "put a pattern into quotes: 'songs/**/*.flac'",
-        )
-    };
-    let fixed: PathBuf = Path::new(pattern)
-        .components()
-        .take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']))
-        .collect();
-    let before = inputs.len();
-    for path in glob::glob(pattern).map_err(|error| refused(error.to_string()))? {
-        let path = path.map_err(|error| refused(error.to_string()))?;
-        if path.is_file() {
-            let track = track(path.strip_prefix(&fixed).unwrap_or(&path));
-            inputs.push(Input { path, track });
-        }
-    }
-    if inputs.len() == before {
-        return Err(refused("no file matches it".into()));
-    }
-    Ok(())
-}
-
-/// Longest list of inputs that is read, in bytes.
-const MAX_LIST_BYTES: u64 = 1 << 30;
-
-/// The files that a list names. Their tracks keep their folders, so that files of one name do not collide.
-fn read_list(list: &Path) -> Result<Vec<Input>, Failure> {
-    let at = |source| Failure::at(shown(list))(partita::Error::OpenAudio { path: list.into(), source });
-    let mut bytes = Vec::new();
-    let read = match list == Path::new("-") {
-        true => io::stdin().lock().take(MAX_LIST_BYTES).read_to_end(&mut bytes),
-        false => std::fs::File::open(list).and_then(|file| file.take(MAX_LIST_BYTES).read_to_end(&mut bytes)),
-    };
-    read.map_err(at)?;
-    let separator = if bytes.contains(&0) { 0 } else { b'\n' };
-    let lines = bytes.split(|byte| *byte == separator);
-    let lines = lines.map(|line| if separator == 0 { line } else { line.strip_suffix(b"\r").unwrap_or(line) });
-    let inputs: Vec<_> = lines
-        .filter(|line| !line.is_empty())
-        .map(|line| {
-            let path = path_from(line);
-            Input { track: track(&path), path }
-        })
-        .collect();
-    if inputs.is_empty() {
-        return Err(Failure::usage(format!("the list `{}` is empty", shown(list)), "give one file per line"));
-    }
-    Ok(inputs)
-}
-
-#[cfg(unix)]
-fn path_from(bytes: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt;
-    std::ffi::OsStr::from_bytes(bytes).into()
-}
-
-#[cfg(not(unix))]
-fn path_from(bytes: &[u8]) -> PathBuf {
-    String::from_utf8_lossy(bytes).into_owned().into()
-}
-
-/// Every audio file below a folder; nothing is hidden or ignored, links are followed, loops are not.
-fn walk(folder: &Path, inputs: &mut Vec<Input>) -> Result<(), Failure> {
-    let walker =
-        WalkBuilder::new(folder).standard_filters(false).follow_links(true).sort_by_file_name(|a, b| a.cmp(b)).build();
-    for entry in walker {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(error) => match unreadable(&error) {
-                // It fails in its turn, as any other file that cannot be opened; the rest goes on.
-                Some(path) => {
-                    let track = track(path.strip_prefix(folder).unwrap_or(path));
-                    inputs.push(Input { path: path.to_owned(), track });
-                    continue;
-                }
-                None if is_loop(&error) => continue,
-                None => return Err(Failure::Walk { path: folder.to_owned(), error }),
-            },
-        };
-        let path = entry.path();
-        if entry.file_type().is_some_and(|kind| kind.is_file()) && is_audio_path(path) {
-            let track = track(path.strip_prefix(folder).unwrap_or(path));
-            inputs.push(Input { path: path.to_owned(), track });
-        }
-    }
-    Ok(())
-}
-
 /// What could not be read, where that is known: a link to nothing, a folder without permission.
 fn unreadable(error: &ignore::Error) -> Option<&Path> {
     match error {
@@ -218,6 +287,10 @@ fn is_loop(error: &ignore::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn list(typed: &[PathBuf], files_from: Option<&Path>) -> Result<Vec<Input>, Failure> {
+        find(typed, files_from)?.distinct()
+    }
 
     #[cfg(unix)]
     #[test]
@@ -280,6 +353,6 @@ mod tests {
         }
         let tracks: Vec<_> =
             list(&[folder.path().into()], None).expect("inputs").into_iter().map(|input| input.track).collect();
-        assert_eq!(tracks, [Path::new(".hidden"), Path::new("a"), Path::new("b/x")]);
+        assert_eq!(tracks, [Path::new("a"), Path::new("b/x")]);
     }
 }

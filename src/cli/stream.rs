@@ -219,13 +219,8 @@ impl<W: Write> Pipe<W> {
         let shape = (n_samples, self.n_channels);
         let samples = Array2::from_shape_vec(shape, samples).expect("whole samples of all channels");
         let samples = samples.reversed_axes().as_standard_layout().into_owned();
-        Audio::new(samples, self.sample_rate).map_err(|error| match error {
-            Error::NonFiniteSample { channel, time_s, value } => {
-                let time_s = time_s + n_before as f64 / f64::from(self.sample_rate);
-                Error::NonFiniteSample { channel, time_s, value }.into()
-            }
-            error => error.into(),
-        })
+        let start_s = n_before as f64 / f64::from(self.sample_rate);
+        Ok(Audio::new(samples, self.sample_rate).map_err(|error| error.in_whole(start_s))?)
     }
 
     /// Writes a block; tells how many samples were beyond full scale.

@@ -44,7 +44,7 @@ pub enum Error {
         /// NaN, inf, -inf, or a number beyond 1e12.
         value: f32,
     },
-    /// There is nothing to hear, so there is nothing to separate.
+    /// There is nothing to hear where something is to be learned or judged.
     #[error("the recording is silent")]
     Silent,
     /// The recording is shorter than one analysis window.
@@ -252,7 +252,7 @@ pub enum Error {
         path: PathBuf,
         /// Channel, counted from 1.
         channel: usize,
-        /// Seconds from the start.
+        /// Seconds from the start of the file, or of the recording that it was made from.
         time_s: f64,
         /// The sample, after the gain.
         value: f32,
@@ -347,15 +347,18 @@ pub enum Error {
 
     /// A noise cannot be learned from a time that the recording does not have.
     #[error(
-        "the noise range is {start_s} to {end_s} s, expected a part of 0 to {duration_s:.1} s (the length of the recording)"
+        "the noise range is {start_s} to {end_s} s, expected a part of {first_s:.1} to {last_s:.1} s, which is what is read of \
+         the recording"
     )]
     NoiseRange {
         /// Where it begins, in seconds.
         start_s: f64,
         /// Where it ends.
         end_s: f64,
-        /// Length of the recording.
-        duration_s: f64,
+        /// Where the recording begins: not at 0, of an excerpt.
+        first_s: f64,
+        /// Where it ends.
+        last_s: f64,
     },
     /// There is nothing to hear where the noise should be.
     #[error("the noise `{noise}` is silent")]
@@ -497,6 +500,16 @@ impl fmt::Display for Quantity {
             Self::Channels => "channels",
             Self::Samples => "samples",
         })
+    }
+}
+
+impl Error {
+    /// What was found in a part of a recording, told of the whole, in which the part begins at `start_s`.
+    pub fn in_whole(mut self, start_s: f64) -> Self {
+        if let Self::NonFiniteSample { time_s, .. } | Self::BeyondFullScale { time_s, .. } = &mut self {
+            *time_s += start_s;
+        }
+        self
     }
 }
 

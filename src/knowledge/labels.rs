@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::to_utf8;
 use crate::{Error, Result, names};
 
 /// What stands above the components in the file, for whoever edits it.
@@ -98,6 +99,16 @@ pub struct Component {
 }
 
 impl Labels {
+    /// Reads the content of a labels file, in UTF-8 or, with a byte order mark, in UTF-16.
+    ///
+    /// # Errors
+    /// Those of [`Labels::parse`], and [`Error::Labels`] for bytes that are no text.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
+        let text = to_utf8(bytes).and_then(|bytes| String::from_utf8(bytes).ok());
+        let no_text = || Error::Labels { line: None, reason: "they are no text in UTF-8 or UTF-16".into() };
+        Self::parse(&text.ok_or_else(no_text)?)
+    }
+
     /// Reads the text of a labels file.
     ///
     /// # Errors
@@ -214,6 +225,11 @@ mod tests {
         let labels = labels();
         let text = labels.text().expect("text");
         assert_eq!(Labels::parse(&text).expect("labels"), labels, "{text}");
+        let wide = |mark: u16| std::iter::once(mark).chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        for bytes in [format!("\u{feff}{text}").into_bytes(), wide(0xfeff)] {
+            assert_eq!(Labels::from_bytes(bytes).expect("labels"), labels, "as editors of Windows save it");
+        }
+        assert!(Labels::from_bytes(b"\xff\xfe\0".to_vec()).is_err());
     }
 
     #[test]

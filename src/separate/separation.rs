@@ -73,7 +73,7 @@ pub struct Components {
 pub struct Hit {
     /// The drum, as an index into the kit.
     pub drum: usize,
-    /// Time of the attack, in seconds from the start.
+    /// Time of the attack in the recording, in seconds.
     pub onset_s: f64,
     /// Level relative to the strongest hit of this drum, above 0 to 1.
     pub level: f32,
@@ -92,6 +92,9 @@ pub enum Stems {
     /// One per component, `component-01` and so on.
     Components,
 }
+
+/// What the caller is told of silence.
+const SILENT: &str = "the recording is silent, and so are its stems";
 
 impl Separation {
     /// A model whose parts are the sources, with a name for each. It can be one of your own: `examples/own_method.rs`.
@@ -131,7 +134,7 @@ impl Separation {
                 n_samples: (!analysis.is_live()).then_some(analysis.n_samples()),
             },
             found: Found::Nothing,
-            warnings: Vec::new(),
+            warnings: analysis.is_silent().then(|| SILENT.to_owned()).into_iter().collect(),
             state: None,
         }
     }
@@ -519,6 +522,10 @@ impl Recording for Rest<'_> {
 
     fn channel_mask(&self) -> Option<u32> {
         self.recording.channel_mask()
+    }
+
+    fn start_s(&self) -> f64 {
+        self.recording.start_s()
     }
 
     fn n_samples_hint(&self) -> Option<u64> {

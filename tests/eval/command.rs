@@ -63,6 +63,22 @@ fn number(cell: &str) -> f64 {
 }
 
 #[test]
+fn what_systems_leave_in_folders_is_passed_over() {
+    let dir = Dir::new();
+    for track in ["one", "two"] {
+        dir.track(&format!("true/{track}"), &format!("found/{track}"), ["a", "b"]);
+        for name in ["._a.wav", ".DS_Store"] {
+            fs::write(dir.0.path().join(format!("true/{track}/{name}")), "no sound").expect("file");
+        }
+    }
+    fs::create_dir(dir.0.path().join("true/@eaDir")).expect("folder");
+    let output = dir.evaluate(&[]);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{message}");
+    assert!(message.contains("left out: 3 hidden or left there by systems and programs"), "{message}");
+}
+
+#[test]
 fn the_command_prints_a_line_for_each_source_and_their_mean() {
     let dir = Dir::new();
     dir.track("true", "found", ["a", "b"]);

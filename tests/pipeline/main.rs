@@ -5,8 +5,10 @@
 mod common;
 
 mod cases;
+mod excerpts;
 mod live;
 mod misuse;
 mod ranges;
+mod silence;
 mod warm;
 mod watching;

@@ -7,6 +7,7 @@ use partita::DictionaryConfig;
 use partita::nmf::Divergence;
 use partita::separate::AnalysisConfig;
 use partita::separate::blind::BlindConfig;
+use partita::separate::examples::ExamplesConfig;
 
 use crate::cli::flags::{ExcerptArgs, InputArgs, KnowledgeArgs, OutputArgs, PlacesArgs, TransformArgs};
 
@@ -34,9 +35,8 @@ pub(in crate::cli) struct SeparateArgs {
     pub(in crate::cli) score: ScoreArgs,
     #[command(flatten)]
     pub(in crate::cli) knowledge: KnowledgeArgs,
-    /// Templates for what no example explains, as a stem `residual`
-    #[arg(id = "n_residual", long = "residual", value_name = "K", default_value_t = 0, help_heading = "Knowledge")]
-    pub(in crate::cli) n_residual: usize,
+    #[arg(id = "n_residual", long = "residual", value_name = "K", help = residual_help(), help_heading = "Knowledge")]
+    pub(in crate::cli) n_residual: Option<usize>,
     #[command(flatten)]
     pub(in crate::cli) output: OutputArgs,
     #[command(flatten)]
@@ -53,6 +53,13 @@ fn components_help() -> String {
          source {}]",
         BlindConfig::default().nmf.n_components,
         DictionaryConfig::default().n_components,
+    )
+}
+
+fn residual_help() -> String {
+    format!(
+        "Templates for what no example explains, as a stem `residual` [default: {} where one source is known, else 0]",
+        ExamplesConfig::N_RESIDUAL,
     )
 }
 

@@ -26,17 +26,16 @@ pub(super) struct ByScore {
 }
 
 impl ByScore {
-    /// Reads the score and puts it where the arguments say; with `--start`, its time is that of the whole file.
+    /// Reads the score and puts it where the arguments say.
     pub(super) fn new(path: &Path, args: &SeparateArgs, terminal: &Terminal) -> Result<Self, Failure> {
         let at = || Failure::at(shown(path));
         let score = Score::load(path).map_err(at())?;
-        let start_s = args.excerpt.start.unwrap_or_default().as_secs_f64();
         let moved = score.moved(args.score.score_offset, args.score.score_stretch).map_err(at())?;
         let method = &args.method;
         let config = ScoreConfig {
             unscored: if args.score.no_residual { Unscored::Shared } else { Unscored::Residual },
             mask_exponent: method.mask_exponent,
-            ..ScoreConfig::new(moved.warped(|time_s| time_s - start_s))
+            ..ScoreConfig::new(moved)
         };
         Ok(Self {
             analysis: method.analysis(),

@@ -15,7 +15,7 @@ use crate::cli::terminal::Terminal;
 
 /// How the sources are looked for.
 struct Search {
-    n_residual: usize,
+    n_residual: Option<usize>,
     n_semitones: usize,
     max_iter: Option<usize>,
     mask_exponent: f32,
@@ -26,7 +26,7 @@ impl Search {
     fn of(&self, dictionary: Dictionary) -> ExamplesConfig {
         let config = ExamplesConfig::new(dictionary);
         ExamplesConfig {
-            n_residual: self.n_residual,
+            n_residual: self.n_residual.unwrap_or(config.n_residual),
             n_semitones: self.n_semitones,
             max_iter: self.max_iter.unwrap_or(config.max_iter),
             mask_exponent: self.mask_exponent,
@@ -69,8 +69,10 @@ impl Known {
 
 impl Method for Known {
     fn names(&self) -> Vec<String> {
-        let residual = (self.search.n_residual > 0).then(|| names::RESIDUAL.to_owned());
         let mut names = self.sources.names();
+        let default = || ExamplesConfig::n_residual_beside(names.iter().map(String::as_str));
+        let n_residual = self.search.n_residual.unwrap_or_else(default);
+        let residual = (n_residual > 0).then(|| names::RESIDUAL.to_owned());
         names.extend(residual.filter(|residual| !names.contains(residual)));
         names
     }
@@ -94,6 +96,14 @@ impl Method for Known {
             if separation.names().len() == 1 { "source" } else { "sources" },
             dictionary.n_context()
         );
-        Ok(Outcome { remarks: vec![remark], ..separation.into() })
+        let mut remarks = vec![remark];
+        if let ([source], None, true) = (dictionary.sources(), self.search.n_residual, config.n_residual > 0) {
+            remarks.push(format!(
+                "`{}` is all that is known: the rest goes to `{}`; `--residual 0` makes no rest",
+                source.name,
+                names::RESIDUAL
+            ));
+        }
+        Ok(Outcome { remarks, ..separation.into() })
     }
 }

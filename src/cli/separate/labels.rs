@@ -71,11 +71,11 @@ pub(super) struct Labelled {
 impl Labelled {
     /// Reads a labels file, and the factors beside it.
     pub(super) fn new(path: &Path, has_places: bool) -> Result<Self, Failure> {
-        let mut text = String::new();
-        // One byte more than is allowed is refused where the text is looked at.
-        let read = File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_string(&mut text));
+        let mut bytes = Vec::new();
+        // UTF-16 takes twice as many; one byte more is refused where the text is looked at.
+        let read = File::open(path).and_then(|file| file.take(2 * MAX_BYTES + 1).read_to_end(&mut bytes));
         read.map_err(|source| Error::ReadMatrix { path: path.to_owned(), source })?;
-        let labels = Labels::parse(&text).map_err(Failure::at(shown(path)))?;
+        let labels = Labels::from_bytes(bytes).map_err(Failure::at(shown(path)))?;
         let factors = path.with_file_name(&labels.factors);
         let read = |name| matrix_file::read_member(&factors, name).map_err(Failure::at(shown(&factors)));
         let config = LabelledConfig { dictionary: read("W")?, activations: read("H")?, labels };

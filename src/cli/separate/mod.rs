@@ -28,7 +28,7 @@ fn method(args: &SeparateArgs, context: &Context) -> Result<Box<dyn Method>, Fai
     if !args.knowledge.example.is_empty() || !args.knowledge.dictionary.is_empty() {
         return Ok(Box::new(known::Known::new(args, seed, terminal)?));
     }
-    if args.n_residual > 0 {
+    if args.n_residual.is_some_and(|n_residual| n_residual > 0) {
         let hint = "give `--example NAME=FILE` for what is known";
         return Err(Failure::usage("`--residual` needs `--example` or `--dictionary`", hint));
     }

@@ -57,6 +57,10 @@ impl<'a> Job<'a> {
         })
     }
 
+    pub(super) fn manifest(&self) -> Option<&Manifest> {
+        self.manifest.as_ref()
+    }
+
     /// Refuses inputs whose stems would not all stay, or take the place of a file, before any work.
     pub(super) fn check(&mut self, inputs: &[Input]) -> Result<(), Failure> {
         self.target.spare(inputs);

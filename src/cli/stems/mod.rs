@@ -5,6 +5,7 @@ mod method;
 mod plot;
 mod report;
 mod write;
+mod written;
 
 use super::batch::each;
 use super::context::Context;
@@ -27,7 +28,9 @@ pub(super) fn run(
 ) -> Result<u8, Failure> {
     let batch = &output.batch;
     let mut job = Job::new(output, excerpt, context, method)?;
-    let mut inputs = inputs::list(&inputs.paths, batch.files_from.as_deref())?;
+    let mut found = inputs::find(&inputs.paths, batch.files_from.as_deref())?;
+    written::leave_out(&mut found, output, method.names(), job.manifest());
+    let mut inputs = found.settle(&context.terminal)?;
     inputs.retain(|input| batch.shard.is_none_or(|shard| shard.contains(&input.track)));
     job.check(&inputs)?;
     let outcome = each(&inputs, &context.terminal, "separated", &|input, terminal| job.run(input, terminal));

@@ -58,7 +58,7 @@ pub(super) fn report(
         .collect();
     let mut event = json!({
         "event": "separated", "input": text(&input.path), "sample_rate": sample_rate, "n_channels": n_channels,
-        "n_samples": n_samples, "n_sources": outcome.separation.names().len(), "gain": gain,
+        "start_s": recording.start_s(), "n_samples": n_samples, "n_sources": outcome.separation.names().len(), "gain": gain,
         "n_clamped": n_clamped, "stems": stems, "warnings": outcome.separation.warnings(),
     });
     if let Some(factors) = outcome.separation.factorization() {

@@ -116,7 +116,9 @@ impl<'a> Target<'a> {
         }
         let rendered = separation
             .render(recording, stems, &mut watch, &mut |blocks| {
-                writers.par_iter_mut().zip(blocks).try_for_each(|(writer, block)| writer.write(block.view()))
+                let written =
+                    writers.par_iter_mut().zip(blocks).try_for_each(|(writer, block)| writer.write(block.view()));
+                written.map_err(|error| error.in_whole(recording.start_s()))
             })
             .map_err(at())?;
         let mut written = Vec::with_capacity(paths.len());

@@ -49,6 +49,21 @@ impl Bands {
     }
 }
 
+impl Bands {
+    /// A template for each band: the same sound in all bins of the band and in all frames, and none elsewhere; `n_context` *
+    /// `n_bins` x `n_bands`, each summing to one.
+    pub(crate) fn templates(&self, n_context: usize) -> Array2<f32> {
+        let n_bins = self.edges.last().copied().unwrap_or_default();
+        let mut templates = Array2::zeros((n_context * n_bins, self.edges.len() - 1));
+        for (mut template, edge) in templates.columns_mut().into_iter().zip(self.edges.windows(2)) {
+            let share = 1.0 / (n_context * (edge[1] - edge[0])) as f32;
+            (0..n_context)
+                .for_each(|slot| template.slice_mut(s![slot * n_bins + edge[0]..slot * n_bins + edge[1]]).fill(share));
+        }
+        templates
+    }
+}
+
 /// Every `n_context` consecutive frames as one row: `n_frames + n_context - 1` stacks from a run of frames, the first
 /// and the last of which reach beyond it into silence.
 ///

@@ -87,7 +87,7 @@ pub fn align(score: &Score, recording: &dyn Recording, watch: &mut Watch<'_>) ->
         let place = ((time_s - start_s) / STEP_S).clamp(0.0, (n_written - 1) as f64);
         let i = (place as usize).min(n_written.saturating_sub(2));
         let next = warp.get(i + 1).copied().unwrap_or(warp[i]);
-        (warp[i] + (place - i as f64) * (next - warp[i])) * STEP_S
+        recording.start_s() + (warp[i] + (place - i as f64) * (next - warp[i])) * STEP_S
     }))
 }
 

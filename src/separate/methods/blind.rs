@@ -76,10 +76,16 @@ pub fn fit(
         });
     }
     analysis.need_magnitudes()?;
-    let nmf = previous.and_then(|previous| warm(analysis, &config.nmf, previous)).unwrap_or(config.nmf.clone());
+    let mut nmf = previous.and_then(|previous| warm(analysis, &config.nmf, previous)).unwrap_or(config.nmf.clone());
+    let mut n_sources = config.n_sources;
+    if analysis.is_silent() {
+        // Of silence, any components are as good as others, and no number of sources is suggested by them.
+        nmf.max_iter = nmf.max_iter.min(1);
+        n_sources = n_sources.or(Some(1));
+    }
     let factorization = fit_with(analysis.magnitude().t(), &nmf, watch)?.complete()?;
     let stft = analysis.stft();
-    let assignment = group::by_likeness(&factorization, stft.config(), analysis.sample_rate(), config.n_sources);
+    let assignment = group::by_likeness(&factorization, stft.config(), analysis.sample_rate(), n_sources);
     let (dictionary, activations) = (&factorization.dictionary, factorization.activations.clone());
     // The activations are those of the kept frames.
     let kept = ComponentModel::new(dictionary, Some(activations), config.nmf.divergence, config.mask_exponent)?

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
-use super::check_mask_exponent;
+use super::{check_mask_exponent, silence};
 use crate::audio::Recording;
 use crate::audio::resample::resample;
 use crate::error::Advice;
@@ -185,6 +185,11 @@ pub fn fit(
 ) -> Result<Separation> {
     config.check()?;
     analysis.need_magnitudes()?;
+    let mut names: Vec<_> = config.kit.iter().map(|drum| drum.name.clone()).collect();
+    names.extend((config.n_residual > 0).then(|| RESIDUAL.to_owned()));
+    if analysis.is_silent() {
+        return silence(analysis, names);
+    }
     let (stft, sample_rate, magnitude) = (analysis.stft(), analysis.sample_rate(), analysis.magnitude());
     let n_lags = n_lags(config.template_s, stft.config(), sample_rate);
     let templates = templates(config, stft, sample_rate, n_lags)?;
@@ -219,12 +224,10 @@ pub fn fit(
         }
     }
     let found = fit_convolutive(magnitude.t(), &nmf, watch)?.complete()?;
-    let mut names: Vec<_> = config.kit.iter().map(|drum| drum.name.clone()).collect();
     let mut partition: Vec<_> =
         config.kit.iter().enumerate().flat_map(|(i, drum)| std::iter::repeat_n(i, drum.sounds.len())).collect();
     if config.n_residual > 0 {
-        partition.resize(n_templates, names.len());
-        names.push(RESIDUAL.into());
+        partition.resize(n_templates, config.kit.len());
     }
     let model = DrumModel {
         dictionary: found.dictionary,
@@ -238,6 +241,7 @@ pub fn fit(
         true => model.hits(&found.activations, |frame_idx| frame_idx, stft.config(), sample_rate),
         false => model.hits(&found.activations, |row| analysis.frame_idx(row), stft.config(), sample_rate),
     };
+    let hits = later(hits, analysis.span_s().start);
     let activations = analysis.is_complete().then_some(found.activations);
     let model = Arc::new(DrumModel { activations, ..model });
     let separation = Separation::new(analysis, model.clone(), names)?.with_state(model);
@@ -269,9 +273,15 @@ pub fn follow(separation: Separation, recording: &dyn Recording, watch: &mut Wat
     let shape = (found.len(), found.first().map_or(0, Vec::len));
     let activations = Array2::from_shape_vec(shape, found.concat()).expect("as many activations of each template");
     let hits = model.hits(&activations, |frame_idx| frame_idx, stft.config(), recording.sample_rate());
+    let hits = later(hits, recording.start_s());
     let model = Arc::new(DrumModel { activations: Some(activations), ..(*model).clone() });
     let separation = separation.with_model(model.clone()).with_state(model);
     Ok(Separation { found: Found::Hits(hits), ..separation })
+}
+
+/// Hits of an excerpt at their times in the whole recording.
+fn later(hits: Vec<Hit>, start_s: f64) -> Vec<Hit> {
+    hits.into_iter().map(|hit| Hit { onset_s: hit.onset_s + start_s, ..hit }).collect()
 }
 
 impl DrumsConfig {
@@ -456,7 +466,7 @@ impl DrumModel {
         Ok(fit_convolutive(magnitude.t(), &config, &mut Watch::none())?.activations)
     }
 
-    /// The hits of each drum by its activations, given the frame of each of their columns.
+    /// The hits of each drum by its activations, given the frame of each of their columns; times count from the first frame.
     fn hits(
         &self,
         activations: &Array2<f32>,

@@ -11,9 +11,35 @@ pub mod hpss;
 pub mod labelled;
 pub mod score;
 
+use ndarray::Array2;
+
 pub use self::example::Example;
+use super::pipeline::{Analysis, Block, Model, Split};
+use super::separation::Separation;
 use crate::error::Advice;
 use crate::{Error, Result};
+
+/// A recording that is silent, in parts of these names, where there is nothing to find.
+fn silence(analysis: &Analysis, names: Vec<String>) -> Result<Separation> {
+    Separation::new(analysis, Silence { n_parts: names.len() }, names)
+}
+
+/// Equal shares of nothing.
+#[derive(Debug)]
+struct Silence {
+    n_parts: usize,
+}
+
+impl Model for Silence {
+    fn n_parts(&self) -> usize {
+        self.n_parts
+    }
+
+    fn split(&self, block: &Block<'_>) -> Result<Split> {
+        let mask = Array2::from_elem(block.core().raw_dim(), 1.0 / self.n_parts as f32);
+        Ok(Split::Masks(vec![mask; self.n_parts]))
+    }
+}
 
 /// Refuses an exponent that makes no masks.
 fn check_mask_exponent(mask_exponent: f32) -> Result<()> {

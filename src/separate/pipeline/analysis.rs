@@ -99,6 +99,8 @@ impl AnalysisConfig {
 pub struct Analysis {
     stft: Stft,
     identity: Identity,
+    start_s: f64,
+    is_silent: bool,
     n_frames: usize,
     magnitude: Array2<f32>,
     spectra: Option<Vec<Array2<Complex32>>>,
@@ -110,8 +112,8 @@ impl Analysis {
     /// Reads a recording once.
     ///
     /// # Errors
-    /// [`Error::Silent`] and [`Error::TooShort`] where there is nothing to separate, [`Error::Setting`] for sizes that
-    /// make no transform, [`Error::Cancelled`], and those of the recording.
+    /// [`Error::TooShort`] for less than a window, [`Error::Setting`] for sizes that make no transform, [`Error::Cancelled`],
+    /// and those of the recording.
     ///
     /// # Cost
     /// One forward transform per channel. Memory: the frames that are kept, of `n_bins` numbers each, and half as much again
@@ -120,7 +122,7 @@ impl Analysis {
         let sample_rate = recording.sample_rate();
         let stft = Stft::new(config.transform(sample_rate))?;
         let mut buffer = SpectraBuffer::new(&stft, recording.n_channels(), 0);
-        let mut kept = Kept::new(&stft, recording.n_channels(), config, sample_rate);
+        let mut kept = Kept::new(&stft, recording, config);
         let mut fingerprint = Fingerprint::new();
         let (mut peak, mut n_samples) = (0.0f32, 0);
         let total = recording.n_samples_hint();
@@ -138,9 +140,6 @@ impl Analysis {
         if n_samples < win_length {
             return Err(Error::TooShort { n_samples, win_length, sample_rate });
         }
-        if peak == 0.0 {
-            return Err(Error::Silent);
-        }
         if config.detail != Detail::Outline {
             buffer.finish();
             kept.take(&mut buffer);
@@ -156,7 +155,8 @@ impl Analysis {
         };
         let spectra = (config.detail == Detail::Spectra).then(|| spectra.into_iter().map(spectrum).collect());
         let n_frames = stft.config().n_frames(n_samples);
-        Ok(Self { stft, identity, n_frames, magnitude, spectra, kept: runs })
+        let (start_s, is_silent) = (recording.start_s(), peak == 0.0);
+        Ok(Self { stft, identity, start_s, is_silent, n_frames, magnitude, spectra, kept: runs })
     }
 
     /// What is known of sound that is yet to come: its form, and nothing of what is in it. Methods that bring all their
@@ -173,12 +173,18 @@ impl Analysis {
         let stft = Stft::new(config.transform(sample_rate))?;
         let identity = Identity { sample_rate, n_channels, n_samples: 0, fingerprint: String::new() };
         let magnitude = Array2::zeros((0, stft.config().n_bins()));
-        Ok(Self { stft, identity, n_frames: 0, magnitude, spectra: None, kept: Vec::new() })
+        let (start_s, is_silent) = (0.0, false);
+        Ok(Self { stft, identity, start_s, is_silent, n_frames: 0, magnitude, spectra: None, kept: Vec::new() })
     }
 
     /// Whether it is of sound that is yet to come ([`Analysis::live`]).
     pub fn is_live(&self) -> bool {
         self.n_frames == 0
+    }
+
+    /// Whether every sample of the recording is 0. Every method makes silent stems of it, and says so.
+    pub fn is_silent(&self) -> bool {
+        self.is_silent
     }
 
     /// The transform.
@@ -204,6 +210,16 @@ impl Analysis {
     /// Length of the recording in seconds.
     pub fn duration_s(&self) -> f64 {
         self.n_samples() as f64 / f64::from(self.sample_rate())
+    }
+
+    /// The times of the recording in seconds, which do not begin at 0 where it is an excerpt ([`Recording::start_s`]).
+    pub fn span_s(&self) -> Range<f64> {
+        self.start_s..self.start_s + self.duration_s()
+    }
+
+    /// The time of a frame of the recording, in seconds.
+    pub fn frame_s(&self, frame_idx: usize) -> f64 {
+        self.start_s + self.stft.config().frame_s(frame_idx, self.sample_rate())
     }
 
     /// Frames of the whole recording.
@@ -263,6 +279,11 @@ impl Analysis {
         self.consecutive().into_iter().map(|rows| self.magnitude.slice(s![rows, ..])).collect()
     }
 
+    /// Refuses silence, where something is to be learned from it.
+    pub(in crate::separate) fn need_sound(self) -> Result<Self> {
+        if self.is_silent { Err(Error::Silent) } else { Ok(self) }
+    }
+
     /// Refuses an analysis without magnitudes, for methods that learn from the recording.
     pub(in crate::separate) fn need_magnitudes(&self) -> Result<()> {
         if self.magnitude.nrows() > 0 {
@@ -295,11 +316,12 @@ struct Kept {
 }
 
 impl Kept {
-    fn new(stft: &Stft, n_channels: usize, config: &AnalysisConfig, sample_rate: u32) -> Self {
+    fn new(stft: &Stft, recording: &dyn Recording, config: &AnalysisConfig) -> Self {
         // Even, so that runs go in pairs of which one stays.
         let max_runs = (config.max_frames / RUN / 2 * 2).max(2);
         let run = |time_s: f64| {
-            let frame = time_s * f64::from(sample_rate) / stft.config().hop_length as f64;
+            let sample = (time_s - recording.start_s()) * f64::from(recording.sample_rate());
+            let frame = sample / stft.config().hop_length as f64;
             frame.max(0.0) as usize / RUN
         };
         let mut always: Vec<_> = config.keep_s.iter().map(|range| run(range.start)..run(range.end) + 1).collect();
@@ -309,7 +331,7 @@ impl Kept {
             max_runs,
             runs: Vec::new(),
             magnitude: Vec::new(),
-            spectra: vec![Vec::new(); n_channels],
+            spectra: vec![Vec::new(); recording.n_channels()],
             detail: config.detail,
             n_frames: 0,
             stride: 1,

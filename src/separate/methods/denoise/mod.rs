@@ -10,7 +10,7 @@ use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 
 pub use self::profile::NoiseProfile;
 use self::speech::{NoiseTemplates, SpeechModel};
-use super::check_mask_exponent;
+use super::{check_mask_exponent, silence};
 use crate::error::Advice;
 use crate::nmf::{Factor, NmfConfig, fit_with};
 use crate::separate::pipeline::{Analysis, Block, Margin, Model, Split};
@@ -146,6 +146,10 @@ pub fn fit(
     watch: &mut Watch<'_>,
 ) -> Result<Separation> {
     config.check(analysis)?;
+    let stems = vec![names::CLEAN.into(), names::NOISE.into()];
+    if analysis.is_silent() {
+        return silence(analysis, stems);
+    }
     let mut warnings = Vec::new();
     let (noise, parts_s) = match &config.noise {
         Noise::Quietest => {
@@ -184,7 +188,7 @@ pub fn fit(
         state = Some(NoiseDictionary(dictionary));
     }
     let found = Found::Noise { parts_s, is_speech: model.speech.is_some() };
-    let separation = Separation::new(analysis, model, vec![names::CLEAN.into(), names::NOISE.into()])?;
+    let separation = Separation::new(analysis, model, stems)?;
     let separation = match state {
         Some(state) => separation.with_state(state),
         None => separation,
@@ -325,8 +329,7 @@ fn parts_s(rows: &[usize], analysis: &Analysis) -> Vec<Range<f64>> {
             _ => parts.push(frame_idx..frame_idx + 1),
         }
     }
-    let stft = analysis.stft().config();
-    let time_s = |frame_idx| stft.frame_s(frame_idx, analysis.sample_rate()).min(analysis.duration_s());
+    let time_s = |frame_idx| analysis.frame_s(frame_idx).min(analysis.span_s().end);
     parts.into_iter().map(|part| time_s(part.start)..time_s(part.end)).collect()
 }
 

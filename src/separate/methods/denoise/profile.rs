@@ -39,7 +39,10 @@ impl NoiseProfile {
         let (n_fft, hop_length) = (Some(stft.n_fft), Some(stft.hop_length));
         let options = StftOptions { n_fft, hop_length, window: stft.window };
         let config = AnalysisConfig { stft: options, ..AnalysisConfig::default() };
-        let magnitude = match Analysis::of(&Resampled::new(noise, sample_rate), &config, watch) {
+        let heard = Analysis::of(&Resampled::new(noise, sample_rate), &config, watch);
+        // In a recording that is silent, so is the noise.
+        let heard = if analysis.is_silent() { heard } else { heard.and_then(Analysis::need_sound) };
+        let magnitude = match heard {
             Ok(heard) => heard.magnitude().to_owned(),
             Err(Error::Silent) => return Err(Error::SilentNoise { noise: name.into() }),
             Err(Error::TooShort { n_samples, win_length, sample_rate }) => {
@@ -61,9 +64,11 @@ impl NoiseProfile {
         analysis: &Analysis,
         watch: &mut Watch<'_>,
     ) -> Result<Self> {
-        let (Range { start: start_s, end: end_s }, duration_s) = (range_s.clone(), analysis.duration_s());
-        if !(start_s >= 0.0 && start_s < end_s && end_s <= duration_s) {
-            return Err(Error::NoiseRange { start_s, end_s, duration_s });
+        let (Range { start: start_s, end: end_s }, heard) = (range_s.clone(), analysis.span_s());
+        // Ends that were added up are off by a rounding.
+        let tolerance_s = 0.5 / f64::from(analysis.sample_rate());
+        if !(start_s >= heard.start - tolerance_s && start_s < end_s && end_s <= heard.end + tolerance_s) {
+            return Err(Error::NoiseRange { start_s, end_s, first_s: heard.start, last_s: heard.end });
         }
         let stretch = Stretch { recording, range_s: range_s.clone() };
         let profile = Self::of(&stretch, &format!("{start_s} to {end_s} s"), analysis, watch)?;
@@ -119,12 +124,17 @@ impl Recording for Stretch<'_> {
         self.recording.channel_mask()
     }
 
+    fn start_s(&self) -> f64 {
+        self.range_s.start
+    }
+
     fn n_samples_hint(&self) -> Option<u64> {
         None
     }
 
     fn read(&self, sink: &mut dyn FnMut(ArrayView2<'_, f32>) -> Result<()>) -> Result<()> {
-        let at = |time_s: f64| (time_s * f64::from(self.sample_rate())).round() as u64;
+        let start_s = self.recording.start_s();
+        let at = |time_s: f64| ((time_s - start_s) * f64::from(self.sample_rate())).round() as u64;
         self.recording.read_range(at(self.range_s.start)..at(self.range_s.end), sink)
     }
 }

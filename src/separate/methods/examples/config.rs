@@ -15,8 +15,10 @@ const MAX_SEMITONES: usize = 24;
 pub struct ExamplesConfig {
     /// What the sources sound like.
     pub dictionary: Dictionary,
-    /// Templates for what no example explains, which are learned from the mixture and make a stem `residual`. Default
-    /// 0: the sources share all of the mixture.
+    /// Templates for what no example explains, which make a stem `residual`. They are learned from the mixture; of sound
+    /// that is yet to come they cannot be, and any number above 0 stands for one in each band. Default
+    /// [`ExamplesConfig::n_residual_beside`] the sources: a single one is wanted apart from the rest; several share all of
+    /// the mixture.
     pub n_residual: usize,
     /// Every template is also looked for at pitches up to this many semitones higher and lower, for the notes that an
     /// example lacks; 0 to 24. Default 5: on nine recordings 0.9 dB better than 0.
@@ -33,9 +35,21 @@ impl ExamplesConfig {
     /// The default of `n_semitones`.
     pub const N_SEMITONES: usize = 5;
 
+    /// The default of `n_residual` beside a single source.
+    pub const N_RESIDUAL: usize = 20;
+
     /// The defaults, for a dictionary.
     pub fn new(dictionary: Dictionary) -> Self {
-        Self { dictionary, n_residual: 0, n_semitones: Self::N_SEMITONES, max_iter: 30, mask_exponent: 1.5, seed: 0 }
+        let n_residual = Self::n_residual_beside(dictionary.sources().iter().map(|source| &*source.name));
+        Self { dictionary, n_residual, n_semitones: Self::N_SEMITONES, max_iter: 30, mask_exponent: 1.5, seed: 0 }
+    }
+
+    /// The default of `n_residual` where sources of these names are known: [`ExamplesConfig::N_RESIDUAL`] for a single one,
+    /// which would get the recording as it is, and 0 for others, or where that one is the residual itself.
+    pub fn n_residual_beside<'a>(names: impl IntoIterator<Item = &'a str>) -> usize {
+        let mut names = names.into_iter();
+        let is_alone = names.next().is_some_and(|name| name != RESIDUAL) && names.next().is_none();
+        if is_alone { Self::N_RESIDUAL } else { 0 }
     }
 
     pub(super) fn check(&self, analysis: &Analysis) -> Result<()> {

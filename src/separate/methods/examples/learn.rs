@@ -40,7 +40,8 @@ pub fn learn(
         for example in &of_name {
             let recording = Resampled::new(example.recording, sample_rate);
             let of_each = AnalysisConfig { max_frames: MAX_STACKS / of_name.len(), ..transform.clone() };
-            analyses.push(Analysis::of(&recording, &of_each, watch).map_err(|error| example.error(error))?);
+            let analysis = Analysis::of(&recording, &of_each, watch).and_then(Analysis::need_sound);
+            analyses.push(analysis.map_err(|error| example.error(error))?);
         }
         let runs: Vec<_> = analyses.iter().flat_map(Analysis::runs).collect();
         dictionary.learn_with(name, &runs, config, watch).map_err(|error| match error {

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 pub use self::config::ExamplesConfig;
 pub use self::learn::learn;
 use self::model::{Part, Templates};
+use super::silence;
 use crate::Result;
 use crate::knowledge::dictionary::{Bands, Source};
 use crate::names::RESIDUAL;
@@ -25,8 +26,8 @@ const MAX_RESIDUAL_STACKS: usize = 2048;
 ///
 /// Nothing but the residual is fitted here: activations are found, block by block, once a part of the stems is rendered,
 /// and kept from then on where the analysis has all frames. So what a change of knowledge does is heard at once, and
-/// `previous` gives only a residual to go on from, in a sixth of the iterations. Without a residual, sound that is yet to come
-/// ([`Analysis::live`]) will do.
+/// `previous` gives only a residual to go on from, in a sixth of the iterations. Sound that is yet to come
+/// ([`Analysis::live`]) will do, too.
 ///
 /// # Errors
 /// [`crate::Error::DictionaryMismatch`] where the dictionary is for another sample rate or transform,
@@ -71,21 +72,31 @@ pub fn fit(
     let with_transposed = |source: &Source| Part::new(&source.templates, n_context, config.n_semitones);
     let mut parts: Vec<_> = dictionary.sources().par_iter().map(with_transposed).collect();
     let mut names: Vec<_> = dictionary.sources().iter().map(|source| source.name.clone()).collect();
+    names.extend((config.n_residual > 0).then(|| RESIDUAL.to_owned()));
+    if analysis.is_silent() {
+        return silence(analysis, names);
+    }
+    let bands = Bands::new(analysis.stft().config(), analysis.sample_rate());
     let mut residual = Array2::zeros((0, 0));
-    if config.n_residual > 0 {
+    if config.n_residual > 0 && analysis.is_live() {
+        parts.push(Part::anything(&bands, n_context));
+    } else if config.n_residual > 0 {
         analysis.need_magnitudes()?;
         let before = previous.and_then(|previous| previous.state_for::<Residual>(analysis)).map(|before| &before.0);
         let templates = learn_residual(analysis, config, before, watch)?;
         residual = templates.clone();
-        parts.push(Part { n_heard: templates.ncols(), templates });
-        names.push(RESIDUAL.into());
+        parts.push(Part::learned(templates));
     }
-    let bands = Bands::new(analysis.stft().config(), analysis.sample_rate());
+    let is_all = parts.len() == 1;
     let model = Templates::new(parts, n_context, bands, config)?;
     // Activations are found when they are asked for, so that a range is heard at once. Of a long recording they are not
     // kept.
     let model = if analysis.is_complete() { model.keeping(analysis.n_frames()) } else { model };
-    Ok(Separation::new(analysis, model, names)?.with_state(Residual(residual)))
+    let mut separation = Separation::new(analysis, model, names)?.with_state(Residual(residual));
+    if is_all {
+        separation.warnings.push("one source and no residual: the source gets the recording as it is".into());
+    }
+    Ok(separation)
 }
 
 /// The templates of the residual, which a later fit goes on from.

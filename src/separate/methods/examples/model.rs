@@ -18,13 +18,20 @@ use crate::separate::pipeline::{BLOCK_FRAMES, Block, Margin, Model, Split, mask}
 /// transposed template comes in where no heard one explains the frame.
 const TRANSPOSITION_COST: f32 = 0.3;
 
+/// What it costs to explain something by a band alone, as above. Of 0.3, 0.15, 0.08 and 0.04 the best: beside each of the
+/// three sources of the sample, the mean SDR is 3.0, 4.5, 5.2 and 4.7 dB (6.3 with a residual that is learned from the whole
+/// recording).
+const ANYTHING_COST: f32 = 0.08;
+
 /// What is looked for of one source.
 #[derive(Debug)]
 pub(super) struct Part {
     /// `n_context * n_bins` x components.
     pub(super) templates: Array2<f32>,
-    /// The first so many of them were heard, the others are transposed.
+    /// The first so many of them were heard and cost nothing.
     pub(super) n_heard: usize,
+    /// What each of the others costs.
+    pub(super) cost: f32,
 }
 
 impl Part {
@@ -34,7 +41,17 @@ impl Part {
         let all: Vec<_> = std::iter::once(heard.clone()).chain(transposed).collect();
         let all: Vec<_> = all.iter().map(|part| part.view()).collect();
         let templates = concatenate(Axis(1), &all).expect("transposing changes no shape");
-        Self { templates, n_heard: heard.ncols() }
+        Self { templates, n_heard: heard.ncols(), cost: TRANSPOSITION_COST }
+    }
+
+    /// Templates that were learned from the mixture.
+    pub(super) fn learned(templates: Array2<f32>) -> Self {
+        Self { n_heard: templates.ncols(), templates, cost: 0.0 }
+    }
+
+    /// What can explain anything, at a cost.
+    pub(super) fn anything(bands: &Bands, n_context: usize) -> Self {
+        Self { templates: bands.templates(n_context), n_heard: 0, cost: ANYTHING_COST }
     }
 }
 
@@ -96,7 +113,7 @@ impl Templates {
             let start = rows.last().map_or(0, |last: &Range<usize>| last.end);
             rows.push(start..start + part.templates.ncols());
             costs.resize(start + part.n_heard, 0.0);
-            costs.resize(start + part.templates.ncols(), TRANSPOSITION_COST);
+            costs.resize(start + part.templates.ncols(), part.cost);
             pooled.push(bands.pool(part.templates.t(), n_context));
         }
         let pooled: Vec<_> = pooled.iter().map(|part| part.t()).collect();

@@ -11,35 +11,41 @@ pub(super) fn check_times(score: &Score, grid: &Grid, warnings: &mut Vec<String>
     /// Longer silences before the first note and after the last are odd, in seconds.
     const TAIL_S: f64 = 10.0;
     let Some((start_s, end_s)) = score.span_s() else { return Err(Error::EmptyScore) };
-    let duration_s = grid.duration_s;
+    let (first_s, last_s) = (grid.span_s.start, grid.span_s.end);
+    let is_excerpt = first_s > 0.0;
+    let place = match is_excerpt {
+        true => format!("the part of the recording that is read, {first_s:.1} to {last_s:.1} s"),
+        false => format!("the recording, which lasts {last_s:.1} s"),
+    };
     let notes = || score.parts.iter().flat_map(|part| &part.notes);
-    let is_inside = |note: &Note| note.onset_s < duration_s && note.offset_s >= 0.0;
-    let n_outside = notes().filter(|note| !is_inside(note)).count();
-    if n_outside == score.n_notes() {
-        let reason = format!(
-            "its notes lie at {start_s:.1} to {end_s:.1} s, outside of the recording, which lasts {duration_s:.1} s"
-        );
+    let is_inside = |note: &Note| note.onset_s < last_s && note.offset_s >= first_s;
+    if !notes().any(is_inside) {
+        let reason = format!("its notes lie at {start_s:.1} to {end_s:.1} s, outside of {place}");
         return Err(Error::ScoreMismatch { reason });
     }
+    // What was played before an excerpt is not to be heard in it.
+    let is_before = |note: &Note| is_excerpt && note.offset_s < first_s;
+    let n_outside = notes().filter(|note| !is_inside(note) && !is_before(note)).count();
     if n_outside > 0 {
         warnings.push(format!(
-            "{n_outside} of {} notes of the score lie outside of the recording, which lasts {duration_s:.1} s; is it of \
-             the same performance? `--align` moves a score to a recording",
+            "{n_outside} of {} notes of the score lie outside of {place}; is it of the same performance? `--align` moves a \
+             score to a recording",
             score.n_notes()
         ));
-    } else if end_s > duration_s + 1.0 {
+    } else if end_s > last_s + 1.0 {
         warnings.push(format!(
-            "the score ends at {end_s:.1} s, the recording at {duration_s:.1} s; `--align` moves a score to a recording"
+            "the score ends at {end_s:.1} s, the recording at {last_s:.1} s; `--align` moves a score to a recording"
         ));
     }
-    if duration_s - end_s > TAIL_S.max(0.25 * duration_s) {
+    if last_s - end_s > TAIL_S.max(0.25 * (last_s - first_s)) {
         warnings.push(format!(
-            "the recording lasts {duration_s:.1} s, and the score ends at {end_s:.1} s: what follows goes to no part"
+            "the recording ends at {last_s:.1} s, and the score at {end_s:.1} s: what follows goes to no part"
         ));
     }
     for part in &score.parts {
         if !part.notes.iter().any(is_inside) {
-            warnings.push(format!("no note of `{}` lies in the recording: its stem is silent", part.name));
+            let place = if is_excerpt { "in what is read of the recording" } else { "in the recording" };
+            warnings.push(format!("no note of `{}` lies {place}: its stem is silent", part.name));
         }
     }
     Ok(())
@@ -72,7 +78,7 @@ pub(super) fn check_sound(
         ));
         return;
     }
-    let frame_s = |row| grid.transform.frame_s(analysis.frame_idx(row), grid.sample_rate);
+    let frame_s = |row| analysis.frame_s(analysis.frame_idx(row));
     let chroma = align::Chroma::new(&grid.transform, grid.sample_rate);
     if let Some(better) = align::better_transposition(score, &chroma, analysis.magnitude(), frame_s) {
         warnings.push(format!(

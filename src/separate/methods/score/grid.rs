@@ -14,7 +14,8 @@ pub(super) struct Grid {
     pub(super) sample_rate: u32,
     pub(super) transform: StftConfig,
     pub(super) n_frames: usize,
-    pub(super) duration_s: f64,
+    /// The times of the recording.
+    pub(super) span_s: Range<f64>,
 }
 
 impl Grid {
@@ -23,13 +24,14 @@ impl Grid {
             sample_rate: analysis.sample_rate(),
             transform: *analysis.stft().config(),
             n_frames: analysis.n_frames(),
-            duration_s: analysis.duration_s(),
+            span_s: analysis.span_s(),
         }
     }
 
     /// The frame nearest to a time, within the recording.
     pub(super) fn frame(&self, time_s: f64) -> usize {
-        let frame = (time_s * f64::from(self.sample_rate) / self.transform.hop_length as f64).round();
+        let sample = (time_s - self.span_s.start) * f64::from(self.sample_rate);
+        let frame = (sample / self.transform.hop_length as f64).round();
         (frame.max(0.0) as usize).min(self.n_frames)
     }
 

@@ -20,8 +20,8 @@ pub use self::config::{ScoreConfig, Solo, Unscored};
 use self::fit::{Fitted, Start};
 use self::grid::Grid;
 use self::model::ScoreModel;
-use super::check_mask_exponent;
 use super::example::Example;
+use super::{check_mask_exponent, silence};
 use crate::audio::resample::Resampled;
 use crate::names::RESIDUAL;
 use crate::separate::pipeline::{Analysis, AnalysisConfig};
@@ -46,7 +46,8 @@ pub fn listen(
     let mut solos: Vec<Solo> = Vec::new();
     for example in examples {
         let solo = Resampled::new(example.recording, sample_rate);
-        let analysis = Analysis::of(&solo, config, watch).map_err(|error| example.error(error))?;
+        let analysis = Analysis::of(&solo, config, watch).and_then(Analysis::need_sound);
+        let analysis = analysis.map_err(|error| example.error(error))?;
         let spectrum = analysis.magnitude().sum_axis(Axis(0));
         match solos.iter_mut().find(|solo| solo.name == example.name) {
             Some(solo) => solo.spectrum += &spectrum,
@@ -93,6 +94,11 @@ pub fn fit(
     }
     let spectra = spectra(config, analysis)?;
     analysis.need_magnitudes()?;
+    let mut names: Vec<_> = score.parts.iter().map(|part| part.name.clone()).collect();
+    names.extend((*unscored == Unscored::Residual).then(|| RESIDUAL.to_owned()));
+    if analysis.is_silent() {
+        return silence(analysis, names);
+    }
     let mut warnings: Vec<String> = score.warnings.iter().map(ToString::to_string).collect();
     let grid = Grid::new(analysis);
     check_times(score, &grid, &mut warnings)?;
@@ -102,10 +108,6 @@ pub fn fit(
     let previous = previous.filter(|before| score.parts.iter().any(|part| before.has_part(&part.name)));
     let start = Start { score, grid: &grid, spectra: &spectra, unscored: *unscored, previous: previous.map(|p| &**p) };
     let fitted = Arc::new(fit::fit(&start, templates, analysis, watch)?);
-    let mut names: Vec<_> = score.parts.iter().map(|part| part.name.clone()).collect();
-    if *unscored == Unscored::Residual {
-        names.push(RESIDUAL.to_owned());
-    }
     let model = ScoreModel {
         fitted: fitted.clone(),
         is_complete: analysis.is_complete(),

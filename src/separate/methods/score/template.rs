@@ -49,7 +49,7 @@ impl Template {
     fn new(part: usize, kind: Kind, grid: &Grid, notes: &[Note], span_s: impl Fn(&Note) -> (f64, f64)) -> Self {
         let mut spans: Vec<_> = notes
             .iter()
-            .filter(|note| note.onset_s < grid.duration_s && note.offset_s >= 0.0)
+            .filter(|note| note.onset_s < grid.span_s.end && note.offset_s >= grid.span_s.start)
             .map(|note| {
                 let (start_s, end_s) = span_s(note);
                 grid.frames(start_s, end_s)

@@ -94,7 +94,7 @@ impl Error {
             Self::Labels { .. } => Some(Advice::KeepLabels),
             Self::OtherRecording { .. } => Some(Advice::GiveSameRecording),
             // Comparisons.
-            Self::Unequal { name, expected, unit, .. } => {
+            Self::Unequal { name, got, expected, unit, .. } => {
                 let conversion = Conversion::new(Path::new(name));
                 Some(match unit {
                     Quantity::SampleRate => {
@@ -103,9 +103,7 @@ impl Error {
                     Quantity::Channels => {
                         Advice::Convert(Conversion { n_channels: usize::try_from(*expected).ok(), ..conversion })
                     }
-                    Quantity::Samples => {
-                        Advice::plain("compare recordings of the same stretch of time, neither trimmed nor padded")
-                    }
+                    Quantity::Samples => Advice::CompareToShortest { n_samples: got.abs_diff(*expected) },
                 })
             }
             Self::EstimateCount { .. } => plain("give one estimate for each reference, in the same order"),

@@ -18,7 +18,7 @@ use partita::matrix_file::market;
 use partita::matrix_file::{self, Missing, NpzWriter};
 use partita::nmf::{
     self, BlockConfig, Divergence, Factor, Factorization, GroupSparsity, HoldOut, Init, NmfConfig, RankSelection,
-    Regularization, Solver, SparseMatrix, WarmStart,
+    Regularization, Solver, SparseMatrix, WarmStart, Warning,
 };
 use partita::plot::{self, Columns, PlotConfig, Rows};
 use partita::watch::{Progress, Watch};
@@ -131,6 +131,9 @@ pub(super) struct PenaltyArgs {
     /// From squares (0) to absolute values (1) in these two costs
     #[arg(long, value_name = "R", default_value_t = 0.0)]
     pub(super) l1_ratio: f32,
+    /// Cost of activations under templates of one norm: few large, the others small; useful are 0.01 to 1
+    #[arg(long, value_name = "A", default_value_t = 0.0)]
+    pub(super) sparsity: f32,
     /// Cost of changes from one column of H to the next
     #[arg(long, value_name = "A", default_value_t = 0.0)]
     pub(super) temporal_continuity: f32,
@@ -178,6 +181,9 @@ pub(super) fn run(args: &FactorizeArgs, seed: u64, terminal: &Terminal) -> Resul
     write(writer, &factors, &info)?;
     if args.plot {
         draw(args, &factors, &pictures)?;
+    }
+    for warning in &factors.warnings {
+        terminal.warning(&format!("{warning}; {}", warning.advice()));
     }
     terminal.say(&size(&args.input, v.dim()));
     report(args, &factors, terminal);
@@ -300,6 +306,7 @@ fn regularization(penalties: &PenaltyArgs) -> Regularization {
         alpha_dictionary: penalties.alpha_dictionary,
         alpha_activations: penalties.alpha_activations,
         l1_ratio: penalties.l1_ratio,
+        sparsity: penalties.sparsity,
         temporal_continuity: penalties.temporal_continuity,
         group_sparsity: penalties.group_sparsity.map(|strength| GroupSparsity {
             groups: penalties.groups.clone(),
@@ -392,6 +399,7 @@ fn info(args: &FactorizeArgs, config: &NmfConfig, factors: &Factorization, ranks
         "n_columns": factors.activations.ncols(), "n_components": factors.n_components(),
         "n_iter": factors.n_iter, "divergence": factors.divergence, "stop_reason": factors.stop_reason.name(),
         "divergence_curve": factors.divergence_curve,
+        "warnings": factors.warnings.iter().map(Warning::to_string).collect::<Vec<_>>(),
         "rank_curve": ranks.map(curve),
         "settings": {
             "divergence": decimal(config.divergence.beta()), "solver": config.solver.name(), "init": config.init.name(),
@@ -400,7 +408,8 @@ fn info(args: &FactorizeArgs, config: &NmfConfig, factors: &Factorization, ranks
             "seed": config.seed, "weights": args.entries.weights.as_ref().map(|path| text(path)),
             "missing": args.entries.missing.name(),
             "alpha_dictionary": decimal(penalties.alpha_dictionary), "alpha_activations": decimal(penalties.alpha_activations),
-            "l1_ratio": decimal(penalties.l1_ratio), "temporal_continuity": decimal(penalties.temporal_continuity),
+            "l1_ratio": decimal(penalties.l1_ratio), "sparsity": decimal(penalties.sparsity),
+            "temporal_continuity": decimal(penalties.temporal_continuity),
             "group_sparsity": group_sparsity.map(|group| {
                 json!({ "strength": decimal(group.strength), "groups": group.groups, "offset": decimal(group.offset) })
             }),

@@ -40,6 +40,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("colorous", "plot/"),
     ("crc32fast", "matrix_file/"),
     ("flacenc", "audio/encode"),
+    ("flate2", "matrix_file/packed.rs"),
     ("glob", "cli/"),
     ("hound", "audio/encode"),
     ("ignore", "cli/"),

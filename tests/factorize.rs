@@ -154,6 +154,7 @@ fn every_solver_start_divergence_and_penalty_can_be_asked_for() {
         &["--divergence", "1.5", "--solver", "mu", "--init", "nndsvdar"],
         &["--alpha-dictionary", "0.01", "--alpha-activations", "0.01", "--l1-ratio", "0.5"],
         &["--temporal-continuity", "0.1"],
+        &["--sparsity", "0.1"],
         &["--group-sparsity", "0.1", "--groups", "0,0,1", "--group-offset", "0.1"],
     ] {
         let output = dir.succeeds(&[&["v.npy", "-k", "3", "-o", "out.npz", "-f", "--json"], args].concat());
@@ -199,6 +200,32 @@ fn the_number_of_components_is_found() {
 }
 
 // ---- what is said -----------------------------------------------------------------------------------------------
+
+#[test]
+fn what_cannot_work_as_asked_is_told_with_the_flags_that_can() {
+    let dir = Dir::new();
+    dir.npy("v.npy", &rank_three());
+    let args = ["v.npy", "-k", "3", "-o", "out.npz", "-f", "--json"];
+    let run = |more: &[&str]| {
+        let output = dir.succeeds(&[&args[..], more].concat());
+        let result = events(&output).pop().expect("a result");
+        (stderr(&output), result["warnings"].as_array().expect("a list").len())
+    };
+    let (message, n_warnings) = run(&["--init", "nndsvd"]);
+    assert!(message.contains("entries of the activations start at 0 with `--init nndsvd`, and"), "{message}");
+    assert!(message.contains("leave them there; use `--init nndsvda`, or `--init nndsvdar`\n"), "{message}");
+    assert_eq!(message.matches("warning: ").count(), n_warnings, "{message}");
+    let (message, n_warnings) = run(&["--alpha-activations", "0.1"]);
+    assert!(
+        message.starts_with(
+            "warning: `--alpha-activations` alone has no effect on the product: what it takes from one factor, the other \
+             gains; use `--sparsity 0.1`"
+        ),
+        "{message}"
+    );
+    assert_eq!(n_warnings, 1);
+    assert_eq!(run(&["--sparsity", "0.1"]).1, 0);
+}
 
 #[test]
 fn the_last_line_of_json_is_the_result() {

@@ -113,7 +113,11 @@ fn text_that_is_no_matrix_is_refused_with_its_line() {
         (&b"a,b\n1,2\n\n3,4,5\n"[..], "line 4 has 3 entries, expected 2 as in line 2"),
         (b"1 2\n3\n", "line 2 has 1 entry, expected 2 as in line 1"),
         (b"1,x,3\n", "line 1 has `x` in column 1, expected a number"),
-        (b"1;2\n1,5;2\n", "line 2 has `1,5` in column 0, expected a number"),
+        (
+            b"1,5;2\n1.5;2\n",
+            "line 1 has `1,5` and line 2 `1.5`, expected one decimal mark and nothing between thousands",
+        ),
+        (b"1;1,234.5\n", "line 1 has `1,234.5` in column 1, expected a number"),
         (b"1,2\n3,1e39\n", "it has 1e39 at row 1, column 1, expected at most 3.4028235e38"),
         (b"1,2\n\xff\xfe,3\n", "line 2 is not text in UTF-8"),
         (b"1\x002\n", "line 1 is not text in UTF-8"),
@@ -182,7 +186,7 @@ hint: use `out.npz`
     assert_data_eq!(
         dir.fails(&["v.mat", "-o", "a.npz"], 2),
         str![[r#"
-error: `v.mat` is no matrix file by its name, expected one that ends in `.npy` or `.csv`
+error: `v.mat` is no matrix file by its name, expected one that ends in `.npy`, `.csv`, `.tsv`, `.txt` or `.mtx`, with `.gz` or without
 
 hint: in Python, `numpy.save("v.npy", v)` writes one
 

@@ -90,7 +90,7 @@ fn parse(path: &Path) -> Result<(), Error> {
         "matrix" if bytes.starts_with(b"PK") => matrix_file::read_member(path, "W").map(drop)?,
         "matrix" => {
             let whole = matrix_file::read(&dir.file("v.npy", &bytes), Missing::None);
-            if whole.is_ok() {
+            if whole.is_ok() && !bytes.starts_with(b"\x1f\x8b") {
                 NpyBlocks::open(path).expect("what can be read whole can be read in blocks");
             }
             whole.map(drop)?;

@@ -13,7 +13,9 @@ fn the_objective_never_rises() {
         let is_mu = matches!(solver, Solver::Mu | Solver::MuExtrapolated);
         for weights in [None, is_mu.then(|| weights_of(v.dim()))].into_iter().take(if is_mu { 2 } else { 1 }) {
             for (penalty, regularization) in penalties() {
-                let others = regularization.temporal_continuity > 0.0 || regularization.group_sparsity.is_some();
+                let others = regularization.temporal_continuity > 0.0
+                    || regularization.group_sparsity.is_some()
+                    || regularization.sparsity > 0.0;
                 let squares = regularization.alpha_dictionary > 0.0 && regularization.l1_ratio < 1.0;
                 // What the documentation excepts.
                 if (others && !is_mu) || (squares && solver == Solver::Mu && beta < 2.0) {
@@ -133,6 +135,7 @@ fn a_louder_matrix_has_a_louder_factorization() {
             let groups = GroupSparsity { groups: vec![0, 0, 1], strength: 0.01, offset: 0.1 };
             let regularization = Regularization {
                 temporal_continuity: if is_mu { 0.1 } else { 0.0 },
+                sparsity: if is_mu { 0.05 } else { 0.0 },
                 group_sparsity: is_mu.then_some(groups),
                 ..Default::default()
             };

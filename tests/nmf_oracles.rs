@@ -98,6 +98,7 @@ struct Oracle {
     l2: [f64; 2],
     group: Option<GroupSparsity>,
     continuity: f64,
+    sparsity: f64,
     /// Whether squares count in the exponent.
     minds_squares: bool,
 }
@@ -116,12 +117,18 @@ impl Oracle {
             l2: [a * (1.0 - l1_ratio), b * (1.0 - l1_ratio)],
             group: r.group_sparsity.clone(),
             continuity: f64::from(r.temporal_continuity),
+            sparsity: f64::from(r.sparsity),
             minds_squares: config.solver == Solver::MuExtrapolated,
         }
     }
 
     fn mean(&self) -> f64 {
         (&self.v * &self.weights).sum() / self.weights.sum()
+    }
+
+    /// Cost of an activation under a template of norm 1.
+    fn unit_cost(&self, n_rows: usize) -> f64 {
+        self.sparsity * (n_rows as f64).sqrt() * self.mean().powf(self.beta - 1.0)
     }
 
     /// W H at one entry.
@@ -143,15 +150,17 @@ impl Oracle {
     fn update(&self, w: &mut Array2<f64>, h: &mut Array2<f64>) {
         let (n_rows, n_columns, n_components) = (w.nrows(), h.ncols(), w.ncols());
         let relative = self.mean().powf(self.beta);
-        let exponent = |l2: f64, continuity: f64| {
-            let squares = continuity > 0.0 || (self.minds_squares && l2 > 0.0);
+        let exponent = |l2: f64, norms: f64, continuity: f64| {
+            let squares = continuity > 0.0 || norms > 0.0 || (self.minds_squares && l2 > 0.0);
             let highest = (self.beta - 1.0).max(if squares { 1.0 } else { 0.0 });
             1.0 / (highest - (self.beta - 2.0).min(if continuity > 0.0 { -1.0 } else { 0.0 }))
         };
         let (w0, h0) = (w.clone(), h.clone());
         for i in 0..n_rows {
             for k in 0..n_components {
-                let (mut n, mut d) = (0.0, self.l1[0] + self.l2[0] * w0[(i, k)]);
+                let norm = w0.column(k).dot(&w0.column(k)).sqrt();
+                let of_norm = self.unit_cost(n_rows) * h0.row(k).sum() * w0[(i, k)] / norm;
+                let (mut n, mut d) = (0.0, self.l1[0] + self.l2[0] * w0[(i, k)] + of_norm);
                 for j in 0..n_columns {
                     let y = Self::y(&w0, &h0, i, j);
                     n += self.weights[(i, j)] * self.v[(i, j)] * y.powf(self.beta - 2.0) * h0[(k, j)];
@@ -162,7 +171,7 @@ impl Oracle {
                             / (f64::from(group.offset) + level);
                     }
                 }
-                w[(i, k)] = w0[(i, k)] * (n / d).powf(exponent(self.l2[0], 0.0));
+                w[(i, k)] = w0[(i, k)] * (n / d).powf(exponent(self.l2[0], self.sparsity, 0.0));
             }
         }
         for k in 0..n_components {
@@ -170,7 +179,8 @@ impl Oracle {
             let steps: f64 = (1..n_columns).map(|j| (h0[(k, j)] - h0[(k, j - 1)]).powi(2)).sum();
             let unit = 2.0 * self.continuity * n_rows as f64 * relative * n_columns as f64 / squares;
             for j in 0..n_columns {
-                let (mut n, mut d) = (0.0, self.l1[1] + self.l2[1] * h0[(k, j)]);
+                let norm = w.column(k).dot(&w.column(k)).sqrt();
+                let (mut n, mut d) = (0.0, self.l1[1] + self.l2[1] * h0[(k, j)] + self.unit_cost(n_rows) * norm);
                 for i in 0..n_rows {
                     let y = Self::y(w, &h0, i, j);
                     n += self.weights[(i, j)] * self.v[(i, j)] * y.powf(self.beta - 2.0) * w[(i, k)];
@@ -184,7 +194,7 @@ impl Oracle {
                 let neighbors = h0[(k, j.saturating_sub(1))] + h0[(k, (j + 1).min(n_columns - 1))];
                 n += unit * neighbors;
                 d += unit * h0[(k, j)] * (2.0 * squares - steps) / squares;
-                h[(k, j)] = h0[(k, j)] * (n / d).powf(exponent(self.l2[1], self.continuity));
+                h[(k, j)] = h0[(k, j)] * (n / d).powf(exponent(self.l2[1], 0.0, self.continuity));
             }
         }
     }
@@ -213,6 +223,7 @@ impl Oracle {
         for k in 0..w.ncols() {
             let row = h.row(k);
             let steps: f64 = (1..n_columns).map(|j| (row[j] - row[j - 1]).powi(2)).sum();
+            total += self.unit_cost(n_rows) * w.column(k).dot(&w.column(k)).sqrt() * row.sum();
             total += self.continuity * relative * n_columns as f64 * steps / row.dot(&row);
         }
         if let Some(group) = &self.group {

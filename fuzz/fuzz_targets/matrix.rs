@@ -20,6 +20,10 @@ fn array(bytes: &[u8]) {
     let whole = matrix_file::read(&path, Missing::Nan);
     let blocks = NpyBlocks::open(&path);
     let Ok(whole) = whole else { return };
+    // What gzip packed is read whole only, and may be larger than the file.
+    if bytes.starts_with(b"\x1f\x8b") {
+        return;
+    }
     check(&whole, bytes);
     let mut blocks = blocks.expect("a matrix that can be read whole can be read in blocks");
     assert_eq!(blocks.shape(), whole.dim());

@@ -10,6 +10,13 @@ pub(super) fn words(advice: &Advice, flags: &Flags) -> String {
         Advice::Use { settings, note } => {
             return Advice::spelled(settings, note.as_deref(), |name, value| flags.setting(name, value));
         }
+        Advice::CompareToShortest { n_samples } => {
+            return format!(
+                "add `--trim` to cut all to the shortest, at their ends; these differ by {n_samples} \
+                 {}",
+                if *n_samples == 1 { "sample" } else { "samples" }
+            );
+        }
         Advice::HideMissing => "where entries are missing, give them a weight of 0, as `--missing nan` does",
         Advice::MoveScore => {
             "move it with `--score-offset SECONDS`, or let `--align` find where it belongs; check that it is of the \

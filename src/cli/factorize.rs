@@ -3,8 +3,6 @@
 //! The `.npz` holds W, H and `info.json`: the settings, the number of iterations, the divergence and its curve, and why
 //! the fit ended. What differs from one run to the next (time, memory) is told on standard output only, with `--json`.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::path::{Path, PathBuf};
 
@@ -14,11 +12,10 @@ use partita::Error;
 use partita::batch::text;
 use partita::error::shown;
 use partita::matrix_file::blocks::{self, NpyBlocks};
-use partita::matrix_file::market;
-use partita::matrix_file::{self, Missing, NpzWriter};
+use partita::matrix_file::{self, Kind, Missing, NpzWriter, Presence, ReadConfig};
 use partita::nmf::{
     self, BlockConfig, Divergence, Factor, Factorization, GroupSparsity, HoldOut, Init, NmfConfig, RankSelection,
-    Regularization, Solver, SparseMatrix, WarmStart,
+    Regularization, Solver, SparseMatrix, WarmStart, Warning,
 };
 use partita::plot::{self, Columns, PlotConfig, Rows};
 use partita::watch::{Progress, Watch};
@@ -35,7 +32,8 @@ const PICTURES: [&str; 3] = ["dictionary", "activations", "divergence"];
 
 #[derive(Debug, Args)]
 pub(super) struct FactorizeArgs {
-    /// The matrix V, no entry below 0: .npy, text (.csv, .tsv, .txt) with a row per line, or sparse Matrix Market (.mtx)
+    /// The matrix V, no entry below 0: .npy, text (.csv, .tsv, .txt) with a row per line, or sparse Matrix Market (.mtx);
+    /// packed by gzip (.gz) or not
     #[arg(value_name = "INPUT", value_hint = ValueHint::FilePath)]
     pub(super) input: PathBuf,
     /// The .npz to write: W (rows x components), H (components x columns) and info.json
@@ -113,6 +111,12 @@ pub(super) struct EntryArgs {
     /// Entries of V that are missing
     #[arg(long, default_value = Missing::default().name(), value_parser = parse::named(Missing::ALL, Missing::name))]
     pub(super) missing: Missing,
+    /// Whether the first line of a text is a heading
+    #[arg(long, default_value = Presence::default().name(), value_parser = parse::named(Presence::ALL, Presence::name))]
+    pub(super) header: Presence,
+    /// Whether the first column of a text is an index, with labels of the rows
+    #[arg(long, default_value = Presence::default().name(), value_parser = parse::named(Presence::ALL, Presence::name))]
+    pub(super) index: Presence,
     /// Read the matrix block by block in each iteration, in bounded memory [default: for .npy files above 2 GiB]
     #[arg(long)]
     pub(super) by_blocks: bool,
@@ -131,6 +135,9 @@ pub(super) struct PenaltyArgs {
     /// From squares (0) to absolute values (1) in these two costs
     #[arg(long, value_name = "R", default_value_t = 0.0)]
     pub(super) l1_ratio: f32,
+    /// Cost of activations under templates of one norm: few large, the others small; useful are 0.01 to 1
+    #[arg(long, value_name = "A", default_value_t = 0.0)]
+    pub(super) sparsity: f32,
     /// Cost of changes from one column of H to the next
     #[arg(long, value_name = "A", default_value_t = 0.0)]
     pub(super) temporal_continuity: f32,
@@ -178,6 +185,9 @@ pub(super) fn run(args: &FactorizeArgs, seed: u64, terminal: &Terminal) -> Resul
     write(writer, &factors, &info)?;
     if args.plot {
         draw(args, &factors, &pictures)?;
+    }
+    for warning in &factors.warnings {
+        terminal.warning(&format!("{warning}; {}", warning.advice()));
     }
     terminal.say(&size(&args.input, v.dim()));
     report(args, &factors, terminal);
@@ -232,24 +242,34 @@ const WHOLE_BYTES: u64 = 2 << 30;
 
 fn open(args: &FactorizeArgs, terminal: &Terminal) -> Result<Matrix, Failure> {
     let (path, at) = (&args.input, || Failure::at(shown(&args.input)));
-    let is = |ending: &str| path.extension().is_some_and(|e| e.eq_ignore_ascii_case(ending));
-    if is("mtx") {
+    if Kind::of(path)? == Kind::Market {
         let _bar = terminal.bar(1, "reading");
-        let file = File::open(path).map_err(|source| Error::ReadMatrix { path: path.clone(), source })?;
-        return market::read(BufReader::new(file)).map(Matrix::Sparse).map_err(at());
+        return matrix_file::read_sparse(path).map(Matrix::Sparse).map_err(at());
     }
+    let is_npy = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"));
     let is_large = || path.metadata().is_ok_and(|file| file.is_file() && file.len() > WHOLE_BYTES);
-    if args.entries.by_blocks || (is("npy") && is_large()) {
+    if args.entries.by_blocks || (is_npy && is_large()) {
         let (n_rows, n_columns) = NpyBlocks::open(path).map_err(at())?.shape();
         terminal.detail("the matrix is read block by block in each iteration");
         return Ok(Matrix::Blocks((n_rows, n_columns)));
     }
-    read(path, args.entries.missing, terminal).map(Matrix::Dense)
+    read(path, args.entries.missing, &args.entries, terminal).map(Matrix::Dense)
 }
 
-fn read(path: &Path, missing: Missing, terminal: &Terminal) -> Result<Array2<f32>, Failure> {
-    let _bar = terminal.bar(1, "reading");
-    matrix_file::read(path, missing).map_err(Failure::at(shown(path)))
+/// Reads a matrix, and tells how a text was understood.
+fn read(path: &Path, missing: Missing, entries: &EntryArgs, terminal: &Terminal) -> Result<Array2<f32>, Failure> {
+    let bar = terminal.bar(1, "reading");
+    let config = ReadConfig { missing, header: entries.header, index: entries.index };
+    let table = matrix_file::read_with(path, &config).map_err(Failure::at(shown(path)))?;
+    drop(bar);
+    for note in &table.notes {
+        let message = format!("{}: {note}", shown(path));
+        match note.advice() {
+            Some(advice) => terminal.warning(&format!("{message}; {advice}")),
+            None => terminal.say(&message),
+        }
+    }
+    Ok(table.values)
 }
 
 fn size(path: &Path, (n_rows, n_columns): (usize, usize)) -> String {
@@ -260,7 +280,7 @@ fn config(args: &FactorizeArgs, v: &Matrix, seed: u64, terminal: &Terminal) -> R
     let (start, entries) = (&args.start, &args.entries);
     let given = |path: &Option<PathBuf>| -> Result<_, Failure> {
         let Some(path) = path else { return Ok(None) };
-        let values = read(path, Missing::None, terminal)?;
+        let values = read(path, Missing::None, entries, terminal)?;
         terminal.detail(&size(path, values.dim()));
         Ok(Some(values))
     };
@@ -300,6 +320,7 @@ fn regularization(penalties: &PenaltyArgs) -> Regularization {
         alpha_dictionary: penalties.alpha_dictionary,
         alpha_activations: penalties.alpha_activations,
         l1_ratio: penalties.l1_ratio,
+        sparsity: penalties.sparsity,
         temporal_continuity: penalties.temporal_continuity,
         group_sparsity: penalties.group_sparsity.map(|strength| GroupSparsity {
             groups: penalties.groups.clone(),
@@ -392,6 +413,7 @@ fn info(args: &FactorizeArgs, config: &NmfConfig, factors: &Factorization, ranks
         "n_columns": factors.activations.ncols(), "n_components": factors.n_components(),
         "n_iter": factors.n_iter, "divergence": factors.divergence, "stop_reason": factors.stop_reason.name(),
         "divergence_curve": factors.divergence_curve,
+        "warnings": factors.warnings.iter().map(Warning::to_string).collect::<Vec<_>>(),
         "rank_curve": ranks.map(curve),
         "settings": {
             "divergence": decimal(config.divergence.beta()), "solver": config.solver.name(), "init": config.init.name(),
@@ -400,7 +422,8 @@ fn info(args: &FactorizeArgs, config: &NmfConfig, factors: &Factorization, ranks
             "seed": config.seed, "weights": args.entries.weights.as_ref().map(|path| text(path)),
             "missing": args.entries.missing.name(),
             "alpha_dictionary": decimal(penalties.alpha_dictionary), "alpha_activations": decimal(penalties.alpha_activations),
-            "l1_ratio": decimal(penalties.l1_ratio), "temporal_continuity": decimal(penalties.temporal_continuity),
+            "l1_ratio": decimal(penalties.l1_ratio), "sparsity": decimal(penalties.sparsity),
+            "temporal_continuity": decimal(penalties.temporal_continuity),
             "group_sparsity": group_sparsity.map(|group| {
                 json!({ "strength": decimal(group.strength), "groups": group.groups, "offset": decimal(group.offset) })
             }),

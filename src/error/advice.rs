@@ -74,6 +74,11 @@ pub enum Advice {
     // ---- files, in -------------------------------------------------------------------------------------------------
     /// Convert a recording to WAV.
     Convert(Conversion),
+    /// Compare recordings up to the end of the shortest.
+    CompareToShortest {
+        /// By how many samples per channel these two differ.
+        n_samples: u64,
+    },
     /// Export a recording again, or try to repair it by a conversion.
     Repair(Conversion),
     /// Give a recording one sample rate and number of channels throughout.
@@ -191,6 +196,9 @@ impl fmt::Display for Advice {
             }
             Self::KeepLabels => "change only the names; `labels_out` writes the file anew",
             Self::Convert(conversion) => return write!(f, "convert it with {conversion}"),
+            Self::CompareToShortest { n_samples } => {
+                return write!(f, "cut all to the shortest, at their ends: these differ by {}", samples(*n_samples));
+            }
             Self::Repair(conversion) => return write!(f, "export it again, or try to repair it with {conversion}"),
             Self::MakeUniform(conversion) => return write!(f, "make it uniform with {conversion}"),
             Self::Salvage { conversion, whole_s: None } => return write!(f, "save what can be read with {conversion}"),
@@ -217,6 +225,11 @@ impl fmt::Display for Advice {
         };
         f.write_str(text)
     }
+}
+
+/// A number of samples in words.
+fn samples(n: u64) -> String {
+    if n == 1 { "1 sample".into() } else { format!("{n} samples") }
 }
 
 /// From a recording that cannot be read to a WAV file that can.

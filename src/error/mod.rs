@@ -109,6 +109,16 @@ pub enum Error {
         /// What is wrong with it: "line 7 has 3 entries, expected 4 as in line 1".
         reason: String,
     },
+    /// A table in a text can be understood in several ways, and somebody has to say in which.
+    #[error("cannot read `{}`: {reason}", shown(path))]
+    UnclearTable {
+        /// The file.
+        path: PathBuf,
+        /// What is not clear: "line 1 (`a`, `2001`, `2002`) could be a heading or a row".
+        reason: String,
+        /// How to say it.
+        advice: Box<Advice>,
+    },
     /// A text is not a matrix in the Matrix Market format.
     #[error("cannot read the matrix: line {line} has {got}, expected {expected}")]
     MatrixMarket {
@@ -475,7 +485,7 @@ pub enum MatrixFiles {
 impl fmt::Display for MatrixFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Matrix => "`.npy` or `.csv`",
+            Self::Matrix => "`.npy`, `.csv`, `.tsv`, `.txt` or `.mtx`, with `.gz` or without",
             Self::Archive => "`.npz`",
         })
     }

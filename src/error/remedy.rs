@@ -11,6 +11,7 @@ impl Error {
         let plain = |sentence: &'static str| Some(Advice::plain(sentence));
         match self {
             Self::Setting { advice, .. } => advice.as_deref().cloned(),
+            Self::UnclearTable { advice, .. } => Some((**advice).clone()),
             // Sound.
             Self::NonFiniteSample { .. } => {
                 plain("export the recording again, without clipping or invalid floating-point values")
@@ -27,7 +28,7 @@ impl Error {
             }
             Self::MatrixFileFormat { path, expected } => Some(match expected {
                 MatrixFiles::Archive => Advice::UseFile { path: path.with_extension("npz") },
-                MatrixFiles::Matrix => Advice::SaveWithNumpy { path: path.with_extension("npy") },
+                MatrixFiles::Matrix => on_matrix(path),
             }),
             Self::ReadMatrix { path, source } => match source.kind() {
                 io::ErrorKind::IsADirectory => plain("give a file in it"),
@@ -94,7 +95,7 @@ impl Error {
             Self::Labels { .. } => Some(Advice::KeepLabels),
             Self::OtherRecording { .. } => Some(Advice::GiveSameRecording),
             // Comparisons.
-            Self::Unequal { name, expected, unit, .. } => {
+            Self::Unequal { name, got, expected, unit, .. } => {
                 let conversion = Conversion::new(Path::new(name));
                 Some(match unit {
                     Quantity::SampleRate => {
@@ -103,9 +104,7 @@ impl Error {
                     Quantity::Channels => {
                         Advice::Convert(Conversion { n_channels: usize::try_from(*expected).ok(), ..conversion })
                     }
-                    Quantity::Samples => {
-                        Advice::plain("compare recordings of the same stretch of time, neither trimmed nor padded")
-                    }
+                    Quantity::Samples => Advice::CompareToShortest { n_samples: got.abs_diff(*expected) },
                 })
             }
             Self::EstimateCount { .. } => plain("give one estimate for each reference, in the same order"),
@@ -135,6 +134,21 @@ fn on_open(path: &Path, error: &io::Error) -> Option<Advice> {
         _ => return None,
     };
     Some(advice)
+}
+
+/// What to do about a file of another kind, where a matrix is wanted.
+fn on_matrix(path: &Path) -> Advice {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    match &*ending {
+        "xls" | "xlsx" | "ods" | "numbers" => Advice::plain("save it as CSV"),
+        "npz" => {
+            Advice::plain("give one of its arrays: in Python, `numpy.save(\"v.npy\", numpy.load(\"v.npz\")[\"W\"])`")
+        }
+        "zip" | "bz2" | "xz" | "zst" | "7z" => {
+            Advice::plain("unpack it first; of packed files, those of gzip are read")
+        }
+        _ => Advice::SaveWithNumpy { path: path.with_extension("npy") },
+    }
 }
 
 /// What to do about a file or folder that could not be written.

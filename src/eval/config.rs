@@ -105,7 +105,7 @@ pub enum Channels {
     /// They are one signal: filters go from every channel to every channel, and energies are added up.
     #[default]
     Together,
-    /// Each is judged for itself, and the scores are averaged.
+    /// Each is judged for itself, and the scores are averaged over those in which the reference sounds.
     Apart,
 }
 

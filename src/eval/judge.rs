@@ -15,8 +15,8 @@ use crate::{Error, Result};
 /// The scores of all pairs that may belong together, before they are matched.
 pub(super) struct Judged {
     pairs: Vec<(usize, usize)>,
-    /// For each window: scores of each pair.
-    frames: Vec<Vec<Scores>>,
+    /// For each window: scores of each pair, where the references sound.
+    frames: Vec<Vec<Option<Scores>>>,
     /// Which references and estimates (the mixture last) are silent throughout.
     silent_references: Vec<bool>,
     silent_estimates: Vec<bool>,
@@ -56,18 +56,12 @@ pub(super) fn judge(
     tell(n_samples)?;
     let filters = Filters::new(&whole);
     let judge = |statistics: &Statistics| {
-        let is_silent = (0..n_references).any(|r| !silent_references[r] && statistics.reference_energy(r) == 0.0)
-            || (0..n_estimates).any(|e| !silent_estimates[e] && statistics.estimate_energy(e) == 0.0);
+        let is_silent = (0..n_references).any(|r| !silent_references[r] && statistics.reference_energy(r) == 0.0);
         if is_silent {
-            return vec![Scores::NAN; layout.pairs.len()];
+            return vec![None; layout.pairs.len()];
         }
-        let mut scores = bss_eval::scores(statistics, &filters, config.mode);
-        for (scores, (reference, estimate)) in scores.iter_mut().zip(&layout.pairs) {
-            if silent_references[*reference] || silent_estimates[*estimate] {
-                *scores = Scores::NAN;
-            }
-        }
-        scores
+        let scores = bss_eval::scores(statistics, &filters, config.mode).into_iter().zip(&layout.pairs);
+        scores.map(|(scores, (reference, _))| (!silent_references[*reference]).then_some(scores)).collect()
     };
     let mut frames = Vec::new();
     if let Some(framing) = config.framing {
@@ -93,13 +87,14 @@ pub(super) fn judge(
 }
 
 impl Judged {
-    /// The scores of several channels, averaged over those that have any.
+    /// The scores of several channels, averaged over those in which the references sound.
     pub(super) fn average(channels: Vec<Self>) -> Result<Self> {
         let n_samples = channels.first().map_or(0, |first| first.n_samples);
         let frames = (0..channels.iter().map(|channel| channel.frames.len()).min().unwrap_or(0))
             .map(|frame| {
                 let of_pair = |pair: usize| {
-                    Scores::mean(&channels.iter().map(|channel| channel.frames[frame][pair]).collect::<Vec<_>>())
+                    let heard: Vec<_> = channels.iter().filter_map(|channel| channel.frames[frame][pair]).collect();
+                    (!heard.is_empty()).then(|| Scores::mean_of_all(&heard))
                 };
                 (0..channels[0].pairs.len()).map(of_pair).collect()
             })
@@ -121,7 +116,8 @@ impl Judged {
         }
         let frames_of = |wanted: (usize, usize)| -> Vec<Scores> {
             let pair = self.pairs.iter().position(|pair| *pair == wanted);
-            pair.map_or_else(Vec::new, |pair| self.frames.iter().map(|frame| frame[pair]).collect())
+            let scores = |pair: usize| self.frames.iter().map(|frame| frame[pair].unwrap_or(Scores::NAN)).collect();
+            pair.map_or_else(Vec::new, scores)
         };
         let estimates: Vec<usize> = match matching {
             Matching::InOrder => (0..n_references).collect(),

@@ -1,9 +1,12 @@
-//! Scores: of a window, of a source, of all; their means and medians.
+//! Scores: of a window, of a source, of all; their means and medians, and over how many these are.
 //! Knows no signals.
 
-/// The scores of one estimate, in dB: higher is better. NaN where there is nothing to compare.
+/// The scores of one estimate, in dB: higher is better. No score lies outside -150 to 150 dB: beyond, double precision
+/// tells nothing.
 ///
-/// No score lies outside -150 to 150 dB: beyond, double precision tells nothing.
+/// NaN is a score that does not exist. Where the reference is silent, none does. Silence as an estimate has those that its
+/// energies define: an SDR and an ISR of 0 dB in [`Mode::Images`](super::Mode::Images). The others are 0 / 0: SI-SDR
+/// always, for silence is the limit of good and of bad estimates alike.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scores {
     /// Source to distortion ratio.
@@ -32,14 +35,24 @@ impl Scores {
         Self { bss_sdr, bss_isr, bss_sir, bss_sar, si_sdr }
     }
 
-    /// The mean of each score, over those of them that are not NaN.
+    /// The mean of each score, over those that exist: [`Scores::n_existing`] of them.
     pub fn mean(all: &[Self]) -> Self {
         Self::summary(all, |values| mean(values.iter().copied()))
     }
 
-    /// The median of each score, over those of them that are not NaN.
+    /// The median of each score, over those that exist: [`Scores::n_existing`] of them.
     pub fn median(all: &[Self]) -> Self {
         Self::summary(all, median)
+    }
+
+    /// How many there are of each score, in the order of [`Scores::values`].
+    pub fn n_existing(all: &[Self]) -> [usize; 5] {
+        std::array::from_fn(|k| all.iter().filter(|scores| !scores.values()[k].is_nan()).count())
+    }
+
+    /// The mean of each score; none where one of them does not exist.
+    pub(super) fn mean_of_all(all: &[Self]) -> Self {
+        Self::summary(all, |values| values.iter().sum::<f64>() / values.len() as f64)
     }
 
     fn summary(all: &[Self], summarize: impl Fn(&mut [f64]) -> f64) -> Self {
@@ -49,18 +62,23 @@ impl Scores {
         }))
     }
 
+    /// One score, where the other has it, too.
+    fn if_both(&self, other: &Self, k: usize) -> f64 {
+        if other.values()[k].is_nan() { f64::NAN } else { self.values()[k] }
+    }
+
     fn minus(&self, other: &Self) -> Self {
         let (a, b) = (self.values(), other.values());
         Self::from_values(std::array::from_fn(|k| a[k] - b[k]))
     }
 }
 
-/// Why there is no score.
+/// Why some scores do not exist, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Silence {
-    /// The reference is silent throughout.
+    /// The reference is silent throughout: there are no scores.
     Reference,
-    /// The estimate is.
+    /// The estimate is: some do not exist, see [`Scores`].
     Estimate,
 }
 
@@ -69,29 +87,37 @@ pub enum Silence {
 pub struct SourceEvaluation {
     /// The estimate that belongs to it.
     pub estimate: usize,
-    /// Why all its scores are NaN, where they are.
+    /// What is silent throughout, if anything.
     pub silence: Option<Silence>,
-    /// Scores of each window in the order of time, or of the whole alone. A window in which any reference or estimate
-    /// is silent has none: what belongs to whom cannot be told there.
+    /// Scores of each window in the order of time, or of the whole alone. A window in which any reference is silent has
+    /// none, as in museval; one in which the estimate is silent has those that exist, or silence would pay.
     pub frames: Vec<Scores>,
     /// The scores that the mixture would get as the estimate, where it was given.
     pub mixture_frames: Vec<Scores>,
 }
 
 impl SourceEvaluation {
-    /// The scores of the whole: the medians over windows.
+    /// The scores of the whole: the medians over windows, of which [`Scores::n_existing`] of `frames` have a part in each.
     pub fn scores(&self) -> Scores {
         Scores::median(&self.frames)
     }
 
-    /// How much better it is than the mixture, which was given for comparison; the first of these is known as `SDRi`.
+    /// How much better it is than the mixture, which was given for comparison, in the windows in which both have the
+    /// score; the first of these is known as `SDRi`.
     pub fn improvement(&self) -> Option<Scores> {
-        (!self.mixture_frames.is_empty()).then(|| self.scores().minus(&Scores::median(&self.mixture_frames)))
+        if self.mixture_frames.is_empty() {
+            return None;
+        }
+        let both = |a: &[Scores], b: &[Scores]| -> Vec<Scores> {
+            a.iter().zip(b).map(|(a, b)| Scores::from_values(std::array::from_fn(|k| a.if_both(b, k)))).collect()
+        };
+        let (ours, mixture) = (&self.frames, &self.mixture_frames);
+        Some(Scores::median(&both(ours, mixture)).minus(&Scores::median(&both(mixture, ours))))
     }
 
-    /// Windows without scores.
+    /// Windows without any score.
     pub fn n_silent_frames(&self) -> usize {
-        self.frames.iter().filter(|scores| scores.bss_sdr.is_nan()).count()
+        self.frames.iter().filter(|scores| scores.values().iter().all(|score| score.is_nan())).count()
     }
 }
 
@@ -105,15 +131,24 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// The mean over sources that have scores.
+    /// The scores of each source.
+    pub fn scores(&self) -> Vec<Scores> {
+        self.sources.iter().map(SourceEvaluation::scores).collect()
+    }
+
+    /// The improvement of each source, where the mixture was given.
+    pub fn improvements(&self) -> Option<Vec<Scores>> {
+        self.sources.iter().map(SourceEvaluation::improvement).collect()
+    }
+
+    /// The mean over the sources that have the score.
     pub fn mean(&self) -> Scores {
-        Scores::mean(&self.sources.iter().map(SourceEvaluation::scores).collect::<Vec<_>>())
+        Scores::mean(&self.scores())
     }
 
     /// The mean over sources of [`SourceEvaluation::improvement`].
     pub fn mean_improvement(&self) -> Option<Scores> {
-        let all: Option<Vec<_>> = self.sources.iter().map(SourceEvaluation::improvement).collect();
-        all.map(|all| Scores::mean(&all))
+        self.improvements().map(|all| Scores::mean(&all))
     }
 }
 

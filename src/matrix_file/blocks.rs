@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array2, ArrayViewMut2};
 
 use crate::matrix_file::npy::Header;
-use crate::nmf::{BlockConfig, ColumnBlocks, Factor, Factorization, fit_blocks};
+use crate::nmf::{BlockConfig, ColumnBlocks, Factor, Factorization, Warning, fit_blocks};
 use crate::watch::Watch;
 use crate::{Error, Result};
 
@@ -109,7 +109,8 @@ pub fn factorize(path: &Path, config: &BlockConfig, watch: &mut Watch<'_>) -> Re
     transposed.nmf.activations = exchanged(&config.nmf.dictionary);
     let found = fit_blocks(&mut blocks, &transposed, watch)?;
     let rows = |x: Array2<f32>| x.reversed_axes().as_standard_layout().into_owned();
-    Ok(Factorization { dictionary: rows(found.activations), activations: rows(found.dictionary), ..found })
+    let warnings = found.warnings.into_iter().map(Warning::transposed).collect();
+    Ok(Factorization { dictionary: rows(found.activations), activations: rows(found.dictionary), warnings, ..found })
 }
 
 /// A factor's treatment, for the other factor of the transpose.

@@ -3,12 +3,12 @@
 //!
 //! Reference: NumPy, "numpy.lib.format", versions 1.0 to 3.0.
 
-use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read};
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use ndarray::{Array2, ShapeBuilder};
 
+use super::packed::GZIP;
 use super::values::{malformed, narrow, unreadable};
 use crate::Result;
 
@@ -59,6 +59,9 @@ impl Header {
         };
         let mut start = [0; 8];
         reader.read_exact(&mut start).map_err(cut_off)?;
+        if start.starts_with(&GZIP) {
+            return Err(malformed(path, "it is packed by gzip, and cannot be read from the middle: unpack it first"));
+        }
         if !start.starts_with(MAGIC) {
             return Err(malformed(path, "it is no .npy file"));
         }
@@ -190,17 +193,17 @@ pub(super) fn header((n_rows, n_columns): (usize, usize)) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn read(mut reader: BufReader<File>, path: &Path) -> Result<Array2<f32>> {
-    let header = Header::read(&mut reader, path)?;
+/// Reads a matrix from a file of so many bytes, if that is known.
+pub(super) fn read(reader: &mut dyn Read, n_bytes: Option<u64>, path: &Path) -> Result<Array2<f32>> {
+    let header = Header::read(reader, path)?;
     let (n_rows, n_columns) = header.shape;
     let cut_off = || header.cut_off(path);
     header.n_bytes().ok_or_else(cut_off)?;
-    let metadata = reader.get_ref().metadata().map_err(unreadable(path))?;
     let n_values = n_rows * n_columns;
     let mut values: Vec<f32> = Vec::new();
-    // A pipe does not tell its length, and is believed piece by piece.
-    if metadata.is_file() {
-        header.check_length(metadata.len(), path)?;
+    // What comes from a pipe or is packed does not tell its length, and is believed piece by piece.
+    if let Some(n_bytes) = n_bytes {
+        header.check_length(n_bytes, path)?;
         let refused = |_| unreadable(path)(ErrorKind::OutOfMemory.into());
         values.try_reserve_exact(n_values).map_err(refused)?;
     }

@@ -147,6 +147,7 @@ impl NpzWriter {
 /// compressed, or has no matrix of this name; [`Error::MatrixEntry`].
 pub fn read_member(path: &Path, name: &str) -> Result<Array2<f32>> {
     let mut reader = BufReader::new(File::open(path).map_err(unreadable(path))?);
+    let n_bytes = reader.get_ref().metadata().map_err(unreadable(path))?.len();
     let wanted = format!("{name}.npy");
     let cut_off = |error: io::Error| match error.kind() {
         ErrorKind::UnexpectedEof => malformed(path, "it is cut off"),
@@ -173,7 +174,7 @@ pub fn read_member(path: &Path, name: &str) -> Result<Array2<f32>> {
             return Err(malformed(path, "it is compressed, expected what `numpy.savez` writes"));
         }
         if member == wanted.as_bytes() {
-            return check_values(npy::read(reader, path)?, path, Missing::None);
+            return check_values(npy::read(&mut reader, Some(n_bytes), path)?, path, Missing::None);
         }
         let size = match u32_at(18) {
             ELSEWHERE => size_elsewhere(&extra).ok_or_else(|| malformed(path, "it does not say how long a part is"))?,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ndarray::Array2;
 
+use crate::error::Advice;
 use crate::{Error, Result};
 
 /// What entries that are NaN mean.
@@ -66,6 +67,11 @@ pub(super) fn narrow(value: f64, row: usize, column: usize, path: &Path) -> Resu
 
 pub(super) fn malformed(path: &Path, reason: impl Into<String>) -> Error {
     Error::MalformedMatrix { path: path.into(), reason: reason.into() }
+}
+
+/// A text that can be understood in several ways.
+pub(super) fn unclear(path: &Path, reason: String, advice: Advice) -> Error {
+    Error::UnclearTable { path: path.into(), reason, advice: advice.into() }
 }
 
 pub(super) fn unreadable(path: &Path) -> impl Fn(io::Error) -> Error {

@@ -53,7 +53,7 @@ impl BetaMu {
         let minds_squares = extrapolation.is_some();
         let has_changes = penalties.continuity(&h).is_some();
         Self {
-            exponent_w: exponent(data.beta, minds_squares && penalties.l2_w > 0.0, false),
+            exponent_w: exponent(data.beta, penalties.has_dictionary_squares(minds_squares), false),
             exponent_h: exponent(data.beta, minds_squares && penalties.l2_h > 0.0, has_changes),
             data,
             w,
@@ -70,12 +70,12 @@ impl BetaMu {
         if self.free_w.contains(&true) {
             let terms = dictionary_terms(&self.data, &self.w, &self.h);
             let slopes = self.penalties.dictionary_slopes(&self.w, &self.h);
-            let l2 = self.penalties.l2_w as f32;
+            let l2 = self.penalties.dictionary_squares(&self.w, &self.h);
             for (mut row, (n, d)) in
                 self.w.rows_mut().into_iter().zip(terms.numerator.rows().into_iter().zip(terms.denominator.rows()))
             {
                 for (k, w) in row.iter_mut().enumerate().filter(|(k, _)| self.free_w[*k]) {
-                    *w = stepped(*w, n[k], d[k] + slopes[k] + l2 * *w, self.exponent_w);
+                    *w = stepped(*w, n[k], d[k] + slopes[k] + l2[k] * *w, self.exponent_w);
                 }
             }
         }
@@ -89,7 +89,7 @@ impl BetaMu {
         let Self { data, w, h, free_h, penalties, exponent_h, .. } = self;
         let changes = penalties.continuity(h);
         let dictionary = Dictionary::new(w, data.beta == 2.0 && !data.is_weighted());
-        let slopes_of = penalties.activation_slopes(&dictionary.sums, w.nrows());
+        let slopes_of = penalties.activation_slopes(w, &dictionary.sums);
         let l2 = penalties.l2_h as f32;
         data.for_each_block(h, |block, mut rows| {
             let terms = activation_terms(data, block, &dictionary, rows.view());

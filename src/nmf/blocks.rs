@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use super::alternate::{Alternate, Halves};
 use super::config::setting;
 use super::kernel::{self, Activations, BLOCK, Kernel, Lanes, PANEL, Panels, Row, Scratch, TILE, ZERO_ROW};
+use super::misuse::warnings;
 use super::scales::{Scales, given_back, inverse};
 use super::{Factor, Factorization, NmfConfig, fit, init};
 use crate::watch::Watch;
@@ -89,6 +90,7 @@ pub fn fit_blocks(v: &mut dyn ColumnBlocks, config: &BlockConfig, watch: &mut Wa
         start.dictionary = Factor::Seed(fit(sample.t(), &on_sample)?.dictionary);
     }
     let (mut w, mut h) = init::random_factors(reader.source.dim(), mean, &start);
+    let warnings = warnings(None, (&w, &h), &config.nmf);
     let k = config.nmf.n_components;
     let (free_w, free_h) = (config.nmf.dictionary.is_free(k), config.nmf.activations.is_free(k));
     let scales = Scales::new(mean, &w, &h, &free_w, &free_h);
@@ -114,6 +116,7 @@ pub fn fit_blocks(v: &mut dyn ColumnBlocks, config: &BlockConfig, watch: &mut Wa
             divergence: run.curve[run.curve.len() - 1].1,
             divergence_curve: run.curve,
             stop_reason: run.stop_reason,
+            warnings,
         }),
     }
 }

@@ -2,6 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayView2};
 
+use super::warning::Warning;
 use super::{Error, Result};
 use crate::error::Advice;
 
@@ -182,8 +183,9 @@ impl Init {
 /// alpha_activations * n_rows    * (l1_ratio * sum(H) + (1 - l1_ratio) / 2 * sum(H^2))
 /// ```
 ///
-/// on the input's scale: twice as loud a V asks for other values. A penalty on H alone makes H small and W large;
-/// give both. The other two penalties depend neither on the level of V nor on how it is shared out between W and H.
+/// on the input's scale: twice as loud a V asks for other values. A penalty on H alone makes H small and W large, and
+/// the product stays as it was ([`Warning::OneSidedPenalty`]): give both, or `sparsity`. The other penalties depend
+/// neither on the level of V nor on how it is shared out between W and H.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Regularization {
     /// Cost of large entries of W, at least 0. Default 0.
@@ -192,6 +194,14 @@ pub struct Regularization {
     pub alpha_activations: f32,
     /// From squares (0) to absolute values (1), which make zeros. Default 0, as in scikit-learn.
     pub l1_ratio: f32,
+    /// Cost of sounding at all, at least 0, under templates of one norm: `sparsity * sqrt(n_rows)` times the sum over the
+    /// components of the Euclidean norm of their column of W times the sum of their row of H. Makes few activations
+    /// large and the others small. Relative to mean(V)^(beta - 1); useful values are 0.01 to 1. Default 0.
+    ///
+    /// With W's columns of norm 1, this is the penalty on H of J. Le Roux, F. J. Weninger and J. R. Hershey, "Sparse NMF:
+    /// half-baked or well done?", MERL TR2015-023, 2015, equation 4, with a mu of
+    /// `sparsity * sqrt(n_rows) * mean(V)^(beta - 1)`.
+    pub sparsity: f32,
     /// Cost of changes from one column to the next, at least 0: `n_rows * temporal_continuity` times Virtanen's
     /// cost, the mean square of a component's steps over its mean square, times `n_columns`, summed over the
     /// components. Relative to mean(V)^beta. Default 0.
@@ -203,8 +213,9 @@ pub struct Regularization {
 impl Regularization {
     /// Whether it costs nothing.
     pub fn is_none(&self) -> bool {
-        let Self { alpha_dictionary, alpha_activations, l1_ratio: _, temporal_continuity, group_sparsity } = self;
-        [alpha_dictionary, alpha_activations, temporal_continuity].into_iter().all(|cost| *cost == 0.0)
+        let Self { alpha_dictionary, alpha_activations, l1_ratio: _, sparsity, temporal_continuity, group_sparsity } =
+            self;
+        [alpha_dictionary, alpha_activations, sparsity, temporal_continuity].into_iter().all(|cost| *cost == 0.0)
             && group_sparsity.is_none()
     }
 }
@@ -300,6 +311,8 @@ pub struct Factorization {
     pub divergence_curve: Vec<(usize, f64)>,
     /// Why the fit ended.
     pub stop_reason: StopReason,
+    /// What was asked for and cannot work as asked.
+    pub warnings: Vec<Warning>,
 }
 
 impl Factorization {
@@ -431,6 +444,7 @@ impl NmfConfig {
         for (name, value) in [
             ("alpha_dictionary", r.alpha_dictionary),
             ("alpha_activations", r.alpha_activations),
+            ("sparsity", r.sparsity),
             ("temporal_continuity", r.temporal_continuity),
             ("group_sparsity.strength", r.group_sparsity.as_ref().map_or(0.0, |group| group.strength)),
         ] {
@@ -462,6 +476,8 @@ impl NmfConfig {
             "for this divergence"
         } else if self.weights.is_some() {
             "with weights"
+        } else if r.sparsity > 0.0 {
+            "with `sparsity`"
         } else if r.temporal_continuity > 0.0 {
             "with `temporal_continuity`"
         } else if r.group_sparsity.is_some() {

@@ -30,7 +30,7 @@ pub fn divergence(v: ArrayView2<'_, f32>, approximation: ArrayView2<'_, f32>, ki
 
 /// The divergence of one entry; `v` at least 0 (above 0 for a beta of at most 0), `y` above 0.
 pub(super) fn entry(v: f64, y: f64, beta: f64) -> f64 {
-    if beta == 1.0 {
+    at_least_zero(if beta == 1.0 {
         if v > 0.0 { v * (v / y).ln() - v + y } else { y }
     } else if beta == 0.0 {
         let ratio = v / y;
@@ -40,7 +40,12 @@ pub(super) fn entry(v: f64, y: f64, beta: f64) -> f64 {
     } else {
         // (v^beta + (beta - 1) y^beta - beta v y^(beta - 1)) / (beta (beta - 1))
         (power(v, beta) + power(y, beta - 1.0) * ((beta - 1.0) * y - beta * v)) / (beta * (beta - 1.0))
-    }
+    })
+}
+
+/// A divergence, where it is a difference of larger numbers: below 0, it is their rounding. NaN stays NaN.
+pub(super) fn at_least_zero(x: f64) -> f64 {
+    if x < 0.0 { 0.0 } else { x }
 }
 
 /// x^p, fast for the halves that sound is worked with.

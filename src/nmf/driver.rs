@@ -52,7 +52,8 @@ pub(super) fn run(solve: &mut dyn Solve, config: &NmfConfig, watch: &mut Watch<'
         if let Some(now) = now {
             curve.push((n_iter, now));
             if is_regular {
-                if config.tol > 0.0 && before - now < config.tol * first && !solve.has_restarted() {
+                let stands = before - now < config.tol * first && !solve.has_restarted();
+                if config.tol > 0.0 && (stands || now == 0.0) {
                     stop_reason = Some(StopReason::Converged);
                 }
                 before = now;

@@ -45,6 +45,7 @@ pub(super) fn fit(
         divergence,
         divergence_curve: run.curve,
         stop_reason: run.stop_reason,
+        warnings: Vec::new(),
     }
 }
 

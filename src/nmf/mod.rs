@@ -21,6 +21,7 @@ mod general;
 mod init;
 mod kernel;
 mod least_squares;
+mod misuse;
 mod momentum;
 mod multiplicative;
 mod normal;
@@ -35,6 +36,7 @@ pub mod support;
 mod svd;
 #[cfg(test)]
 mod testing;
+mod warning;
 
 use ndarray::{Array2, ArrayView2};
 
@@ -49,6 +51,7 @@ pub use online::Online;
 pub use rank::{HoldOut, RankScore, RankSelection, select_rank, select_rank_with};
 pub use sparse::SparseMatrix;
 pub use sparse_fit::{fit_sparse, fit_sparse_with};
+pub use warning::{Side, Warning};
 
 use crate::watch::Watch;
 use crate::{Error, Result};
@@ -106,8 +109,9 @@ pub fn fit(v: ArrayView2<'_, f32>, config: &NmfConfig) -> Result<Factorization> 
 pub fn fit_with(v: ArrayView2<'_, f32>, config: &NmfConfig, watch: &mut Watch<'_>) -> Result<Factorization> {
     config.check(v)?;
     let factors = init::factors(v, config);
+    let warnings = misuse::warnings(Some(v), (&factors.0, &factors.1), config);
     if !config.is_plain_kl() {
-        return Ok(general::fit(v, factors, config, watch));
+        return Ok(Factorization { warnings, ..general::fit(v, factors, config, watch) });
     }
     let mean = v.iter().map(|&x| f64::from(x)).sum::<f64>() / (v.len().max(1) as f64);
     let k = config.n_components;
@@ -123,6 +127,7 @@ pub fn fit_with(v: ArrayView2<'_, f32>, config: &NmfConfig, watch: &mut Watch<'_
         divergence: run.curve[run.curve.len() - 1].1,
         divergence_curve: run.curve,
         stop_reason: run.stop_reason,
+        warnings,
     })
 }
 

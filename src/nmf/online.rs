@@ -135,7 +135,7 @@ impl State {
         let beta = config.divergence.beta();
         let data = || Data::with_scale(block, None, beta, self.scales.v);
         let penalties = Penalties::new(&config.regularization, block.dim(), self.scales, beta, data().mean);
-        let exponent = exponent(beta, penalties.l2_w > 0.0, false);
+        let exponent = exponent(beta, penalties.has_dictionary_squares(true), false);
         let seeded = NmfConfig { seed: config.seed.wrapping_add(self.n_blocks), ..config.clone() };
         let fixed = NmfConfig { dictionary: Factor::Fixed(scaled(self.w.clone(), self.scales.w)), ..seeded };
         let mut h = scaled(init::factors(block, &fixed).1.reversed_axes(), 1.0 / self.scales.h);
@@ -149,7 +149,7 @@ impl State {
             (self.w, h) = (solve.w, solve.h);
             let Terms { numerator, mut denominator } = dictionary_terms(&data(), &self.w, &h);
             denominator += &penalties.dictionary_slopes(&self.w, &h);
-            denominator.scaled_add(penalties.l2_w as f32, &self.w);
+            denominator += &(&self.w * &penalties.dictionary_squares(&self.w, &h));
             self.numerator = self.w.mapv(|w| power(w, 1.0 / exponent)) * numerator + &past.0;
             self.denominator = denominator + &past.1;
             for (k, mut column) in self.w.columns_mut().into_iter().enumerate().filter(|(k, _)| free[*k]) {

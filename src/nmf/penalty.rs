@@ -10,6 +10,11 @@ use super::data::column_sums;
 /// What the factors pay for, ready for the updates.
 ///
 /// # References
+/// Sparsity is that of J. Le Roux, F. J. Weninger and J. R. Hershey, "Sparse NMF: half-baked or well done?", MERL
+/// TR2015-023, 2015. There the columns of W are normalized inside the objective; here each activation costs the norm of
+/// its column, which is the same objective without a constraint. Linear in H, it is exact there; for W, a norm n lies
+/// below `n0 / 2 + n^2 / (2 n0)` with n0 the present one, a square, so that the objective falls.
+///
 /// The group penalty is that of A. Lefevre, F. Bach and C. Fevotte, "Itakura-Saito nonnegative matrix factorization
 /// with group sparsity", ICASSP 2011: the logarithm of a group's level, majorized by its tangent. There the columns of
 /// W sum to one; here the level takes in the sums of the columns of W, which is the same penalty without a
@@ -25,6 +30,8 @@ pub(super) struct Penalties {
     pub(super) l1_h: f64,
     pub(super) l2_h: f64,
     group: Option<Group>,
+    /// An activation costs this times the norm of its template.
+    sparsity: f64,
     /// Virtanen's cost counts this much.
     continuity: f64,
 }
@@ -75,6 +82,7 @@ impl Penalties {
                     mean,
                 }
             }),
+            sparsity: f64::from(r.sparsity) * n_rows.sqrt() * mean.powf(f64::from(beta) - 1.0),
             continuity: f64::from(r.temporal_continuity) * n_rows * relative,
         }
     }
@@ -91,6 +99,10 @@ impl Penalties {
                 logs += levels.iter().map(|level| (level / group.offset).ln_1p()).sum::<f64>();
             }
             total += group.strength * w.nrows() as f64 * logs;
+        }
+        if self.sparsity > 0.0 {
+            let costs = column_norms(w) * column_sums(h);
+            total += self.sparsity * costs.sum();
         }
         if self.continuity > 0.0 {
             total += self.continuity * h.columns().into_iter().map(changes).sum::<f64>();
@@ -114,14 +126,35 @@ impl Penalties {
         slopes.mapv(|x| x as f32)
     }
 
-    /// The same for H: gives the slopes for one frame, from the column sums of W.
+    /// What multiplies the squares of W, per component and twice over, after majorization.
+    pub(super) fn dictionary_squares(&self, w: &Array2<f32>, h: &Array2<f32>) -> Array1<f32> {
+        if self.sparsity == 0.0 {
+            return Array1::from_elem(w.ncols(), self.l2_w as f32);
+        }
+        let norms = column_norms(w).mapv(|norm| if norm > 0.0 { norm } else { f64::INFINITY });
+        (self.sparsity * column_sums(h) / norms + self.l2_w).mapv(|x| x as f32)
+    }
+
+    /// Whether the squares that W pays for keep plain steps from a fall of the objective; `Mu`, as scikit-learn's, does not
+    /// mind those of `alpha_dictionary`.
+    pub(super) fn has_dictionary_squares(&self, minds_alpha: bool) -> bool {
+        self.sparsity > 0.0 || minds_alpha && self.l2_w > 0.0
+    }
+
+    /// The slopes for H: gives those of one frame, from W and its column sums.
     pub(super) fn activation_slopes<'a>(
         &'a self,
+        w: &Array2<f32>,
         sums: &'a Array1<f64>,
-        n_rows: usize,
-    ) -> impl Fn(ArrayView1<'_, f32>, &mut [f32]) + Sync + 'a {
+    ) -> impl Fn(ArrayView1<'_, f32>, &mut [f32]) + Sync + use<'a> {
+        let n_rows = w.nrows();
+        let constant = if self.sparsity > 0.0 {
+            column_norms(w).mapv(|norm| (self.l1_h + self.sparsity * norm) as f32)
+        } else {
+            Array1::from_elem(w.ncols(), self.l1_h as f32)
+        };
         move |row, slopes| {
-            slopes.fill(self.l1_h as f32);
+            slopes.iter_mut().zip(&constant).for_each(|(slope, constant)| *slope = *constant);
             if let Some(group) = &self.group {
                 let mut levels = vec![0.0; group.n_groups];
                 group.levels(row, sums, n_rows, &mut levels);
@@ -188,6 +221,11 @@ impl Continuity {
         }
         Self { plus, minus }
     }
+}
+
+/// Euclidean norms of columns.
+fn column_norms(x: &Array2<f32>) -> Array1<f64> {
+    x.columns().into_iter().map(|x| x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt()).collect()
 }
 
 /// l1 sum(X) + l2 / 2 sum(X^2)

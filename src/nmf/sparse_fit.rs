@@ -5,7 +5,9 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
 
 use super::alternate::{Alternate, Halves};
+use super::divergence::{at_least_zero, entry};
 use super::kernel::{self, Job, Kernel, Lanes, Simd};
+use super::misuse::warnings;
 use super::scales::{Scales, given_back, inverse};
 use super::{Divergence, Factorization, NmfConfig, SparseMatrix, init};
 use crate::Result;
@@ -51,6 +53,7 @@ pub fn fit_sparse_with(v: &SparseMatrix, config: &NmfConfig, watch: &mut Watch<'
     let sum: f64 = v.entries().map(|(_, _, x)| f64::from(x)).sum();
     let mean = sum / (n_rows as f64 * n_columns as f64).max(1.0);
     let (mut w, mut h) = init::random_factors(v.dim(), mean, config);
+    let warnings = warnings(None, (&w, &h), config);
     let k = config.n_components;
     let (free_w, free_h) = (config.dictionary.is_free(k), config.activations.is_free(k));
     let scales = Scales::new(mean, &w, &h, &free_w, &free_h);
@@ -74,6 +77,7 @@ pub fn fit_sparse_with(v: &SparseMatrix, config: &NmfConfig, watch: &mut Watch<'
         divergence: run.curve[run.curve.len() - 1].1,
         divergence_curve: run.curve,
         stop_reason: run.stop_reason,
+        warnings,
     })
 }
 
@@ -118,22 +122,19 @@ impl Halves for Sparse {
         if want_divergence { self.divergence() } else { 0.0 }
     }
 
-    /// Where V is 0 an entry of WH adds itself, or half its square, and the sum of these over all of WH has a closed
-    /// form.
+    /// Where V is 0 an entry of WH adds itself, or half its square: the sum of these over all of WH has a closed form, from
+    /// which the entries of V are taken. Both parts are at least 0 but for rounding.
     fn divergence(&mut self) -> f64 {
         let Self { kernel, rows, w, h, .. } = self;
         let is_kl = is_kl(self.divergence);
-        let at_entries: Vec<f64> = (0..rows.dim().0.div_ceil(ROWS_PER_JOB))
+        let parts: Vec<[f64; 2]> = (0..rows.dim().0.div_ceil(ROWS_PER_JOB))
             .into_par_iter()
             .map(|job| kernel.run(Diverge { v: rows, first: job * ROWS_PER_JOB, w, h, is_kl }))
             .collect();
-        let at_entries: f64 = at_entries.iter().sum();
+        let [at_entries, model] = parts.iter().fold([0.0; 2], |[a, b], part| [a + part[0], b + part[1]]);
         let dot = |a: Vec<f64>, b: Vec<f64>| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-        if is_kl {
-            at_entries + dot(w.sums(), h.sums())
-        } else {
-            at_entries + 0.5 * dot(w.gram(*kernel), h.gram(*kernel))
-        }
+        let whole = if is_kl { dot(w.sums(), h.sums()) } else { 0.5 * dot(w.gram(*kernel), h.gram(*kernel)) };
+        at_entries + at_least_zero(whole - model)
     }
 }
 
@@ -284,7 +285,7 @@ impl Job for Improve<'_> {
     }
 }
 
-/// The divergence at the entries of some rows of V, less what [`Sparse::divergence`] adds for all of WH.
+/// The divergence at the entries of some rows of V, and what they have a part of in the sum over all of WH.
 struct Diverge<'a> {
     v: &'a SparseMatrix,
     first: usize,
@@ -294,12 +295,13 @@ struct Diverge<'a> {
 }
 
 impl Job for Diverge<'_> {
-    type Output = f64;
+    type Output = [f64; 2];
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> f64 {
+    fn run<S: Simd>(self, s: S) -> [f64; 2] {
         let mut model = [0.0; SEGMENT];
-        let mut total = 0.0;
+        let [mut total, mut sum] = [0.0; 2];
+        let beta = if self.is_kl { 1.0 } else { 2.0 };
         for row in self.first..self.v.dim().0.min(self.first + ROWS_PER_JOB) {
             let (others, values) = self.v.row(row);
             for (others, values) in others.chunks(SEGMENT).zip(values.chunks(SEGMENT)) {
@@ -307,15 +309,12 @@ impl Job for Diverge<'_> {
                 products(s, self.w.row(row), &self.h.lanes, others, model);
                 for (&v, &y) in values.iter().zip(model.iter()) {
                     let (v, y) = (f64::from(v), f64::from(y));
-                    total += match self.is_kl {
-                        true if v > 0.0 => v * (v / y).ln() - v,
-                        true => 0.0,
-                        false => v * (0.5 * v - y),
-                    };
+                    total += entry(v, y, beta);
+                    sum += if self.is_kl { y } else { 0.5 * y * y };
                 }
             }
         }
-        total
+        [total, sum]
     }
 }
 

@@ -37,6 +37,7 @@ pub fn penalties() -> Vec<(&'static str, Regularization)> {
         ("no penalty", Regularization::default()),
         ("l1", Regularization { alpha_dictionary: 0.02, alpha_activations: 0.05, l1_ratio: 1.0, ..Default::default() }),
         ("l2", Regularization { alpha_dictionary: 0.02, alpha_activations: 0.05, ..Default::default() }),
+        ("sparsity", Regularization { sparsity: 0.2, ..Default::default() }),
         ("continuity", Regularization { temporal_continuity: 0.3, ..Default::default() }),
         ("groups", Regularization { group_sparsity: Some(group.clone()), ..Default::default() }),
         (
@@ -45,6 +46,7 @@ pub fn penalties() -> Vec<(&'static str, Regularization)> {
                 alpha_dictionary: 0.01,
                 alpha_activations: 0.02,
                 l1_ratio: 0.4,
+                sparsity: 0.1,
                 temporal_continuity: 0.1,
                 group_sparsity: Some(group),
             },

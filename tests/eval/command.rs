@@ -150,6 +150,76 @@ fn a_silent_reference_is_told_and_has_no_scores() {
 }
 
 #[test]
+fn silence_does_not_raise_a_score() {
+    let dir = Dir::new();
+    let silence = audio(&[vec![0.0; 6000], vec![0.0; 6000]]);
+    for name in ["one", "two"] {
+        dir.track(&format!("true/{name}"), &format!("found/{name}"), ["a", "b"]);
+    }
+    dir.wav("found/one/b.wav", &silence);
+    let output = dir.evaluate(&[]);
+    let (table, warning) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        warning,
+        "warning: `found/one/b.wav` is silent: the SDR and ISR of `b` are 0 dB and count, its SIR, SAR and SI-SDR do not \
+         exist\n"
+    );
+    assert_eq!(line(&table, "b"), ["b", "0.00", "0.00", "-", "-", "-"], "{table}");
+    assert!((number(line(&table, "mean")[1]) - 10.0).abs() < 0.1, "half of 20 dB:\n{table}");
+    assert_eq!(line(&table, "over").join(" "), "over 2 of 2 2 of 2 1 of 2 1 of 2 1 of 2", "{table}");
+    let summary: Vec<_> = table.lines().skip_while(|line| !line.starts_with("2 tracks")).collect();
+    let row = |of: &str, what: &str| {
+        let found = summary.iter().find(|line| line.split_whitespace().take(2).eq([of, what]));
+        found.map(|line| line.split_whitespace().collect::<Vec<_>>())
+    };
+    assert!((number(row("b", "mean").expect("a line")[2]) - 10.0).abs() < 0.1, "{table}");
+    assert_eq!(row("b", "over").expect("a line").join(" "), "b over 2 of 2 2 of 2 1 of 2 1 of 2 1 of 2", "{table}");
+    assert_eq!(row("a", "over"), None, "what is over all is not told:\n{table}");
+
+    let text = dir.table(&["--json"]);
+    let events: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let (one, summary) = (&events[0], &events[2]);
+    assert_eq!((&one["mean_of"]["bss_sdr"], &one["mean_of"]["si_sdr"]), (&2.into(), &1.into()), "{one}");
+    assert_eq!(
+        (&one["sources"][1]["silence"], &one["sources"][1]["scores"]["si_sdr"]),
+        (&"estimate".into(), &().into())
+    );
+    let of_b = &summary["scores"][1];
+    assert_eq!((&of_b["source"], &of_b["scores"]["of"]["si_sdr"]), (&"b".into(), &1.into()), "{summary}");
+}
+
+#[test]
+fn recordings_of_other_lengths_are_cut_to_the_shortest_where_that_is_asked_for() {
+    let dir = Dir::new();
+    dir.track("true", "found", ["a", "b"]);
+    let untouched = dir.table(&[]);
+    let longer = |audio: &Audio, n: usize| {
+        let padding = ndarray::Array2::from_elem((2, n), 0.9);
+        let samples = ndarray::concatenate(ndarray::Axis(1), &[audio.samples(), padding.view()]).expect("two channels");
+        Audio::new(samples, audio.sample_rate()).expect("audio")
+    };
+    dir.wav("found/b.wav", &longer(&mix(&[(1.0, &stereo(6000, 5)), (0.1, &stereo(6000, 1))]), 1105));
+    dir.wav("true/a.wav", &longer(&stereo(6000, 1), 1));
+    let (message, exit_code) = dir.refusal(&[]);
+    assert_eq!(exit_code, Some(1));
+    assert_eq!(
+        message,
+        "error: `true/b.wav` has 6000 samples, expected 6001, as `true/a.wav` has\n\n\
+         hint: add `--trim` to cut all to the shortest, at their ends; these differ by 1 sample\n"
+    );
+    let output = dir.evaluate(&["--trim"]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), untouched, "the scores of what they share");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "`true/a.wav`: the last 1 of 6001 samples are left out\n\
+         `found/b.wav`: the last 1105 of 7105 samples are left out\n"
+    );
+    let event: serde_json::Value =
+        serde_json::from_str(&dir.table(&["--trim", "--json", "--framewise"])).expect("JSON");
+    assert_eq!((&event["n_samples"], &event["trimmed"][1]["n_samples"]), (&6000.into(), &1105.into()), "{event}");
+}
+
+#[test]
 fn files_of_other_lengths_rates_and_channels_are_refused_by_name() {
     let dir = Dir::new();
     dir.track("true", "found", ["a", "b"]);

@@ -1,7 +1,7 @@
 //! Truths that hold for any signals.
 
 use ndarray::{Array2, Axis, concatenate, s};
-use partita::eval::{EvalConfig, Framing, Matching, Mode, Silence, evaluate};
+use partita::eval::{Channels, EvalConfig, Evaluation, Framing, Matching, Mode, Scores, Silence, evaluate};
 use partita::{Audio, Error};
 use proptest::prelude::*;
 
@@ -82,19 +82,69 @@ fn a_silent_source_has_no_scores_and_changes_those_of_no_other() {
         let gap = with.scores().bss_sdr - without.scores().bss_sdr;
         assert!(gap.abs() < 1e-9, "{with:?}, without the silent one {without:?}");
     }
-    // A silent estimate is told from a silent reference.
-    let found = evaluate(&[a.clone(), b.clone()], &[x, silence.clone()], None, &short(16)).expect("scores");
-    assert_eq!(found.sources[1].silence, Some(Silence::Estimate));
-    assert!(
-        (found.mean().bss_sir - found.sources[0].scores().bss_sir).abs() < 1e-12,
-        "the mean is over those that have"
-    );
     let error = evaluate(&[silence.clone(), silence], &[a, b], None, &short(16)).expect_err("silence");
     assert!(matches!(error, Error::Silent), "{error}");
 }
 
 #[test]
-fn a_window_in_which_a_source_is_silent_has_no_scores() {
+fn a_silent_estimate_counts_as_what_it_is_worth() {
+    let (a, b, silence) = (stereo(6000, 1), stereo(6000, 5), audio(&[vec![0.0; 6000], vec![0.0; 6000]]));
+    let estimates = [mix(&[(1.0, &a), (0.1, &b)]), silence];
+    let found = |config: EvalConfig| evaluate(&[a.clone(), b.clone()], &estimates, None, &config).expect("scores");
+    let images = found(short(16));
+    assert_eq!(images.sources[1].silence, Some(Silence::Estimate));
+    let of =
+        |evaluation: &Evaluation, k: usize| (evaluation.sources[1].scores().values()[k], evaluation.mean().values()[k]);
+    let first = images.sources[0].scores();
+    // Exact but for the order of sums.
+    let (sdr, mean) = of(&images, 0);
+    assert!(sdr.abs() < 1e-9 && (mean - first.bss_sdr / 2.0).abs() < 1e-9, "SDR {sdr}, of which the mean is {mean}");
+    let (isr, mean) = of(&images, 1);
+    assert!(isr.abs() < 1e-9 && (mean - first.bss_isr / 2.0).abs() < 1e-9, "ISR {isr}, of which the mean is {mean}");
+    for k in 2..5 {
+        let (score, mean) = of(&images, k);
+        assert!(score.is_nan() && mean == first.values()[k], "score {k} is 0 / 0, not {score}; mean {mean}");
+    }
+    assert_eq!(Scores::n_existing(&images.scores()), [2, 2, 1, 1, 1]);
+    // A filter may make nothing of the source: here the SDR of silence is 0 / 0, too.
+    let sources = found(EvalConfig { mode: Mode::Sources, ..short(16) });
+    assert_eq!(Scores::n_existing(&sources.scores()), [1, 0, 1, 1, 1]);
+}
+
+#[test]
+fn windows_and_channels_in_which_the_estimate_is_silent_count() {
+    let (a, b) = (stereo(8000, 1), stereo(8000, 5));
+    let gated = |n: usize, n_channels: usize| {
+        let mut samples = mix(&[(1.0, &a), (0.1, &b)]).samples().to_owned();
+        samples.slice_mut(s![..n_channels, ..n]).fill(0.0);
+        Audio::new(samples, RATE).expect("audio")
+    };
+    let window_s = 2000.0 / f64::from(RATE);
+    let framing = Some(Framing { window_s, hop_s: window_s });
+    let found = |estimate: Audio, config: EvalConfig| {
+        let mixture = mix(&[(1.0, &a), (1.0, &b)]);
+        let found = evaluate(&[a.clone(), b.clone()], &[estimate, b.clone()], Some(&mixture), &config).expect("scores");
+        found.sources[0].clone()
+    };
+    // Silent in three of four windows.
+    let source = found(gated(6000, 2), EvalConfig { framing, ..short(16) });
+    assert_eq!((Scores::n_existing(&source.frames), source.n_silent_frames()), ([4, 4, 4, 4, 1], 0));
+    assert!(source.frames[..3].iter().all(|scores| scores.bss_sdr.abs() < 1e-9), "{:?}", source.frames);
+    assert!(source.scores().bss_sdr < 1.0, "the median is that of silence: {:?}", source.scores());
+    let gain = source.improvement().expect("a mixture").si_sdr;
+    let alone = source.frames[3].si_sdr - source.mixture_frames[3].si_sdr;
+    assert!((gain - alone).abs() < 1e-12, "SI-SDR is compared where both have it: {gain}, {alone}");
+    // Silent in one of two channels, throughout.
+    for channels in Channels::ALL {
+        let source = found(gated(8000, 1), EvalConfig { channels, ..short(16) });
+        let scores = source.scores();
+        assert!(scores.si_sdr.is_nan(), "{channels:?}: not the SI-SDR of the other channel: {scores:?}");
+        assert!(scores.bss_sdr < 11.0 && source.silence.is_none(), "{channels:?}: {scores:?}");
+    }
+}
+
+#[test]
+fn a_window_in_which_a_reference_is_silent_has_no_scores() {
     let mut half = stereo(8000, 1).samples().to_owned();
     half.slice_mut(s![.., ..4000]).fill(0.0);
     let (a, b) = (Audio::new(half, RATE).expect("audio"), stereo(8000, 5));

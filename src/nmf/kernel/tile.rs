@@ -259,5 +259,7 @@ pub(super) fn diverge<S: Simd>(s: S, v: &Tile, y: [[S::V; 2]; TILE], quotient: &
             total[half] = s.add(total[half], s.mul_add(v, ln, s.sub(y[f][half], v)));
         }
     }
-    f64::from(s.sum(s.add(total[0], total[1])))
+    let total = f64::from(s.sum(s.add(total[0], total[1])));
+    // Every entry adds at least 0: below it is rounding. NaN stays NaN.
+    if total < 0.0 { 0.0 } else { total }
 }

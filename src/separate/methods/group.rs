@@ -275,6 +275,7 @@ mod tests {
             divergence,
             divergence_curve,
             stop_reason: StopReason::MaxIter,
+            warnings: Vec::new(),
         }
     }
 

@@ -66,7 +66,7 @@ const RANGE_HZ: (f64, f64) = (80.0, 5000.0);
 ///
 /// # Cost
 /// One pass over the recording. Time and memory grow with the length of the longer of the two, not with its square: 100
-/// bytes per 25 ms of each, and some 50 bytes more for the path.
+/// bytes per 25 ms of each, 200 more of the recording, and some 50 bytes more for the path.
 ///
 /// # References
 /// S. Ewert, M. Mueller and P. Grosche, "High resolution audio synchronization using chroma onset features", ICASSP
@@ -85,7 +85,8 @@ pub fn align(score: &Score, recording: &dyn Recording, watch: &mut Watch<'_>) ->
     let (written, heard) = match score.transposition {
         Some(semitones) => (written, heard.features((semitones * N_PARTS as f64).round() as i32)),
         None => {
-            let heard = heard.features(heard.tuning());
+            let tuning = heard.tuning();
+            let heard = heard.features(tuning);
             (in_key_of(&written, &heard, &mut meter)?, heard)
         }
     };
@@ -317,7 +318,7 @@ impl Heard {
     }
 
     /// The features, for a recording that sounds so many parts of a semitone higher than it is written.
-    fn features(&self, n_parts: i32) -> Array2<f32> {
+    fn features(self, n_parts: i32) -> Array2<f32> {
         let n = self.n_frames;
         let mut sound = Array2::zeros((n, N_CLASSES));
         for (mut row, classes) in sound.outer_iter_mut().zip(self.classes(n_parts)) {

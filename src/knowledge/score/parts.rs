@@ -69,10 +69,9 @@ pub(super) fn parts(
                 warnings.push(Warning::LikeDrums { name: part.name.clone() });
             }
             found.parts.push(part);
-            if found.parts.len() > MAX_PARTS {
-                let reason = format!("it has more than {MAX_PARTS} parts");
-                return Err(Error::MalformedScore { reason });
-            }
+        }
+        if found.parts.len() > MAX_PARTS {
+            return Err(Error::MalformedScore { reason: format!("it has more than {MAX_PARTS} parts") });
         }
     }
     drum_tracks.check(tracks)?;

@@ -42,7 +42,7 @@ pub fn find(
 ) -> Option<f64> {
     /// The best covariance is at least so many times that of any other transposition: 1.2 to 13 times, where it is right.
     const LEAD: f64 = 1.15;
-    /// The least correlation: 0.18 to 0.30 on recordings with their scores, 0.08 at the most with scores out of time.
+    /// The least correlation: 0.16 to 0.30 on recordings with their scores, 0.08 at the most with scores out of time.
     const LEAST: f64 = 0.1;
     /// Those nearer than this, in cells, are the same one.
     const SAME: usize = 7;

@@ -57,8 +57,8 @@ pub(super) fn find_transposition(score: &Score, analysis: &Analysis, grid: &Grid
     let found = transposition::find(score, &grid.transform, grid.sample_rate, analysis.magnitude(), frame_s);
     let Some(semitones) = found.filter(|semitones| semitones.abs() > LEAST) else { return 0.0 };
     warnings.push(format!(
-        "the recording sounds {} than the score, and is taken apart so; `--score-transpose {semitones}` says it beforehand, \
-         and another number that it is otherwise",
+        "the recording sounds {} than the score, and is taken apart so, as with `--score-transpose {semitones}`; if that is \
+         wrong, use `--score-transpose 0`",
         transposition::in_words(semitones)
     ));
     semitones

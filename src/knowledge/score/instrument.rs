@@ -339,7 +339,7 @@ const KITS_WITHIN: [&str; 6] = ["ドラム", "パーカッション", "打楽器
 /// - 35 to 81: General MIDI 1 (MIDI Manufacturers Association, 1991).
 /// - 27 to 34 and 82 to 87: General MIDI 2 (1999), as Roland's GS before it.
 /// - 22 and 26: closed and open edge of the hi-hat on Roland's V-Drums (default notes of TD-11 to TD-50); with 24 and 25 also
-///   hi-hats of Toontrack's EZdrummer; 21 and 23 splash and half open on Alesis' Nitro and Strike.
+///   hi-hats of Toontrack's `EZdrummer`; 21 and 23 splash and half open on Alesis' Nitro and Strike.
 ///
 /// What those instruments play on keys that General MIDI gives another drum is called by General MIDI: V-Drums have the
 /// edges of both crashes on 55 and 52, and the rim of a tom on 58.

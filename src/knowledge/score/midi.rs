@@ -287,31 +287,31 @@ fn write(score: &Score) -> Vec<u8> {
         let channel = if part.is_drum { DRUM_CHANNEL } else { pitched.next().unwrap_or(0) };
         let message = |message| TrackEventKind::Midi { channel: u4::new(channel), message };
         let mut track = vec![meta(MetaMessage::TrackName(part.name.as_bytes()))];
-        // Tick, pitch, and of a start velocity and program: ends before starts at one tick.
-        let mut events: Vec<(u32, u8, Option<(u8, Option<u8>)>)> = Vec::with_capacity(2 * part.notes.len());
+        // Tick, whether a note starts there, and which one: ends before starts at one tick.
+        let mut events: Vec<(u32, bool, usize)> = Vec::with_capacity(2 * part.notes.len());
         for (i, note) in part.notes.iter().enumerate() {
             let start = ticks(note.onset_s);
-            events.push((start, note.pitch, Some((note.velocity, part.note_program(i)))));
-            events.push((ticks(note.offset_s).max(start.saturating_add(1)), note.pitch, None));
+            events.push((start, true, i));
+            events.push((ticks(note.offset_s).max(start.saturating_add(1)), false, i));
         }
-        events.sort_by_key(|(tick, _, start)| (*tick, start.is_some()));
+        events.sort_by_key(|(tick, is_start, _)| (*tick, *is_start));
         let (mut last, mut program) = (0, None);
-        for (tick, pitch, start) in events {
-            let key = u7::new(pitch & 0x7f);
+        for (tick, is_start, i) in events {
             let mut push = |event| {
                 track.push(TrackEvent { delta: u28::new(tick - last), kind: message(event) });
                 last = tick;
             };
-            match start {
-                Some((velocity, own)) => {
-                    if let Some(own) = own.filter(|own| program != Some(*own)) {
-                        push(MidiMessage::ProgramChange { program: u7::new(own & 0x7f) });
-                        program = Some(own);
-                    }
-                    push(MidiMessage::NoteOn { key, vel: u7::new(velocity.clamp(1, 127)) });
-                }
-                None => push(MidiMessage::NoteOff { key, vel: u7::new(0) }),
+            let (note, own) = (part.notes[i], part.note_program(i));
+            let key = u7::new(note.pitch & 0x7f);
+            if let Some(own) = own.filter(|own| is_start && program != Some(*own)) {
+                push(MidiMessage::ProgramChange { program: u7::new(own & 0x7f) });
+                program = Some(own);
             }
+            push(if is_start {
+                MidiMessage::NoteOn { key, vel: u7::new(note.velocity.clamp(1, 127)) }
+            } else {
+                MidiMessage::NoteOff { key, vel: u7::new(0) }
+            });
         }
         track.push(meta(MetaMessage::EndOfTrack));
         tracks.push(track);

@@ -24,6 +24,9 @@ pub(super) struct RawNote {
     pub(super) program: Option<u8>,
 }
 
+/// A note and its program.
+pub(super) type Played = (Note, Option<u8>);
+
 /// What one channel of one track holds.
 #[derive(Default)]
 pub(super) struct Line {
@@ -95,7 +98,7 @@ impl Line {
         track_end: u64,
         class: impl Fn(Option<u8>) -> Class,
         clock: &Clock,
-    ) -> Result<(Vec<(Note, Option<u8>)>, usize)> {
+    ) -> Result<(Vec<Played>, usize)> {
         let mut n_open = 0;
         let mut notes = Vec::with_capacity(self.notes.len());
         for note in &self.notes {

@@ -92,7 +92,7 @@ fn score() -> Score {
         tones("chords", Class::Struck, chords),
         Part::drum("kick", hits),
     ];
-    Score { parts, warnings: Vec::new() }
+    Score { parts, ..Score::default() }
 }
 
 /// The samples of a note, `2 x n`, added to those that are there.

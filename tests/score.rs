@@ -5,6 +5,7 @@ mod common;
 use std::f64::consts::TAU;
 use std::ops::ControlFlow;
 
+use common::midi::{ONE_NOTE, PPQ_96, midi, named};
 use common::{analyze_and_fit, partita, sample, stderr, stems_of};
 use ndarray::Array2;
 use partita::knowledge::score::{Class, Note, Part, Warning, align, instrument};
@@ -16,30 +17,6 @@ use partita::{Audio, Error, Score, Separation};
 use proptest::prelude::*;
 
 // ---- files by hand -----------------------------------------------------------------------------------------------
-
-/// A MIDI file: header and tracks, each without its end mark.
-fn midi(format: u8, division: [u8; 2], tracks: &[&[u8]]) -> Vec<u8> {
-    let mut bytes = b"MThd\0\0\0\x06".to_vec();
-    bytes.extend([0, format, 0, tracks.len() as u8]);
-    bytes.extend(division);
-    for track in tracks {
-        bytes.extend(b"MTrk");
-        bytes.extend((track.len() as u32 + 4).to_be_bytes());
-        bytes.extend(*track);
-        bytes.extend([0, 0xff, 0x2f, 0]);
-    }
-    bytes
-}
-
-/// 96 ticks per quarter note.
-const PPQ_96: [u8; 2] = [0, 96];
-
-/// A tempo of 120 beats per minute: 96 ticks last half a second.
-const ONE_NOTE: &[u8] = &[0, 0x90, 69, 80, 96, 0x80, 69, 0];
-
-fn named(name: &str, events: &[u8]) -> Vec<u8> {
-    [&[0, 0xff, 3, name.len() as u8][..], name.as_bytes(), events].concat()
-}
 
 fn times(part: &Part) -> Vec<(f64, f64)> {
     part.notes.iter().map(|note| (note.onset_s, note.offset_s)).collect()

@@ -101,6 +101,9 @@ pub(super) fn run(args: &SpectrogramArgs, terminal: &Terminal) -> Result<u8, Fai
     read.map_err(Failure::at(&name))?;
     drop(bar);
     plot::spectrogram(&stream.finish(), &config, &args.out)?;
+    if args.out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
+        terminal.letters(std::iter::once(&*config.title));
+    }
     terminal.say(&format!("{name} -> {}", shown(&args.out)));
     terminal
         .event(json!({ "event": "drawn", "input": text(&input.path), "path": text(&args.out), "n_samples": n_read }));

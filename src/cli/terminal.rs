@@ -6,12 +6,14 @@ use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use anstream::{eprintln, stdout};
 use clap::builder::styling::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use partita::error::shown;
+use partita::plot::letters_without_font;
 use partita::watch::Progress;
 use serde_json::{Value, json};
 
@@ -39,6 +41,8 @@ pub(super) struct Terminal {
     about: String,
     /// How settings are spelled.
     flags: Arc<Flags>,
+    /// Whether it was said that some letters have no font.
+    has_told_of_letters: Arc<AtomicBool>,
 }
 
 impl Terminal {
@@ -53,6 +57,7 @@ impl Terminal {
             bars: MultiProgress::new(),
             about: String::new(),
             flags: Arc::new(flags),
+            has_told_of_letters: Arc::default(),
         }
     }
 
@@ -63,7 +68,8 @@ impl Terminal {
 
     /// For what concerns all of the program.
     pub(super) fn for_all(&self) -> Self {
-        Self { about: String::new(), bars: self.bars.clone(), flags: self.flags.clone(), ..*self }
+        let (flags, has_told_of_letters) = (self.flags.clone(), self.has_told_of_letters.clone());
+        Self { about: String::new(), bars: self.bars.clone(), flags, has_told_of_letters, ..*self }
     }
 
     /// The last words before an end that the work itself does not come to; the bars go.
@@ -94,6 +100,16 @@ impl Terminal {
     pub(super) fn warning(&self, message: &str) {
         if !self.quiet {
             self.tell(format_args!("{WARNING}warning{WARNING:#}: {}", visible(&self.flags.in_text(message))));
+        }
+    }
+
+    /// Warns, once, of letters in titles and labels of a PNG that no font here has.
+    pub(super) fn letters<'a>(&self, mut texts: impl Iterator<Item = &'a str>) {
+        if texts.any(|text| !letters_without_font(text).is_empty()) && !self.has_told_of_letters.swap(true, Relaxed) {
+            self.warning(
+                "no font here has some of the letters in titles and labels, which pictures show as escapes such as \
+                 `\\u{97f3}`; install one that has them (Noto Sans CJK for Chinese, Japanese and Korean), or draw an `.svg`",
+            );
         }
     }
 

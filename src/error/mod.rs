@@ -459,6 +459,14 @@ pub enum Error {
     /// No track of a score has a note.
     #[error("the score has no notes")]
     EmptyScore,
+    /// A score has no such track with notes.
+    #[error("the score has no track `{name}` with notes")]
+    UnknownTrack {
+        /// The name or number that was asked for.
+        name: String,
+        /// The tracks that there are, by name, else by number from 1.
+        tracks: Vec<String>,
+    },
     /// The notes of a score lie outside the recording, or where nothing is heard.
     #[error("the score does not match the recording: {reason}")]
     ScoreMismatch {

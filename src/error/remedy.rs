@@ -42,6 +42,9 @@ impl Error {
             Self::ReadScore { path, source } => on_open(path, source),
             Self::MalformedScore { .. } => plain("export it again as a Standard MIDI File, of format 1"),
             Self::EmptyScore => plain("give a MIDI file with a track of notes for each instrument"),
+            Self::UnknownTrack { tracks, .. } => {
+                Some(Advice::plain(format!("tracks with notes are: {}", tracks.join(", "))))
+            }
             Self::ScoreMismatch { .. } => Some(Advice::MoveScore),
             // Audio files, in.
             Self::OpenAudio { path, source } => on_open(path, source),

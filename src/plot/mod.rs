@@ -12,6 +12,7 @@ use ticks::Ticks;
 
 mod color;
 mod config;
+mod fallback;
 mod page;
 mod sheet;
 mod text;
@@ -55,6 +56,12 @@ pub enum Columns {
     },
     /// Columns of any matrix, counted from 0.
     Index,
+}
+
+/// The letters of a text, each once, for which neither the program nor the system has a font. A PNG shows them as escapes
+/// (`\u{97f3}`); an SVG keeps them.
+pub fn letters_without_font(text: &str) -> String {
+    text::undrawable(text)
 }
 
 /// Draws a spectrogram, in dB below its peak, to a `.png` or `.svg`.

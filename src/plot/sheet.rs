@@ -146,14 +146,14 @@ impl Sheet {
         let y = self.px(TOP - 20.0);
         let note_width = text::width(note, self.px(TICK));
         let end = if note.is_empty() { area.right() } else { area.right() - note_width - self.px(PADDING) };
-        let title = text::fit(&text::clean(title), self.px(TITLE), end - f64::from(area.x));
+        let title = text::fit(&self.shown(title), self.px(TITLE), end - f64::from(area.x));
         self.text(&title, (f64::from(area.x), y), TITLE, Align::Start, INK);
         self.text(note, (area.right(), y), TICK, Align::End, FAINT_INK);
     }
 
     /// Writes a name right above an area.
     pub(super) fn name(&mut self, area: Area, name: &str) {
-        let name = text::fit(&text::clean(name), self.px(NAME), f64::from(area.width));
+        let name = text::fit(&self.shown(name), self.px(NAME), f64::from(area.width));
         let at = (f64::from(area.x), f64::from(area.y) - self.px(7.0));
         self.text(&name, at, NAME, Align::Start, INK);
     }
@@ -242,13 +242,13 @@ impl Sheet {
 
     /// A label in the color of what it names, its middle at `y`, cut to `max_units`.
     pub(super) fn side_label(&mut self, label: &str, (x, y): (f64, f64), max_units: f64, color: Rgb) {
-        let label = text::fit(&text::clean(label), self.px(NAME), self.px(max_units));
+        let label = text::fit(&self.shown(label), self.px(NAME), self.px(max_units));
         self.text(&label, (x, y + 0.5 * text::CAP_HEIGHT * self.px(NAME)), NAME, Align::Start, color);
     }
 
     /// A label in the color of what it names, its middle at `x`, cut to a number of pixels.
     pub(super) fn top_label(&mut self, label: &str, (x, y): (f64, f64), max_width: f64, color: Rgb) {
-        let label = text::fit(&text::clean(label), self.px(TICK), max_width);
+        let label = text::fit(&self.shown(label), self.px(TICK), max_width);
         self.text(&label, (x, y), TICK, Align::Middle, color);
     }
 
@@ -264,6 +264,14 @@ impl Sheet {
     /// A filled rectangle: x, y, width, height.
     pub(super) fn rect(&mut self, (x, y, width, height): (f64, f64, f64, f64), color: Rgb) {
         self.page.marks.push(Mark::Rect { x, y, width, height, color });
+    }
+
+    /// A text as it can be drawn: an SVG leaves the fonts to whoever shows it.
+    fn shown(&self, text: &str) -> String {
+        match self.format {
+            Format::Png => text::drawable(&text::clean(text)),
+            Format::Svg => text::clean(text),
+        }
     }
 
     fn text(&mut self, text: &str, (x, y): (f64, f64), units: f64, align: Align, color: Rgb) {

@@ -1,10 +1,13 @@
-//! Letters: how wide a text is, and its pixels. The font is part of the program, so that pictures look the same anywhere.
+//! Letters: how wide a text is, and its pixels. The font is part of the program, so that pictures look the same anywhere;
+//! letters that it lacks come from a font of the system.
 
 use std::sync::LazyLock;
 
-use ab_glyph::{Font, FontRef, PxScale, ScaleFont, point};
+use ab_glyph::{Font, FontArc, FontRef, PxScale, ScaleFont, point};
 
-/// The font `DejaVuSans`, reduced to Latin, Greek and Cyrillic by `font/subset.sh`. Other letters show as a box.
+use super::fallback;
+
+/// The font `DejaVuSans`, reduced to Latin, Greek and Cyrillic by `font/subset.sh`.
 static FONT: LazyLock<FontRef<'static>> = LazyLock::new(|| {
     FontRef::try_from_slice(include_bytes!("font/DejaVuSans-subset.ttf")).expect("the font is part of the program")
 });
@@ -20,7 +23,7 @@ pub(super) const CAP_HEIGHT: f64 = 0.729;
 /// Width in pixels at a font size in pixels.
 pub(super) fn width(text: &str, size: f64) -> f64 {
     let mut end = 0.0;
-    lay_out(text, size, &mut |_, _, after| end = after);
+    lay_out(text, size, &mut |_, _, _, after| end = after);
     f64::from(end)
 }
 
@@ -44,35 +47,71 @@ pub(super) fn clean(text: &str) -> String {
     text.chars().map(|c| if is_plain(&c) { c } else { '\u{fffd}' }).collect()
 }
 
+/// Replaces letters that no font here has by escapes: `\u{97f3}`.
+pub(super) fn drawable(text: &str) -> String {
+    let mut drawable = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            _ if is_own(letter) || fallback::font(letter).is_some() => drawable.push(letter),
+            _ if letter.is_whitespace() => drawable.push(' '),
+            _ => drawable.extend(letter.escape_unicode()),
+        }
+    }
+    drawable
+}
+
+/// The letters that [`drawable`] replaces, each once.
+pub(super) fn undrawable(text: &str) -> String {
+    let mut letters: Vec<char> = clean(text).chars().filter(|c| !is_own(*c) && !c.is_whitespace()).collect();
+    letters.sort_unstable();
+    letters.dedup();
+    letters.into_iter().filter(|letter| fallback::font(*letter).is_none()).collect()
+}
+
+/// Whether the program's own font has a letter.
+fn is_own(letter: char) -> bool {
+    FONT.glyph_id(letter).0 != 0
+}
+
 /// Hands over each pixel that a text touches, with the share that it covers, relative to the start of its baseline.
 pub(super) fn rasterize(text: &str, size: f64, x_offset: f32, pixel: &mut impl FnMut(i32, i32, f32)) {
-    lay_out(text, size, &mut |letter, x, _| {
-        let glyph = FONT.glyph_id(letter).with_scale_and_position(scale(size), point(x + x_offset, 0.0));
-        if let Some(outline) = FONT.outline_glyph(glyph) {
-            let corner = outline.px_bounds().min;
-            outline.draw(|x, y, share| pixel(corner.x as i32 + x as i32, corner.y as i32 + y as i32, share));
-        }
+    lay_out(text, size, &mut |letter, other, x, _| match other {
+        Some(font) => draw(font, letter, size, x + x_offset, pixel),
+        None => draw(&*FONT, letter, size, x + x_offset, pixel),
     });
 }
 
-/// Places letters one after the other: `place(letter, x, x_after_it)`.
-fn lay_out(text: &str, size: f64, place: &mut impl FnMut(char, f32, f32)) {
-    let font = FONT.as_scaled(scale(size));
-    let (mut x, mut last) = (0.0, None);
-    for letter in text.chars() {
-        let glyph = font.glyph_id(letter);
-        x += last.map_or(0.0, |last| font.kern(last, glyph));
-        let after = x + font.h_advance(glyph);
-        place(letter, x, after);
-        (x, last) = (after, Some(glyph));
+fn draw(font: &impl Font, letter: char, size: f64, x: f32, pixel: &mut impl FnMut(i32, i32, f32)) {
+    let glyph = font.glyph_id(letter).with_scale_and_position(scale(font, size), point(x, 0.0));
+    if let Some(outline) = font.outline_glyph(glyph) {
+        let corner = outline.px_bounds().min;
+        outline.draw(|x, y, share| pixel(corner.x as i32 + x as i32, corner.y as i32 + y as i32, share));
     }
 }
 
-/// The scale at which one em is `size` pixels; the font's own scale counts from its highest ascender to its lowest
-/// descender.
-fn scale(size: f64) -> PxScale {
-    let em = FONT.units_per_em().unwrap_or(1.0);
-    PxScale::from(size as f32 * FONT.height_unscaled() / em)
+/// Places letters one after the other: `place(letter, font, x, x_after_it)`, with the font if it is not the program's own.
+fn lay_out(text: &str, size: f64, place: &mut impl FnMut(char, Option<&FontArc>, f32, f32)) {
+    let own = FONT.as_scaled(scale(&*FONT, size));
+    let (mut x, mut last) = (0.0, None);
+    for letter in text.chars() {
+        let glyph = own.glyph_id(letter);
+        let other = if is_own(letter) { None } else { fallback::font(letter) };
+        x += last.map_or(0.0, |last| own.kern(last, glyph));
+        let width = match &other {
+            Some(font) => font.as_scaled(scale(font, size)).h_advance(font.glyph_id(letter)),
+            None if is_own(letter) => own.h_advance(glyph),
+            // Whoever shows an SVG has some font for it; most such letters are squares.
+            None => size as f32,
+        };
+        place(letter, other.as_ref(), x, x + width);
+        (x, last) = (x + width, other.is_none().then_some(glyph));
+    }
+}
+
+/// The scale at which one em is `size` pixels; a font's own scale counts from its highest ascender to its lowest descender.
+fn scale(font: &impl Font, size: f64) -> PxScale {
+    let em = font.units_per_em().unwrap_or(1.0);
+    PxScale::from(size as f32 * font.height_unscaled() / em)
 }
 
 #[cfg(test)]
@@ -80,13 +119,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn letters_of_europe_are_drawn_and_others_show_as_a_box() {
-        for letter in "A\u{e9}\u{df}\u{141}\u{151}\u{3a9}\u{436}\u{42f}0\u{2212}\u{2026}\u{266f}".chars() {
-            assert_ne!(FONT.glyph_id(letter).0, 0, "{letter}");
+    fn letters_are_drawn_or_become_escapes() {
+        let own = "A\u{e9}\u{df}\u{141}\u{151}\u{3a9}\u{436}\u{42f}0\u{2212}\u{2026}\u{266f}\u{fffd}";
+        assert!(own.chars().all(is_own));
+        assert_eq!((drawable(own), undrawable(own)), (own.to_owned(), String::new()));
+        // Some systems have a font for the first, none for the second: it is no letter, and never will be.
+        for (text, escaped) in [("音", "\\u{97f3}"), ("\u{3fffe}", "\\u{3fffe}")] {
+            let is_there = undrawable(text).is_empty();
+            assert_eq!(drawable(&format!("a {text}.wav")), format!("a {}.wav", if is_there { text } else { escaped }));
         }
-        let mut ink = 0.0;
-        rasterize("音", 20.0, 0.0, &mut |_, _, share| ink += share);
-        assert!(ink > 10.0, "a box of {ink} pixels");
+        assert_eq!(undrawable("b\u{3fffe}a\u{3fffe}\n\u{3000}"), "\u{3fffe}");
+        assert_eq!(drawable("\u{5e9}\u{5dc}"), "\\u{5e9}\\u{5dc}", "Hebrew runs from the right");
     }
 
     #[test]

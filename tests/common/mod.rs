@@ -3,6 +3,7 @@
 
 pub mod factorize;
 pub mod matrices;
+pub mod midi;
 
 use std::fs;
 use std::io::Write;

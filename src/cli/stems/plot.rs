@@ -39,6 +39,7 @@ pub(super) fn plot(
     let names = || separation.names().iter().map(String::as_str);
     let (transform, sample_rate) = (*separation.stft().config(), recording.sample_rate());
 
+    terminal.letters(names().chain([&*track]));
     let look = config("mixture and stems");
     let overviews = separation.overviews(recording, look.max_columns(), &mut Watch::new(&mut tell))?;
     let panels: Vec<_> = std::iter::once("mixture").chain(names()).zip(&overviews).collect();

@@ -1,20 +1,26 @@
 //! When a recording plays the notes of a score: dynamic time warping of what both have in each pitch class.
-//! Gives times only; which notes there are is never changed.
+//! Gives times only; which notes there are is never changed. A recording in another key or tuning is followed in that.
 
 use std::ops::Range;
 
-use ndarray::{Array2, ArrayView1, ArrayView2, s};
+use ndarray::{Array2, ArrayView1, s};
 use realfft::num_complex::Complex32;
 
+use super::Score;
 use super::instrument::Class;
-use super::{Note, Score};
 use crate::audio::Recording;
 use crate::stft::{Stft, StftConfig};
 use crate::watch::{Step, Watch};
 use crate::{Error, Result};
 
 /// Pitch classes.
-const N_CLASSES: usize = 12;
+pub(super) const N_CLASSES: usize = 12;
+
+/// Parts of a semitone that are told apart in a recording, so that its tuning can be found.
+const N_PARTS: usize = 4;
+
+/// Farthest transposition that is looked for, in semitones.
+const MAX_SEMITONES: i32 = 6;
 
 /// A frame's features: sound in each pitch class, starts of sound in each, and starts of anything.
 const N_FEATURES: usize = 2 * N_CLASSES + 1;
@@ -49,7 +55,8 @@ const RANGE_HZ: (f64, f64) = (80.0, 5000.0);
 /// Moves the notes of a score to where a recording plays them, by dynamic time warping.
 ///
 /// Tempo may change at any time, and the recording may start later and end earlier or later than the score. Notes are
-/// those of the score; a warp cannot tell of a passage that is left out or repeated.
+/// those of the score; a warp cannot tell of a passage that is left out or repeated. Where [`Score::transposition`] is not
+/// known, the one from -6 to 6 semitones that fits best is followed, and the nearest where several do alike.
 ///
 /// `watch` is told of the samples that were read ([`Step::Reading`]), then of the frames of the score that were compared
 /// with the recording ([`Step::Aligning`]).
@@ -59,7 +66,7 @@ const RANGE_HZ: (f64, f64) = (80.0, 5000.0);
 ///
 /// # Cost
 /// One pass over the recording. Time and memory grow with the length of the longer of the two, not with its square: 100
-/// bytes per 25 ms of each, and some 50 bytes more for the path.
+/// bytes per 25 ms of each, 200 more of the recording, and some 50 bytes more for the path.
 ///
 /// # References
 /// S. Ewert, M. Mueller and P. Grosche, "High resolution audio synchronization using chroma onset features", ICASSP
@@ -67,11 +74,22 @@ const RANGE_HZ: (f64, f64) = (80.0, 5000.0);
 /// synchronization", ISMIR 2006, for the levels.
 pub fn align(score: &Score, recording: &dyn Recording, watch: &mut Watch<'_>) -> Result<Score> {
     let (start_s, end_s) = score.span_s().ok_or(Error::EmptyScore)?;
-    let heard = features_of_recording(recording, watch)?;
+    let heard = Heard::of(recording, watch)?;
     let start_s = start_s - PADDING as f64 * STEP_S;
     let n_written = ((end_s - start_s) / STEP_S).ceil().max(1.0) as usize + 1 + PADDING;
-    let mut meter = Meter { watch, n_frames: 0, n_frames_total: n_compared(n_written, heard.nrows()), n_unseen: 0 };
+    let (n_coarse, n_keys) = (coarsest(n_written, heard.n_frames).0 as u64, 2 * MAX_SEMITONES as u64 + 1);
+    let n_searched = if score.transposition.is_some() { 0 } else { n_keys * n_coarse };
+    let n_frames_total = n_searched + n_compared(n_written, heard.n_frames);
+    let mut meter = Meter { watch, n_frames: 0, n_frames_total, n_unseen: 0 };
     let written = features_of_score(score, start_s, n_written, &mut meter)?;
+    let (written, heard) = match score.transposition {
+        Some(semitones) => (written, heard.features((semitones * N_PARTS as f64).round() as i32)),
+        None => {
+            let tuning = heard.tuning();
+            let heard = heard.features(tuning);
+            (in_key_of(&written, &heard, &mut meter)?, heard)
+        }
+    };
     let path = multiscale(&written, &heard, &mut meter)?;
     // The first and the last frame of the recording for each of the score.
     let mut first = vec![usize::MAX; n_written];
@@ -148,6 +166,19 @@ fn smooth(first: &[usize], last: &[usize]) -> Vec<f64> {
 
 // ---- features ----------------------------------------------------------------------------------------------------
 
+/// The class of each bin that counts, of `n_parts` classes to a semitone: one semitone reaches to half a semitone on both
+/// sides of its pitch, which is moved up by `semitones`.
+fn classes(transform: &StftConfig, sample_rate: u32, n_parts: usize, semitones: f64) -> Vec<(usize, usize)> {
+    let class = |bin| {
+        let hz = transform.bin_hz(bin, sample_rate);
+        let is_inside = (RANGE_HZ.0..=RANGE_HZ.1).contains(&hz);
+        let pitch = 69.0 + 12.0 * (hz / 440.0).log2() - semitones;
+        let part = ((pitch + 0.5) * n_parts as f64).floor();
+        is_inside.then(|| (bin, part.rem_euclid((n_parts * N_CLASSES) as f64) as usize % (n_parts * N_CLASSES)))
+    };
+    (1..transform.n_bins()).filter_map(class).collect()
+}
+
 /// Sums the bins of each pitch class.
 #[derive(Debug)]
 pub struct Chroma {
@@ -156,19 +187,13 @@ pub struct Chroma {
 }
 
 impl Chroma {
-    /// The classes of the bins of a transform.
-    pub fn new(transform: &StftConfig, sample_rate: u32) -> Self {
-        let class = |bin| {
-            let hz = transform.bin_hz(bin, sample_rate);
-            let is_inside = (RANGE_HZ.0..=RANGE_HZ.1).contains(&hz);
-            let pitch = 69.0 + 12.0 * (hz / 440.0).log2();
-            is_inside.then(|| (bin, pitch.round().rem_euclid(N_CLASSES as f64) as usize % N_CLASSES))
-        };
-        Self { bins: (1..transform.n_bins()).filter_map(class).collect() }
+    /// The classes of the bins of a transform, for a recording that sounds so many semitones higher than it is written.
+    pub fn new(transform: &StftConfig, sample_rate: u32, semitones: f64) -> Self {
+        Self { bins: classes(transform, sample_rate, 1, semitones) }
     }
 
     /// What sounds in each class of a frame of magnitudes, compressed so that soft notes count.
-    fn of(&self, magnitude: ArrayView1<'_, f32>) -> [f32; N_CLASSES] {
+    pub(super) fn of(&self, magnitude: ArrayView1<'_, f32>) -> [f32; N_CLASSES] {
         let mut sums = [0.0f32; N_CLASSES];
         for (bin, class) in &self.bins {
             sums[*class] += magnitude[*bin] * magnitude[*bin];
@@ -180,9 +205,10 @@ impl Chroma {
 /// Harmonics of a note as pitch classes above its own, with their strength.
 const OVERTONES: [(usize, f32); 5] = [(0, 1.0), (0, 0.6), (7, 0.4), (0, 0.3), (4, 0.2)];
 
-fn add_note(classes: &mut [f32], pitch: u8) {
+/// Adds what sounds in each class where a pitch is played by so many.
+pub(super) fn add_note(classes: &mut [f32], pitch: u8, count: f32) {
     for (above, strength) in OVERTONES {
-        classes[(usize::from(pitch) + above) % N_CLASSES] += strength;
+        classes[(usize::from(pitch) + above) % N_CLASSES] += count * strength;
     }
 }
 
@@ -218,52 +244,103 @@ fn finish(sound: &Array2<f32>, starts: &Array2<f32>) -> Array2<f32> {
     features
 }
 
-fn features_of_recording(recording: &dyn Recording, watch: &mut Watch<'_>) -> Result<Array2<f32>> {
-    let sample_rate = recording.sample_rate();
-    let hop_length = ((f64::from(sample_rate) * STEP_S).round() as usize).max(1);
-    // Four hops or more to a window, also at the lowest rates.
-    let nearest = StftConfig::nearest(sample_rate, WINDOW_S);
-    let stft = Stft::new(StftConfig { hop_length: hop_length.min(nearest.n_fft / 2), ..nearest })?;
-    let (n_bins, n_channels) = (stft.config().n_bins(), recording.n_channels());
-    let chroma = Chroma::new(stft.config(), sample_rate);
-    let mut mixer = vec![0.0f32; 0];
-    let mut analyzer = stft.analyzer();
-    let mut n_samples = 0;
-    let mut sound: Vec<f32> = Vec::new();
-    let mut magnitude = ndarray::Array1::<f32>::zeros(n_bins);
-    let mut take = |frame: &[Complex32]| {
-        magnitude.iter_mut().zip(frame).for_each(|(x, bin)| *x = bin.norm());
-        sound.extend(chroma.of(magnitude.view()));
-    };
-    recording.read(&mut |block| {
-        n_samples += block.ncols();
-        mixer.clear();
-        mixer.extend(block.columns().into_iter().map(|column| column.sum() / n_channels as f32));
-        analyzer.push(&mixer, &mut take);
-        watch.at(Step::Reading, n_samples as u64, recording.n_samples_hint())
-    })?;
-    analyzer.finish(&mut take);
-    if n_samples < stft.config().win_length {
-        return Err(Error::TooShort { n_samples, win_length: stft.config().win_length, sample_rate });
-    }
-    let n = sound.len() / N_CLASSES;
-    let sound = Array2::from_shape_vec((n, N_CLASSES), sound).expect("whole frames");
-    // Logarithms of sound relative to the loudest: what rises by as many decibels starts as much.
-    let loudest = sound.iter().fold(0.0f32, |most, x| most.max(*x)).max(1e-9);
-    let level = sound.mapv(|x| (1.0 + 100.0 * x / loudest).ln());
-    let mut starts = Array2::zeros((n, N_CLASSES + 1));
-    for i in 1..n {
-        // Two frames apart, as the window blurs a start over four.
-        let before = level.row(i.saturating_sub(2));
-        let mut all = 0.0;
-        for class in 0..N_CLASSES {
-            let rise = (level[[i, class]] - before[class]).max(0.0);
-            starts[[i, class]] = rise;
-            all += rise;
+/// What is heard in a recording.
+struct Heard {
+    n_frames: usize,
+    /// Of each frame, the energy in each part of each class.
+    energies: Vec<f32>,
+}
+
+impl Heard {
+    fn of(recording: &dyn Recording, watch: &mut Watch<'_>) -> Result<Self> {
+        let sample_rate = recording.sample_rate();
+        let hop_length = ((f64::from(sample_rate) * STEP_S).round() as usize).max(1);
+        // Four hops or more to a window, also at the lowest rates.
+        let nearest = StftConfig::nearest(sample_rate, WINDOW_S);
+        let stft = Stft::new(StftConfig { hop_length: hop_length.min(nearest.n_fft / 2), ..nearest })?;
+        let n_channels = recording.n_channels();
+        let classes = classes(stft.config(), sample_rate, N_PARTS, 0.0);
+        let mut mixer = vec![0.0f32; 0];
+        let mut analyzer = stft.analyzer();
+        let mut n_samples = 0;
+        let mut energies: Vec<f32> = Vec::new();
+        let mut take = |frame: &[Complex32]| {
+            let start = energies.len();
+            energies.resize(start + N_PARTS * N_CLASSES, 0.0);
+            classes.iter().for_each(|(bin, class)| energies[start + class] += frame[*bin].norm_sqr());
+        };
+        recording.read(&mut |block| {
+            n_samples += block.ncols();
+            mixer.clear();
+            mixer.extend(block.columns().into_iter().map(|column| column.sum() / n_channels as f32));
+            analyzer.push(&mixer, &mut take);
+            watch.at(Step::Reading, n_samples as u64, recording.n_samples_hint())
+        })?;
+        analyzer.finish(&mut take);
+        if n_samples < stft.config().win_length {
+            return Err(Error::TooShort { n_samples, win_length: stft.config().win_length, sample_rate });
         }
-        starts[[i, N_CLASSES]] = all / N_CLASSES as f32;
+        Ok(Self { n_frames: energies.len() / (N_PARTS * N_CLASSES), energies })
     }
-    Ok(finish(&level, &starts))
+
+    /// The energy in each class of each frame, for a recording that sounds so many parts of a semitone higher than it is
+    /// written.
+    fn classes(&self, n_parts: i32) -> impl Iterator<Item = [f32; N_CLASSES]> {
+        self.energies.chunks(N_PARTS * N_CLASSES).map(move |energies| {
+            let n = energies.len() as i32;
+            let part = |class: usize, i: usize| ((class * N_PARTS + i) as i32 + n_parts).rem_euclid(n) as usize;
+            std::array::from_fn(|class| (0..N_PARTS).map(|i| energies[part(class, i)]).sum())
+        })
+    }
+
+    /// By how many parts of a semitone, from half a semitone lower to half a semitone higher, the recording is off its
+    /// pitches: so that most of the sound of each frame lies in few classes.
+    fn tuning(&self) -> i32 {
+        /// It is off only where that is so much better.
+        const LEAD: f64 = 1.05;
+        let concentration = |n_parts: i32| -> f64 {
+            let share = |classes: [f32; N_CLASSES]| {
+                let sum: f64 = classes.iter().map(|x| f64::from(*x)).sum();
+                let squares: f64 = classes.iter().map(|x| f64::from(*x).powi(2)).sum();
+                if sum > 0.0 { squares / (sum * sum) } else { 0.0 }
+            };
+            self.classes(n_parts).map(share).sum()
+        };
+        let half = N_PARTS as i32 / 2;
+        let (mut best, mut most) = (0, LEAD * concentration(0));
+        for n_parts in (1 - half..=half).filter(|n_parts| *n_parts != 0) {
+            let reached = concentration(n_parts);
+            if reached > most {
+                (best, most) = (n_parts, reached);
+            }
+        }
+        best
+    }
+
+    /// The features, for a recording that sounds so many parts of a semitone higher than it is written.
+    fn features(self, n_parts: i32) -> Array2<f32> {
+        let n = self.n_frames;
+        let mut sound = Array2::zeros((n, N_CLASSES));
+        for (mut row, classes) in sound.outer_iter_mut().zip(self.classes(n_parts)) {
+            row.iter_mut().zip(classes).for_each(|(x, energy)| *x = energy.sqrt());
+        }
+        // Logarithms of sound relative to the loudest: what rises by as many decibels starts as much.
+        let loudest = sound.iter().fold(0.0f32, |most, x| most.max(*x)).max(1e-9);
+        let level = sound.mapv(|x: f32| (1.0 + 100.0 * x / loudest).ln());
+        let mut starts = Array2::zeros((n, N_CLASSES + 1));
+        for i in 1..n {
+            // Two frames apart, as the window blurs a start over four.
+            let before = level.row(i.saturating_sub(2));
+            let mut all = 0.0;
+            for class in 0..N_CLASSES {
+                let rise = (level[[i, class]] - before[class]).max(0.0);
+                starts[[i, class]] = rise;
+                all += rise;
+            }
+            starts[[i, N_CLASSES]] = all / N_CLASSES as f32;
+        }
+        finish(&level, &starts)
+    }
 }
 
 fn features_of_score(score: &Score, start_s: f64, n: usize, meter: &mut Meter<'_, '_>) -> Result<Array2<f32>> {
@@ -279,7 +356,7 @@ fn features_of_score(score: &Score, start_s: f64, n: usize, meter: &mut Meter<'_
             }
             // A chord has the starts of all its notes; each class is as strong as the strongest of them.
             let mut classes = [0.0; N_CLASSES];
-            add_note(&mut classes, note.pitch);
+            add_note(&mut classes, note.pitch, 1.0);
             for (class, strength) in classes.into_iter().enumerate() {
                 starts[[start, class]] = strength.max(starts[[start, class]]);
             }
@@ -289,7 +366,7 @@ fn features_of_score(score: &Score, start_s: f64, n: usize, meter: &mut Meter<'_
             // Nothing bounds how many notes of a score sound at once.
             meter.count(frames.clone().count())?;
             for i in frames {
-                add_note(sound.row_mut(i).as_slice_mut().unwrap_or(&mut [0.0; N_CLASSES]), note.pitch);
+                add_note(sound.row_mut(i).as_slice_mut().unwrap_or(&mut [0.0; N_CLASSES]), note.pitch, 1.0);
             }
         }
     }
@@ -299,12 +376,46 @@ fn features_of_score(score: &Score, start_s: f64, n: usize, meter: &mut Meter<'_
 
 // ---- paths -------------------------------------------------------------------------------------------------------
 
+/// The features of the score in the key in which the recording plays it: at the coarsest level, the cheapest.
+fn in_key_of(written: &Array2<f32>, heard: &Array2<f32>, meter: &mut Meter<'_, '_>) -> Result<Array2<f32>> {
+    /// Another key costs this much more, as a share, for each semitone.
+    const PRIOR: f32 = 0.005;
+    let (mut coarse, mut coarse_heard) = (written.clone(), heard.clone());
+    while !is_coarsest(coarse.nrows(), coarse_heard.nrows()) {
+        (coarse, coarse_heard) = (thinned(&coarse), thinned(&coarse_heard));
+    }
+    let bands = vec![0..coarse_heard.nrows(); coarse.nrows()];
+    let mut best = (f32::INFINITY, 0);
+    // The nearest first: they are taken where others do alike.
+    for up in (0..=MAX_SEMITONES).flat_map(|up| [-up, up]).skip(1) {
+        let (_, cost) = warp(&higher(&coarse, up), &coarse_heard, &bands, meter)?;
+        let cost = cost * (1.0 + PRIOR * up.abs() as f32);
+        if cost < best.0 {
+            best = (cost, up);
+        }
+    }
+    Ok(higher(written, best.1))
+}
+
+/// Features as those of the same so many semitones higher.
+fn higher(features: &Array2<f32>, semitones: i32) -> Array2<f32> {
+    let mut moved = features.clone();
+    let n = N_CLASSES as i32;
+    for first in [0, N_CLASSES] {
+        for class in 0..N_CLASSES {
+            let to = first + (class as i32 + semitones).rem_euclid(n) as usize;
+            moved.column_mut(to).assign(&features.column(first + class));
+        }
+    }
+    moved
+}
+
 /// The cheapest path through two sequences of features, from both starts to both ends: coarse first, then again and
 /// again around what the coarser level found.
 fn multiscale(a: &Array2<f32>, b: &Array2<f32>, meter: &mut Meter<'_, '_>) -> Result<Vec<(usize, usize)>> {
     if is_coarsest(a.nrows(), b.nrows()) {
         let bands = vec![0..b.nrows(); a.nrows()];
-        return warp(a, b, &bands, meter);
+        return Ok(warp(a, b, &bands, meter)?.0);
     }
     let coarse = multiscale(&thinned(a), &thinned(b), meter)?;
     // Every frame of the coarse path, FACTOR times as fine, and RADIUS frames on both sides.
@@ -317,7 +428,7 @@ fn multiscale(a: &Array2<f32>, b: &Array2<f32>, meter: &mut Meter<'_, '_>) -> Re
             band.end = band.end.max(columns.end);
         }
     }
-    warp(a, b, &bands, meter)
+    Ok(warp(a, b, &bands, meter)?.0)
 }
 
 /// Whether two sequences of so many frames are compared frame by frame at once.
@@ -329,6 +440,11 @@ fn is_coarsest(n_a: usize, n_b: usize) -> bool {
 fn n_compared(n_a: usize, n_b: usize) -> u64 {
     let coarser = if is_coarsest(n_a, n_b) { 0 } else { n_compared(n_a.div_ceil(FACTOR), n_b.div_ceil(FACTOR)) };
     n_a as u64 + coarser
+}
+
+/// Frames of both at the coarsest level.
+fn coarsest(n_a: usize, n_b: usize) -> (usize, usize) {
+    if is_coarsest(n_a, n_b) { (n_a, n_b) } else { coarsest(n_a.div_ceil(FACTOR), n_b.div_ceil(FACTOR)) }
 }
 
 /// Means of [`FACTOR`] frames.
@@ -347,13 +463,14 @@ fn distance(a: ArrayView1<'_, f32>, b: ArrayView1<'_, f32>) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt()
 }
 
-/// Dynamic time warping within a band of `b` for each frame of `a`; bands overlap those of their neighbors.
+/// Dynamic time warping within a band of `b` for each frame of `a`; bands overlap those of their neighbors. Gives the path
+/// and what it costs.
 fn warp(
     a: &Array2<f32>,
     b: &Array2<f32>,
     bands: &[Range<usize>],
     meter: &mut Meter<'_, '_>,
-) -> Result<Vec<(usize, usize)>> {
+) -> Result<(Vec<(usize, usize)>, f32)> {
     /// Which way the path came.
     const DIAGONAL: u8 = 0;
     const ALONG_A: u8 = 1;
@@ -403,50 +520,5 @@ fn warp(
         }
     }
     path.reverse();
-    Ok(path)
-}
-
-// ---- does it fit at all? -----------------------------------------------------------------------------------------
-
-/// The number of semitones, 1 to 11, by which the notes of a score would have to be moved to fit the recording better
-/// than they do; `None` where they fit best as they are, or where there are too few notes to tell.
-///
-/// `magnitude` holds frames of the recording in the transform of `chroma`, at the times `frame_s`.
-pub fn better_transposition(
-    score: &Score,
-    chroma: &Chroma,
-    magnitude: ArrayView2<'_, f32>,
-    frame_s: impl Fn(usize) -> f64,
-) -> Option<usize> {
-    /// With fewer pitches a score may fit in many ways.
-    const LEAST_PITCHES: usize = 4;
-    let mut notes: Vec<&Note> =
-        score.parts.iter().filter(|part| part.class != Class::Percussion).flat_map(|part| &part.notes).collect();
-    let mut pitches: Vec<_> = notes.iter().map(|note| note.pitch).collect();
-    pitches.sort_unstable();
-    pitches.dedup();
-    if pitches.len() < LEAST_PITCHES {
-        return None;
-    }
-    notes.sort_by(|a, b| a.onset_s.total_cmp(&b.onset_s));
-    let mut likeness = [0.0f64; N_CLASSES];
-    let mut next = 0;
-    let mut sounding: Vec<&Note> = Vec::new();
-    for (row, frame) in magnitude.outer_iter().enumerate() {
-        let time_s = frame_s(row);
-        while let Some(note) = notes.get(next).filter(|note| note.onset_s <= time_s) {
-            sounding.push(note);
-            next += 1;
-        }
-        sounding.retain(|note| note.offset_s > time_s);
-        let mut written = [0.0f32; N_CLASSES];
-        sounding.iter().for_each(|note| add_note(&mut written, note.pitch));
-        let heard = chroma.of(frame);
-        for (up, likeness) in likeness.iter_mut().enumerate() {
-            let product: f32 = (0..N_CLASSES).map(|class| written[class] * heard[(class + up) % N_CLASSES]).sum();
-            *likeness += f64::from(product);
-        }
-    }
-    let best = (0..N_CLASSES).max_by(|a, b| likeness[*a].total_cmp(&likeness[*b]))?;
-    (best != 0 && likeness[best] > likeness[0]).then_some(best)
+    Ok((path, costs.last().copied().unwrap_or(0.0)))
 }

@@ -306,10 +306,51 @@ const NAMES: &[(&[&str], Class)] = &[
 ];
 
 /// Names of drum parts that say no more than "several drums".
-const KITS: [&str; 6] = ["drum", "drums", "drumkit", "drumset", "kit", "percussion"];
+const KITS: &[&str] = &[
+    "drum",
+    "drums",
+    "drumkit",
+    "drumset",
+    "kit",
+    "perc",
+    "percs",
+    "percussion",
+    "percussions",
+    "schlagzeug",
+    "schlagwerk",
+    "perkussion",
+    "batterie",
+    "batteria",
+    "bateria",
+    "bater\u{ed}a",
+    "percussioni",
+    "percusi\u{f3}n",
+    "slagverk",
+    "trommer",
+    "perkusja",
+    "\u{443}\u{434}\u{430}\u{440}\u{43d}\u{44b}\u{435}",
+];
 
-/// Drums of General MIDI, channel 10, by key: the name of the part that the key belongs to.
-const DRUMS: [(u8, u8, &str); 35] = [
+/// The same in writings without spaces, where they may stand anywhere in a name: Japanese, Chinese, Korean.
+const KITS_WITHIN: [&str; 6] = ["ドラム", "パーカッション", "打楽器", "鼓组", "爵士鼓", "드럼"];
+
+/// Drums of channel 10, by key: the name of the part that the key belongs to. Where tables differ, the wider one holds:
+///
+/// - 35 to 81: General MIDI 1 (MIDI Manufacturers Association, 1991).
+/// - 27 to 34 and 82 to 87: General MIDI 2 (1999), as Roland's GS before it.
+/// - 22 and 26: closed and open edge of the hi-hat on Roland's V-Drums (default notes of TD-11 to TD-50); with 24 and 25 also
+///   hi-hats of Toontrack's `EZdrummer`; 21 and 23 splash and half open on Alesis' Nitro and Strike.
+///
+/// What those instruments play on keys that General MIDI gives another drum is called by General MIDI: V-Drums have the
+/// edges of both crashes on 55 and 52, and the rim of a tom on 58.
+const DRUMS: [(u8, u8, &str); 47] = [
+    (21, 26, "hihat"),
+    (27, 27, "high-q"),
+    (28, 28, "slap"),
+    (29, 30, "scratch"),
+    (31, 31, "sticks"),
+    (32, 32, "click"),
+    (33, 34, "metronome"),
     (35, 36, "kick"),
     (37, 37, "sidestick"),
     (38, 38, "snare"),
@@ -345,6 +386,11 @@ const DRUMS: [(u8, u8, &str); 35] = [
     (76, 77, "woodblocks"),
     (78, 79, "cuica"),
     (80, 81, "triangle"),
+    (82, 82, "shaker"),
+    (83, 83, "jingle-bells"),
+    (84, 84, "bell-tree"),
+    (85, 85, "castanets"),
+    (86, 87, "surdo"),
 ];
 
 /// Stem name and class of a General MIDI program, from 0; programs beyond 127 do not exist.
@@ -352,7 +398,7 @@ pub fn program(program: u8) -> Option<(&'static str, Class)> {
     PROGRAMS.get(usize::from(program)).copied()
 }
 
-/// Name of the drum that a key of channel 10 plays: `kick` for 35 and 36. Keys beyond General MIDI are `drum-NN`.
+/// Name of the drum that a key of channel 10 plays: `kick` for 35 and 36. Keys that no table has are `drum-NN`.
 pub fn drum(pitch: u8) -> String {
     let row = DRUMS.iter().find(|(first, last, _)| (*first..=*last).contains(&pitch));
     row.map_or_else(|| format!("drum-{pitch}"), |(_, _, name)| (*name).to_owned())
@@ -364,12 +410,13 @@ pub fn class_of_name(name: &str) -> Option<Class> {
     let has = |word: &&str| {
         words.iter().any(|w| w == word || w.strip_suffix('s') == Some(word) || w.strip_suffix("es") == Some(word))
     };
-    NAMES.iter().find(|(row, _)| row.iter().all(&has)).map(|(_, class)| *class)
+    let known = NAMES.iter().find(|(row, _)| row.iter().all(&has)).map(|(_, class)| *class);
+    known.or_else(|| is_kit(name).then_some(Percussion))
 }
 
 /// Whether a name says only that there are drums, not which.
 pub(super) fn is_kit(name: &str) -> bool {
-    words(name).iter().any(|word| KITS.contains(&word.as_str()))
+    words(name).iter().any(|word| KITS.contains(&word.as_str())) || KITS_WITHIN.iter().any(|kit| name.contains(kit))
 }
 
 /// Runs of letters, in lower case: a number ends a word, so that `clarinet1` is a clarinet.
@@ -389,6 +436,8 @@ mod tests {
             ("hi-hat", Percussion),
             ("ride", Percussion),
             ("Toms", Percussion),
+            ("Schlagzeug 1", Percussion),
+            ("生ドラム", Percussion),
             ("Piano (left hand)", Struck),
             ("E-Guitar 2", Struck),
             ("bass", Struck),
@@ -428,7 +477,8 @@ mod tests {
             ["kick", "kick", "snare", "snare", "hihat", "hihat", "hihat", "ride"]
         );
         assert_eq!(drum(127), "drum-127");
-        for pitch in 35..=81 {
+        assert_eq!([22, 26].map(drum), ["hihat", "hihat"], "V-Drums");
+        for pitch in 21..=87 {
             assert!(!drum(pitch).starts_with("drum-"), "{pitch}");
         }
     }

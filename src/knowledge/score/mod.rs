@@ -4,6 +4,10 @@
 pub mod align;
 pub mod instrument;
 mod midi;
+mod parts;
+mod text;
+mod track;
+pub mod transposition;
 
 use std::fmt;
 
@@ -14,6 +18,9 @@ use crate::{Error, Result};
 
 /// A day, in seconds: longer scores are read wrong.
 const MAX_SECONDS: f64 = 86_400.0;
+
+/// Farthest transposition, in semitones: four octaves.
+const MAX_SEMITONES: f64 = 48.0;
 
 /// What is to be played: parts, each with its notes.
 ///
@@ -32,6 +39,9 @@ const MAX_SECONDS: f64 = 86_400.0;
 pub struct Score {
     /// The parts in the order of the file, none without notes, no two of the same name.
     pub parts: Vec<Part>,
+    /// By how many semitones the recording sounds higher than the keys say: -1.01 where its A4 is at 415 Hz. Not of drums.
+    /// `None`: to be found, which is the default.
+    pub transposition: Option<f64>,
     /// What reading the file left out or had to guess.
     pub warnings: Vec<Warning>,
 }
@@ -49,6 +59,8 @@ pub struct Part {
     pub program: Option<u8>,
     /// Notes in the order of their onsets.
     pub notes: Vec<Note>,
+    /// The program of each note, where they differ, as in a violin's part for bow and fingers; else empty.
+    pub note_programs: Vec<Option<u8>>,
 }
 
 /// One note, or one hit of a drum.
@@ -75,13 +87,47 @@ impl Part {
     /// A part outside of channel 10; its class follows from its name.
     pub fn new(name: &str, notes: Vec<Note>) -> Self {
         let class = instrument::class_of_name(name).unwrap_or(Class::Sustained);
-        Self { name: name.to_owned(), class, is_drum: false, program: None, notes }
+        Self { name: name.to_owned(), class, is_drum: false, program: None, notes, note_programs: Vec::new() }
     }
 
     /// A drum of channel 10.
     pub fn drum(name: &str, notes: Vec<Note>) -> Self {
-        Self { name: name.to_owned(), class: Class::Percussion, is_drum: true, program: None, notes }
+        Self { class: Class::Percussion, is_drum: true, ..Self::new(name, notes) }
     }
+
+    /// The program of a note, where the file gives one.
+    pub fn note_program(&self, i: usize) -> Option<u8> {
+        self.note_programs.get(i).copied().flatten().or(self.program)
+    }
+
+    /// The part as several of the same name, one for each program that it is played with, in the order of their first
+    /// notes; the class of each follows from its program. A part that is played in one way is left as it is.
+    pub fn by_program(&self) -> Vec<Self> {
+        if self.note_programs.is_empty() {
+            return vec![self.clone()];
+        }
+        let mut parts: Vec<Self> = Vec::new();
+        for (i, note) in self.notes.iter().enumerate() {
+            let program = self.note_program(i);
+            match parts.iter_mut().find(|part| part.program == program) {
+                Some(part) => part.notes.push(*note),
+                None => {
+                    let class = program.and_then(instrument::program).map_or(self.class, |(_, class)| class);
+                    let (name, notes) = (self.name.clone(), vec![*note]);
+                    parts.push(Self { name, class, program, notes, note_programs: Vec::new(), ..*self });
+                }
+            }
+        }
+        parts
+    }
+}
+
+/// What is known of a MIDI file beside its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MidiConfig {
+    /// Tracks that are drums whatever their channel, split as channel 10 is: the name of each in any case, else its number
+    /// in the file, from 1, or the name that the part would have otherwise. Default: none.
+    pub drum_tracks: Vec<String>,
 }
 
 /// What is odd about a score, though it can be read.
@@ -90,6 +136,11 @@ impl Part {
 pub enum Warning {
     /// A track has a name, but no notes.
     EmptyTrack {
+        /// Its name.
+        name: String,
+    },
+    /// A part looks like drums, by its name or its notes, but is not on channel 10.
+    LikeDrums {
         /// Its name.
         name: String,
     },
@@ -109,6 +160,11 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::EmptyTrack { name } => write!(f, "the track `{name}` of the score has no notes and is left out"),
+            Self::LikeDrums { name } => write!(
+                f,
+                "`{name}` of the score looks like drums, but is not on channel 10, and stays one part; if it is drums, \
+                 `--drum-track \"{name}\"` splits it by drum"
+            ),
             Self::TrackCutOff { track } => {
                 write!(f, "track {track} of the score has no end mark: the file may be cut off or damaged there")
             }
@@ -160,6 +216,24 @@ impl Score {
             });
         }
         Ok(self.warped(|time_s| time_s * stretch + offset_s))
+    }
+
+    /// The score for a recording that sounds so many semitones higher than the keys say; fractions are a matter of tuning.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for more than four octaves.
+    pub fn transposed(self, semitones: f64) -> Result<Self> {
+        if !(-MAX_SEMITONES..=MAX_SEMITONES).contains(&semitones) {
+            return Err(Error::Setting {
+                name: "score_transpose",
+                got: semitones.to_string(),
+                expected: format!("-{MAX_SEMITONES} to {MAX_SEMITONES} semitones"),
+                advice: Some(
+                    Advice::set("score_transpose", -1).note("for example, for a recording at A = 415 Hz").into(),
+                ),
+            });
+        }
+        Ok(Self { transposition: Some(semitones), ..self })
     }
 
     /// The score with every time mapped by `warp`, which must not decrease.

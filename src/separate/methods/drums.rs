@@ -121,7 +121,7 @@ pub fn hits_to_score(kit: &[Drum], hits: &[Hit]) -> Score {
         let notes: Vec<_> = hits.iter().filter(|hit| hit.drum == i).map(note).collect();
         (!notes.is_empty()).then(|| score::Part::drum(&drum.name, notes))
     };
-    Score { parts: kit.iter().enumerate().filter_map(part).collect(), warnings: Vec::new() }
+    Score { parts: kit.iter().enumerate().filter_map(part).collect(), ..Score::default() }
 }
 
 /// The key of General MIDI's channel 10 that a drum of this name has; of several, the usual one.

@@ -2,7 +2,8 @@
 
 use super::grid::Grid;
 use super::template::Template;
-use crate::knowledge::score::{Note, Score, align};
+use crate::knowledge::score::align::Chroma;
+use crate::knowledge::score::{Note, Score, transposition};
 use crate::separate::pipeline::Analysis;
 use crate::{Error, Result};
 
@@ -51,6 +52,24 @@ pub(super) fn check_times(score: &Score, grid: &Grid, warnings: &mut Vec<String>
     Ok(())
 }
 
+/// By how many semitones the recording sounds higher than the score, and a word about it where that was to be found.
+pub(super) fn find_transposition(score: &Score, analysis: &Analysis, grid: &Grid, warnings: &mut Vec<String>) -> f64 {
+    /// Instruments are out of tune by less, in semitones: that is found for each of them.
+    const LEAST: f64 = 0.3;
+    if let Some(semitones) = score.transposition {
+        return semitones;
+    }
+    let frame_s = |row| grid.transform.frame_s(analysis.frame_idx(row), grid.sample_rate);
+    let found = transposition::find(score, &grid.transform, grid.sample_rate, analysis.magnitude(), frame_s);
+    let Some(semitones) = found.filter(|semitones| semitones.abs() > LEAST) else { return 0.0 };
+    warnings.push(format!(
+        "the recording sounds {} than the score, and is taken apart so, as with `--score-transpose {semitones}`; if that is \
+         wrong, use `--score-transpose 0`",
+        transposition::in_words(semitones)
+    ));
+    semitones
+}
+
 /// Warns where little is heard under the notes, or something else than they say.
 pub(super) fn check_sound(
     score: &Score,
@@ -79,11 +98,12 @@ pub(super) fn check_sound(
         return;
     }
     let frame_s = |row| analysis.frame_s(analysis.frame_idx(row));
-    let chroma = align::Chroma::new(&grid.transform, grid.sample_rate);
-    if let Some(better) = align::better_transposition(score, &chroma, analysis.magnitude(), frame_s) {
+    let chroma = Chroma::new(&grid.transform, grid.sample_rate, grid.transposition);
+    if let Some(better) = transposition::better(score, &chroma, analysis.magnitude(), frame_s) {
         warnings.push(format!(
-            "the notes of the score fit the recording no better than others do, best {better} semitones higher: is it of \
-             the same piece, in the same key, and in time? `--align` moves a score to a recording"
+            "the notes of the score fit the recording no better than others do, best {}: is it of the same piece, in \
+             the same key, and in time? `--align` moves a score to a recording, `--score-transpose` says how high it sounds",
+            transposition::in_words(f64::from(better))
         ));
     }
 }

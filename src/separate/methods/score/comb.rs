@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2};
 
 use super::grid::{Grid, N_BUMPS};
 use super::template::Template;
-use crate::knowledge::score::{Class, Note, Part};
+use crate::knowledge::score::{Class, Part};
 use crate::nmf::support::dot;
 
 /// Harmonics of a note at the most; above, there is next to nothing.
@@ -42,7 +42,7 @@ pub(super) fn comb(part: &Part, pitch: u8, tuning: Tuning, grid: &Grid) -> Vec<H
     let window = grid.transform.window;
     let reach = window.half_lobe_bins();
     let stiffness = if part.class == Class::Struck { STIFFNESS } else { 0.0 };
-    let fundamental_hz = Note::pitch_hz(pitch);
+    let fundamental_hz = grid.pitch_hz(pitch);
     let bins_of = |hz: f64, semitones: f64| hz * (semitones / 12.0).exp2() / hz_per_bin;
     let mut harmonics = Vec::new();
     for number in 1..=N_HARMONICS {
@@ -106,7 +106,7 @@ pub(super) fn learn_envelopes(
             let above = f64::from(dot(lobe, &numerator[*first_bin..*first_bin + lobe.len()]));
             let below = f64::from(*area) * f64::from(masses[k]);
             for (bump, share) in [(*bump, 1.0 - f64::from(*share)), (*bump + 1, f64::from(*share))] {
-                let fraction = &mut fractions[t.part][bump];
+                let fraction = &mut fractions[t.voice][bump];
                 fraction.0 += share * above;
                 fraction.1 += share * below;
             }

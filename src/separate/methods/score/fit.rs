@@ -84,16 +84,16 @@ pub(super) fn fit(
     let mean = (v.iter().map(|x| f64::from(*x)).sum::<f64>() / v.len() as f64) as f32;
 
     let known =
-        |k: usize| previous.and_then(|previous| previous.like(&score.parts[templates[k].part].name, &templates, k));
+        |k: usize| previous.and_then(|previous| previous.like(&score.parts[templates[k].voice].name, &templates, k));
     let known: Vec<_> = (0..templates.len()).map(known).collect();
     let tuning = |k: usize| match (previous, known[k]) {
         (Some(previous), Some(before)) => previous.tunings[before],
-        (Some(previous), None) => previous.tuning_of(&score.parts[templates[k].part].name).unwrap_or(UNTUNED),
+        (Some(previous), None) => previous.tuning_of(&score.parts[templates[k].voice].name).unwrap_or(UNTUNED),
         (None, _) => UNTUNED,
     };
     let mut tunings: Vec<_> = (0..templates.len()).map(tuning).collect();
     let comb_of = |(template, tuning): (&Template, &Tuning)| match template.kind {
-        Kind::Pitch(pitch) => comb(&score.parts[template.part], pitch, *tuning, grid),
+        Kind::Pitch(pitch) => comb(&score.parts[template.voice], pitch, *tuning, grid),
         _ => Vec::new(),
     };
     let mut combs: Vec<Vec<Harmonic>> = templates.iter().zip(&tunings).map(comb_of).collect();
@@ -106,7 +106,7 @@ pub(super) fn fit(
     let mut dictionary = Array2::zeros((templates.len(), v.ncols()));
     for (k, mut row) in dictionary.outer_iter_mut().enumerate() {
         let row = row.as_slice_mut().expect("a row of a new matrix is contiguous");
-        let Template { part, kind, .. } = templates[k];
+        let Template { voice: part, kind, .. } = templates[k];
         let is_as_before = |previous: &&Fitted| previous.has_heard(&score.parts[part].name, spectra[part].as_ref());
         match (kind, previous.filter(is_as_before).zip(known[k])) {
             (Kind::Pitch(_), _) => draw(&combs[k], &envelopes[part], row),
@@ -144,7 +144,7 @@ pub(super) fn fit(
         fit.dictionary.edit(|dictionary| {
             for (k, (template, mut row)) in templates.iter().zip(dictionary.outer_iter_mut()).enumerate() {
                 match (template.kind, row.as_slice_mut()) {
-                    (Kind::Pitch(_), Some(row)) => draw(&combs[k], &envelopes[template.part], row),
+                    (Kind::Pitch(_), Some(row)) => draw(&combs[k], &envelopes[template.voice], row),
                     _ => update_template(row, numerators.row(k), masses[k]),
                 }
             }
@@ -200,7 +200,7 @@ impl Fitted {
     /// Where the harmonics of a part lie on the whole: as those of one of its pitches.
     fn tuning_of(&self, name: &str) -> Option<Tuning> {
         let part = self.part(name)?;
-        let is_pitch = |t: &&(usize, &Template)| t.1.part == part && matches!(t.1.kind, Kind::Pitch(_));
+        let is_pitch = |t: &&(usize, &Template)| t.1.voice == part && matches!(t.1.kind, Kind::Pitch(_));
         let middle: Vec<_> = self.templates.iter().enumerate().filter(|t| is_pitch(&t)).collect();
         middle.get(middle.len() / 2).map(|(k, _)| self.tunings[*k])
     }
@@ -208,10 +208,10 @@ impl Fitted {
     /// The template that was for the same notes: of the same part, and of the same pitch or, of drums, at the same place.
     fn like(&self, name: &str, templates: &[Template], k: usize) -> Option<usize> {
         let part = self.part(name)?;
-        let Template { part: own, kind, .. } = templates[k];
-        let place = templates[..k].iter().filter(|t| t.part == own && t.kind == kind).count();
+        let Template { voice: own, kind, .. } = templates[k];
+        let place = templates[..k].iter().filter(|t| t.voice == own && t.kind == kind).count();
         let mut same =
-            (0..self.templates.len()).filter(|k| self.templates[*k].part == part && self.templates[*k].kind == kind);
+            (0..self.templates.len()).filter(|k| self.templates[*k].voice == part && self.templates[*k].kind == kind);
         same.nth(place)
     }
 
@@ -291,7 +291,7 @@ impl Fit<'_> {
             let spectrum = &ArrayView1::from(previous.course.tied.template(k)) / self.mean;
             let own = templates.len() as u32;
             self.dictionary.edit(|rows| rows.push_row(spectrum.view()).expect("as many bins"));
-            templates.push(Template { part, ..previous.templates[k].clone() });
+            templates.push(Template { voice: part, ..previous.templates[k].clone() });
             for (column, frame_idx) in self.columns.iter_mut().zip(frames) {
                 column.components.push(own);
                 column.activations.push(previous.activation(*frame_idx, k).unwrap_or(LEAST).max(LEAST));
@@ -317,7 +317,7 @@ impl Fit<'_> {
         self.dictionary.edit(|rows| rows.append(Axis(0), found.dictionary.t()).expect("as many bins"));
         for k in 0..n_residual {
             let spans = std::iter::once(0..n_frames).collect();
-            templates.push(Template { part, kind: Kind::Residual, spans, onsets: Vec::new() });
+            templates.push(Template { voice: part, kind: Kind::Residual, spans, onsets: Vec::new() });
             for (column, activation) in self.columns.iter_mut().zip(found.activations.row(k)) {
                 column.components.push((first + k) as u32);
                 column.activations.push(*activation);

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::knowledge::score::Note;
 use crate::separate::pipeline::Analysis;
 use crate::stft::StftConfig;
 
@@ -9,13 +10,15 @@ use crate::stft::StftConfig;
 pub(super) const N_BUMPS: usize = 32;
 const LOWEST_HZ: f64 = 60.0;
 
-/// The frames of a recording.
+/// The frames of a recording, and how high it sounds.
 pub(super) struct Grid {
     pub(super) sample_rate: u32,
     pub(super) transform: StftConfig,
     pub(super) n_frames: usize,
     /// The times of the recording.
     pub(super) span_s: Range<f64>,
+    /// By how many semitones the recording sounds higher than the score.
+    pub(super) transposition: f64,
 }
 
 impl Grid {
@@ -25,7 +28,13 @@ impl Grid {
             transform: *analysis.stft().config(),
             n_frames: analysis.n_frames(),
             span_s: analysis.span_s(),
+            transposition: 0.0,
         }
+    }
+
+    /// The frequency at which a pitch of the score sounds.
+    pub(super) fn pitch_hz(&self, pitch: u8) -> f64 {
+        Note::pitch_hz(pitch) * (self.transposition / 12.0).exp2()
     }
 
     /// The frame nearest to a time, within the recording.

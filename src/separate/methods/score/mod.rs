@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use ndarray::{Array1, Axis};
 
-use self::check::{check_sound, check_times};
+use self::check::{check_sound, check_times, find_transposition};
 pub use self::config::{ScoreConfig, Solo, Unscored};
 use self::fit::{Fitted, Start};
 use self::grid::Grid;
@@ -23,6 +23,7 @@ use self::model::ScoreModel;
 use super::example::Example;
 use super::{check_mask_exponent, silence};
 use crate::audio::resample::Resampled;
+use crate::knowledge::score::{Part, Score};
 use crate::names::RESIDUAL;
 use crate::separate::pipeline::{Analysis, AnalysisConfig};
 use crate::separate::separation::Separation;
@@ -61,7 +62,8 @@ pub fn listen(
 ///
 /// Each pitch of an instrument has one template, a comb of harmonics under a spectral envelope that all its pitches share
 /// and that is learned from the recording, as is the tuning; struck strings have one more for their attacks, and each drum
-/// has one, which starts from what its hits have in common. A template is active only around its notes. Masks are made of
+/// has one, which starts from what its hits have in common. Where the score does not say how much higher or lower than
+/// written the recording sounds, that is found, within half an octave. A template is active only around its notes. Masks are made of
 /// what the templates explain.
 ///
 /// `previous`, a fit with some of the same parts in the same transform, is gone on from: envelopes, tunings and activations
@@ -100,16 +102,23 @@ pub fn fit(
         return silence(analysis, names);
     }
     let mut warnings: Vec<String> = score.warnings.iter().map(ToString::to_string).collect();
-    let grid = Grid::new(analysis);
+    let mut grid = Grid::new(analysis);
     check_times(score, &grid, &mut warnings)?;
-    let templates = template::templates(score, &grid);
+    grid.transposition = find_transposition(score, analysis, &grid, &mut warnings);
+    let (voices, mut owners) = voices(score);
+    let spectra: Vec<_> = owners.iter().map(|part: &usize| spectra[*part].clone()).collect();
+    let templates = template::templates(&voices, &grid);
     check_sound(score, &templates, analysis, &grid, &mut warnings);
     let previous = previous.and_then(|previous| previous.state_for::<Arc<Fitted>>(analysis));
-    let previous = previous.filter(|before| score.parts.iter().any(|part| before.has_part(&part.name)));
-    let start = Start { score, grid: &grid, spectra: &spectra, unscored: *unscored, previous: previous.map(|p| &**p) };
+    let previous = previous.filter(|before| voices.parts.iter().any(|part| before.has_part(&part.name)));
+    let previous = previous.map(|previous| &**previous);
+    let start = Start { score: &voices, grid: &grid, spectra: &spectra, unscored: *unscored, previous };
     let fitted = Arc::new(fit::fit(&start, templates, analysis, watch)?);
+    // What no note explains comes last.
+    owners.push(score.parts.len());
     let model = ScoreModel {
         fitted: fitted.clone(),
+        owners,
         is_complete: analysis.is_complete(),
         n_parts: names.len(),
         unscored: *unscored,
@@ -117,6 +126,22 @@ pub fn fit(
     };
     let separation = Separation::new(analysis, model, names)?.with_state(fitted);
     Ok(Separation { warnings, ..separation })
+}
+
+/// The score with one part for each way in which a part is played (arco and pizzicato), as each has templates of its own,
+/// and the parts that they belong to.
+fn voices(score: &Score) -> (Score, Vec<usize>) {
+    let mut voices = Score { parts: Vec::new(), ..score.clone() };
+    let mut owners = Vec::new();
+    for (part_idx, part) in score.parts.iter().enumerate() {
+        for (i, voice) in part.by_program().into_iter().enumerate() {
+            // No part has a name with a zero: an earlier fit knows the voices apart.
+            let name = if i == 0 { part.name.clone() } else { format!("{}\0{i}", part.name) };
+            voices.parts.push(Part { name, ..voice });
+            owners.push(part_idx);
+        }
+    }
+    (voices, owners)
 }
 
 /// Of each part, what it sounds like alone, where that is known.

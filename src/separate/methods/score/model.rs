@@ -16,6 +16,8 @@ use crate::separate::pipeline::{Block, Model, Split, mask};
 #[derive(Debug)]
 pub(super) struct ScoreModel {
     pub(super) fitted: Arc<Fitted>,
+    /// The part that each voice belongs to.
+    pub(super) owners: Vec<usize>,
     /// Whether the fit has the activations of all frames; else they are found block by block.
     pub(super) is_complete: bool,
     pub(super) n_parts: usize,
@@ -62,7 +64,7 @@ impl Model for ScoreModel {
                 let mut model = Array2::zeros(v.raw_dim());
                 for (mut frame, column) in model.outer_iter_mut().zip(columns) {
                     if let Some(frame) = frame.as_slice_mut() {
-                        column.product_of(|k| templates[k].part == part, last, frame);
+                        column.product_of(|k| self.owners[templates[k].voice] == part, last, frame);
                     }
                 }
                 model

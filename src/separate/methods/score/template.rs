@@ -25,7 +25,8 @@ const DRUM_DECAY: f64 = 0.3;
 /// One column of the dictionary, and where it may be active.
 #[derive(Debug, Clone)]
 pub(super) struct Template {
-    pub(super) part: usize,
+    /// The part that it is of, in one of the ways in which that is played.
+    pub(super) voice: usize,
     pub(super) kind: Kind,
     /// Frames of the recording, apart and in order.
     pub(super) spans: Vec<Range<usize>>,
@@ -46,7 +47,7 @@ pub(super) enum Kind {
 }
 
 impl Template {
-    fn new(part: usize, kind: Kind, grid: &Grid, notes: &[Note], span_s: impl Fn(&Note) -> (f64, f64)) -> Self {
+    fn new(voice: usize, kind: Kind, grid: &Grid, notes: &[Note], span_s: impl Fn(&Note) -> (f64, f64)) -> Self {
         let mut spans: Vec<_> = notes
             .iter()
             .filter(|note| note.onset_s < grid.span_s.end && note.offset_s >= grid.span_s.start)
@@ -65,7 +66,7 @@ impl Template {
             joins
         });
         let onsets = notes.iter().map(|note| grid.frame(note.onset_s)).filter(|frame| *frame < grid.n_frames).collect();
-        Self { part, kind, spans, onsets }
+        Self { voice, kind, spans, onsets }
     }
 
     pub(super) fn is_active(&self, frame_idx: usize) -> bool {

@@ -44,7 +44,7 @@ pub(super) fn tune(
             let explained = attributed.row(k);
             let mut drawn = vec![0.0; explained.len()];
             let likelihood = |tuning: &Tuning| {
-                draw(&comb(&score.parts[t.part], pitch, *tuning, grid), &envelopes[t.part], &mut drawn);
+                draw(&comb(&score.parts[t.voice], pitch, *tuning, grid), &envelopes[t.voice], &mut drawn);
                 let sum = drawn.iter().map(|x| f64::from(*x)).sum::<f64>().max(f64::MIN_POSITIVE);
                 let floor = FLOOR * sum / drawn.len() as f64;
                 let log = |(e, w): (&f32, &f32)| f64::from(*e) * (f64::from(*w).max(floor) / sum).ln();
@@ -54,7 +54,7 @@ pub(super) fn tune(
         })
         .collect();
     for part_idx in 0..score.parts.len() {
-        let pitches = || templates.iter().enumerate().filter(|(_, template)| template.part == part_idx);
+        let pitches = || templates.iter().enumerate().filter(|(_, template)| template.voice == part_idx);
         let is_heard = |k: usize| attributed.row(k).iter().any(|x| *x > 0.0);
         if !pitches().any(|(k, _)| is_heard(k)) {
             continue;

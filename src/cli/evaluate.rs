@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use super::exit::{DONE, is_interrupted};
 use super::failure::Failure;
 use super::parse;
+use super::sound;
 use super::terminal::Terminal;
 
 /// The scores' names in tables, in the order of [`Scores::values`].
@@ -273,7 +274,7 @@ impl Folder {
 // ---- the work --------------------------------------------------------------------------------------------------------
 
 fn evaluate(track: &Track, config: &EvalConfig, terminal: &Terminal) -> Result<Evaluation, Failure> {
-    let files = Files::new(track)?;
+    let files = Files::new(track, terminal)?;
     let mut steps = terminal.steps();
     let mut tell = |progress| steps.tell(progress);
     let result = eval::evaluate_with(&files, config, &mut Watch::new(&mut tell));
@@ -323,7 +324,7 @@ struct Files {
 const BLOCK: usize = 1 << 15;
 
 impl Files {
-    fn new(track: &Track) -> Result<Self, Failure> {
+    fn new(track: &Track, terminal: &Terminal) -> Result<Self, Failure> {
         let stems = track.references.iter().chain(&track.estimates).map(|stem| stem.path.clone());
         let mut files = Self {
             paths: stems.chain(track.mixture.clone()).collect(),
@@ -341,6 +342,7 @@ impl Files {
             files.n_samples_hint = first.n_samples_hint();
         }
         for (k, reader) in readers.iter().enumerate() {
+            sound::warn(&shown(&files.paths[k]), reader.notes(), terminal);
             let (rate, channels) = (u64::from(reader.sample_rate()), reader.n_channels() as u64);
             files.check(Quantity::SampleRate, k, rate, u64::from(files.sample_rate))?;
             files.check(Quantity::Channels, k, channels, files.n_channels as u64)?;

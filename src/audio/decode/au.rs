@@ -8,9 +8,11 @@ use super::fault::Fault;
 use super::format::{Format, MAX_CHANNELS};
 use super::pcm::{self, Encoding, Pcm, Stretch};
 
-/// How a file starts whose numbers are big-endian or little-endian.
-pub(super) const BIG_ENDIAN: &[u8; 4] = b".snd";
-pub(super) const LITTLE_ENDIAN: &[u8; 4] = b"dns.";
+/// How a file starts whose numbers are big-endian.
+const BIG_ENDIAN: &[u8] = b".snd";
+
+/// How one starts whose numbers are little-endian: the same turned round, and what DEC's machines wrote.
+const LITTLE_ENDIAN: [&[u8]; 2] = [b"dns.", b"\0ds."];
 
 /// The size of samples whose writer could not know it.
 const OPEN_SIZE: u32 = u32::MAX;
@@ -43,7 +45,7 @@ pub(super) fn open(mut file: File) -> Result<(Pcm, Format), Fault> {
         } else if declared < available {
             let end = samples.at + declared;
             samples.n_bytes = declared;
-            if is_start(&mut input, end)? {
+            if is_au(&read_head(&mut input, end)?) {
                 match Header::read(&mut input, end, len) {
                     Ok(header) if (header.sample_rate, header.n_channels) == (sample_rate, n_channels) => {
                         next = Some(header);
@@ -69,11 +71,16 @@ pub(super) fn open(mut file: File) -> Result<(Pcm, Format), Fault> {
     Ok((pcm, Format { container: "AU", codec, sample_rate, n_channels, channel_mask: None, n_samples, notes }))
 }
 
-fn is_start(input: &mut BufReader<File>, at: u64) -> io::Result<bool> {
+/// Whether an AU file begins like this.
+pub(super) fn is_au(head: &[u8]) -> bool {
+    head.starts_with(BIG_ENDIAN) || LITTLE_ENDIAN.iter().any(|magic| head.starts_with(magic))
+}
+
+fn read_head(input: &mut BufReader<File>, at: u64) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     input.seek(SeekFrom::Start(at))?;
     input.take(4).read_to_end(&mut head)?;
-    Ok(head == BIG_ENDIAN || head == LITTLE_ENDIAN)
+    Ok(head)
 }
 
 impl Header {

@@ -59,9 +59,8 @@ impl Fault {
             Self::NotAudio { found } => Error::NotAudio { path, found },
             Self::NoAudioTrack => Error::NoAudioTrack { path },
             Self::NoSuchTrack { wanted, tracks } => {
-                let listed: Vec<_> = tracks.iter().enumerate().map(|(i, told)| format!("{}: {told}", i + 1)).collect();
-                let range = if listed.len() == 1 { "1".into() } else { format!("1 to {}", listed.len()) };
-                let expected = format!("{range}, as `{}` has {}", shown(&path), listed.join("; "));
+                let range = if tracks.len() == 1 { "1".into() } else { format!("1 to {}", tracks.len()) };
+                let expected = format!("{range}: `{}` has {}", shown(&path), numbered(&tracks).join(", "));
                 Error::Setting { name: "audio_track", got: wanted.to_string(), expected, advice: None }
             }
             Self::Unsupported { codec } => Error::UnsupportedAudio { path, codec },
@@ -75,6 +74,11 @@ impl Fault {
             Self::Changed { from, to } => Error::AudioChanges { path, time_s, from, to },
         }
     }
+}
+
+/// Tracks in words, with their numbers.
+pub(super) fn numbered(tracks: &[String]) -> Vec<String> {
+    tracks.iter().enumerate().map(|(i, told)| format!("{} ({told})", i + 1)).collect()
 }
 
 impl From<io::Error> for Fault {

@@ -16,6 +16,11 @@ pub(super) struct Format {
 /// More channels than any recording has; a header that says more is wrong.
 pub(super) const MAX_CHANNELS: usize = 1024;
 
+/// A count of bytes in words.
+pub(super) fn in_bytes(n: u64) -> String {
+    format!("{n} {}", if n == 1 { "byte" } else { "bytes" })
+}
+
 /// A sound track of a file that can have several.
 #[derive(Debug, Clone)]
 pub(super) struct SoundTrack {

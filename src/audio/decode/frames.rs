@@ -6,6 +6,7 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
 
 use super::fault::Fault;
+use super::format::in_bytes;
 use super::ogg::Damage;
 use super::tags;
 
@@ -106,7 +107,10 @@ pub(super) fn scan(file: &mut File) -> Result<Frames, Fault> {
                     input.seek(SeekFrom::Start(position + head.len() as u64))?;
                     let (start, _) = first(&bytes, position + bytes.len() as u64 == end).ok_or_else(Fault::unknown)?;
                     if start > 0 {
-                        let note = format!("it begins in the middle of a frame: its first {start} bytes are left out");
+                        let note = format!(
+                            "it begins in the middle of a frame, which is left out: {}",
+                            in_bytes(start as u64)
+                        );
                         found.notes.push(note);
                         position += start as u64;
                         input.seek(SeekFrom::Start(position))?;

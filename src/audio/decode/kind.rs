@@ -138,7 +138,7 @@ impl Kind {
         let form = head.get(8..12);
         Some(match head.first_chunk::<4>()? {
             _ if wav::is_wave(head) => Self::Wav,
-            au::BIG_ENDIAN | au::LITTLE_ENDIAN => Self::Au,
+            _ if au::is_au(head) => Self::Au,
             b"FORM" if form == Some(b"AIFF") || form == Some(b"AIFC") => Self::Aiff,
             b"caff" => Self::Caf,
             b"fLaC" => Self::Flac,

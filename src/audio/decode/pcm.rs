@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use super::fault::Fault;
+use super::format::in_bytes;
 use super::tags::{self, left_out};
 
 /// Samples of an opened file, stretch by stretch and block by block.
@@ -66,15 +67,15 @@ pub(super) fn n_missing(declared: u64, available: u64, notes: &mut Vec<String>) 
     if n_missing == 0 || n_missing > SLACK.min(available) {
         return n_missing;
     }
-    notes.push(format!("by its header it has {n_missing} more bytes of samples than there are"));
+    notes.push(format!("its header promises {} more of samples than there are", in_bytes(n_missing)));
     0
 }
 
 /// Notes the end of samples that is no whole sample of all channels.
 pub(super) fn note_part_of_a_sample(n_bytes: u64, row_bytes: u64, notes: &mut Vec<String>) {
     if !n_bytes.is_multiple_of(row_bytes) {
-        let n_over = n_bytes % row_bytes;
-        notes.push(format!("its samples end with {n_over} bytes that are no whole sample: they are left out"));
+        let over = in_bytes(n_bytes % row_bytes);
+        notes.push(format!("{over} at the end of its samples are no whole sample, and left out"));
     }
 }
 
@@ -84,7 +85,7 @@ impl Rest {
         match self {
             Self::Nothing => declared,
             Self::Samples => {
-                notes.push(format!("by its header it ends at {declared_s:.1} s, but its samples go on: all are read"));
+                notes.push(format!("its header ends it at {declared_s:.1} s, but its samples go on: all are read"));
                 available
             }
             Self::Other => {
@@ -197,12 +198,16 @@ impl Stretch {
     }
 }
 
-/// Whether samples differ less from the ones before than from silence. Sound does; of bytes that are something else the
-/// differences have twice the power.
+/// Whether samples differ less from the ones before than from their mean. Sound does; of bytes that are something else
+/// the differences have twice the power.
 fn is_smooth(samples: &[f32], n_channels: usize) -> bool {
-    let power = |x: f32| f64::from(x) * f64::from(x);
-    let total: f64 = samples.iter().map(|&x| power(x)).sum();
-    let differences: f64 = samples.iter().zip(samples.iter().skip(n_channels)).map(|(a, b)| power(b - a)).sum();
+    let (mut total, mut differences) = (0.0, 0.0);
+    for channel_idx in 0..n_channels {
+        let channel: Vec<_> = samples.iter().skip(channel_idx).step_by(n_channels).map(|&x| f64::from(x)).collect();
+        let mean = channel.iter().sum::<f64>() / channel.len() as f64;
+        total += channel.iter().map(|x| (x - mean).powi(2)).sum::<f64>();
+        differences += channel.array_windows().map(|[a, b]| (b - a).powi(2)).sum::<f64>();
+    }
     // False for NaN.
     differences < total
 }

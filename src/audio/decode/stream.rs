@@ -24,7 +24,7 @@ use symphonia::core::units::Duration;
 use symphonia::default::{formats, meta, register_enabled_codecs};
 
 use super::aac;
-use super::fault::Fault;
+use super::fault::{Fault, numbered};
 use super::format::{SoundTrack, Trim};
 use super::kind::Kind;
 use super::opus::{self, OpusDecoder};
@@ -300,15 +300,13 @@ fn choose_track(
         let first = order.first().ok_or(Fault::NoAudioTrack)?.track.id;
         let chosen = candidates.iter().position(|candidate| candidate.track.id == first).unwrap_or(0);
         if candidates.len() > 1 {
-            let told = told();
-            let others = told.iter().enumerate().filter(|&(i, _)| i != chosen);
-            let others: Vec<_> = others.map(|(i, told)| format!("{}: {told}", i + 1)).collect();
+            let told = numbered(&told());
+            let others: Vec<_> =
+                told.iter().enumerate().filter(|&(i, _)| i != chosen).map(|(_, told)| told.as_str()).collect();
+            let (n_tracks, read_one) = (told.len(), told.get(chosen).map_or("", String::as_str));
             notes.push(format!(
-                "track {} of {} is read ({}), not {}; choose with `audio_track N`",
-                chosen + 1,
-                candidates.len(),
-                told.get(chosen).map_or("", String::as_str),
-                others.join("; "),
+                "of its {n_tracks} audio tracks, {read_one} is read; for another, use `audio_track N`: {}",
+                others.join(", ")
             ));
         }
         chosen

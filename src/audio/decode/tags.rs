@@ -4,6 +4,8 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
+use super::format::in_bytes;
+
 /// Lengths in bytes of tags that have always the same: `ID3v1`, its extension before it, the header or footer of an APE
 /// tag and of an `ID3v2` tag.
 const ID3V1_LEN: u64 = 128;
@@ -111,7 +113,7 @@ pub(super) fn is_no_content(input: &mut (impl Read + Seek)) -> io::Result<bool> 
 
 /// The note on bytes behind the end that are no sound that could be read.
 pub(super) fn left_out(n_bytes: u64) -> String {
-    format!("{n_bytes} bytes follow its end that are not known to be sound: they are left out")
+    format!("what follows its end is not known to be sound, and left out: {}", in_bytes(n_bytes))
 }
 
 /// Little-endian, as in APE tags; 0 where there is none.

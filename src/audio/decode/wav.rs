@@ -7,7 +7,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
 
 use super::fault::Fault;
-use super::format::{Format, MAX_CHANNELS};
+use super::format::{Format, MAX_CHANNELS, in_bytes};
 use super::pcm::{self, Encoding, Pcm, Stretch};
 use super::tags::{self, left_out};
 
@@ -235,7 +235,7 @@ impl Walk {
             return Ok(member(n_bytes, 0, self.len));
         };
         if n_bytes > declared {
-            self.notes.push(format!("its samples go on for {} bytes after the size in its header", n_bytes - declared));
+            self.notes.push(format!("its samples are {} longer than its header says", in_bytes(n_bytes - declared)));
         }
         pcm::note_part_of_a_sample(n_bytes, row_bytes, &mut self.notes);
         let end = self.walk_to_end(at, dialect)?;

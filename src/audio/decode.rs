@@ -15,12 +15,13 @@ use self::coded::Coded;
 use self::fault::Fault;
 use self::format::Format;
 use self::kind::Kind;
-use self::wav::Wav;
+use self::pcm::Pcm;
 use super::{Audio, BLOCK_SAMPLES, Recording, check_finite};
 use crate::error::Advice;
 use crate::{Error, Result};
 
 mod aac;
+mod au;
 mod coded;
 mod fault;
 mod format;
@@ -30,6 +31,11 @@ mod matroska;
 mod mp4;
 mod ogg;
 mod opus;
+mod parts;
+mod pcm;
+mod section;
+mod stream;
+mod tags;
 mod vorbis;
 mod wav;
 
@@ -67,7 +73,7 @@ pub struct Reader {
 /// Where the samples come from.
 #[derive(Debug)]
 enum Source {
-    Wav(Box<Wav>),
+    Pcm(Box<Pcm>),
     Coded(Box<Coded>),
     /// All was read, or an error was reported.
     Ended,
@@ -78,8 +84,8 @@ const MAX_SAMPLE_RATE: u32 = 1_536_000;
 
 /// Extensions of the files that can be read.
 const EXTENSIONS: &[&str] = &[
-    "aac", "aif", "aifc", "aiff", "alac", "bw64", "caf", "flac", "m4a", "m4b", "mka", "mkv", "mov", "mp1", "mp2",
-    "mp3", "mp4", "oga", "ogg", "opus", "rf64", "wav", "wave", "weba", "webm",
+    "aac", "aif", "aifc", "aiff", "alac", "au", "bw64", "caf", "flac", "m4a", "m4b", "mka", "mkv", "mov", "mp1", "mp2",
+    "mp3", "mp4", "oga", "ogg", "opus", "rf64", "snd", "w64", "wav", "wave", "weba", "webm",
 ];
 
 impl Reader {
@@ -90,6 +96,15 @@ impl Reader {
     /// [`Error::NoAudioTrack`] if it holds no audio; [`Error::UnsupportedAudio`] if its codec is not read here;
     /// [`Error::MalformedAudio`] or [`Error::AudioCutOff`] if its headers are wrong or incomplete.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_track(path, None)
+    }
+
+    /// As [`Reader::open`], of a file with several sound tracks the one of this number, counted from 1. `None`: the one
+    /// that the file says is the default, else the first; the others are told in [`notes`](Self::notes).
+    ///
+    /// # Errors
+    /// Those of [`Reader::open`]; [`Error::Setting`] if there is no track of this number, with those that there are.
+    pub fn open_track(path: &Path, audio_track: Option<usize>) -> Result<Self> {
         let opened = File::open(path).and_then(|file| match file.metadata()?.is_dir() {
             // Reading one fails with a message that depends on the system.
             true => Err(io::ErrorKind::IsADirectory.into()),
@@ -98,9 +113,9 @@ impl Reader {
         let file = opened.map_err(|source| Error::OpenAudio { path: path.into(), source })?;
         // A pipe that has a name, as in `<(...)` of a shell.
         if file.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-            return Self::from_file(path, spool(path, file)?);
+            return Self::from_spooled(path, spool(path, file)?, audio_track);
         }
-        Self::from_file(path, file)
+        Self::from_file(path, file, audio_track)
     }
 
     /// Reads a recording from standard input or another stream; `name` stands for it in messages.
@@ -112,7 +127,7 @@ impl Reader {
     /// The stream is copied into an unnamed temporary file first, because most formats cannot be read in order.
     pub fn from_stream(name: &str, stream: impl io::Read) -> Result<Self> {
         let path = Path::new(name);
-        Self::from_file(path, spool(path, stream)?)
+        Self::from_spooled(path, spool(path, stream)?, None)
     }
 
     /// Samples per second and channel, in Hz.
@@ -138,6 +153,12 @@ impl Reader {
     /// The encoding in words: "16-bit PCM", "AAC", "Vorbis".
     pub fn codec(&self) -> &str {
         &self.format.codec
+    }
+
+    /// What was odd about the file, and what was made of it: each a sentence without its name, for whoever reads on. A
+    /// file like any other has none.
+    pub fn notes(&self) -> &[String] {
+        &self.format.notes
     }
 
     /// Samples per channel as the headers say, where they say so. They may be wrong: good for a progress bar, not for
@@ -204,8 +225,15 @@ impl Reader {
         Ok(n_samples - n_left)
     }
 
-    fn from_file(path: &Path, mut file: File) -> Result<Self> {
-        let (source, format) = open_source(&mut file).map_err(|fault| fault.at(path, 0, 1))?;
+    /// What came from a stream.
+    fn from_spooled(path: &Path, file: File, audio_track: Option<usize>) -> Result<Self> {
+        let mut reader = Self::from_file(path, file, audio_track)?;
+        reader.format.notes.retain(|note| note != wav::OPEN_LENGTH);
+        Ok(reader)
+    }
+
+    fn from_file(path: &Path, mut file: File, audio_track: Option<usize>) -> Result<Self> {
+        let (source, format) = open_source(&mut file, audio_track).map_err(|fault| fault.at(path, 0, 1))?;
         if format.sample_rate == 0 || format.sample_rate > MAX_SAMPLE_RATE {
             let reason = format!("it declares a sample rate of {} Hz", format.sample_rate);
             return Err(Error::MalformedAudio { path: path.into(), reason });
@@ -216,8 +244,8 @@ impl Reader {
     /// Goes on by at most `n_samples` samples per channel without decoding them, where the file allows it; nothing may be
     /// pending. Returns by how many.
     fn pass_over(&mut self, n_samples: u64) -> Result<u64> {
-        let Source::Wav(wav) = &mut self.source else { return Ok(0) };
-        let passed = wav.skip(n_samples, self.format.n_channels);
+        let Source::Pcm(pcm) = &mut self.source else { return Ok(0) };
+        let passed = pcm.skip(n_samples);
         let passed = passed.map_err(|fault| fault.at(&self.path, self.position, self.format.sample_rate))?;
         self.position += passed;
         Ok(passed)
@@ -228,7 +256,7 @@ impl Reader {
         let n_channels = self.format.n_channels;
         while self.fault.is_none() && self.pending.len() / n_channels < n_samples {
             let more = match &mut self.source {
-                Source::Wav(wav) => wav.next(&mut self.pending, n_channels),
+                Source::Pcm(pcm) => pcm.next(&mut self.pending),
                 Source::Coded(coded) => coded.next(&mut self.pending),
                 Source::Ended => break,
             };
@@ -274,6 +302,8 @@ pub struct AudioFile {
     /// What tells that a file is still the one that was opened.
     stamp: Option<Stamp>,
     format: Format,
+    /// Which of several sound tracks is read, counted from 1.
+    audio_track: Option<usize>,
     start: u64,
     n_samples: Option<u64>,
 }
@@ -284,32 +314,43 @@ impl AudioFile {
     /// # Errors
     /// Those of [`Reader::open`].
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_track(path, None)
+    }
+
+    /// As [`AudioFile::open`], of a file with several sound tracks the one of this number, counted from 1. `None`: the one
+    /// that the file says is the default, else the first; the others are told in [`notes`](Self::notes).
+    ///
+    /// # Errors
+    /// Those of [`Reader::open_track`].
+    pub fn open_track(path: &Path, audio_track: Option<usize>) -> Result<Self> {
         let at = |source| Error::OpenAudio { path: path.into(), source };
         // A pipe that has a name gives its samples once.
         if path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
-            return Self::spooled(path, File::open(path).map_err(at)?);
+            return Self::spooled(path, File::open(path).map_err(at)?, audio_track);
         }
         let stamp = stamp(path);
-        let format = Reader::open(path)?.format;
-        Ok(Self { path: path.into(), spooled: None, stamp, format, start: 0, n_samples: None })
+        let format = Reader::open_track(path, audio_track)?.format;
+        Ok(Self { path: path.into(), spooled: None, stamp, format, audio_track, start: 0, n_samples: None })
     }
 
-    /// Takes a recording from standard input or another stream; `name` stands for it in messages.
+    /// Takes a recording from standard input or another stream; `name` stands for it in messages, `audio_track` is as in
+    /// [`AudioFile::open_track`].
     ///
     /// # Errors
-    /// Those of [`Reader::from_stream`].
+    /// Those of [`Reader::from_stream`] and [`Reader::open_track`].
     ///
     /// # Cost
     /// The stream is copied into an unnamed temporary file.
-    pub fn from_stream(name: &str, stream: impl io::Read) -> Result<Self> {
-        Self::spooled(Path::new(name), stream)
+    pub fn from_stream(name: &str, stream: impl io::Read, audio_track: Option<usize>) -> Result<Self> {
+        Self::spooled(Path::new(name), stream, audio_track)
     }
 
-    fn spooled(path: &Path, stream: impl io::Read) -> Result<Self> {
+    fn spooled(path: &Path, stream: impl io::Read, audio_track: Option<usize>) -> Result<Self> {
         let file = spool(path, stream)?;
         let at = |source| Error::OpenAudio { path: path.into(), source };
-        let format = Reader::from_file(path, file.try_clone().map_err(at)?)?.format;
-        Ok(Self { path: path.into(), spooled: Some(Mutex::new(file)), stamp: None, format, start: 0, n_samples: None })
+        let format = Reader::from_spooled(path, file.try_clone().map_err(at)?, audio_track)?.format;
+        let spooled = Some(Mutex::new(file));
+        Ok(Self { path: path.into(), spooled, stamp: None, format, audio_track, start: 0, n_samples: None })
     }
 
     /// Only the part that starts at `start_s` and lasts `duration_s`, or to the end, in seconds.
@@ -332,13 +373,18 @@ impl AudioFile {
         &self.format.codec
     }
 
+    /// What was odd about the file, as [`Reader::notes`].
+    pub fn notes(&self) -> &[String] {
+        &self.format.notes
+    }
+
     fn with_reader<T>(&self, work: impl FnOnce(&mut Reader) -> Result<T>) -> Result<T> {
         let Some(spooled) = &self.spooled else {
             let changed = || Error::RecordingChanged { path: self.path.clone() };
             if self.stamp != stamp(&self.path) {
                 return Err(changed());
             }
-            let done = work(&mut Reader::open(&self.path)?)?;
+            let done = work(&mut Reader::open_track(&self.path, self.audio_track)?)?;
             // Gone after the last block, it has served all the same.
             return if stamp(&self.path).is_some_and(|now| Some(now) != self.stamp) {
                 Err(changed())
@@ -350,7 +396,7 @@ impl AudioFile {
         let file = spooled.lock().unwrap_or_else(PoisonError::into_inner);
         let reopened = file.try_clone().and_then(|mut file| file.rewind().map(|()| file));
         let file = reopened.map_err(|source| Error::OpenAudio { path: self.path.clone(), source })?;
-        work(&mut Reader::from_file(&self.path, file)?)
+        work(&mut Reader::from_file(&self.path, file, self.audio_track)?)
     }
 }
 
@@ -432,7 +478,7 @@ fn spool(path: &Path, mut stream: impl io::Read) -> Result<File> {
     let mut file = tempfile::tempfile().map_err(at)?;
     file.write_all(&head).map_err(at)?;
     // What follows a tag is not known yet.
-    if kind::id3_len(&head).is_none() {
+    if tags::id3_len(&head).is_none() {
         Kind::recognize(&mut file).map_err(|fault| fault.at(path, 0, 1))?;
     }
     file.seek(io::SeekFrom::End(0)).and_then(|_| io::copy(&mut stream, &mut file)).map_err(at)?;
@@ -488,16 +534,28 @@ pub fn is_audio_path(path: &Path) -> bool {
     extension.is_some_and(|extension| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)))
 }
 
-fn open_source(file: &mut File) -> std::result::Result<(Source, Format), Fault> {
+fn open_source(file: &mut File, audio_track: Option<usize>) -> std::result::Result<(Source, Format), Fault> {
     let kind = Kind::recognize(file)?;
-    let mut is_cut_off = false;
-    if kind == Kind::Wav {
-        match Wav::open(file.try_clone()?)? {
-            wav::Opened::Plain(wav, format) => return Ok((Source::Wav(wav), format)),
-            wav::Opened::Packets { cut_off } => is_cut_off = cut_off,
-        }
+    let (mut parts, mut is_cut_off, mut more_notes) = (Vec::new(), false, Vec::new());
+    let plain = match kind {
+        Kind::Wav => match wav::open(file.try_clone()?)? {
+            wav::Opened::Plain(pcm, format) => Some((pcm, format)),
+            wav::Opened::Packets { parts: found, cut_off, notes } => {
+                (parts, is_cut_off, more_notes) = (found, cut_off, notes);
+                None
+            }
+        },
+        Kind::Au => au::open(file.try_clone()?).map(|(pcm, format)| Some((Box::new(pcm), format)))?,
+        _ => None,
+    };
+    if let Some((pcm, format)) = plain {
+        return match audio_track {
+            None | Some(1) => Ok((Source::Pcm(pcm), format)),
+            Some(wanted) => Err(Fault::NoSuchTrack { wanted, tracks: vec![format.codec] }),
+        };
     }
-    let (coded, format) = Coded::open(kind, file.try_clone()?, is_cut_off)?;
+    let (coded, mut format) = Coded::open(kind, file.try_clone()?, parts, is_cut_off, audio_track)?;
+    format.notes.extend(more_notes);
     Ok((Source::Coded(Box::new(coded)), format))
 }
 

@@ -17,6 +17,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::flags::{ExcerptArgs, InputArgs, OutputArgs, PlacesArgs, TransformArgs};
 use super::parse;
+use super::sound;
 use super::stems::{self, Method, Outcome};
 
 /// Pauses that are listed at the most.
@@ -55,8 +56,9 @@ pub(super) struct DenoiseArgs {
 }
 
 pub(super) fn run(args: &DenoiseArgs, context: &Context) -> Result<u8, Failure> {
+    let open = |path| sound::open_file(path, None, &context.terminal).map_err(Failure::at(shown(path)));
     let source = match (&args.noise, args.noise_range) {
-        (Some(path), _) => Source::File(shown(path), AudioFile::open(path).map_err(Failure::at(shown(path)))?),
+        (Some(path), _) => Source::File(shown(path), open(path)?),
         (None, Some((start, end))) => Source::Range(start.as_secs_f64()..end.as_secs_f64()),
         (None, None) => Source::Pauses,
     };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 use partita::audio::Recording;
-use partita::audio::decode;
+use partita::audio::decode::{self, Reader};
 use partita::error::shown;
 use partita::separate::drums::{self, Drum, DrumsConfig, Sound, hits_to_score};
 use partita::separate::{Analysis, AnalysisConfig};
@@ -15,7 +15,9 @@ use super::context::Context;
 use super::failure::Failure;
 use super::flags::{ExcerptArgs, InputArgs, OutputArgs, PlacesArgs, TransformArgs};
 use super::parse;
+use super::sound;
 use super::stems::{self, Extra, Method, Outcome};
+use super::terminal::Terminal;
 
 #[derive(Debug, Args)]
 pub(super) struct DrumsArgs {
@@ -61,7 +63,7 @@ pub(super) struct DrumsArgs {
 
 pub(super) fn run(args: &DrumsArgs, context: &Context) -> Result<u8, Failure> {
     let config = DrumsConfig {
-        kit: kit(&args.kit, args.kit_only)?,
+        kit: kit(&args.kit, args.kit_only, &context.terminal)?,
         template_s: args.template_s,
         n_residual: args.n_residual,
         max_iter: args.max_iter,
@@ -80,10 +82,12 @@ pub(super) fn run(args: &DrumsArgs, context: &Context) -> Result<u8, Failure> {
 
 /// The drums to look for: kick, snare and hi-hat, unless only the recorded ones are wanted, and these, which take the
 /// place of one of the same name.
-fn kit(recorded: &[(String, PathBuf)], kit_only: bool) -> Result<Vec<Drum>, Failure> {
+fn kit(recorded: &[(String, PathBuf)], kit_only: bool, terminal: &Terminal) -> Result<Vec<Drum>, Failure> {
     let mut kit = if kit_only { Vec::new() } else { Drum::standard() };
     for (name, path) in recorded {
-        let audio = decode::read(path).map_err(Failure::at(shown(path)))?;
+        let mut reader = Reader::open(path).map_err(Failure::at(shown(path)))?;
+        sound::warn(&shown(path), reader.notes(), terminal);
+        let audio = decode::read_rest(&mut reader, None).map_err(Failure::at(shown(path)))?;
         let sound = Sound::Recording { audio, label: shown(path) };
         match kit.iter_mut().find(|drum| drum.name == *name) {
             Some(drum) if drum.sounds.iter().all(|sound| matches!(sound, Sound::Recording { .. })) => {

@@ -261,7 +261,7 @@ impl Folder {
 
 /// Judges one track, and tells how it came out.
 fn evaluate(track: &Track, trim: bool, config: &EvalConfig, terminal: &Terminal) -> Result<Evaluation, Failure> {
-    let files = Files::new(track, trim)?;
+    let files = Files::new(track, trim, terminal)?;
     let mut steps = terminal.steps();
     let mut tell = |progress| steps.tell(progress);
     let result = eval::evaluate_with(&files, config, &mut Watch::new(&mut tell));

@@ -164,6 +164,18 @@ pub(super) struct ExcerptArgs {
     /// Use this much, in seconds or as [h:]m:s
     #[arg(long, value_name = "TIME", value_parser = parse::time)]
     pub(super) duration: Option<Duration>,
+    #[command(flatten)]
+    pub(super) track: TrackArgs,
+}
+
+/// Which sound of a file with several is used.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Input")]
+pub(super) struct TrackArgs {
+    /// Of a file with several audio tracks, use this one, counted from 1 [default: the one that the file marks as the
+    /// default, else the first]
+    #[arg(long, value_name = "N")]
+    pub(super) audio_track: Option<usize>,
 }
 
 /// How sound is cut into frames.

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::exit;
 use super::failure::Failure;
-use super::flags::TransformArgs;
+use super::flags::{TrackArgs, TransformArgs};
 use super::outputs;
 use super::parse;
 use super::sound::Solo;
@@ -44,6 +44,8 @@ pub(super) struct LearnArgs {
     #[arg(long, value_name = "N", default_value_t = DictionaryConfig::default().max_iter, help_heading = "Method")]
     pub(super) max_iter: usize,
     #[command(flatten)]
+    pub(super) track: TrackArgs,
+    #[command(flatten)]
     pub(super) transform: TransformArgs,
 }
 
@@ -56,7 +58,7 @@ pub(super) fn run(args: &LearnArgs, seed: u64, terminal: &Terminal) -> Result<u8
     }
     outputs::refuse_existing(std::slice::from_ref(&args.out), args.force)?;
     outputs::check_writable(args.out.parent().unwrap_or(Path::new("")))?;
-    let solos = Solo::open_all(&args.examples, terminal)?;
+    let solos = Solo::open_all(&args.examples, args.track.audio_track, terminal)?;
     let sample_rate = args.sample_rate.or(solos.first().map(|solo| solo.file.sample_rate())).unwrap_or_default();
     let config =
         DictionaryConfig { n_components: args.n_components, n_context: args.n_context, max_iter: args.max_iter, seed };

@@ -1,9 +1,10 @@
 //! Recordings, opened: the wanted part of an input, and those of one source alone.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use partita::Error;
 use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
 use partita::error::shown;
@@ -19,20 +20,23 @@ use super::terminal::Terminal;
 pub(super) struct Excerpt {
     start: Duration,
     duration: Option<Duration>,
+    /// Which of several audio tracks, counted from 1.
+    audio_track: Option<usize>,
 }
 
 impl Excerpt {
     pub(super) fn new(args: &ExcerptArgs) -> Self {
-        Self { start: args.start.unwrap_or_default(), duration: args.duration }
+        let audio_track = args.track.audio_track;
+        Self { start: args.start.unwrap_or_default(), duration: args.duration, audio_track }
     }
 }
 
 /// Opens the wanted part of a file, or of standard input.
 pub(super) fn open(input: &Input, excerpt: &Excerpt, terminal: &Terminal) -> Result<AudioFile, Failure> {
     let file = if input.is_stdin() {
-        AudioFile::from_stream(STANDARD_INPUT, io::stdin().lock())
+        AudioFile::from_stream(STANDARD_INPUT, io::stdin().lock(), excerpt.audio_track)
     } else {
-        AudioFile::open(&input.path)
+        AudioFile::open_track(&input.path, excerpt.audio_track)
     };
     let duration_s = excerpt.duration.map(|duration| duration.as_secs_f64());
     let file = file.map(|file| file.with_excerpt(excerpt.start.as_secs_f64(), duration_s));
@@ -41,7 +45,14 @@ pub(super) fn open(input: &Input, excerpt: &Excerpt, terminal: &Terminal) -> Res
     Ok(file)
 }
 
-/// Says what a file is, to whoever asked for more.
+/// Opens the whole of a file that says what a sound is like.
+pub(super) fn open_file(path: &Path, audio_track: Option<usize>, terminal: &Terminal) -> Result<AudioFile, Error> {
+    let file = AudioFile::open_track(path, audio_track)?;
+    tell(&shown(path), &file, terminal);
+    Ok(file)
+}
+
+/// Says what was odd about a file, and what it is to whoever asked for more.
 fn tell(name: &str, file: &AudioFile, terminal: &Terminal) {
     terminal.detail(&format!(
         "{name}: {} in {}, {} Hz, {} channels",
@@ -50,6 +61,14 @@ fn tell(name: &str, file: &AudioFile, terminal: &Terminal) {
         file.sample_rate(),
         file.n_channels()
     ));
+    warn(name, file.notes(), terminal);
+}
+
+/// Says what was odd about a file.
+pub(super) fn warn(name: &str, notes: &[String], terminal: &Terminal) {
+    for note in notes {
+        terminal.warning(&format!("{name}: {note}"));
+    }
 }
 
 /// A recording of one source, opened.
@@ -60,10 +79,13 @@ pub(super) struct Solo {
 }
 
 impl Solo {
-    pub(super) fn open_all(examples: &[(String, PathBuf)], terminal: &Terminal) -> Result<Vec<Self>, Failure> {
+    pub(super) fn open_all(
+        examples: &[(String, PathBuf)],
+        audio_track: Option<usize>,
+        terminal: &Terminal,
+    ) -> Result<Vec<Self>, Failure> {
         let open = |(name, path): &(String, PathBuf)| {
-            let file = AudioFile::open(path)?;
-            tell(name, &file, terminal);
+            let file = open_file(path, audio_track, terminal)?;
             Ok(Self { name: name.clone(), label: shown(path), file })
         };
         examples.iter().map(open).collect()

@@ -42,7 +42,7 @@ impl Sources {
             ..defaults
         };
         learn.check()?;
-        let solos = Solo::open_all(&args.example, terminal)?;
+        let solos = Solo::open_all(&args.example, None, terminal)?;
         Ok(Self { solos, dictionaries, stft, learn, learned: Mutex::new(None) })
     }
 

@@ -106,6 +106,6 @@ pub(super) fn run(args: &SpectrogramArgs, terminal: &Terminal) -> Result<u8, Fai
     }
     terminal.say(&format!("{name} -> {}", shown(&args.out)));
     terminal
-        .event(json!({ "event": "drawn", "input": text(&input.path), "path": text(&args.out), "n_samples": n_read }));
+        .event(json!({ "event": "drawn", "input": text(&input.path), "path": text(&args.out), "n_samples": n_read, "warnings": recording.notes() }));
     Ok(DONE)
 }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, ValueEnum, ValueHint};
 use ndarray::Array2;
 use partita::audio::Recording;
-use partita::audio::decode::AudioFile;
 use partita::error::shown;
 use partita::separate::denoise::{self, Content, DenoiseConfig, Noise, NoiseProfile};
 use partita::separate::examples::{self, ExamplesConfig};
@@ -24,6 +23,7 @@ use super::exit::{self, is_interrupted};
 use super::failure::Failure;
 use super::flags::{KnowledgeArgs, TransformArgs};
 use super::parse;
+use super::sound;
 use super::sources::Sources;
 use super::terminal::Terminal;
 
@@ -121,7 +121,7 @@ fn separation(args: &StreamArgs, context: &Context) -> Result<(Separation, u32),
     };
     if let Some(path) = &args.noise {
         let name = shown(path);
-        let file = AudioFile::open(path).map_err(Failure::at(&name))?;
+        let file = sound::open_file(path, None, terminal).map_err(Failure::at(&name))?;
         let config = AnalysisConfig { stft, ..AnalysisConfig::speech() };
         let analysis = live(config, Some(file.sample_rate()))?;
         let noise = Noise::Profile(NoiseProfile::of(&file, &name, &analysis, watch)?);

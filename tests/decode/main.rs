@@ -5,4 +5,8 @@ mod broken;
 mod files;
 mod formats;
 mod headers;
+mod joined;
+mod odd;
+mod pcm;
 mod ranges;
+mod tracks;

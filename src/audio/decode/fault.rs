@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use crate::Error;
+use crate::error::shown;
 
 /// What is wrong with a file, before its name and the time are known.
 #[derive(Debug)]
@@ -14,6 +15,11 @@ pub(super) enum Fault {
         found: String,
     },
     NoAudioTrack,
+    /// The track that is wanted, counted from 1, and those that there are, in words.
+    NoSuchTrack {
+        wanted: usize,
+        tracks: Vec<String>,
+    },
     Unsupported {
         codec: String,
     },
@@ -30,7 +36,14 @@ pub(super) enum Fault {
     },
 }
 
+/// What a file holds that nothing else is known of.
+const UNKNOWN: &str = "nothing that is known to be audio";
+
 impl Fault {
+    pub(super) fn unknown() -> Self {
+        Self::NotAudio { found: UNKNOWN.into() }
+    }
+
     pub(super) fn channels(n_channels: usize) -> Self {
         Self::Malformed(format!("it declares {n_channels} channels"))
     }
@@ -45,6 +58,11 @@ impl Fault {
             Self::Empty => Error::EmptyAudioFile { path },
             Self::NotAudio { found } => Error::NotAudio { path, found },
             Self::NoAudioTrack => Error::NoAudioTrack { path },
+            Self::NoSuchTrack { wanted, tracks } => {
+                let range = if tracks.len() == 1 { "1".into() } else { format!("1 to {}", tracks.len()) };
+                let expected = format!("{range}: `{}` has {}", shown(&path), numbered(&tracks).join(", "));
+                Error::Setting { name: "audio_track", got: wanted.to_string(), expected, advice: None }
+            }
             Self::Unsupported { codec } => Error::UnsupportedAudio { path, codec },
             Self::Malformed(reason) => Error::MalformedAudio { path, reason },
             Self::Corrupt(reason) => Error::CorruptAudio { path, time_s, reason },
@@ -56,6 +74,11 @@ impl Fault {
             Self::Changed { from, to } => Error::AudioChanges { path, time_s, from, to },
         }
     }
+}
+
+/// Tracks in words, with their numbers.
+pub(super) fn numbered(tracks: &[String]) -> Vec<String> {
+    tracks.iter().enumerate().map(|(i, told)| format!("{} ({told})", i + 1)).collect()
 }
 
 impl From<io::Error> for Fault {

@@ -4,11 +4,15 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
 use super::fault::Fault;
+use super::tags::id3_len;
+use super::{au, frames, wav};
 
 /// A container that can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
+    /// With its kin: RF64, BW64, RIFX and Wave64.
     Wav,
+    Au,
     Aiff,
     Caf,
     Flac,
@@ -24,9 +28,6 @@ pub(super) enum Kind {
 /// Bytes looked at: two packets of an MPEG transport stream.
 pub(super) const HEAD_LEN: u64 = 512;
 
-/// What a file holds that nothing else is known of.
-pub(super) const UNKNOWN: &str = "nothing that is known to be audio";
-
 /// Files that are not read, by how they start. What `ffmpeg` can convert comes first.
 const UNSUPPORTED: &[(&[u8], &str)] = &[
     (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "WMA"),
@@ -39,9 +40,6 @@ const UNSUPPORTED: &[(&[u8], &str)] = &[
     (b"TTA1", "TTA"),
     (b"DSD ", "DSD"),
     (b"FRM8", "DSD"),
-    (b".snd", "AU"),
-    (b"riff\x2e\x91\xcf\x11", "Wave64"),
-    (b"RIFX", "big-endian WAV"),
     (b"#!AMR", "AMR"),
     (b".RMF", "RealAudio"),
     (b"FLV\x01", "Flash video"),
@@ -71,13 +69,15 @@ const NOT_AUDIO: &[(&[u8], &str)] = &[
 impl Kind {
     /// Recognizes a file. `Err` names what it is instead.
     pub(super) fn recognize(file: &mut File) -> Result<Self, Fault> {
-        let mut head = read_at(file, 0)?;
+        let mut head = read_at(file, 0, HEAD_LEN)?;
+        let mut start = 0;
         if head.is_empty() {
             return Err(Fault::Empty);
         }
         // Tags stand before the audio in MP3, and sometimes in AAC and FLAC files.
         if let Some(tag_len) = id3_len(&head) {
-            head = read_at(file, tag_len)?;
+            start = tag_len;
+            head = read_at(file, start, HEAD_LEN)?;
             // Padding after the tag.
             let n_zeros = head.iter().take_while(|&&byte| byte == 0).count();
             head.drain(..n_zeros);
@@ -106,7 +106,13 @@ impl Kind {
             Some(found) => found,
             None if is_text(&head) => "text",
             None if head.iter().all(|&b| b == 0) => "only zeros",
-            None => UNKNOWN,
+            None => {
+                // A stream that was recorded begins anywhere.
+                let head = read_at(file, start, frames::START_LEN)?;
+                let is_whole = (head.len() as u64) < frames::START_LEN;
+                let (_, is_adts) = frames::first(&head, is_whole).ok_or_else(Fault::unknown)?;
+                return Ok(if is_adts { Self::Adts } else { Self::Mpeg });
+            }
         };
         Err(Fault::NotAudio { found: found.into() })
     }
@@ -115,6 +121,7 @@ impl Kind {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Wav => "WAV",
+            Self::Au => "AU",
             Self::Aiff => "AIFF",
             Self::Caf => "CAF",
             Self::Flac => "FLAC",
@@ -126,10 +133,12 @@ impl Kind {
         }
     }
 
-    fn of(head: &[u8]) -> Option<Self> {
+    /// The kind of container that starts like this.
+    pub(super) fn of(head: &[u8]) -> Option<Self> {
         let form = head.get(8..12);
         Some(match head.first_chunk::<4>()? {
-            b"RIFF" | b"RF64" | b"BW64" if form == Some(b"WAVE") => Self::Wav,
+            _ if wav::is_wave(head) => Self::Wav,
+            _ if au::is_au(head) => Self::Au,
             b"FORM" if form == Some(b"AIFF") || form == Some(b"AIFC") => Self::Aiff,
             b"caff" => Self::Caf,
             b"fLaC" => Self::Flac,
@@ -150,18 +159,10 @@ impl Kind {
     }
 }
 
-/// Length of the tag (`ID3v2`) at the start of a file, in bytes.
-pub(super) fn id3_len(head: &[u8]) -> Option<u64> {
-    let &[b'I', b'D', b'3', _, _, flags, a, b, c, d] = head.first_chunk::<10>()? else { return None };
-    // Seven bits a byte; a footer repeats the header.
-    let body = [a, b, c, d].iter().fold(0, |len, &byte| len << 7 | u64::from(byte & 0x7f));
-    Some(body + if flags & 0x10 != 0 { 20 } else { 10 })
-}
-
-fn read_at(file: &mut File, position: u64) -> io::Result<Vec<u8>> {
+fn read_at(file: &mut File, position: u64, n_bytes: u64) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     file.seek(SeekFrom::Start(position))?;
-    file.take(HEAD_LEN).read_to_end(&mut head)?;
+    file.take(n_bytes).read_to_end(&mut head)?;
     Ok(head)
 }
 
@@ -189,13 +190,6 @@ mod tests {
         assert_eq!(Kind::of(&[0xff, 0xfe, 0x41, 0x00]), Some(Kind::Mpeg), "UTF-16 looks like layer 1");
         assert_eq!(Kind::of(&[0xff, 0xfb, 0xf0, 0x64]), None, "bit rate 15");
         assert_eq!(Kind::of(&[0xff, 0xff, 0xff, 0xff]), None, "sample rate 3");
-    }
-
-    #[test]
-    fn the_length_of_a_tag_has_seven_bits_a_byte() {
-        assert_eq!(id3_len(b"ID3\x04\0\0\0\0\x02\x01"), Some(267));
-        assert_eq!(id3_len(b"ID3\x04\0\x10\0\0\x02\x01"), Some(277));
-        assert_eq!(id3_len(b"ID3\x04"), None);
     }
 
     #[test]

@@ -1,65 +1,127 @@
-//! Reads what symphonia leaves out of a Matroska file (`WebM` is one): how much of the last packet is padding, and
-//! whether the file is all there. Decodes nothing.
+//! Reads what symphonia leaves out of a Matroska file (`WebM` is one): which sound tracks there are, how much of each
+//! is padding, and whether the file is all there. Decodes nothing.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read};
+
+use super::format::{SoundTrack, Trim};
+use super::section::Section;
 
 /// What was found.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub(super) struct Scan {
-    /// Nanoseconds that the encoder padded the end of each track with, by track number.
-    padding: BTreeMap<u64, u64>,
+    tracks: Vec<Track>,
     /// The file ends within an element.
     pub(super) is_cut_off: bool,
+    /// Bytes up to where its elements end.
+    pub(super) len: u64,
+}
+
+#[derive(Debug)]
+struct Track {
+    number: u64,
+    is_sound: bool,
+    is_default: bool,
+    name: String,
+    /// Nanoseconds that the encoder put before the start.
+    delay: u64,
+    /// Nanoseconds that it padded the end with.
+    padding: u64,
 }
 
 /// Elements that are entered or looked at (RFC 9559, section 27.1).
 mod id {
+    pub(super) const EBML: u64 = 0x1a45_dfa3;
     pub(super) const SEGMENT: u64 = 0x1853_8067;
     pub(super) const CLUSTER: u64 = 0x1f43_b675;
     pub(super) const BLOCK_GROUP: u64 = 0xa0;
     pub(super) const BLOCK: u64 = 0xa1;
     pub(super) const SIMPLE_BLOCK: u64 = 0xa3;
     pub(super) const DISCARD_PADDING: u64 = 0x75a2;
+    pub(super) const TRACKS: u64 = 0x1654_ae6b;
+    pub(super) const TRACK_ENTRY: u64 = 0xae;
+    pub(super) const TRACK_NUMBER: u64 = 0xd7;
+    pub(super) const TRACK_TYPE: u64 = 0x83;
+    pub(super) const FLAG_DEFAULT: u64 = 0x88;
+    pub(super) const NAME: u64 = 0x536e;
+    pub(super) const CODEC_DELAY: u64 = 0x56aa;
+    pub(super) const VOID: u64 = 0xec;
 }
+
+/// The type of a track with sound.
+const SOUND: u64 = 2;
 
 /// Longest padding that is believed, in nanoseconds: a second, where the longest packet of Opus has 0.12. As much sound
 /// as that is held back until it is clear where the end is.
 const MAX_PADDING_NS: u64 = 1_000_000_000;
 
+/// Longest name that is kept, in bytes.
+const MAX_NAME_LEN: u64 = 1024;
+
 /// A live stream leaves the sizes of its segment and clusters open.
 const OPEN_SIZE: u64 = u64::MAX;
 
 impl Scan {
-    /// Samples that pad the end of a track.
-    pub(super) fn padding(&self, track: u32, sample_rate: u32) -> u64 {
-        let ns = self.padding.get(&u64::from(track)).copied().unwrap_or(0);
+    /// The sound tracks, in the order of the file.
+    pub(super) fn sound_tracks(&self) -> Vec<SoundTrack> {
+        let told = |track: &Track| {
+            let id = u32::try_from(track.number).ok()?;
+            Some(SoundTrack { id, is_default: track.is_default, name: track.name.clone() })
+        };
+        self.tracks.iter().filter(|track| track.is_sound).filter_map(told).collect()
+    }
+
+    /// Which part of a track is to be heard.
+    pub(super) fn trim(&self, track: u32, sample_rate: u32) -> Trim {
+        let track = self.tracks.iter().find(|known| known.number == u64::from(track));
         // At most a second of at most 2^32 samples.
-        (ns.min(MAX_PADDING_NS) * u64::from(sample_rate) + 500_000_000) / 1_000_000_000
+        let samples = |ns: u64| (ns.min(MAX_PADDING_NS) * u64::from(sample_rate) + 500_000_000) / 1_000_000_000;
+        track.map_or(Trim::default(), |track| Trim {
+            skip: samples(track.delay),
+            padding: samples(track.padding),
+            limit: None,
+        })
+    }
+
+    fn track(&mut self, number: u64) -> Option<&mut Track> {
+        self.tracks.iter_mut().find(|track| track.number == number)
     }
 }
 
-/// Walks the elements of a file down to its blocks, without reading what is in them.
-pub(super) fn scan(file: &mut File) -> io::Result<Scan> {
-    let file_len = file.seek(SeekFrom::End(0))?;
-    file.rewind()?;
-    let mut input = BufReader::new(file);
+/// Walks the elements of a file down to its blocks, without reading what is in them, up to where another begins or
+/// something else follows.
+pub(super) fn scan(section: Section) -> io::Result<Scan> {
+    let file_len = section.len();
+    let mut input = BufReader::new(section);
     let mut scan = Scan::default();
     let mut position = 0u64;
+    let mut segment_end = OPEN_SIZE;
     // The track of the block group that is being read.
     let mut track = 0;
     while position < file_len {
-        let (Some((id, id_len)), Some((size, size_len))) =
-            (read_number(&mut input, true)?, read_number(&mut input, false)?)
-        else {
-            scan.is_cut_off = true;
+        let start = position;
+        let header = (read_number(&mut input, true)?, read_number(&mut input, false)?);
+        if let (Some((found, _)), _) = header
+            && (start > 0 && found == id::EBML || start >= segment_end && found != id::VOID)
+        {
+            position = start;
+            break;
+        }
+        let (Some((id, id_len)), Some((size, size_len))) = header else {
+            scan.is_cut_off = position < segment_end;
             break;
         };
         position += id_len + size_len;
         scan.is_cut_off |= size != OPEN_SIZE && position.saturating_add(size) > file_len;
+        if id == id::SEGMENT && size != OPEN_SIZE {
+            segment_end = position.saturating_add(size);
+        }
         // The children of these follow right behind their headers.
-        if matches!(id, id::SEGMENT | id::CLUSTER | id::BLOCK_GROUP) {
+        if matches!(id, id::SEGMENT | id::CLUSTER | id::BLOCK_GROUP | id::TRACKS | id::TRACK_ENTRY) {
+            if id == id::TRACK_ENTRY {
+                // Flags that are left out have their defaults.
+                let (number, name) = (0, String::new());
+                scan.tracks.push(Track { number, is_sound: false, is_default: true, name, delay: 0, padding: 0 });
+            }
             continue;
         }
         let mut n_read = 0;
@@ -68,17 +130,38 @@ pub(super) fn scan(file: &mut File) -> io::Result<Scan> {
                 if let Some((number, len)) = read_number(&mut input, false)? {
                     (track, n_read) = (number, len);
                     // A later block shows that the padding of an earlier one was not at the end.
-                    scan.padding.remove(&number);
+                    if let Some(track) = scan.track(number) {
+                        track.padding = 0;
+                    }
                 }
             }
             id::DISCARD_PADDING if size <= 8 => {
-                let mut bytes = [0; 8];
-                let body = bytes.split_at_mut(8 - size as usize).1;
-                input.read_exact(body)?;
+                let value = read_unsigned(&mut input, size)?;
                 n_read = size;
                 // Negative values would be padding at the start of a block.
-                if body.first().is_some_and(|byte| byte >> 7 == 0) {
-                    scan.padding.insert(track, u64::from_be_bytes(bytes));
+                let is_negative = size > 0 && value >> (8 * size - 1) == 1;
+                if let Some(track) = scan.track(track).filter(|_| !is_negative) {
+                    track.padding = value;
+                }
+            }
+            id::NAME if size <= MAX_NAME_LEN => {
+                let mut bytes = Vec::new();
+                input.by_ref().take(size).read_to_end(&mut bytes)?;
+                n_read = bytes.len() as u64;
+                if let Some(track) = scan.tracks.last_mut() {
+                    track.name = String::from_utf8_lossy(&bytes).trim_matches(char::from(0)).into();
+                }
+            }
+            id::TRACK_NUMBER | id::TRACK_TYPE | id::FLAG_DEFAULT | id::CODEC_DELAY if size <= 8 => {
+                let value = read_unsigned(&mut input, size)?;
+                n_read = size;
+                if let Some(track) = scan.tracks.last_mut() {
+                    match id {
+                        id::TRACK_NUMBER => track.number = value,
+                        id::TRACK_TYPE => track.is_sound = value == SOUND,
+                        id::FLAG_DEFAULT => track.is_default = value != 0,
+                        _ => track.delay = value,
+                    }
                 }
             }
             _ => {}
@@ -90,7 +173,15 @@ pub(super) fn scan(file: &mut File) -> io::Result<Scan> {
         }
         input.seek_relative(rest)?;
     }
+    scan.len = position.min(file_len);
     Ok(scan)
+}
+
+/// A big-endian number of at most 8 bytes.
+fn read_unsigned(input: &mut impl Read, size: u64) -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    input.read_exact(bytes.split_at_mut(8 - size as usize).1)?;
+    Ok(u64::from_be_bytes(bytes))
 }
 
 /// A number of variable length and its length in bytes: as many leading zero bits as bytes follow the first (RFC 8794,

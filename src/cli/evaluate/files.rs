@@ -10,6 +10,8 @@ use partita::error::shown;
 use partita::eval::{Quantity, Signals};
 
 use crate::cli::failure::Failure;
+use crate::cli::sound;
+use crate::cli::terminal::Terminal;
 
 /// Recordings that belong together.
 pub(super) struct Track {
@@ -52,7 +54,7 @@ pub(super) struct Files {
 const BLOCK: usize = 1 << 15;
 
 impl Files {
-    pub(super) fn new(track: &Track, trim: bool) -> std::result::Result<Self, Failure> {
+    pub(super) fn new(track: &Track, trim: bool, terminal: &Terminal) -> std::result::Result<Self, Failure> {
         let stems = track.references.iter().chain(&track.estimates).map(|stem| stem.path.clone());
         let mut files = Self {
             paths: stems.chain(track.mixture.clone()).collect(),
@@ -72,6 +74,7 @@ impl Files {
             files.n_samples_hint = first.n_samples_hint();
         }
         for (k, reader) in readers.iter().enumerate() {
+            sound::warn(&shown(&files.paths[k]), reader.notes(), terminal);
             let (rate, channels) = (u64::from(reader.sample_rate()), reader.n_channels() as u64);
             files.check(Quantity::SampleRate, k, rate, u64::from(files.sample_rate))?;
             files.check(Quantity::Channels, k, channels, files.n_channels as u64)?;

@@ -48,7 +48,7 @@ impl ByScore {
             has_places: args.places.is_wanted(false),
             config,
             is_aligned: args.score.align,
-            solos: Solo::open_all(&args.knowledge.example, terminal)?,
+            solos: Solo::open_all(&args.knowledge.example, None, terminal)?,
         })
     }
 }

@@ -160,7 +160,7 @@ impl<'a> Job<'a> {
             Ok(Done {
                 files: files.into_iter().map(|path| (path.clone(), n_bytes(&path))).collect(),
                 duration_s: written.rendered.n_samples as f64 / f64::from(recording.sample_rate()),
-                warnings: outcome.separation.warnings().to_vec(),
+                warnings: [recording.notes(), outcome.separation.warnings()].concat(),
             })
         })
     }

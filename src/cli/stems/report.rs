@@ -56,10 +56,11 @@ pub(super) fn report(
             json!({ "name": name, "path": text(path), "energy_share": energy_share })
         })
         .collect();
+    let warnings = [recording.notes(), outcome.separation.warnings()].concat();
     let mut event = json!({
         "event": "separated", "input": text(&input.path), "sample_rate": sample_rate, "n_channels": n_channels,
         "start_s": recording.start_s(), "n_samples": n_samples, "n_sources": outcome.separation.names().len(), "gain": gain,
-        "n_clamped": n_clamped, "stems": stems, "warnings": outcome.separation.warnings(),
+        "n_clamped": n_clamped, "stems": stems, "warnings": warnings,
     });
     if let Some(factors) = outcome.separation.factorization() {
         event["n_components"] = factors.n_components().into();

@@ -224,7 +224,7 @@ fn the_command_writes_clean_and_noise_and_says_where_the_noise_was() {
     let output = dir.partita(&["denoise", "talk.wav", "--noise-range", "0:01-0:05", "-f"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        stderr(&output).contains("the noise range is 1 to 5 s, expected a part of 0 to 2.0 s"),
+        stderr(&output).contains("the noise range is 1 to 5 s, expected a part of 0.0 to 2.0 s"),
         "{}",
         stderr(&output)
     );

@@ -140,7 +140,8 @@ pub(super) struct BatchArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Knowledge")]
 pub(super) struct KnowledgeArgs {
-    /// A recording of one source alone, to learn it from (repeatable; those of one NAME are learned together)
+    /// A recording of one source alone, to learn it from (repeatable; those of one NAME are learned together). Beside a
+    /// single source there is a stem `residual` for all the rest
     #[arg(long, value_name = "NAME=FILE", value_parser = parse::named_file)]
     pub(super) example: Vec<(String, PathBuf)>,
     /// A dictionary that `partita learn` made (repeatable)

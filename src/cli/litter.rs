@@ -4,8 +4,7 @@ use std::path::Path;
 
 use partita::audio::decode::is_audio_path;
 
-/// Files and folders of systems and servers, in lower case: of macOS (in archives), Synology, QNAP and NetApp, Windows, and
-/// Linux.
+/// Files and folders of systems and servers, in lower case: of macOS in archives, of network disks, Windows and Linux.
 const LEFT: [&str; 9] = [
     "__macosx",
     "@eadir",

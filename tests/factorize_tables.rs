@@ -49,6 +49,7 @@ fn an_index_is_no_data() {
         ("labels under an empty name", ",1021,9\nBRCA1,1.5,2\nTP53,3,4.25\n", labels),
         ("R, write.csv", "\"\",\"a\",\"b\"\n\"1\",1.5,2\n\"2\",3,4.25\n", nameless),
         ("R, write.table", "\"a\" \"b\"\n\"1\" 1.5 2\n\"2\" 3 4.25\n", unnamed),
+        ("R, with a corner", "\"\" \"a\" \"b\"\n\"1\" 1.5 2\n\"2\" 3 4.25\n", nameless),
         ("R, row names", "\"a\"\t\"b\"\n\"x, y\"\t1.5\t2\n\"z\"\t3\t4.25\n", labels),
         ("a trailing separator, too", ",0,1,\n0,1.5,2,\n1,3,4.25,\n", nameless),
         ("numbers among labels", "chromosome,a,b\nX,1.5,2\n1,3,4.25\n", labels),
@@ -103,6 +104,10 @@ fn what_is_as_likely_a_heading_as_a_row_is_refused_until_told() {
             "line 1 (`country`, `2001`, `2002`) could be a heading or a row; use `header yes`, or `header no`"
         );
         assert_eq!(
+            refusal("country,NA\nFrance,5\n", &config),
+            "line 1 (`country`, `NA`) could be a heading or a row; use `header yes`, or `header no`"
+        );
+        assert_eq!(
             refusal(",10,20,30\n4,1,2,3\n9,4,5,6\n5,1,1,1\n", &config),
             "line 1 (``, `10`, `20`, ...) could be a heading over an index, or a row that begins with a gap; \
              use `header yes`, or `header no`"
@@ -150,6 +155,7 @@ fn what_people_have_around_their_numbers_is_understood() {
         ("byte order mark, Windows", "\u{feff}a;b\r\n1.5;2\r\n3;4.25\r\n"),
         ("trailing separators", "a,b,\n1.5,2,\n3,4.25,\n"),
         ("trailing separators but in the heading", "a,b\n1.5,2,\n3,4.25,\n"),
+        ("a hint for Excel", "sep=;\n1.5;2\n3;4.25\n"),
         ("comments", "# a\n% b\n1.5,2\n\n# c\n3,4.25\n"),
         ("separators in quoted names", "\"a, left\",\"b\"\n1.5,2\n3,4.25\n"),
         ("empty rows at the end", "1.5;2\n3;4.25\n;\n;\n"),
@@ -166,8 +172,13 @@ fn what_people_have_around_their_numbers_is_understood() {
             assert!(refusal(&text, &ReadConfig::default()).contains("the matrix has NaN at row 0"), "{text:?}");
         }
     }
+    let empty = read_with("a,b,c\n1,2,\n3,4,\n", &gaps).expect("a column without entries").0;
+    assert_eq!(empty.dim(), (2, 3), "it has a name");
     for (text, reason) in [
         ("value\n1,5\n2,5\n", "line 2 has 2 entries, expected 1 as in line 1"),
+        ("\"\"\na b\n", "line 2 has `b` in column 1, expected a number"),
+        ("a,b\n1,5,2\n", "line 2 has 3 entries, expected 2 as in line 1"),
+        ("title\n1\t2\n", "line 2 has 2 entries, expected 1 as in line 1"),
         ("a,b,c\n1,2\n", "line 2 has 2 entries, expected 3 as in line 1"),
         ("a,\"b\n1,2\n", "line 1 has a quote that does not end, expected a row on each line"),
         ("a,b\n1,2\n3,4,5\n", "line 3 has 3 entries, expected 2 as in line 2"),

@@ -16,7 +16,12 @@ fn config() -> NmfConfig {
 
 /// What is told, in the words of the library.
 fn told(v: &Array2<f32>, config: &NmfConfig) -> Vec<String> {
-    fit(v.view(), config).unwrap().warnings.iter().map(|warning| format!("{warning}; {}", warning.advice())).collect()
+    fit(v.view(), config)
+        .expect("a fit")
+        .warnings
+        .iter()
+        .map(|warning| format!("{warning}; {}", warning.advice()))
+        .collect()
 }
 
 #[test]
@@ -206,7 +211,7 @@ fn a_divergence_is_never_negative() {
                     let least = parts.divergence_curve.iter().fold(parts.divergence, |least, (_, d)| least.min(*d));
                     assert!(least >= 0.0, "{what}, {solver:?}, {n_components} components, beta {beta}: {least:e}");
                     let total: f64 = v.iter().map(|&x| f64::from(x).powf(f64::from(beta).max(1.0))).sum();
-                    if beta >= 1.0 && beta <= 2.0 {
+                    if (1.0..=2.0).contains(&beta) {
                         // A matrix of rank one is found: what is left is rounding of products in f32.
                         assert!(parts.divergence < 1e-5 * total, "{what}, beta {beta}: {:e}", parts.divergence);
                     }

@@ -29,9 +29,9 @@ impl Separator {
             is_quoted ^= c == '"';
             !is_quoted && self.is(c)
         };
-        let cells = line.split(parts).map(|cell| cell.trim().trim_matches('"').trim());
+        let cells = line.split(parts).map(str::trim);
         let keeps = |cell: &&str| self != Self::Spaces || !cell.is_empty();
-        cells.filter(keeps).collect()
+        cells.filter(keeps).map(|cell| cell.trim_matches('"').trim()).collect()
     }
 
     /// What the cells of a line are.
@@ -148,6 +148,7 @@ mod tests {
         assert_eq!(cells("\"a, b\",2,\"3\""), ["a, b", "2", "3"]);
         assert_eq!(cells("\"a;b\", \"2\""), ["a;b", "2"]);
         assert_eq!(cells("\"row 1\"  2   3"), ["row 1", "2", "3"]);
+        assert_eq!(cells("\"\" \"a\""), ["", "a"]);
         assert_eq!(cells("1;;3;"), ["1", "", "3", ""]);
         assert_eq!(cells("1,5 2,5  3"), ["1,5", "2,5", "3"]);
         assert_eq!(cells("1, 2, 3"), ["1", "2", "3"]);

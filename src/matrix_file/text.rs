@@ -95,8 +95,10 @@ impl Lines<'_> {
             let text = String::from_utf8_lossy(&self.bytes);
             let text = if number == 1 { text.trim_start_matches('\u{feff}') } else { &*text };
             let text = text.trim_end_matches(['\r', '\n']);
+            // What tells a spreadsheet the separator.
+            let is_hint = number == 1 && text.len() <= 5 && text.starts_with("sep=");
             let is_comment = text.starts_with(['#', '%']) && !text.starts_with("#N");
-            if text.trim_matches(' ').is_empty() || is_comment {
+            if text.trim_matches(' ').is_empty() || is_comment || is_hint {
                 continue;
             }
             if text.matches('"').count() % 2 == 1 {
@@ -119,8 +121,9 @@ struct Top {
     /// The first line's number, and its cells as they are shown.
     line: usize,
     shown: String,
-    /// Entries of the heading, if there is one.
+    /// Entries of the heading, if there is one, and whether the last of them is empty.
     n_named: usize,
+    ends_empty: bool,
     /// Why the first column is no data, if it is none.
     index: Option<&'static str>,
     /// Whether the first line begins with an empty cell, before nothing but numbers: only the rest can tell what it is.
@@ -139,7 +142,8 @@ impl Top {
         let below = second.map_or_else(Vec::new, |line| separator.kinds(&line.text));
         let (n_first, n_below) = (kinds.len(), below.len());
         let is_text = |cell: Option<&Cell>| cell == Some(&Cell::Text);
-        let has_numbers = kinds.iter().any(|cell| matches!(cell, Cell::Number(_) | Cell::Missing));
+        let is_number = |cell: &Cell| matches!(cell, Cell::Number(_));
+        let is_named = (1..n_first).any(|k| is_text(kinds.get(k)));
         let labels_below = is_text(below.first());
         let is_shorter = n_below == n_first + 1 && below.last() != Some(&Cell::Empty);
         let is_heading = match config.header {
@@ -149,29 +153,31 @@ impl Top {
             Presence::Auto if !kinds.contains(&Cell::Text) => {
                 let has_index = labels_below
                     || config.index == Presence::Yes && below.first().is_some_and(|cell| *cell != Cell::Empty);
-                has_index && (is_shorter || kinds[0] == Cell::Empty && n_first > 1)
+                has_index && (is_shorter || n_first > 1 && kinds.first() == Some(&Cell::Empty))
             }
-            Presence::Auto if !has_numbers => true,
-            // Text and numbers: names such as `2001`, or a row that begins with its label.
-            Presence::Auto => {
-                let is_named = (1..n_first).any(|k| is_text(kinds.get(k)));
-                let is_number_below = |k: &usize| !is_text(below.get(*k)) && *k < n_below;
-                if is_named && !(1..n_first).filter(|k| is_text(kinds.get(*k))).all(|k| is_number_below(&k)) {
-                    let place = kinds.iter().skip(1).position(|cell| *cell == Cell::Text).map_or(0, |place| place + 1);
-                    let cell = shortened(separator.cells(&first.text)[place]);
-                    let reason = format!("line {} has `{cell}` in column {place}, expected a number", first.number);
-                    return Err(unclear(path, reason, Advice::set("header", "yes").note("if this line is a heading")));
-                }
-                let is_row = !is_named && (labels_below || n_below == 0);
-                if is_row && n_below > 0 && is_scale(&numbers(&kinds[1..])) {
+            // Text first, and nothing else that is text: a row that begins with its label, or names such as `2001`.
+            Presence::Auto if !is_named && labels_below && n_first > 1 => {
+                if is_scale(&numbers(&kinds[1..])) || !kinds.iter().any(is_number) {
                     let shown = first.shown(separator);
                     let reason = format!("line {} ({shown}) could be a heading or a row", first.number);
                     return Err(unclear(path, reason, Advice::set("header", "yes").or("header", "no")));
                 }
-                !is_row
+                false
+            }
+            Presence::Auto if !is_named && n_below == 0 => n_first == 1,
+            Presence::Auto if !kinds.iter().any(is_number) => true,
+            // Text and numbers: a heading, if there are numbers below the text.
+            Presence::Auto => {
+                let is_wrong =
+                    |k: &usize| is_text(kinds.get(*k)) && below.get(*k).is_none_or(|cell| *cell == Cell::Text);
+                if let Some(place) = (1..n_first).find(is_wrong) {
+                    let cell = shortened(separator.cells(&first.text)[place]);
+                    let reason = format!("line {} has `{cell}` in column {place}, expected a number", first.number);
+                    return Err(unclear(path, reason, Advice::set("header", "yes").note("if this line is a heading")));
+                }
+                true
             }
         };
-        let is_number = |cell: &Cell| matches!(cell, Cell::Number(_));
         let corner = separator.cells(&first.text).first().copied();
         let is_nameless = is_heading && n_first > 1 && matches!(corner, Some("" | "Unnamed: 0"));
         let first_of_row = if is_heading { below.first() } else { kinds.first() };
@@ -180,8 +186,8 @@ impl Top {
             Presence::No => None,
             Presence::Auto if is_text(first_of_row) && n_first.max(n_below) > 1 => Some("its cells are labels"),
             Presence::Auto if is_nameless => Some(NAMELESS),
-            // Decimal commas look like this under a single name.
-            Presence::Auto if is_heading && is_shorter && (n_first > 1 || separator != Separator::COMMA) => {
+            // As R writes it. Numbers with decimal commas, parted by commas, look like this, too.
+            Presence::Auto if is_heading && is_shorter && n_first > 1 && separator != Separator::COMMA => {
                 Some("the heading does not name it")
             }
             Presence::Auto => None,
@@ -191,8 +197,8 @@ impl Top {
             && !is_heading
             && matches!(&kinds[..], [Cell::Empty, named @ .., last] if named.iter().all(is_number)
                 && (is_number(last) || *last == Cell::Empty && !named.is_empty()));
-        let (line, shown) = (first.number, first.shown(separator));
-        Ok(Self { is_heading, line, shown, n_named: n_first, index, has_empty_corner })
+        let (line, shown, ends_empty) = (first.number, first.shown(separator), kinds.last() == Some(&Cell::Empty));
+        Ok(Self { is_heading, line, shown, n_named: n_first, ends_empty, index, has_empty_corner })
     }
 }
 
@@ -297,7 +303,9 @@ impl<'a> Rows<'a> {
     /// Takes out what is no data, and says so.
     fn finish(mut self, mut top: Top) -> Result<Table> {
         let (first_line, n_cells) = self.first.unwrap_or_default();
-        let is_trailing = self.ends_empty && n_cells > 1;
+        // A name over an empty column is a column.
+        let is_named = top.is_heading && top.n_named == n_cells && !top.ends_empty;
+        let is_trailing = self.ends_empty && n_cells > 1 && !is_named;
         if top.is_heading && self.n_rows > 0 {
             // An index without a name, or no separator behind the last name.
             let may_be_shorter = top.index.is_some() || is_trailing;
@@ -307,18 +315,18 @@ impl<'a> Rows<'a> {
                 return Err(malformed(self.path, reason));
             }
         }
+        let mut notes = Vec::new();
+        if self.n_blank < self.n_rows && self.n_blank > 0 && self.config.missing == Missing::None {
+            notes.push(Note::BlankRows { n_rows: self.n_blank });
+            self.n_rows -= self.n_blank;
+            self.values.truncate(self.n_rows * n_cells);
+        }
         // The first row turns out to be a heading where the corner above an index is empty.
         let is_row_a_heading = top.has_empty_corner
             && self.n_rows > 1
             && self.is_index_below_corner(&top, n_cells - usize::from(is_trailing))?;
         if is_row_a_heading {
             (top.is_heading, top.index) = (true, Some(NAMELESS));
-        }
-        let mut notes = Vec::new();
-        if self.n_blank < self.n_rows && self.n_blank > 0 && self.config.missing == Missing::None {
-            notes.push(Note::BlankRows { n_rows: self.n_blank });
-            self.n_rows -= self.n_blank;
-            self.values.truncate(self.n_rows * n_cells);
         }
         if top.is_heading {
             notes.push(Note::Heading { line: top.line, shown: top.shown.clone() });

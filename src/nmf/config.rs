@@ -194,12 +194,12 @@ pub struct Regularization {
     pub alpha_activations: f32,
     /// From squares (0) to absolute values (1), which make zeros. Default 0, as in scikit-learn.
     pub l1_ratio: f32,
-    /// Cost of sounding at all, at least 0, under templates of one norm: `sparsity * sqrt(n_rows)` times the sum over the
+    /// Cost of activations under templates of one norm, at least 0: `sparsity * sqrt(n_rows)` times the sum over the
     /// components of the Euclidean norm of their column of W times the sum of their row of H. Makes few activations
     /// large and the others small. Relative to mean(V)^(beta - 1); useful values are 0.01 to 1. Default 0.
     ///
     /// With W's columns of norm 1, this is the penalty on H of J. Le Roux, F. J. Weninger and J. R. Hershey, "Sparse NMF:
-    /// half-baked or well done?", MERL TR2015-023, 2015, equation 4, with a mu of
+    /// half-baked or well done?", MERL TR2015-023, 2015, with a mu of
     /// `sparsity * sqrt(n_rows) * mean(V)^(beta - 1)`.
     pub sparsity: f32,
     /// Cost of changes from one column to the next, at least 0: `n_rows * temporal_continuity` times Virtanen's

@@ -21,8 +21,7 @@ pub(super) fn warnings(
     starts((w, h), v, config, &mut found);
     penalties(config, &mut found);
     if let Some(v) = v.filter(|_| config.divergence.beta() <= 0.0) {
-        let counts = |at: (usize, usize)| config.weights.as_ref().is_none_or(|weights| weights[at] > 0.0);
-        let entries = v.indexed_iter().filter(|(at, _)| counts(*at));
+        let entries = v.indexed_iter().filter(|(at, _)| counts(config, *at));
         let (n_zeros, n_entries) =
             entries.fold((0, 0), |(zeros, all), (_, x)| (zeros + usize::from(*x == 0.0), all + 1));
         if n_zeros > 0 {
@@ -30,6 +29,11 @@ pub(super) fn warnings(
         }
     }
     found
+}
+
+/// Whether an entry of V is not missing.
+fn counts(config: &NmfConfig, at: (usize, usize)) -> bool {
+    config.weights.as_ref().is_none_or(|weights| weights[at] > 0.0)
 }
 
 /// Zeros that stay.
@@ -55,18 +59,19 @@ fn starts(
         }
         for from_init in [true, false] {
             let is_meant = |k: &usize| is_free[*k] && (starts_from_init(factor, *k) == from_init);
+            // Random numbers are not 0, but where V is silent.
             let may = is_multiplicative && (!from_init || config.init == Init::Nndsvd);
-            let rows = (0..k).filter(is_meant).filter(|_| may && (from_init || !matches!(factor, Factor::Free)));
+            let rows = (0..k).filter(|k| may && is_meant(k));
             let n_zeros = rows.map(|k| values.row(k).iter().filter(|x| **x == 0.0).count()).sum();
             if n_zeros > 0 {
                 found.push(Warning::ZerosStay { side: *side, n_zeros, n_entries: values.len(), from_init });
             }
         }
         let Some(v) = v.filter(|_| (0..k).all(keeps)) else { continue };
-        let axis = if *side == Side::Dictionary { Axis(0) } else { Axis(1) };
-        let out: Vec<_> = (0..values.ncols())
-            .filter(|i| is_zero(values.column(*i)) && v.index_axis(axis, *i).iter().any(|x| *x > 0.0))
-            .collect();
+        let (axis, is_row) = if *side == Side::Dictionary { (Axis(0), true) } else { (Axis(1), false) };
+        let at = |i: usize, j: usize| if is_row { (i, j) } else { (j, i) };
+        let sounds = |i: usize| v.index_axis(axis, i).indexed_iter().any(|(j, x)| *x > 0.0 && counts(config, at(i, j)));
+        let out: Vec<_> = (0..values.ncols()).filter(|i| is_zero(values.column(*i)) && sounds(*i)).collect();
         if let Some(first) = out.first() {
             found.push(Warning::OutOfReach { side: *side, n_lines: out.len(), first: *first });
         }

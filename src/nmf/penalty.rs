@@ -135,8 +135,8 @@ impl Penalties {
         (self.sparsity * column_sums(h) / norms + self.l2_w).mapv(|x| x as f32)
     }
 
-    /// Whether the squares that W pays for keep plain steps from a fall of the objective; `Mu`, as scikit-learn's, does not
-    /// mind those of `alpha_dictionary`.
+    /// Whether steps of W have to be shorter for the squares that it pays for; with `Mu`, as with scikit-learn's, those of
+    /// `alpha_dictionary` do not count.
     pub(super) fn has_dictionary_squares(&self, minds_alpha: bool) -> bool {
         self.sparsity > 0.0 || minds_alpha && self.l2_w > 0.0
     }

@@ -174,6 +174,8 @@ fn silence_does_not_raise_a_score() {
     };
     assert!((number(row("b", "mean").expect("a line")[2]) - 10.0).abs() < 0.1, "{table}");
     assert_eq!(row("b", "over").expect("a line").join(" "), "b over 2 of 2 2 of 2 1 of 2 1 of 2 1 of 2", "{table}");
+    let all = "all over 4 of 4 4 of 4 3 of 4 3 of 4 3 of 4";
+    assert_eq!(row("all", "over").expect("a line").join(" "), all, "of four sources in two tracks:\n{table}");
     assert_eq!(row("a", "over"), None, "what is over all is not told:\n{table}");
 
     let text = dir.table(&["--json"]);

@@ -137,28 +137,57 @@ fn counts_json(all: &[Scores]) -> Value {
 pub(super) struct SummaryRow {
     /// `None`: the tracks.
     source: Option<String>,
+    scores: Summarized,
+    improvements: Option<Summarized>,
+}
+
+/// Scores of tracks.
+struct Summarized {
     /// In each track.
-    scores: Vec<Scores>,
-    improvements: Option<Vec<Scores>>,
+    all: Vec<Scores>,
+    /// The scores of sources that these are made of.
+    counted: Vec<Scores>,
+}
+
+impl Summarized {
+    fn json(&self) -> Value {
+        let [(_, mean), (_, median)] = averages(&self.all);
+        json!({ "mean": scores_json(&mean), "median": scores_json(&median), "of": counts_json(&self.counted) })
+    }
 }
 
 impl SummaryRow {
-    fn new(source: Option<String>, all: Vec<(Scores, Option<Scores>)>) -> Self {
-        let (scores, improvements): (_, Vec<_>) = all.into_iter().unzip();
-        Self { source, scores, improvements: improvements.into_iter().collect() }
+    fn of_source(name: &str, all: Vec<(Scores, Option<Scores>)>) -> Self {
+        let (scores, improvements): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+        let summarized = |all: Vec<Scores>| Summarized { counted: all.clone(), all };
+        let improvements: Option<Vec<_>> = improvements.into_iter().collect();
+        Self { source: Some(name.to_owned()), scores: summarized(scores), improvements: improvements.map(summarized) }
+    }
+
+    fn of_tracks(done: &[(&Track, Evaluation)]) -> Self {
+        let all = || done.iter().map(|(_, evaluation)| evaluation);
+        let improvements: Option<Vec<_>> = all().map(Evaluation::improvements).collect();
+        let means = all().filter_map(Evaluation::mean_improvement).collect();
+        Self {
+            source: None,
+            scores: Summarized {
+                all: all().map(Evaluation::mean).collect(),
+                counted: all().flat_map(Evaluation::scores).collect(),
+            },
+            improvements: improvements.map(|counted| Summarized { all: means, counted: counted.concat() }),
+        }
     }
 
     pub(super) fn json(&self) -> Value {
-        let both = |all: &[Scores]| {
-            let [mean, median] = AVERAGES.map(|(_, average)| scores_json(&average(all)));
-            json!({ "mean": mean, "median": median, "of": counts_json(all) })
-        };
-        json!({ "source": self.source, "scores": both(&self.scores), "improvement": self.improvements.as_deref().map(both) })
+        let improvement = self.improvements.as_ref().map(Summarized::json);
+        json!({ "source": self.source, "scores": self.scores.json(), "improvement": improvement })
     }
 }
 
 /// What is told of several tracks.
-const AVERAGES: [(&str, fn(&[Scores]) -> Scores); 2] = [("mean", Scores::mean), ("median", Scores::median)];
+fn averages(all: &[Scores]) -> [(&'static str, Scores); 2] {
+    [("mean", Scores::mean(all)), ("median", Scores::median(all))]
+}
 
 pub(super) fn summary(done: &[(&Track, Evaluation)]) -> Vec<SummaryRow> {
     let mut by_source: BTreeMap<&str, Vec<_>> = BTreeMap::new();
@@ -167,13 +196,12 @@ pub(super) fn summary(done: &[(&Track, Evaluation)]) -> Vec<SummaryRow> {
             by_source.entry(&reference.name).or_default().push((source.scores(), source.improvement()));
         }
     }
-    let tracks: Vec<_> = done.iter().map(|(_, all)| (all.mean(), all.mean_improvement())).collect();
-    let sources = by_source.into_iter().map(|(name, all)| SummaryRow::new(Some(name.to_owned()), all));
-    sources.chain([SummaryRow::new(None, tracks)]).collect()
+    let sources = by_source.into_iter().map(|(name, all)| SummaryRow::of_source(name, all));
+    sources.chain([SummaryRow::of_tracks(done)]).collect()
 }
 
 pub(super) fn summary_table(rows: &[SummaryRow], n_tracks: usize) -> String {
-    let known = known(rows.iter().flat_map(|row| &row.scores));
+    let known = known(rows.iter().flat_map(|row| &row.scores.all));
     let mut header = vec![format!("{n_tracks} tracks"), String::new()];
     header.extend(known.iter().map(|k| SCORES[*k].to_owned()));
     if rows.iter().any(|row| row.improvements.is_some()) {
@@ -182,12 +210,13 @@ pub(super) fn summary_table(rows: &[SummaryRow], n_tracks: usize) -> String {
     let mut lines = vec![header];
     for row in rows {
         let name = || row.source.clone().unwrap_or_else(|| "all".to_owned());
-        for (what, average) in AVERAGES {
-            let gain = row.improvements.as_deref().map(average);
+        let gains = row.improvements.as_ref().map(|gains| averages(&gains.all));
+        for (k, (what, average)) in averages(&row.scores.all).into_iter().enumerate() {
+            let gain = gains.as_ref().map(|gains| &gains[k].1);
             let first = [name(), what.to_owned()];
-            lines.push(first.into_iter().chain(cells(&known, &average(&row.scores), gain.as_ref())).collect());
+            lines.push(first.into_iter().chain(cells(&known, &average, gain)).collect());
         }
-        let over = over(&known, &row.scores, row.improvements.as_deref());
+        let over = over(&known, &row.scores.counted, row.improvements.as_ref().map(|gains| &*gains.counted));
         lines.extend(over.map(|counts| [name(), "over".to_owned()].into_iter().chain(counts).collect()));
     }
     align(&lines, 2)

@@ -103,12 +103,12 @@ impl Terminal {
         }
     }
 
-    /// Warns, once, of letters in titles and labels of a PNG that no font here has.
+    /// Warns, once, of letters in titles and labels of a PNG that cannot be drawn.
     pub(super) fn letters<'a>(&self, mut texts: impl Iterator<Item = &'a str>) {
         if texts.any(|text| !letters_without_font(text).is_empty()) && !self.has_told_of_letters.swap(true, Relaxed) {
             self.warning(
-                "no font here has some of the letters in titles and labels, which pictures show as escapes such as \
-                 `\\u{97f3}`; install one that has them (Noto Sans CJK for Chinese, Japanese and Korean), or draw an `.svg`",
+                "some letters of titles and labels cannot be drawn here, and pictures show them as escapes such as \
+                 `\\u{97f3}`; install a font that has them (Noto Sans CJK for Chinese, Japanese and Korean), or draw an `.svg`",
             );
         }
     }

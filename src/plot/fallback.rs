@@ -23,9 +23,10 @@ pub(super) fn font(letter: char) -> Option<FontArc> {
 }
 
 /// Whether letters like this one join, change places or run from the right, for which one after the other is not enough:
-/// Hebrew, Arabic and their neighbors, and the writings of South and South-East Asia.
+/// accents on their own, Hebrew, Arabic and their neighbors, and the writings of South and South-East Asia.
 fn needs_shaping(letter: char) -> bool {
-    matches!(letter, '\u{300}'..='\u{36f}' | '\u{590}'..='\u{109f}' | '\u{1780}'..='\u{18af}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefe}')
+    matches!(letter,
+        '\u{300}'..='\u{36f}' | '\u{590}'..='\u{109f}' | '\u{1780}'..='\u{18af}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefe}')
 }
 
 struct Fallback {
@@ -33,7 +34,7 @@ struct Fallback {
     /// The order in which they are asked: upright ones of usual weight first.
     faces: Vec<ID>,
     /// Fonts that had a letter.
-    fonts: Vec<FontArc>,
+    fonts: Vec<(ID, FontArc)>,
     of_letter: BTreeMap<char, Option<FontArc>>,
 }
 
@@ -63,14 +64,17 @@ impl Fallback {
         if let Some(known) = self.of_letter.get(&letter) {
             return known.clone();
         }
-        let loaded = self.fonts.iter().find(|font| draws(*font, letter)).cloned();
-        let found = loaded.or_else(|| {
-            let font = self.faces.iter().find_map(|id| load(&self.database, *id, letter));
-            self.fonts.extend(font.clone());
-            font
+        // In the order of the faces, whichever letters came before.
+        let found = self.faces.iter().find_map(|id| match self.fonts.iter().find(|(loaded, _)| loaded == id) {
+            Some((_, font)) => draws(font, letter).then(|| (*id, font.clone())),
+            None => Some((*id, load(&self.database, *id, letter)?)),
         });
-        self.of_letter.insert(letter, found.clone());
-        found
+        if let Some((id, font)) = found.clone().filter(|(id, _)| self.fonts.iter().all(|(loaded, _)| loaded != id)) {
+            self.fonts.push((id, font));
+        }
+        let font = found.map(|(_, font)| font);
+        self.of_letter.insert(letter, font.clone());
+        font
     }
 }
 

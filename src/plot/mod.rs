@@ -58,8 +58,8 @@ pub enum Columns {
     Index,
 }
 
-/// The letters of a text, each once, for which neither the program nor the system has a font. A PNG shows them as escapes
-/// (`\u{97f3}`); an SVG keeps them.
+/// The letters of a text, each once, for which neither the program nor the system has a font, or which cannot be set one
+/// after the other. A PNG shows them as escapes (`\u{97f3}`); an SVG keeps them.
 pub fn letters_without_font(text: &str) -> String {
     text::undrawable(text)
 }

@@ -80,7 +80,7 @@ fn is_japanese(text: &str) -> bool {
     let n_letters = text.chars().filter(|c| c.is_alphabetic()).count();
     let n_wide = text.chars().filter(|c| is_wide(*c)).count();
     let n_half_wide = text.chars().filter(|c| is_half_wide(*c)).count();
-    2 * (n_wide + n_half_wide) > n_letters && 2 * n_wide + n_half_wide > 1
+    2 * (n_wide + n_half_wide) > n_letters && (n_wide > 0 || n_half_wide > 2)
 }
 
 #[cfg(test)]

@@ -110,9 +110,9 @@ fn a_stream_that_begins_in_the_middle_of_a_frame_is_read_from_the_first_whole_on
             let part = dir.file(&format!("part.{extension}"), &bytes[cut..]);
             let got = decode::read(&part).unwrap_or_else(|error| panic!("{extension} {options}: {error}"));
             let expected = ffmpeg_decode(&part, 2, &[]).expect("FFmpeg");
-            assert_eq!(got.samples().dim(), expected.dim(), "{extension} {options}");
-            // What the first frames lack of the ones before them every decoder makes up in its own way.
-            let (got, expected) = (got.samples().slice_move(s![.., 6_000..]), expected.slice_move(s![.., 6_000..]));
+            // FFmpeg may lose some frames more, and what the first lack of the ones before them is made up in any way.
+            assert!(got.n_samples() >= expected.ncols(), "{extension} {options}: {}", got.n_samples());
+            let (got, expected) = (got.samples().slice_move(s![.., -24_000..]), expected.slice_move(s![.., -24_000..]));
             let worst = got.iter().zip(&expected).fold(0.0, |worst: f32, (a, b)| worst.max((a - b).abs()));
             assert!(worst < LOSSY.max(1e-4), "{extension} {options}: {worst}");
             let notes = Reader::open(&part).expect("header").notes().to_vec();

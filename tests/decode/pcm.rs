@@ -4,7 +4,7 @@ use ndarray::{Array2, Axis};
 use partita::audio::Recording;
 use partita::audio::decode::{self, AudioFile, Reader};
 
-use crate::files::{Dir, EXACT, check, difference, refusal, run, stereo, text, wav};
+use crate::files::{Dir, EXACT, check, refusal, run, stereo, text, wav};
 
 /// Bytes of 16-bit stereo, in big-endian order.
 fn swapped(data: &[u8]) -> Vec<u8> {
@@ -135,6 +135,9 @@ fn what_sox_writes_is_exact() {
         if run("sox", &arguments).is_none() {
             return;
         }
-        assert_eq!(difference(&path, 2, 44_100, EXACT, &[]), None, "{name}");
+        // FFmpeg takes the numbers of RIFX for little-endian ones.
+        let plain = dir.path("plain.wav");
+        run("sox", &["-D", text(&path), "-L", "-e", "floating-point", "-b", "32", text(&plain)]).expect("SoX");
+        assert_eq!(decode::read(&path).expect(name), decode::read(&plain).expect(name), "{name}");
     }
 }

@@ -238,11 +238,12 @@ mod tests {
         let scanned = |bytes: &[u8]| {
             let mut written = tempfile::tempfile().expect("file");
             written.write_all(bytes).expect("written");
-            scan(Section::new(&written, vec![0..bytes.len() as u64]).expect("section")).expect("scan")
+            let all = 0..bytes.len() as u64;
+            scan(Section::new(&written, vec![all]).expect("section")).expect("scan")
         };
         let found = scanned(&[file.as_slice(), &file].concat());
         assert_eq!((found.len, found.is_cut_off), (file.len() as u64, false), "up to the next file");
-        let told = found.sound_tracks().iter().map(|track| (track.id, track.is_default, track.name.clone()));
+        let told = found.sound_tracks().into_iter().map(|track| (track.id, track.is_default, track.name));
         assert_eq!(told.collect::<Vec<_>>(), [(2, false, "Main".into()), (3, true, String::new())]);
         assert_eq!(found.trim(2, 48_000), Trim { skip: 480, padding: 960, limit: None });
         assert!(scanned(&file[..file.len() - 5]).is_cut_off);

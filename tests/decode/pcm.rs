@@ -64,12 +64,19 @@ fn wave64_au_and_rifx_are_read_like_the_same_samples_in_wav() {
         );
         assert_eq!(reader.notes().len(), usize::from(name == "open.w64"), "{name}: {:?}", reader.notes());
         assert_eq!(decode::read(&path).expect("samples"), plain, "{name}");
-        assert_eq!(decode::read(&dir.file("two", &[bytes.as_slice(), &bytes].concat())).is_ok(), true, "{name}");
+        if !name.starts_with("open") {
+            let two = decode::read(&dir.file("two", &[bytes.as_slice(), &bytes].concat())).expect(name);
+            assert_eq!((two.n_samples(), two.excerpt(5_000, 5_000)), (10_000, plain.clone()), "{name}");
+        }
         assert!(decode::is_audio_path(&path), "{name}");
 
         let file = AudioFile::open(&path).expect("header");
         let mut part = Array2::zeros((2, 0));
-        file.read_range(4_000..4_500, &mut |block| Ok(part.append(Axis(1), block).expect("channels"))).expect("range");
+        let read = file.read_range(4_000..4_500, &mut |block| {
+            part.append(Axis(1), block).expect("channels");
+            Ok(())
+        });
+        read.expect("range");
         assert_eq!(part, plain.excerpt(4_000, 500).samples(), "{name}");
 
         if !name.starts_with("open") {

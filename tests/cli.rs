@@ -5,6 +5,7 @@ mod common;
 mod picture;
 
 use std::fs;
+use std::process::Output;
 
 use common::{Dir, stderr, stdout, sum_error, tune};
 use partita::plot::PlotConfig;
@@ -101,6 +102,47 @@ fn integer_formats_are_rescaled_together_clamped_or_refused() {
     assert!(message.contains("hint: use `--clip-mode rescale`"), "{message}");
     let message = dir.fails(&[&quick[..], &["--format", "flac", "--float32"]].concat(), 2);
     assert!(message.contains("hint: use `--int24`"), "{message}");
+}
+
+#[test]
+fn what_is_odd_about_a_recording_is_told_once() {
+    let dir = Dir::new();
+    let path = dir.tune("odd.wav");
+    let mut bytes = std::fs::read(&path).expect("file");
+    let at = bytes.windows(4).position(|name| name == b"data").expect("data") + 4;
+    // The header counted in.
+    bytes[at..at + 4].copy_from_slice(&(4 * 8000 + 44u32).to_le_bytes());
+    std::fs::write(&path, bytes).expect("written");
+    let note = "its header promises 44 bytes more of samples than there are";
+    let told = |output: &Output| stderr(output).matches(note).count();
+    let output = dir.succeeds(&["hpss", "odd.wav", "--json", "--manifest", "run.jsonl"]);
+    assert!(stderr(&output).contains(&format!("warning: odd.wav: {note}")), "{}", stderr(&output));
+    assert_eq!(told(&output), 1);
+    assert!(stdout(&output).contains(&format!("\"warnings\":[\"{note}\"]")), "{}", stdout(&output));
+    let manifest = std::fs::read_to_string(dir.path("run.jsonl")).expect("manifest");
+    assert!(manifest.contains(note), "{manifest}");
+    for args in [
+        &["spectrogram", "odd.wav", "-o", "picture.png"][..],
+        &["learn", "tune=odd.wav", "-o", "tune.safetensors", "--max-iter", "1", "-k", "1"],
+        &["denoise", "in.wav", "--noise", "odd.wav"],
+    ] {
+        dir.tune("in.wav");
+        let output = dir.succeeds(args);
+        assert_eq!(told(&output), 1, "{args:?}: {}", stderr(&output));
+    }
+}
+
+#[test]
+fn an_audio_track_that_is_not_there_is_refused() {
+    let dir = Dir::new();
+    dir.tune("in.wav");
+    dir.succeeds(&["hpss", "in.wav", "--audio-track", "1"]);
+    for command in [&["hpss", "in.wav", "-o", "none"][..], &["spectrogram", "in.wav", "-o", "a.png"]] {
+        let message = dir.fails(&[command, &["--audio-track", "2"]].concat(), 2);
+        let expected = "`--audio-track` is 2, expected 1: `in.wav` has 1 (32-bit float PCM)";
+        assert!(message.contains(expected), "{message}");
+    }
+    assert!(!dir.path("a.png").exists());
 }
 
 #[test]

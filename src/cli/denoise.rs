@@ -58,7 +58,7 @@ pub(super) struct DenoiseArgs {
 pub(super) fn run(args: &DenoiseArgs, context: &Context) -> Result<u8, Failure> {
     let open = |path| sound::open_file(path, None, &context.terminal).map_err(Failure::at(shown(path)));
     let source = match (&args.noise, args.noise_range) {
-        (Some(path), _) => Source::File(shown(path), open(path)?),
+        (Some(path), _) => Source::File(shown(path), Box::new(open(path)?)),
         (None, Some((start, end))) => Source::Range(start.as_secs_f64()..end.as_secs_f64()),
         (None, None) => Source::Pauses,
     };
@@ -79,7 +79,7 @@ pub(super) fn run(args: &DenoiseArgs, context: &Context) -> Result<u8, Failure> 
 
 /// Where the noise is alone.
 enum Source {
-    File(String, AudioFile),
+    File(String, Box<AudioFile>),
     Range(Range<f64>),
     Pauses,
 }
@@ -107,7 +107,7 @@ impl Method for KnownNoise {
 
     fn fit(&self, recording: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {
         let noise = match &self.source {
-            Source::File(name, file) => Noise::Profile(NoiseProfile::of(file, name, analysis, watch)?),
+            Source::File(name, file) => Noise::Profile(NoiseProfile::of(file.as_ref(), name, analysis, watch)?),
             Source::Range(range_s) => {
                 Noise::Profile(NoiseProfile::of_range(recording, range_s.clone(), analysis, watch)?)
             }

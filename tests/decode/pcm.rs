@@ -4,7 +4,7 @@ use ndarray::{Array2, Axis};
 use partita::audio::Recording;
 use partita::audio::decode::{self, AudioFile, Reader};
 
-use crate::files::{Dir, EXACT, check, difference, refusal, run, stereo, text, wav};
+use crate::files::{Dir, EXACT, check, refusal, run, stereo, text, wav};
 
 /// Bytes of 16-bit stereo, in big-endian order.
 fn swapped(data: &[u8]) -> Vec<u8> {
@@ -64,12 +64,19 @@ fn wave64_au_and_rifx_are_read_like_the_same_samples_in_wav() {
         );
         assert_eq!(reader.notes().len(), usize::from(name == "open.w64"), "{name}: {:?}", reader.notes());
         assert_eq!(decode::read(&path).expect("samples"), plain, "{name}");
-        assert_eq!(decode::read(&dir.file("two", &[bytes.as_slice(), &bytes].concat())).is_ok(), true, "{name}");
+        if !name.starts_with("open") {
+            let two = decode::read(&dir.file("two", &[bytes.as_slice(), &bytes].concat())).expect(name);
+            assert_eq!((two.n_samples(), two.excerpt(5_000, 5_000)), (10_000, plain.clone()), "{name}");
+        }
         assert!(decode::is_audio_path(&path), "{name}");
 
         let file = AudioFile::open(&path).expect("header");
         let mut part = Array2::zeros((2, 0));
-        file.read_range(4_000..4_500, &mut |block| Ok(part.append(Axis(1), block).expect("channels"))).expect("range");
+        let read = file.read_range(4_000..4_500, &mut |block| {
+            part.append(Axis(1), block).expect("channels");
+            Ok(())
+        });
+        read.expect("range");
         assert_eq!(part, plain.excerpt(4_000, 500).samples(), "{name}");
 
         if !name.starts_with("open") {
@@ -135,6 +142,9 @@ fn what_sox_writes_is_exact() {
         if run("sox", &arguments).is_none() {
             return;
         }
-        assert_eq!(difference(&path, 2, 44_100, EXACT, &[]), None, "{name}");
+        // FFmpeg takes the numbers of RIFX for little-endian ones.
+        let plain = dir.path("plain.wav");
+        run("sox", &["-D", text(&path), "-L", "-e", "floating-point", "-b", "32", text(&plain)]).expect("SoX");
+        assert_eq!(decode::read(&path).expect(name), decode::read(&plain).expect(name), "{name}");
     }
 }

@@ -26,7 +26,7 @@ fn three(dir: &Dir, name: &str) -> Option<()> {
 #[test]
 fn the_default_track_is_read_and_the_others_are_told() {
     let dir = Dir::new();
-    for name in ["a.mp4", "a.mov", "a.mkv"] {
+    for name in ["a.mp4", "a.mkv"] {
         if three(&dir, name).is_none() {
             return;
         }
@@ -49,7 +49,11 @@ fn any_track_can_be_chosen_and_none_that_is_not_there() {
         for (track, dim) in [(1, (1, 66_150)), (2, (2, 44_100)), (3, (2, 88_200))] {
             let file = AudioFile::open_track(&dir.path(name), Some(track)).expect("track");
             let mut n_samples = 0;
-            file.read(&mut |block| Ok(n_samples += block.ncols())).expect("sound");
+            let read = file.read(&mut |block| {
+                n_samples += block.ncols();
+                Ok(())
+            });
+            read.expect("sound");
             assert_eq!((file.n_channels(), n_samples), dim, "{name}, track {track}");
             assert_eq!(file.notes(), [""; 0], "{name}, track {track}");
         }

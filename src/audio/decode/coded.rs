@@ -12,7 +12,7 @@ use super::kind::Kind;
 use super::ogg::Damage;
 use super::parts::{self, Part};
 use super::section::Section;
-use super::stream::{Stream, channel_mask, codec_name};
+use super::stream::{Stream, channel_mask, codec_name, open_container};
 
 /// The streams of an opened file.
 pub(super) struct Coded {
@@ -47,12 +47,9 @@ impl Coded {
         let n_parts = found.all.len();
         let (mut next, mut notes) = (found.all.into_iter(), found.notes);
         let first = next.next().ok_or_else(Fault::unknown)?;
-        let section = Section::new(&file, first.ranges)?;
-        let stream = Stream::open(kind, section, &first.says, audio_track, &mut notes);
-        let stream = stream.map_err(|fault| match fault {
-            Fault::Malformed(_) | Fault::Io(_) if is_cut_off => Fault::CutOff { n_samples: None },
-            fault => fault,
-        })?;
+        let reader = open_container(kind, Section::new(&file, first.ranges)?);
+        let reader = reader.map_err(|fault| if is_cut_off { Fault::CutOff { n_samples: None } } else { fault })?;
+        let stream = Stream::new(kind, reader, &first.says, audio_track, &mut notes)?;
         let n_channels = stream.channels.count();
         if n_channels == 0 || n_channels > MAX_CHANNELS {
             return Err(Fault::channels(n_channels));
@@ -115,9 +112,9 @@ impl Coded {
     /// Goes on with the next of the streams; `false`: this was the last one.
     fn start_next(&mut self) -> Result<bool, Fault> {
         let Some(Part { ranges, says }) = self.next.next() else { return Ok(false) };
-        let section = Section::new(&self.file, ranges)?;
+        let reader = open_container(self.kind, Section::new(&self.file, ranges)?)?;
         // What there is to choose from was told of the first one.
-        let next = Stream::open(self.kind, section, &says, self.audio_track, &mut Vec::new())?;
+        let next = Stream::new(self.kind, reader, &says, self.audio_track, &mut Vec::new())?;
         self.stream.check_unchanged(next.sample_rate, next.channels.count())?;
         self.stream = next;
         self.n_before = self.n_samples;

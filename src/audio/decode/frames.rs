@@ -90,7 +90,8 @@ pub(super) fn scan(file: &mut File) -> Result<Frames, Fault> {
         let len = match (frame(&head), tags::len(&head, &mut input)?) {
             // A frame of unknown length cannot be followed.
             (Some(Frame { len: 0, .. }), _) if n_frames == 0 => {
-                found.streams.push(Stream { ranges: vec![position..end], is_exact: false });
+                let rest = position..end;
+                found.streams.push(Stream { ranges: vec![rest], is_exact: false });
                 return Ok(found);
             }
             // Files that were strung together have tags in the middle.

@@ -207,3 +207,45 @@ fn read_number(input: &mut impl Read, keep_marker: bool) -> io::Result<Option<(u
     let is_open = !keep_marker && value == (1 << (7 * (n_more + 1))) - 1;
     Ok(Some((if is_open { OPEN_SIZE } else { value }, u64::from(n_more) + 1)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn element(id: &[u8], body: &[u8]) -> Vec<u8> {
+        [id, &[0x80 | body.len() as u8], body].concat()
+    }
+
+    #[test]
+    fn a_track_tells_its_name_its_flag_and_what_is_no_sound_of_it() {
+        let entry = |number: u8, kind: u8, more: &[u8]| {
+            element(b"\xae", &[element(b"\xd7", &[number]), element(b"\x83", &[kind]), more.to_vec()].concat())
+        };
+        let sound = [
+            element(b"\x88", &[0]),
+            element(b"\x53\x6e", b"Main"),
+            // 10 ms
+            element(b"\x56\xaa", &10_000_000u32.to_be_bytes()),
+        ];
+        let tracks = [entry(1, 1, &[]), entry(2, 2, &sound.concat()), entry(3, 2, &[])].concat();
+        // 20 ms behind the only block of track 2
+        let padding = element(b"\x75\xa2", &20_000_000u32.to_be_bytes());
+        let group = element(b"\xa0", &[element(b"\xa1", b"\x82\0\0\0sound"), padding].concat());
+        let segment = [element(b"\x16\x54\xae\x6b", &tracks), element(b"\x1f\x43\xb6\x75", &group)].concat();
+        let file = [element(b"\x1a\x45\xdf\xa3", &[]), element(b"\x18\x53\x80\x67", &segment)].concat();
+        let scanned = |bytes: &[u8]| {
+            let mut written = tempfile::tempfile().expect("file");
+            written.write_all(bytes).expect("written");
+            let all = 0..bytes.len() as u64;
+            scan(Section::new(&written, vec![all]).expect("section")).expect("scan")
+        };
+        let found = scanned(&[file.as_slice(), &file].concat());
+        assert_eq!((found.len, found.is_cut_off), (file.len() as u64, false), "up to the next file");
+        let told = found.sound_tracks().into_iter().map(|track| (track.id, track.is_default, track.name));
+        assert_eq!(told.collect::<Vec<_>>(), [(2, false, "Main".into()), (3, true, String::new())]);
+        assert_eq!(found.trim(2, 48_000), Trim { skip: 480, padding: 960, limit: None });
+        assert!(scanned(&file[..file.len() - 5]).is_cut_off);
+    }
+}

@@ -77,7 +77,8 @@ pub(super) fn find(kind: Kind, file: &mut File, known: Vec<Range<u64>>, mut cut_
         Kind::Aiff | Kind::Caf | Kind::Mp4 | Kind::Matroska => {
             let mut start = 0;
             loop {
-                let section = Section::new(file, vec![start..end])?;
+                let rest = start..end;
+                let section = Section::new(file, vec![rest])?;
                 let (len, says) = match kind {
                     Kind::Mp4 => {
                         let movie = mp4::scan(section)?;
@@ -218,7 +219,7 @@ fn caf_len(section: Section) -> io::Result<u64> {
         let end = u64::try_from(i64::from_be_bytes(size)).ok().and_then(|size| (position + 12).checked_add(size));
         let is_whole = head.len() == 12 && end.is_some_and(|end| end <= file_len);
         if !is_whole || !name.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' ') {
-            return Ok(if has_data && head.len() > 0 && name != b"data" { position } else { file_len });
+            return Ok(if has_data && !head.is_empty() && name != b"data" { position } else { file_len });
         }
         has_data |= name == b"data";
         position = end.unwrap_or(file_len);

@@ -65,16 +65,15 @@ static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
 });
 
 impl Stream {
-    /// Opens a stream and decodes its first packet. `audio_track`: which of its sound tracks is read, counted from 1. What
-    /// others there are is noted.
-    pub(super) fn open(
+    /// Takes an opened stream and decodes its first packet. `audio_track`: which of its sound tracks is read, counted from
+    /// 1; without one, what others there are is noted.
+    pub(super) fn new(
         kind: Kind,
-        section: Section,
+        reader: Box<dyn FormatReader>,
         says: &Says,
         audio_track: Option<usize>,
         notes: &mut Vec<String>,
     ) -> Result<Self, Fault> {
-        let reader = guarded(|| probe(kind, section)).map_err(|error| opening_fault(kind, error))?;
         let (track_id, params) = choose_track(reader.as_ref(), says, audio_track, notes)?;
         let track = reader.tracks().iter().find(|track| track.id == track_id);
         let is_exact = matches!(says, Says::Frames { is_exact: true });
@@ -225,7 +224,12 @@ impl fmt::Debug for Stream {
     }
 }
 
-/// Opens the container. Only the format that was recognized is tried.
+/// Opens the container.
+pub(super) fn open_container(kind: Kind, section: Section) -> Result<Box<dyn FormatReader>, Fault> {
+    guarded(|| probe(kind, section)).map_err(|error| opening_fault(kind, error))
+}
+
+/// Only the format that was recognized is tried.
 fn probe(kind: Kind, section: Section) -> Result<Box<dyn FormatReader>, Error> {
     let mut probe = Probe::default();
     match kind {
@@ -300,12 +304,10 @@ fn choose_track(
         let first = order.first().ok_or(Fault::NoAudioTrack)?.track.id;
         let chosen = candidates.iter().position(|candidate| candidate.track.id == first).unwrap_or(0);
         if candidates.len() > 1 {
-            let told = numbered(&told());
-            let others: Vec<_> =
-                told.iter().enumerate().filter(|&(i, _)| i != chosen).map(|(_, told)| told.as_str()).collect();
-            let (n_tracks, read_one) = (told.len(), told.get(chosen).map_or("", String::as_str));
+            let mut others = numbered(&told());
+            let (n_tracks, read) = (others.len(), others.remove(chosen));
             notes.push(format!(
-                "of its {n_tracks} audio tracks, {read_one} is read; for another, use `audio_track N`: {}",
+                "of its {n_tracks} audio tracks, {read} is read; for another, use `audio_track N`: {}",
                 others.join(", ")
             ));
         }

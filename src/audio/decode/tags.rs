@@ -16,6 +16,9 @@ const ID3_HEADER_LEN: u64 = 10;
 /// Longest Lyrics3 tag that is looked for where its length is not told, in bytes; its first version has at most 5100.
 const MAX_LYRICS_LEN: u64 = 1 << 16;
 
+/// Tags behind the content that are looked for; a file has one of each kind.
+const MAX_TAGS: usize = 16;
+
 /// Length of the tag (`ID3v2`) that starts here, in bytes.
 pub(super) fn id3_len(head: &[u8]) -> Option<u64> {
     let &[b'I', b'D', b'3', _, _, flags, a, b, c, d] = head.first_chunk::<10>()? else { return None };
@@ -52,7 +55,7 @@ pub(super) fn len(head: &[u8], input: &mut (impl Read + Seek)) -> io::Result<Opt
 /// Where the content of a file ends and the tags that were put behind it begin.
 pub(super) fn content_end(file: &mut File) -> io::Result<u64> {
     let mut end = file.seek(SeekFrom::End(0))?;
-    loop {
+    for _ in 0..MAX_TAGS {
         let n_bytes = end.min(EXTENDED_LEN + ID3V1_LEN);
         let mut tail = vec![0; n_bytes as usize];
         file.seek(SeekFrom::Start(end - n_bytes))?;
@@ -60,7 +63,7 @@ pub(super) fn content_end(file: &mut File) -> io::Result<u64> {
         let from_end = |n: u64| tail.get((n_bytes.saturating_sub(n)) as usize..).unwrap_or_default();
         let footer = from_end(APE_HEADER_LEN);
         let len = if from_end(ID3V1_LEN).starts_with(b"TAG") && n_bytes >= ID3V1_LEN {
-            if from_end(EXTENDED_LEN + ID3V1_LEN).starts_with(b"TAG+") { EXTENDED_LEN + ID3V1_LEN } else { ID3V1_LEN }
+            if tail.starts_with(b"TAG+") { EXTENDED_LEN + ID3V1_LEN } else { ID3V1_LEN }
         } else if footer.starts_with(b"APETAGEX") {
             // Bit 31: there is a header, too, which the size leaves out.
             u64::from(u32_at(footer, 12)) + if u32_at(footer, 20) >> 31 == 1 { APE_HEADER_LEN } else { 0 }
@@ -77,9 +80,10 @@ pub(super) fn content_end(file: &mut File) -> io::Result<u64> {
         // A length of nothing, or of more than there is, is none.
         match end.checked_sub(len) {
             Some(start) if len > 0 && start > 0 => end = start,
-            _ => return Ok(end),
+            _ => break,
         }
     }
+    Ok(end)
 }
 
 /// Length of a Lyrics3 tag of the first version that ends here.
@@ -97,7 +101,7 @@ pub(super) fn is_no_content(input: &mut (impl Read + Seek)) -> io::Result<bool> 
     let mut position = input.stream_position()?;
     loop {
         let mut head = Vec::new();
-        input.by_ref().take(1 << 16).read_to_end(&mut head)?;
+        input.by_ref().take(4096).read_to_end(&mut head)?;
         if head.is_empty() {
             return Ok(true);
         }

@@ -176,7 +176,7 @@ pub(crate) fn rendered(separation: &Separation, recording: &Audio, stems: &Stems
 }
 
 /// Every method, with all that it is made of.
-fn separations(recording: &Audio) -> Vec<(String, Separation, bool)> {
+pub(crate) fn separations(recording: &Audio) -> Vec<(String, Separation, bool)> {
     let watch = &mut Watch::none();
     let look = |config: &AnalysisConfig| Analysis::of(recording, config, &mut Watch::none()).expect("analysis");
     let live = Analysis::live(SAMPLE_RATE, recording.n_channels(), &complete()).expect("a form");

@@ -5,6 +5,7 @@
 mod common;
 
 mod cases;
+mod levels;
 mod live;
 mod misuse;
 mod ranges;

@@ -39,6 +39,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("clap_mangen", "cli/"),
     ("colorous", "plot/"),
     ("crc32fast", "matrix_file/"),
+    ("ebur128", "audio/loudness.rs"),
     ("flacenc", "audio/encode"),
     ("glob", "cli/"),
     ("hound", "audio/encode"),

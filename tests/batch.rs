@@ -179,3 +179,35 @@ fn another_file_is_not_taken_for_a_manifest() {
     assert!(message.contains("cannot go on with the manifest `notes`"), "{message}");
     assert_eq!(fs::read_to_string(dir.path("notes")).expect("text"), "buy milk");
 }
+
+#[test]
+fn json_and_manifest_tell_how_loud_each_stem_is() {
+    let dir = Dir::new();
+    dir.wav("tune.wav", 8000, &[&tune, &|_| 0.0], 16_000);
+    for (command, method) in [
+        ("separate", &["-n", "2", "-k", "3", "--max-iter", "10"][..]),
+        ("hpss", &[]),
+        ("drums", &["--max-iter", "5"]),
+        ("denoise", &[]),
+    ] {
+        let manifest = format!("{command}.jsonl");
+        let args = [&[command, "tune.wav", "-o", command, "--json", "--manifest", &manifest][..], method].concat();
+        let output = dir.succeeds(&args);
+        let events = common::stdout(&output);
+        let events = events.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let separated = events.filter(|event| event["event"] == "separated").collect::<Vec<_>>();
+        let stems = separated[0]["stems"].as_array().expect("stems");
+        let line = &lines(&dir, &manifest)[0];
+        for stem in stems {
+            let loudness = &stem["loudness"];
+            let output =
+                line["outputs"].as_array().expect("outputs").iter().find(|output| output["path"] == stem["path"]);
+            assert_eq!(&output.expect("listed")["loudness"], loudness, "{command}: {line}");
+            let peak = dir.read(stem["path"].as_str().expect("path")).peak();
+            let told = loudness["sample_peak_dbfs"].as_f64();
+            assert!((told.expect("a peak") - 20.0 * f64::from(peak).log10()).abs() < 0.01, "{command}: {stem}");
+            assert!(loudness["true_peak_dbtp"].as_f64() >= told, "{command}: {stem}");
+            assert!(loudness.get("integrated_lufs").is_some(), "{command}: {stem}");
+        }
+    }
+}

@@ -9,6 +9,7 @@ use crate::{Error, Result};
 
 pub mod decode;
 pub mod encode;
+pub mod loudness;
 pub mod resample;
 
 /// A recording that can be read from its start to its end, as often as it takes: in memory ([`Audio`]) or in a file

@@ -12,6 +12,7 @@ use partita::separate::{Rendered, Stems};
 use partita::watch::Watch;
 use rayon::prelude::*;
 
+use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::flags::OutputArgs;
 use crate::cli::inputs::Input;
@@ -29,14 +30,14 @@ pub(super) struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    pub(super) fn new(output: &'a OutputArgs, seed: u64) -> Result<Self, Failure> {
+    pub(super) fn new(output: &'a OutputArgs, context: &Context) -> Result<Self, Failure> {
         // What an interrupted run began is finished by one that resumes it.
         let may_replace = output.force || output.batch.resume;
         Ok(Self {
             folder: &output.out,
             template: Template::new(output)?,
             may_replace,
-            encode: encode_config(output, may_replace, seed)?,
+            encode: encode_config(output, may_replace, context)?,
             sources: HashSet::new(),
         })
     }
@@ -145,7 +146,7 @@ pub(super) struct Stem {
     pub(super) written: Written,
 }
 
-fn encode_config(output: &OutputArgs, may_replace: bool, seed: u64) -> Result<EncodeConfig, Failure> {
+fn encode_config(output: &OutputArgs, may_replace: bool, context: &Context) -> Result<EncodeConfig, Failure> {
     let file_format = output.format;
     let sample_format = match (output.int16, output.int24, output.float32) {
         (true, ..) => SampleFormat::Int16,
@@ -155,7 +156,9 @@ fn encode_config(output: &OutputArgs, may_replace: bool, seed: u64) -> Result<En
     };
     let clip_mode = output.clip_mode.unwrap_or(sample_format.default_clip_mode());
     let existing = outputs::may_replace(may_replace);
-    let config = EncodeConfig { file_format, sample_format, clip_mode, existing, seed };
+    // Whoever reads no data is not made to wait for the measure.
+    let loudness = context.terminal.has_events() || output.batch.manifest.is_some();
+    let config = EncodeConfig { file_format, sample_format, clip_mode, existing, seed: context.seed, loudness };
     // What no recording could be written as is refused before any is read.
     config.check(&Spec { sample_rate: 44_100, n_channels: 1, channel_mask: None, n_samples: None })?;
     Ok(config)

@@ -8,6 +8,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::{Dir, stderr, tune};
+use ndarray::{Axis, concatenate};
+use partita::Audio;
+use partita::audio::decode::{self, Reader};
+use partita::audio::encode::{self, EncodeConfig};
+use partita::audio::tags::{Cue, Tags};
 use serde_json::Value;
 
 /// The options that all runs here share: quick, and two at once.
@@ -208,6 +213,41 @@ fn json_and_manifest_tell_how_loud_each_stem_is() {
             assert!((told.expect("a peak") - 20.0 * f64::from(peak).log10()).abs() < 0.01, "{command}: {stem}");
             assert!(loudness["true_peak_dbtp"].as_f64() >= told, "{command}: {stem}");
             assert!(loudness.get("integrated_lufs").is_some(), "{command}: {stem}");
+        }
+    }
+}
+
+#[test]
+fn what_a_recording_says_of_itself_its_stems_say_too() {
+    let dir = Dir::new();
+    let label = |text: &str| text.to_owned();
+    let tags = Tags {
+        fields: vec![("TITLE".into(), "Song".into()), ("ARTIST".into(), "Someone".into())],
+        broadcast: None,
+        cues: vec![Cue { at: 1000, label: label("before") }, Cue { at: 9000, label: label("verse") }],
+    };
+    let path = dir.tune("plain.wav");
+    let config = EncodeConfig { tags, ..EncodeConfig::default() };
+    let tagged =
+        Audio::new(concatenate(Axis(1), &[decode::read(&path).expect("a tune").samples(); 2]).expect("twice"), 8000);
+    encode::write(&dir.path("song.wav"), &tagged.expect("audio"), &config).expect("written");
+    let read = |path: &str| Reader::open(&dir.path(path)).expect("a stem").tags();
+    for format in ["wav", "flac"] {
+        dir.succeeds(&["hpss", "song.wav", "-o", "out", "--start", "1", "--format", format]);
+        let found = read(&format!("out/song/harmonic.{format}"));
+        assert_eq!(found.field("TITLE"), Some("Song (harmonic)"));
+        assert_eq!(found.field("ARTIST"), Some("Someone"));
+        if format == "wav" {
+            assert_eq!(found.cues, [Cue { at: 1000, label: label("verse") }], "counted from the start of the excerpt");
+        }
+    }
+    for (command, method) in
+        [("hpss", &[][..]), ("separate", &["-n", "2", "--max-iter", "5"]), ("drums", &[]), ("denoise", &[])]
+    {
+        dir.succeeds(&[&[command, "song.wav", "-o", command, "--no-tags"][..], method].concat());
+        for stem in dir.files().iter().filter(|file| file.starts_with(&format!("{command}/")) && file.ends_with(".wav"))
+        {
+            assert!(read(stem).is_empty(), "{stem}");
         }
     }
 }

@@ -16,6 +16,7 @@ use self::fault::Fault;
 use self::format::Format;
 use self::kind::Kind;
 use self::wav::Wav;
+use super::tags::Tags;
 use super::{Audio, BLOCK_SAMPLES, Recording, check_finite};
 use crate::error::Advice;
 use crate::{Error, Result};
@@ -30,6 +31,7 @@ mod matroska;
 mod mp4;
 mod ogg;
 mod opus;
+mod tags;
 mod vorbis;
 mod wav;
 
@@ -138,6 +140,16 @@ impl Reader {
     /// The encoding in words: "16-bit PCM", "AAC", "Vorbis".
     pub fn codec(&self) -> &str {
         &self.format.codec
+    }
+
+    /// What the file says of its sound: title and artist, marked places, where it was recorded. Texts above a megabyte are
+    /// left out, and so is what is damaged.
+    pub fn tags(&mut self) -> Tags {
+        match &mut self.source {
+            Source::Wav(wav) => wav.tags(),
+            Source::Coded(coded) => coded.tags(),
+            Source::Ended => Tags::default(),
+        }
     }
 
     /// Samples per channel as the headers say, where they say so. They may be wrong: good for a progress bar, not for
@@ -330,6 +342,14 @@ impl AudioFile {
     /// The encoding in words: "16-bit PCM", "AAC", "Vorbis".
     pub fn codec(&self) -> &str {
         &self.format.codec
+    }
+
+    /// What the file says of its sound ([`Reader::tags`]); of an excerpt, with times that count from its start.
+    ///
+    /// # Errors
+    /// Those of [`Reader::open`], and [`Error::RecordingChanged`].
+    pub fn tags(&self) -> Result<Tags> {
+        Ok(self.with_reader(|reader| Ok(reader.tags()))?.of_excerpt(self.start, self.n_samples))
     }
 
     fn with_reader<T>(&self, work: impl FnOnce(&mut Reader) -> Result<T>) -> Result<T> {

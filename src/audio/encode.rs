@@ -13,6 +13,7 @@ use rand_chacha::ChaCha8Rng;
 pub use self::format::{ClipMode, FileFormat, SampleFormat, Spec};
 use self::{flac::Flac, rf64::Rf64, wav::Wav};
 use super::loudness::{Loudness, Meter};
+use super::tags::Tags;
 use super::{Audio, check_finite};
 use crate::error::Advice;
 use crate::{
@@ -23,6 +24,7 @@ use crate::{
 mod flac;
 mod format;
 mod rf64;
+mod tags;
 mod wav;
 
 /// What to write, apart from the sound itself.
@@ -42,6 +44,9 @@ pub struct EncodeConfig {
     pub seed: u64,
     /// Whether the loudness of what is written is measured ([`Written::loudness`]). Default: it is not.
     pub loudness: bool,
+    /// What the file says of its sound. WAV and RF64 have it as chunks behind the samples (`bext`, `cue `, `LIST`, `id3 `),
+    /// FLAC as comments. Default: nothing.
+    pub tags: Tags,
 }
 
 impl EncodeConfig {
@@ -168,12 +173,16 @@ impl Writer {
             return Err(Error::Setting { name: "gain", got: gain.to_string(), expected, advice: None });
         }
         let file = AtomicFile::create(path, config.existing)?;
+        let chunks = tags::chunks(&config.tags);
         let sink = match config.file_format {
-            FileFormat::Wav if wav::can_hold(&spec, config.sample_format) => {
-                Wav::new(file, &spec, config.sample_format).map(Sink::Wav)
+            FileFormat::Wav if wav::can_hold(&spec, config.sample_format, &chunks) => {
+                Wav::new(file, &spec, config.sample_format, chunks).map(Sink::Wav)
             }
-            FileFormat::Wav => Rf64::new(file, &spec, config.sample_format).map(Sink::Rf64),
-            FileFormat::Flac => Flac::new(file, &spec, config.sample_format).map(|flac| Sink::Flac(Box::new(flac))),
+            FileFormat::Wav => Rf64::new(file, &spec, config.sample_format, chunks).map(Sink::Rf64),
+            FileFormat::Flac => {
+                let comments = tags::comments(&config.tags, spec.sample_rate);
+                Flac::new(file, &spec, config.sample_format, comments).map(|flac| Sink::Flac(Box::new(flac)))
+            }
         };
         let meter = config.loudness.then(|| Meter::new(spec.sample_rate, spec.n_channels, spec.channel_mask));
         Ok(Self {

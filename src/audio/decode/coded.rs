@@ -26,7 +26,8 @@ use super::format::{Format, MAX_CHANNELS};
 use super::kind::Kind;
 use super::opus::{self, OpusDecoder};
 use super::vorbis::VorbisDecoder;
-use super::{aac, frames, matroska, mp4, ogg};
+use super::{aac, frames, matroska, mp4, ogg, tags};
+use crate::audio::tags::Tags;
 
 /// A stream of packets and its decoder.
 pub(super) struct Coded {
@@ -69,6 +70,11 @@ static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
 });
 
 impl Coded {
+    /// What the file says of its sound.
+    pub(super) fn tags(&mut self) -> Tags {
+        tags::of_reader(self.reader.as_mut())
+    }
+
     /// Opens a file of a known kind. `cut_off`: it is already known to end before its headers say.
     pub(super) fn open(kind: Kind, mut file: File, cut_off: bool) -> Result<(Self, Format), Fault> {
         let edit = if kind == Kind::Mp4 { mp4::scan(&mut file)? } else { mp4::Edit::default() };
@@ -386,7 +392,7 @@ fn reading_fault(error: Error) -> Fault {
 }
 
 /// Runs decoding code of other crates. A panic there means damaged data, and must not end the program.
-fn guarded<T>(decode: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+pub(super) fn guarded<T>(decode: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(decode)).unwrap_or(Err(Error::DecodeError("the decoder gave up")))
 }
 

@@ -6,6 +6,8 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use super::fault::Fault;
 use super::format::{Format, MAX_CHANNELS};
+use super::tags;
+use crate::audio::tags::Tags;
 
 /// The samples of an opened file, block by block.
 #[derive(Debug)]
@@ -120,6 +122,11 @@ impl Wav {
             // Within what was read already: a file may have millions of chunks without content.
             input.seek_relative((padded - n_read).cast_signed())?;
         }
+    }
+
+    /// What the file says of its sound.
+    pub(super) fn tags(&mut self) -> Tags {
+        tags::of_wav(&mut self.input)
     }
 
     /// Appends the next samples, interleaved. `false`: there are none left.

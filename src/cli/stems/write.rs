@@ -8,6 +8,7 @@ use partita::atomic::{AtomicFile, Existing};
 use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
 use partita::audio::encode::{self, ClipMode, EncodeConfig, FileFormat, SampleFormat, Spec, Writer, Written};
+use partita::audio::tags::Tags;
 use partita::separate::{Rendered, Stems};
 use partita::watch::Watch;
 use rayon::prelude::*;
@@ -24,6 +25,7 @@ pub(super) struct Target<'a> {
     folder: &'a Path,
     template: Template<'a>,
     may_replace: bool,
+    has_tags: bool,
     encode: EncodeConfig,
     /// The recordings themselves, where files may be replaced: these may not.
     sources: HashSet<PathBuf>,
@@ -37,6 +39,7 @@ impl<'a> Target<'a> {
             folder: &output.out,
             template: Template::new(output)?,
             may_replace,
+            has_tags: !output.no_tags,
             encode: encode_config(output, may_replace, context)?,
             sources: HashSet::new(),
         })
@@ -109,10 +112,11 @@ impl<'a> Target<'a> {
             channel_mask: recording.channel_mask(),
             n_samples,
         };
+        let tags = if self.has_tags { recording.tags().map_err(at())? } else { Tags::default() };
         let mut writers = Vec::with_capacity(paths.len());
-        for (path, stem_seed) in paths.iter().zip(self.encode.seed..) {
+        for ((path, name), stem_seed) in paths.iter().zip(&names).zip(self.encode.seed..) {
             // Dithers of their own, so that they do not add up where stems are mixed again.
-            let config = EncodeConfig { seed: stem_seed, ..self.encode.clone() };
+            let config = EncodeConfig { seed: stem_seed, tags: tags.of_stem(name), ..self.encode.clone() };
             writers.push(Writer::create(path, spec(), gain, &config).map_err(at())?);
         }
         let rendered = separation
@@ -158,7 +162,15 @@ fn encode_config(output: &OutputArgs, may_replace: bool, context: &Context) -> R
     let existing = outputs::may_replace(may_replace);
     // Whoever reads no data is not made to wait for the measure.
     let loudness = context.terminal.has_events() || output.batch.manifest.is_some();
-    let config = EncodeConfig { file_format, sample_format, clip_mode, existing, seed: context.seed, loudness };
+    let config = EncodeConfig {
+        file_format,
+        sample_format,
+        clip_mode,
+        existing,
+        seed: context.seed,
+        loudness,
+        tags: Tags::default(),
+    };
     // What no recording could be written as is refused before any is read.
     config.check(&Spec { sample_rate: 44_100, n_channels: 1, channel_mask: None, n_samples: None })?;
     Ok(config)

@@ -248,8 +248,9 @@ fn is_speech(speech: &SpeechModel, analysis: &Analysis, noise_power: &Array1<f32
     let magnitude = analysis.magnitude();
     let magnitude = magnitude.slice(s![.., ..n_bins]);
     let is_loud = |row: &usize| magnitude.row(*row).iter().map(|x| x * x).sum::<f32>() > threshold;
-    let loud: Vec<_> = (0..magnitude.nrows()).filter(is_loud).collect();
-    let pauses = 1.0 - loud.len() as f64 / magnitude.nrows() as f64;
+    let sound = pauses::with_sound(analysis);
+    let pauses = 1.0 - sound.iter().filter(|row| is_loud(row)).count() as f64 / sound.len() as f64;
+    let loud: Vec<_> = sound.into_iter().filter(is_loud).collect();
     let stride = loud.len().div_ceil(LOOK_FRAMES).max(1);
     let rows: Vec<_> = loud.into_iter().step_by(stride).collect();
     let v = magnitude.select(Axis(0), &rows);

@@ -10,7 +10,7 @@ use crate::separate::pipeline::Analysis;
 /// The pauses of a recording are looked for in pieces of this many frames: 0.13 s, as short as a breath.
 const PIECE_FRAMES: usize = 8;
 
-/// The share of a recording that is taken for its pauses.
+/// The share of a recording, silence left out, that is taken for its pauses.
 const PAUSE_SHARE: f64 = 0.1;
 
 /// The noise is learned from at least this many frames of pauses, half a second.
@@ -50,8 +50,9 @@ const STEP: f64 = 1.12;
 /// Rows of the quietest pieces that are not silence. Kept runs of frames are a whole number of pieces long.
 pub(super) fn quietest(analysis: &Analysis) -> Vec<usize> {
     let pieces = Pieces::of(analysis);
-    let n_wanted = MIN_PAUSE_FRAMES.max((PAUSE_SHARE * pieces.n_rows as f64) as usize).div_ceil(PIECE_FRAMES);
     let mut found = pieces.with_sound();
+    let n_rows = pieces.n_rows - (pieces.rows.len() - found.len()) * PIECE_FRAMES.min(pieces.n_rows);
+    let n_wanted = MIN_PAUSE_FRAMES.max((PAUSE_SHARE * n_rows as f64) as usize).div_ceil(PIECE_FRAMES);
     found.truncate(n_wanted);
     pieces.rows_of(found)
 }

@@ -57,6 +57,15 @@ pub(super) fn quietest(analysis: &Analysis) -> Vec<usize> {
     pieces.rows_of(found)
 }
 
+/// The rows between half a second or more of silence before a noise and as much after it. Silence within it is a part of a
+/// noise that comes and goes.
+pub(super) fn without_ends(analysis: &Analysis) -> Range<usize> {
+    let (rows, n_rows) = (with_sound(analysis), analysis.magnitude().nrows());
+    let first = rows.first().copied().filter(|first| *first >= MIN_PAUSE_FRAMES);
+    let end = rows.last().map(|last| last + 1).filter(|end| end + MIN_PAUSE_FRAMES <= n_rows);
+    first.unwrap_or(0)..end.unwrap_or(n_rows)
+}
+
 /// Rows that are not silence: all of them, where there is none.
 pub(super) fn with_sound(analysis: &Analysis) -> Vec<usize> {
     let pieces = Pieces::of(analysis);

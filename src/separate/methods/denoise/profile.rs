@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView2, s};
 
 use super::pauses;
 use crate::audio::Recording;
@@ -26,8 +26,8 @@ pub struct NoiseProfile {
 
 impl NoiseProfile {
     /// Listens to a recording of the noise alone, as loud as it is in the recording of `analysis` and at any sample rate.
-    /// `name` is what messages call it: its file. Silence in it that is far below the noise, and fades from it, do not
-    /// count.
+    /// `name` is what messages call it: its file. Silence before and after it that is far below the noise, and fades from it,
+    /// do not count.
     ///
     /// # Errors
     /// [`Error::SilentNoise`], [`Error::ShortNoise`] for one that is shorter than a window, [`Error::Cancelled`], and those
@@ -42,7 +42,7 @@ impl NoiseProfile {
         let options = StftOptions { n_fft, hop_length, window: stft.window };
         let config = AnalysisConfig { stft: options, ..AnalysisConfig::default() };
         let magnitude = match Analysis::of(&Resampled::new(noise, sample_rate), &config, watch) {
-            Ok(heard) => heard.magnitude().select(Axis(0), &pauses::with_sound(&heard)),
+            Ok(heard) => heard.magnitude().slice(s![pauses::without_ends(&heard), ..]).to_owned(),
             Err(Error::Silent) => return Err(Error::SilentNoise { noise: name.into() }),
             Err(Error::TooShort { n_samples, win_length, sample_rate }) => {
                 return Err(Error::ShortNoise { noise: name.into(), n_samples, win_length, sample_rate });

@@ -2,7 +2,7 @@
 //! came of each ([`Manifest`]).
 //! Knows nothing of what is done with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::atomic::{AtomicFile, Existing};
+use crate::audio::loudness::Loudness;
 use crate::error::Advice;
 use crate::{Error, Result};
 
@@ -119,6 +120,8 @@ struct Line<'a> {
 /// A file that was made, as it is written.
 #[derive(Serialize)]
 struct OutputLine {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    loudness: Option<Loudness>,
     n_bytes: u64,
     path: String,
 }
@@ -134,6 +137,8 @@ pub struct Entry {
     pub parameters: Value,
     /// The files that were made, with their sizes in bytes.
     pub outputs: Vec<(PathBuf, u64)>,
+    /// How loud those of them are that are stems.
+    pub loudness: HashMap<PathBuf, Loudness>,
     /// Length of the recording in seconds.
     pub duration_s: f64,
     /// What the user should know.
@@ -145,7 +150,11 @@ pub struct Entry {
 impl Entry {
     /// Its line, with the end of the line.
     fn line(&self) -> serde_json::Result<String> {
-        let output = |(path, n_bytes): &(PathBuf, u64)| OutputLine { n_bytes: *n_bytes, path: text(path) };
+        let output = |(path, n_bytes): &(PathBuf, u64)| OutputLine {
+            loudness: self.loudness.get(path).copied(),
+            n_bytes: *n_bytes,
+            path: text(path),
+        };
         let line = Line {
             duration_s: self.duration_s,
             error: self.error.as_deref(),
@@ -161,11 +170,16 @@ impl Entry {
     fn from_json(value: &Value) -> Option<Self> {
         let string = |value: &Value| value.as_str().map(str::to_owned);
         let output = |value: &Value| Some((path_of(value["path"].as_str()?), value["n_bytes"].as_u64()?));
+        let loudness = |value: &Value| {
+            let loudness = serde_json::from_value(value.get("loudness")?.clone()).ok()?;
+            Some((path_of(value["path"].as_str()?), loudness))
+        };
         Some(Self {
             input: string(&value["input"])?,
             sha256: string(&value["sha256"])?,
             parameters: value["parameters"].clone(),
             outputs: value["outputs"].as_array()?.iter().map(output).collect::<Option<_>>()?,
+            loudness: value["outputs"].as_array()?.iter().filter_map(loudness).collect(),
             duration_s: value["duration_s"].as_f64()?,
             warnings: value["warnings"].as_array()?.iter().map(string).collect::<Option<_>>()?,
             error: string(&value["error"]),
@@ -350,10 +364,9 @@ mod tests {
             input: input.into(),
             sha256: "ab".into(),
             parameters: json!({ "seed": "0" }),
-            outputs: Vec::new(),
             duration_s: 1.5,
             warnings: vec!["quiet".into()],
-            error: None,
+            ..Entry::default()
         }
     }
 

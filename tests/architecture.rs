@@ -39,6 +39,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("clap_mangen", "cli/"),
     ("colorous", "plot/"),
     ("crc32fast", "matrix_file/"),
+    ("ebur128", "audio/loudness.rs"),
     ("encoding_rs", "knowledge/score/text.rs"),
     ("flacenc", "audio/encode"),
     ("flate2", "matrix_file/packed.rs"),

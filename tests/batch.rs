@@ -8,7 +8,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use common::{Dir, stderr, tune};
+use ndarray::{Axis, concatenate};
+use partita::Audio;
 use partita::Score;
+use partita::audio::decode::{self, Reader};
+use partita::audio::encode::{self, EncodeConfig};
+use partita::audio::tags::{Cue, Tags};
 use partita::knowledge::score::{Note, Part};
 use serde_json::Value;
 
@@ -316,4 +321,71 @@ fn another_file_is_not_taken_for_a_manifest() {
     let message = dir.fails(&arguments("out", &["--manifest", "notes"]), 1);
     assert!(message.contains("cannot go on with the manifest `notes`"), "{message}");
     assert_eq!(fs::read_to_string(dir.path("notes")).expect("text"), "buy milk");
+}
+
+#[test]
+fn json_and_manifest_tell_how_loud_each_stem_is() {
+    let dir = Dir::new();
+    dir.wav("tune.wav", 8000, &[&tune, &|_| 0.0], 16_000);
+    for (command, method) in [
+        ("separate", &["-n", "2", "-k", "3", "--max-iter", "10"][..]),
+        ("hpss", &[]),
+        ("drums", &["--max-iter", "5"]),
+        ("denoise", &[]),
+    ] {
+        let manifest = format!("{command}.jsonl");
+        let args = [&[command, "tune.wav", "-o", command, "--json", "--manifest", &manifest][..], method].concat();
+        let output = dir.succeeds(&args);
+        let events = common::stdout(&output);
+        let events = events.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let separated = events.filter(|event| event["event"] == "separated").collect::<Vec<_>>();
+        let stems = separated[0]["stems"].as_array().expect("stems");
+        let line = &lines(&dir, &manifest)[0];
+        for stem in stems {
+            let loudness = &stem["loudness"];
+            let output =
+                line["outputs"].as_array().expect("outputs").iter().find(|output| output["path"] == stem["path"]);
+            assert_eq!(&output.expect("listed")["loudness"], loudness, "{command}: {line}");
+            let peak = dir.read(stem["path"].as_str().expect("path")).peak();
+            let told = loudness["sample_peak_dbfs"].as_f64();
+            assert!((told.expect("a peak") - 20.0 * f64::from(peak).log10()).abs() < 0.01, "{command}: {stem}");
+            assert!(loudness["true_peak_dbtp"].as_f64() >= told, "{command}: {stem}");
+            assert!(loudness.get("integrated_lufs").is_some(), "{command}: {stem}");
+        }
+    }
+}
+
+#[test]
+fn what_a_recording_says_of_itself_its_stems_say_too() {
+    let dir = Dir::new();
+    let label = |text: &str| text.to_owned();
+    let tags = Tags {
+        fields: vec![("TITLE".into(), "Song".into()), ("ARTIST".into(), "Someone".into())],
+        broadcast: None,
+        cues: vec![Cue { at: 1000, label: label("before") }, Cue { at: 9000, label: label("verse") }],
+    };
+    let path = dir.tune("plain.wav");
+    let config = EncodeConfig { tags, ..EncodeConfig::default() };
+    let tagged =
+        Audio::new(concatenate(Axis(1), &[decode::read(&path).expect("a tune").samples(); 2]).expect("twice"), 8000);
+    encode::write(&dir.path("song.wav"), &tagged.expect("audio"), &config).expect("written");
+    let read = |path: &str| Reader::open(&dir.path(path)).expect("a stem").tags();
+    for format in ["wav", "flac"] {
+        dir.succeeds(&["hpss", "song.wav", "-o", "out", "--start", "1", "--format", format]);
+        let found = read(&format!("out/song/harmonic.{format}"));
+        assert_eq!(found.field("TITLE"), Some("Song (harmonic)"));
+        assert_eq!(found.field("ARTIST"), Some("Someone"));
+        if format == "wav" {
+            assert_eq!(found.cues, [Cue { at: 1000, label: label("verse") }], "counted from the start of the excerpt");
+        }
+    }
+    for (command, method) in
+        [("hpss", &[][..]), ("separate", &["-n", "2", "--max-iter", "5"]), ("drums", &[]), ("denoise", &[])]
+    {
+        dir.succeeds(&[&[command, "song.wav", "-o", command, "--no-tags"][..], method].concat());
+        for stem in dir.files().iter().filter(|file| file.starts_with(&format!("{command}/")) && file.ends_with(".wav"))
+        {
+            assert!(read(stem).is_empty(), "{stem}");
+        }
+    }
 }

@@ -105,6 +105,151 @@ fn a_planted_noise_is_taken_out_of_a_voice() {
     }
 }
 
+/// Silence as a file of 16 bits has it, in units of full scale.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Silence {
+    Digital,
+    Dithered,
+    /// Dither whose noise lies high up.
+    Shaped,
+}
+
+impl Silence {
+    fn samples(self, n: usize) -> Vec<f32> {
+        let mut uniform = hiss(77);
+        let mut before = 0.0;
+        let mut sample = || match self {
+            Self::Digital => 0.0,
+            Self::Dithered => (0.5 * (uniform() + uniform())).round() / 32_768.0,
+            Self::Shaped => {
+                let now = (0.5 * (uniform() + uniform())).round();
+                (now - std::mem::replace(&mut before, now)) / 32_768.0
+            }
+        };
+        (0..n).map(|_| sample()).collect()
+    }
+}
+
+#[test]
+fn silence_is_not_taken_for_the_noise() {
+    let (n_samples, sample_rate) = (64_000, 16_000);
+    let clean = voice(n_samples, sample_rate);
+    let mut hiss = hiss(1);
+    let noisy: Vec<_> = clean.iter().map(|x| x + 0.05 * hiss()).collect();
+    let fade = |n_fade: usize| move |i: usize| (i.min(n_samples - 1 - i) as f32 / n_fade as f32).min(1.0);
+    let faded =
+        |samples: &[f32], n_fade| samples.iter().enumerate().map(|(i, x)| x * fade(n_fade)(i)).collect::<Vec<_>>();
+    let cut = |samples: &[f32]| {
+        let mut samples = samples.to_vec();
+        for start in [17_000, 41_000] {
+            samples[start..start + 5000].copy_from_slice(&Silence::Dithered.samples(5000));
+        }
+        samples
+    };
+    // A gate is open where there is a voice, and a tenth of a second on.
+    let gated = |samples: &[f32]| {
+        let is_open = |i: usize| clean[i.saturating_sub(1600)..=i].iter().any(|x| x.abs() > 0.02);
+        let closed = Silence::Dithered.samples(n_samples);
+        (0..n_samples).map(|i| if is_open(i) { samples[i] } else { closed[i] }).collect::<Vec<_>>()
+    };
+    // What stands before and after, what is heard between, and what of it is voice.
+    let mut cases = Vec::new();
+    for (silence, n) in [
+        (Silence::Digital, 24_000),
+        (Silence::Shaped, 24_000),
+        (Silence::Dithered, 8000),
+        (Silence::Dithered, 24_000),
+        (Silence::Dithered, 80_000),
+    ] {
+        cases.push((format!("{silence:?} {n}"), silence.samples(n), noisy.clone(), clean.clone()));
+    }
+    let lead = Silence::Dithered.samples(16_000);
+    cases.push(("fades".into(), lead.clone(), faded(&noisy, 8000), faded(&clean, 8000)));
+    cases.push(("fades alone".into(), vec![], faded(&noisy, 8000), faded(&clean, 8000)));
+    cases.push(("edits".into(), vec![], cut(&noisy), cut(&clean)));
+    cases.push(("a gate".into(), vec![], gated(&noisy), gated(&clean)));
+    for (what, lead, noisy, clean) in cases {
+        let scales = if what == "fades" { &[1.0, 1e-3][..] } else { &[1.0] };
+        for &scale in scales {
+            let sound: Vec<_> = [&lead[..], &noisy, &lead].concat().iter().map(|x| x * scale).collect();
+            let mixture = mono(sound, sample_rate);
+            let heard = |audio: &Audio| audio.excerpt(lead.len(), n_samples);
+            let of_clean = |audio: &Audio| si_sdr(ndarray::ArrayView1::from(&clean), heard(audio).channel(0));
+            let config = DenoiseConfig { content: Content::Speech, ..DenoiseConfig::default() };
+            let denoised = run(&mixture, &Heard::InPauses, &config).expect("denoised");
+            let shown = run(&mixture, &noise_example(0.05 * scale, 32_000, sample_rate), &config).expect("denoised");
+            let [found, expected] = [&denoised, &shown].map(|denoised| of_clean(&stems_of(denoised, &mixture)[0]));
+            let before = of_clean(&mixture);
+            assert!(expected > before + 2.0, "{what}, times {scale}: {expected} dB, {before} before");
+            // Behind a gate the noise is hardly ever alone for as long as a breath.
+            let behind = if what == "a gate" { 6.0 } else { 1.0 };
+            assert!(found > before + 1.0, "{what}, times {scale}: {found} dB, {before} before");
+            assert!(
+                found > expected - behind,
+                "{what}, times {scale}: {found} dB, {expected} where the noise is shown"
+            );
+            let Found::Noise { parts_s, .. } = denoised.found() else { panic!("{:?}", denoised.found()) };
+            let lead_s = lead.len() as f64 / f64::from(sample_rate);
+            // A window reaches so far beyond the frame.
+            let sound_s = lead_s - 0.064..lead_s + 4.0 + 0.064;
+            let is_in = |part: &std::ops::Range<f64>| part.start >= sound_s.start && part.end <= sound_s.end;
+            assert!(parts_s.iter().all(is_in), "{what}, times {scale}: {parts_s:?}");
+        }
+    }
+}
+
+#[test]
+fn a_silent_channel_and_silence_beside_an_example_change_nothing() {
+    let (n_samples, sample_rate) = (64_000, 16_000);
+    let clean = voice(n_samples, sample_rate);
+    let mut hiss = hiss(1);
+    let lead = Silence::Dithered.samples(24_000);
+    let noisy: Vec<_> = clean.iter().map(|x| x + 0.05 * hiss()).collect();
+    let sound = [&lead[..], &noisy].concat();
+    let config = DenoiseConfig { content: Content::Speech, ..DenoiseConfig::default() };
+    let gain = |mixture: &Audio, heard: &Heard, channel: usize| {
+        let stems = stems_of(&run(mixture, heard, &config).expect("denoised"), mixture);
+        let of = |audio: &Audio| {
+            si_sdr(ndarray::ArrayView1::from(&clean), audio.excerpt(24_000, n_samples).channel(channel))
+        };
+        of(&stems[0]) - of(mixture)
+    };
+    let alone = gain(&mono(sound.clone(), sample_rate), &Heard::InPauses, 0);
+    for silence in [Silence::Digital, Silence::Dithered] {
+        let silent = silence.samples(sound.len());
+        let samples =
+            Array2::from_shape_fn((2, sound.len()), |(channel, i)| if channel == 0 { silent[i] } else { sound[i] });
+        let of_both = gain(&Audio::new(samples, sample_rate).expect("audio"), &Heard::InPauses, 1);
+        assert!((of_both - alone).abs() < 0.1, "{silence:?}: {of_both} dB, {alone} dB alone");
+    }
+    let Heard::Alone(example) = noise_example(0.05, 32_000, sample_rate) else { unreachable!() };
+    let longer = mono([&lead[..], &example.channel(0).to_vec(), &lead].concat(), sample_rate);
+    let mixture = mono(noisy.iter().chain(&lead).copied().collect(), sample_rate);
+    let clean_first = |heard: &Heard| {
+        let stems = stems_of(&run(&mixture, heard, &config).expect("denoised"), &mixture);
+        si_sdr(ndarray::ArrayView1::from(&clean), stems[0].excerpt(0, n_samples).channel(0))
+    };
+    let (found, expected) = (clean_first(&Heard::Alone(longer)), clean_first(&Heard::Alone(example)));
+    assert!((found - expected).abs() < 0.3, "{found} dB, {expected} dB without silence");
+}
+
+#[test]
+fn a_quiet_noise_between_words_is_heard_however_far_below_them() {
+    let sample_rate = 16_000;
+    let clean = voice(64_000, sample_rate);
+    // 40 dB below the voice, before it and in its pauses.
+    let mut hiss = hiss(1);
+    let mut noise = |_| 0.002 * hiss();
+    let mixture: Vec<_> = (0..16_000).map(&mut noise).collect();
+    let mixture = mono(mixture.into_iter().chain(clean.iter().map(|x| x + 0.002 * hiss())).collect(), sample_rate);
+    let denoised = run(&mixture, &Heard::InPauses, &DenoiseConfig::default()).expect("denoised");
+    let Found::Noise { parts_s, .. } = denoised.found() else { panic!("{:?}", denoised.found()) };
+    assert!(parts_s.iter().any(|part| part.start < 1.0), "the second before the voice is part of it: {parts_s:?}");
+    let stems = stems_of(&denoised, &mixture);
+    let energy = |audio: &Audio| audio.samples().iter().take(15_000).map(|x| x * x).sum::<f32>();
+    assert!(energy(&stems[0]) < 0.1 * energy(&mixture), "it goes");
+}
+
 #[test]
 fn stems_sum_to_the_mixture_at_every_rate_and_number_of_channels() {
     for (sample_rate, n_channels) in [(8000, 1), (16_000, 6), (44_100, 2), (96_000, 1)] {

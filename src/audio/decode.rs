@@ -16,6 +16,7 @@ use self::fault::Fault;
 use self::format::Format;
 use self::kind::Kind;
 use self::pcm::Pcm;
+use super::tags::Tags;
 use super::{Audio, BLOCK_SAMPLES, Recording, check_finite};
 use crate::error::Advice;
 use crate::{Error, Result};
@@ -31,6 +32,7 @@ mod matroska;
 mod mp4;
 mod ogg;
 mod opus;
+mod metadata;
 mod parts;
 mod pcm;
 mod section;
@@ -159,6 +161,16 @@ impl Reader {
     /// file like any other has none.
     pub fn notes(&self) -> &[String] {
         &self.format.notes
+    }
+
+    /// What the file says of its sound: title and artist, marked places, where it was recorded. Texts above a megabyte are
+    /// left out, and so is what is damaged.
+    pub fn tags(&mut self) -> Tags {
+        match &mut self.source {
+            Source::Pcm(pcm) => pcm.tags(),
+            Source::Coded(coded) => coded.tags(),
+            Source::Ended => Tags::default(),
+        }
     }
 
     /// Samples per channel as the headers say, where they say so. They may be wrong: good for a progress bar, not for
@@ -376,6 +388,14 @@ impl AudioFile {
     /// What was odd about the file, as [`Reader::notes`].
     pub fn notes(&self) -> &[String] {
         &self.format.notes
+    }
+
+    /// What the file says of its sound ([`Reader::tags`]); of an excerpt, with times that count from its start.
+    ///
+    /// # Errors
+    /// Those of [`Reader::open`], and [`Error::RecordingChanged`].
+    pub fn tags(&self) -> Result<Tags> {
+        Ok(self.with_reader(|reader| Ok(reader.tags()))?.of_excerpt(self.start, self.n_samples))
     }
 
     fn with_reader<T>(&self, work: impl FnOnce(&mut Reader) -> Result<T>) -> Result<T> {

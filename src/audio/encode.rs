@@ -12,6 +12,8 @@ use rand_chacha::ChaCha8Rng;
 
 pub use self::format::{ClipMode, FileFormat, SampleFormat, Spec};
 use self::{flac::Flac, rf64::Rf64, wav::Wav};
+use super::loudness::{Loudness, Meter};
+use super::tags::Tags;
 use super::{Audio, check_finite};
 use crate::error::Advice;
 use crate::{
@@ -22,6 +24,7 @@ use crate::{
 mod flac;
 mod format;
 mod rf64;
+mod tags;
 mod wav;
 
 /// What to write, apart from the sound itself.
@@ -39,6 +42,11 @@ pub struct EncodeConfig {
     /// The dither of int16 comes from it. Default 0. Files that will be mixed again should have different seeds:
     /// equal noises add up by 6 dB for two files, different ones by 3 dB.
     pub seed: u64,
+    /// Whether the loudness of what is written is measured ([`Written::loudness`]). Default: it is not.
+    pub loudness: bool,
+    /// What the file says of its sound. WAV and RF64 have it as chunks behind the samples (`bext`, `cue `, `LIST`, `id3 `),
+    /// FLAC as comments. Default: nothing.
+    pub tags: Tags,
 }
 
 impl EncodeConfig {
@@ -85,6 +93,9 @@ pub struct Written {
     pub n_clamped: u64,
     /// The gain that every sample was multiplied by; 1 but for [`ClipMode::Rescale`].
     pub gain: f32,
+    /// How loud the file is, with gain, clipping and rounding, where [`EncodeConfig::loudness`] asks for it and the measure
+    /// is defined ([`Meter::new`]).
+    pub loudness: Option<Loudness>,
 }
 
 /// Writes a recording to a file.
@@ -142,6 +153,9 @@ pub struct Writer {
     dither: ChaCha8Rng,
     /// The current block as the file holds it: interleaved, little-endian.
     bytes: Vec<u8>,
+    meter: Option<Meter>,
+    /// The current block as a reader will see it, where it is measured.
+    measured: Vec<f32>,
     n_samples: u64,
     n_clamped: u64,
 }
@@ -159,13 +173,18 @@ impl Writer {
             return Err(Error::Setting { name: "gain", got: gain.to_string(), expected, advice: None });
         }
         let file = AtomicFile::create(path, config.existing)?;
+        let chunks = tags::chunks(&config.tags);
         let sink = match config.file_format {
-            FileFormat::Wav if wav::can_hold(&spec, config.sample_format) => {
-                Wav::new(file, &spec, config.sample_format).map(Sink::Wav)
+            FileFormat::Wav if wav::can_hold(&spec, config.sample_format, &chunks) => {
+                Wav::new(file, &spec, config.sample_format, chunks).map(Sink::Wav)
             }
-            FileFormat::Wav => Rf64::new(file, &spec, config.sample_format).map(Sink::Rf64),
-            FileFormat::Flac => Flac::new(file, &spec, config.sample_format).map(|flac| Sink::Flac(Box::new(flac))),
+            FileFormat::Wav => Rf64::new(file, &spec, config.sample_format, chunks).map(Sink::Rf64),
+            FileFormat::Flac => {
+                let comments = tags::comments(&config.tags, spec.sample_rate);
+                Flac::new(file, &spec, config.sample_format, comments).map(|flac| Sink::Flac(Box::new(flac)))
+            }
         };
+        let meter = config.loudness.then(|| Meter::new(spec.sample_rate, spec.n_channels, spec.channel_mask));
         Ok(Self {
             sink: sink.map_err(|source| Error::WriteFile { path: path.into(), source })?,
             path: path.into(),
@@ -174,6 +193,8 @@ impl Writer {
             gain,
             dither: ChaCha8Rng::seed_from_u64(config.seed),
             bytes: Vec::new(),
+            meter: meter.flatten(),
+            measured: Vec::new(),
             n_samples: 0,
             n_clamped: 0,
         })
@@ -189,11 +210,15 @@ impl Writer {
         self.check_block(block)?;
         for chunk in block.axis_chunks_iter(Axis(1), CHUNK_SAMPLES) {
             self.bytes.clear();
+            self.measured.clear();
             for &x in chunk.t() {
                 self.push(x);
             }
             let put = self.sink.write(&self.bytes);
             put.map_err(|source| Error::WriteFile { path: self.path.clone(), source })?;
+            if let Some(meter) = &mut self.meter {
+                meter.add(&self.measured);
+            }
             self.n_samples += chunk.ncols() as u64;
         }
         Ok(())
@@ -215,12 +240,12 @@ impl Writer {
     /// # Errors
     /// [`Error::SampleCount`] on fewer samples than were announced; [`Error::WriteFile`] if the system says no.
     pub fn close(self) -> Result<(AtomicFile, Written)> {
-        let Self { sink, path, spec, gain, n_samples, n_clamped, .. } = self;
+        let Self { sink, path, spec, gain, n_samples, n_clamped, meter, .. } = self;
         if let Some(expected) = spec.n_samples.filter(|&expected| expected != n_samples) {
             return Err(Error::SampleCount { path, expected, got: n_samples });
         }
         let file = sink.finish().map_err(|source| Error::WriteFile { path, source })?;
-        Ok((file, Written { n_samples, n_clamped, gain }))
+        Ok((file, Written { n_samples, n_clamped, gain, loudness: meter.map(Meter::finish) }))
     }
 
     fn check_block(&self, block: ArrayView2<'_, f32>) -> Result<()> {
@@ -260,10 +285,19 @@ impl Writer {
                 // Drawn for zeros too, so that the noise of a sample depends on nothing but its place.
                 let dither = triangular(&mut self.dither);
                 let dither = if x == 0.0 { 0.0 } else { dither };
-                self.bytes.extend_from_slice(&quantize::<16>(x, dither).to_le_bytes()[..2]);
+                let steps = quantize::<16>(x, dither);
+                self.bytes.extend_from_slice(&steps.to_le_bytes()[..2]);
+                x = steps as f32 / 32_768.0;
             }
-            SampleFormat::Int24 => self.bytes.extend_from_slice(&quantize::<24>(x, 0.0).to_le_bytes()[..3]),
+            SampleFormat::Int24 => {
+                let steps = quantize::<24>(x, 0.0);
+                self.bytes.extend_from_slice(&steps.to_le_bytes()[..3]);
+                x = steps as f32 / 8_388_608.0;
+            }
             SampleFormat::Float32 => self.bytes.extend_from_slice(&x.to_le_bytes()),
+        }
+        if self.meter.is_some() {
+            self.measured.push(x);
         }
     }
 }

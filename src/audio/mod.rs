@@ -9,7 +9,9 @@ use crate::{Error, Result};
 
 pub mod decode;
 pub mod encode;
+pub mod loudness;
 pub mod resample;
+pub mod tags;
 
 /// A recording that can be read from its start to its end, as often as it takes: in memory ([`Audio`]) or in a file
 /// ([`decode::AudioFile`]), of any length.

@@ -28,7 +28,8 @@ pub(super) struct DenoiseArgs {
     #[command(flatten)]
     pub(super) inputs: InputArgs,
 
-    /// The noise alone, as loud as it is in the recordings [default: the quietest parts of each]
+    /// The noise alone, as loud as it is in the recordings [default: the quietest parts of each
+    /// that are not silence]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "noise_range")]
     pub(super) noise: Option<PathBuf>,
     /// Where in each recording the noise is alone, from A to B, in seconds or as [h:]m:s

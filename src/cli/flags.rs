@@ -101,6 +101,9 @@ pub(super) struct OutputArgs {
     /// Also draw pictures beside the stems: spectrograms, masks, dictionary, activations, divergence
     #[arg(long)]
     pub(super) plot: bool,
+    /// Write no tags: title (with the stem's name), artist, cue points and whatever else the recording says of itself
+    #[arg(long)]
+    pub(super) no_tags: bool,
     /// Overwrite files that exist
     #[arg(short, long, conflicts_with = "skip_existing")]
     pub(super) force: bool,

@@ -134,6 +134,11 @@ impl Terminal {
         }
     }
 
+    /// Whether `--json` asks for data.
+    pub(super) fn has_events(&self) -> bool {
+        self.json
+    }
+
     /// One JSON object on standard output, where `--json` asks for it.
     pub(super) fn event(&self, event: Value) {
         if self.json {

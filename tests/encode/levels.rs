@@ -2,7 +2,9 @@
 
 use ndarray::Array2;
 use partita::Audio;
-use partita::audio::encode::{self, ClipMode, EncodeConfig, SampleFormat, rescale_gain};
+use partita::audio::decode;
+use partita::audio::encode::{self, ClipMode, EncodeConfig, FileFormat, SampleFormat, rescale_gain};
+use partita::audio::loudness::Meter;
 use proptest::prelude::*;
 use tempfile::tempdir;
 
@@ -102,4 +104,26 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_loudness_is_that_of_what_is_written() {
+    let folder = tempdir().unwrap();
+    let sound = Audio::new(noise(2, 60_000, 5).mapv(|x| 1.5 * x), 48_000).unwrap();
+    for (name, file_format, sample_format, clip_mode) in [
+        ("clamped.wav", FileFormat::Wav, SampleFormat::Int16, ClipMode::Clamp),
+        ("rescaled.flac", FileFormat::Flac, SampleFormat::Int24, ClipMode::Rescale),
+        ("float.wav", FileFormat::Wav, SampleFormat::Float32, ClipMode::None),
+    ] {
+        let path = folder.path().join(name);
+        let config = EncodeConfig { file_format, sample_format, clip_mode, loudness: true, ..EncodeConfig::default() };
+        let written = encode::write(&path, &sound, &config).unwrap();
+        let read = decode::read(&path).unwrap();
+        let mut meter = Meter::new(48_000, 2, None).unwrap();
+        meter.add(&read.samples().t().iter().copied().collect::<Vec<_>>());
+        assert_eq!(written.loudness, Some(meter.finish()), "{name}");
+    }
+    let config = EncodeConfig { existing: partita::atomic::Existing::Replace, ..EncodeConfig::default() };
+    let written = encode::write(&folder.path().join("float.wav"), &sound, &config).unwrap();
+    assert_eq!(written.loudness, None, "measured only where it is asked for");
 }

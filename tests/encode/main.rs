@@ -5,4 +5,5 @@ mod formats;
 mod levels;
 mod made;
 mod refused;
+mod tags;
 mod whole;

@@ -6,6 +6,7 @@ mod common;
 
 mod cases;
 mod excerpts;
+mod levels;
 mod live;
 mod misuse;
 mod ranges;

@@ -13,6 +13,7 @@ use super::ogg::Damage;
 use super::parts::{self, Part};
 use super::section::Section;
 use super::stream::{Stream, channel_mask, codec_name, open_container};
+use crate::audio::tags::Tags;
 
 /// The streams of an opened file.
 pub(super) struct Coded {
@@ -33,6 +34,11 @@ pub(super) struct Coded {
 }
 
 impl Coded {
+    /// What the file says of its sound: the first of its streams.
+    pub(super) fn tags(&mut self) -> Tags {
+        self.stream.tags()
+    }
+
     /// Opens a file of a known kind. `parts`: where its streams are, of WAV; `cut_off`: it is already known to end before
     /// its headers say.
     pub(super) fn open(

@@ -7,7 +7,9 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use super::fault::Fault;
 use super::format::in_bytes;
+use super::metadata;
 use super::tags::{self, left_out};
+use crate::audio::tags::Tags;
 
 /// Samples of an opened file, stretch by stretch and block by block.
 #[derive(Debug)]
@@ -106,6 +108,11 @@ impl Pcm {
         let mut pcm = Self { input, n_channels, stretches: stretches.into(), fault, scratch: Vec::new() };
         pcm.start_stretch()?;
         Ok(pcm)
+    }
+
+    /// What the file says of its sound.
+    pub(super) fn tags(&mut self) -> Tags {
+        metadata::of_wav(&mut self.input)
     }
 
     /// Samples per channel that are still to come.

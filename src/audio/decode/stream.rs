@@ -3,7 +3,6 @@
 
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
 
 use symphonia::core::audio::Channels;
@@ -24,13 +23,15 @@ use symphonia::core::units::Duration;
 use symphonia::default::{formats, meta, register_enabled_codecs};
 
 use super::aac;
-use super::fault::{Fault, numbered};
+use super::fault::{Fault, guarded, numbered};
 use super::format::{SoundTrack, Trim};
 use super::kind::Kind;
+use super::metadata;
 use super::opus::{self, OpusDecoder};
 use super::parts::Says;
 use super::section::Section;
 use super::vorbis::VorbisDecoder;
+use crate::audio::tags::Tags;
 
 /// A stream of packets and its decoder.
 pub(super) struct Stream {
@@ -65,6 +66,11 @@ static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
 });
 
 impl Stream {
+    /// What the container says of its sound.
+    pub(super) fn tags(&mut self) -> Tags {
+        metadata::of_reader(self.reader.as_mut())
+    }
+
     /// Takes an opened stream and decodes its first packet. `audio_track`: which of its sound tracks is read, counted from
     /// 1; without one, what others there are is noted.
     pub(super) fn new(
@@ -411,11 +417,6 @@ fn reading_fault(error: Error) -> Fault {
         Error::DecodeError(reason) | Error::LimitError(reason) => Fault::Corrupt(reason.into()),
         error => Fault::Corrupt(error.to_string()),
     }
-}
-
-/// Runs decoding code of other crates. A panic there means damaged data, and must not end the program.
-fn guarded<T>(decode: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(decode)).unwrap_or(Err(Error::DecodeError("the decoder gave up")))
 }
 
 pub(super) fn codec_name(id: AudioCodecId) -> &'static str {

@@ -30,7 +30,7 @@ pub(super) struct Flac<W> {
     best: Verified<Encoder>,
     verbatim: Verified<Encoder>,
     info: StreamInfo,
-    channel_mask: Option<MetadataBlockData>,
+    comments: Option<MetadataBlockData>,
     md5: Context,
     block: FrameBuf,
     /// Samples that wait for their block to be full: interleaved, little-endian.
@@ -41,7 +41,13 @@ pub(super) struct Flac<W> {
 
 impl<W: Write + Seek> Flac<W> {
     /// Writes a header that [`finish`](Self::finish) completes.
-    pub(super) fn new(file: W, spec: &Spec, sample_format: SampleFormat) -> io::Result<Self> {
+    pub(super) fn new(
+        file: W,
+        spec: &Spec,
+        sample_format: SampleFormat,
+        mut comments: Vec<String>,
+    ) -> io::Result<Self> {
+        comments.extend(channel_mask_comment(spec));
         let n_bytes = sample_format.n_bytes();
         let mut verbatim = Encoder::default();
         verbatim.subframe_coding.use_fixed = false;
@@ -51,7 +57,7 @@ impl<W: Write + Seek> Flac<W> {
             best: Encoder::default().into_verified().map_err(|(_, error)| refused(error))?,
             verbatim: verbatim.into_verified().map_err(|(_, error)| refused(error))?,
             info: StreamInfo::new(spec.sample_rate as usize, spec.n_channels, 8 * n_bytes).map_err(refused)?,
-            channel_mask: channel_mask_comment(spec)?,
+            comments: comment_block(&comments)?,
             md5: Context::new(8 * n_bytes, spec.n_channels),
             block: FrameBuf::with_size(spec.n_channels, BLOCK_SAMPLES).map_err(refused)?,
             waiting: Vec::new(),
@@ -113,8 +119,8 @@ impl<W: Write + Seek> Flac<W> {
 
     fn write_header(&mut self) -> io::Result<()> {
         let mut stream = Stream::with_stream_info(self.info.clone());
-        if let Some(comment) = &self.channel_mask {
-            stream.add_metadata_block(comment.clone());
+        if let Some(comments) = &self.comments {
+            stream.add_metadata_block(comments.clone());
         }
         let mut bytes = ByteSink::new();
         stream.write(&mut bytes).map_err(refused)?;
@@ -141,7 +147,7 @@ fn refused(error: impl fmt::Display) -> io::Error {
 
 /// The Vorbis comment that names the speakers, where they are not those that FLAC assumes for so many channels
 /// (RFC 9639, 8.6.2 and 9.1.3); a mask of 0 says that the channels belong to no speakers.
-fn channel_mask_comment(spec: &Spec) -> io::Result<Option<MetadataBlockData>> {
+fn channel_mask_comment(spec: &Spec) -> Option<String> {
     let assumed = match spec.n_channels {
         1 => 0x4,
         2 => 0x3,
@@ -153,17 +159,23 @@ fn channel_mask_comment(spec: &Spec) -> io::Result<Option<MetadataBlockData>> {
         _ => 0x63F,
     };
     let channel_mask = spec.channel_mask.unwrap_or(if spec.n_channels <= 2 { assumed } else { 0 });
-    if channel_mask == assumed {
+    (channel_mask != assumed).then(|| format!("WAVEFORMATEXTENSIBLE_CHANNEL_MASK=0x{channel_mask:X}"))
+}
+
+/// The block that holds Vorbis comments; none without any.
+fn comment_block(comments: &[String]) -> io::Result<Option<MetadataBlockData>> {
+    if comments.is_empty() {
         return Ok(None);
     }
     let vendor = concat!("partita ", env!("CARGO_PKG_VERSION"));
-    let comment = format!("WAVEFORMATEXTENSIBLE_CHANNEL_MASK=0x{channel_mask:X}");
     let mut content = Vec::new();
     content.extend_from_slice(&(vendor.len() as u32).to_le_bytes());
     content.extend_from_slice(vendor.as_bytes());
-    content.extend_from_slice(&1_u32.to_le_bytes()); // comments
-    content.extend_from_slice(&(comment.len() as u32).to_le_bytes());
-    content.extend_from_slice(comment.as_bytes());
+    content.extend_from_slice(&(comments.len() as u32).to_le_bytes());
+    for comment in comments {
+        content.extend_from_slice(&(comment.len() as u32).to_le_bytes());
+        content.extend_from_slice(comment.as_bytes());
+    }
     MetadataBlockData::new_unknown(VORBIS_COMMENT, &content).map(Some).map_err(refused)
 }
 
@@ -215,7 +227,7 @@ mod tests {
     /// A 16-bit file of a ramp.
     fn written(n_channels: usize, channel_mask: Option<u32>, n_samples: usize) -> Vec<u8> {
         let spec = Spec { sample_rate: 44_100, n_channels, channel_mask, n_samples: None };
-        let mut flac = Flac::new(Cursor::new(Vec::new()), &spec, SampleFormat::Int16).unwrap();
+        let mut flac = Flac::new(Cursor::new(Vec::new()), &spec, SampleFormat::Int16, Vec::new()).unwrap();
         let samples: Vec<u8> = (0..n_samples * n_channels).flat_map(|i| (i as i16).to_le_bytes()).collect();
         flac.write(&samples).unwrap();
         flac.finish().unwrap().into_inner()

@@ -15,25 +15,34 @@ pub(super) struct Rf64<W> {
     file: W,
     frame: Frame,
     data_bytes: u64,
+    /// What stands behind the samples.
+    chunks: Vec<u8>,
 }
 
 impl<W: Write + Seek> Rf64<W> {
-    /// Writes the header.
-    pub(super) fn new(file: W, spec: &Spec, sample_format: SampleFormat) -> io::Result<Self> {
-        Self::with_limit(file, spec, sample_format, MAX_RIFF_BYTES)
+    /// Writes the header; `chunks` will stand behind the samples.
+    pub(super) fn new(file: W, spec: &Spec, sample_format: SampleFormat, chunks: Vec<u8>) -> io::Result<Self> {
+        Self::with_limit(file, spec, sample_format, chunks, MAX_RIFF_BYTES)
     }
 
-    fn with_limit(mut file: W, spec: &Spec, sample_format: SampleFormat, max_riff_bytes: u64) -> io::Result<Self> {
+    fn with_limit(
+        mut file: W,
+        spec: &Spec,
+        sample_format: SampleFormat,
+        chunks: Vec<u8>,
+        max_riff_bytes: u64,
+    ) -> io::Result<Self> {
         let frame = Frame {
             sample_rate: spec.sample_rate,
             n_channels: spec.n_channels,
             channel_mask: spec.channel_mask,
             sample_format,
             max_riff_bytes,
+            chunk_bytes: chunks.len() as u64,
         };
         let n_samples = spec.n_samples.unwrap_or(0);
         file.write_all(&frame.header(n_samples.saturating_mul(frame.block_bytes())))?;
-        Ok(Self { file, frame, data_bytes: 0 })
+        Ok(Self { file, frame, data_bytes: 0, chunks })
     }
 
     /// Appends interleaved little-endian samples.
@@ -47,6 +56,7 @@ impl<W: Write + Seek> Rf64<W> {
         if self.data_bytes % 2 == 1 {
             self.file.write_all(&[0])?;
         }
+        self.file.write_all(&self.chunks)?;
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(&self.frame.header(self.data_bytes))?;
         Ok(self.file)
@@ -76,6 +86,8 @@ struct Frame {
     channel_mask: Option<u32>,
     sample_format: SampleFormat,
     max_riff_bytes: u64,
+    /// Bytes of what stands behind the samples.
+    chunk_bytes: u64,
 }
 
 impl Frame {
@@ -146,6 +158,7 @@ impl Frame {
         (form_bytes + DS64_BYTES + fmt_bytes + fact_bytes + CHUNK_HEADER_BYTES)
             .saturating_add(data_bytes)
             .saturating_add(data_bytes % 2)
+            .saturating_add(self.chunk_bytes)
     }
 }
 
@@ -192,7 +205,8 @@ mod tests {
         // What is left of a file whose writer was killed can be read.
         for (n_samples, expected) in [(464, "RIFF"), (465, "RF64")] {
             let spec = Spec { sample_rate: 48_000, n_channels: 1, channel_mask: None, n_samples: Some(n_samples) };
-            let begun = Rf64::with_limit(Cursor::new(Vec::new()), &spec, SampleFormat::Int16, LIMIT).unwrap();
+            let begun =
+                Rf64::with_limit(Cursor::new(Vec::new()), &spec, SampleFormat::Int16, Vec::new(), LIMIT).unwrap();
             let file = written(&spec, SampleFormat::Int16, n_samples as usize);
             assert!(file.starts_with(begun.file.get_ref()), "{n_samples} samples");
             // 72 bytes of headers beside the samples count.
@@ -238,7 +252,7 @@ mod tests {
 
     /// A file of so many samples per channel, RF64 past `LIMIT`.
     fn written(spec: &Spec, sample_format: SampleFormat, n_samples: usize) -> Vec<u8> {
-        let mut rf64 = Rf64::with_limit(Cursor::new(Vec::new()), spec, sample_format, LIMIT).unwrap();
+        let mut rf64 = Rf64::with_limit(Cursor::new(Vec::new()), spec, sample_format, Vec::new(), LIMIT).unwrap();
         let samples = samples(n_samples * spec.n_channels * sample_format.n_bytes());
         let (first, second) = samples.split_at(samples.len() / 3);
         rf64.write(first).unwrap();

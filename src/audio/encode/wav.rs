@@ -14,11 +14,11 @@ use super::rf64;
 
 /// Whether hound can write such a file: of a known size that 32 bits hold, like its bytes per second, and of speakers
 /// that its header has a place for.
-pub(super) fn can_hold(spec: &Spec, sample_format: SampleFormat) -> bool {
+pub(super) fn can_hold(spec: &Spec, sample_format: SampleFormat, chunks: &[u8]) -> bool {
     let block_bytes = (spec.n_channels * sample_format.n_bytes()) as u64;
     let byte_rate = u64::from(spec.sample_rate) * block_bytes;
     let has_place = is_extensible(spec, sample_format) || names_usual_speakers(spec.n_channels, spec.channel_mask);
-    let max_data_bytes = rf64::MAX_RIFF_BYTES - MAX_HEADER_BYTES;
+    let max_data_bytes = (rf64::MAX_RIFF_BYTES - MAX_HEADER_BYTES).saturating_sub(chunks.len() as u64);
     spec.n_samples.is_some_and(|n_samples| n_samples.saturating_mul(block_bytes) <= max_data_bytes)
         && byte_rate <= u64::from(u32::MAX)
         && has_place
@@ -31,11 +31,13 @@ pub(super) struct Wav<W: Write + Seek> {
     sample_format: SampleFormat,
     /// Where the header has a place for it.
     channel_mask: Option<u32>,
+    /// What stands behind the samples.
+    chunks: Vec<u8>,
 }
 
 impl<W: Write + Seek> Wav<W> {
-    /// Writes the header.
-    pub(super) fn new(file: W, spec: &Spec, sample_format: SampleFormat) -> io::Result<Self> {
+    /// Writes the header; `chunks` will stand behind the samples.
+    pub(super) fn new(file: W, spec: &Spec, sample_format: SampleFormat, chunks: Vec<u8>) -> io::Result<Self> {
         let file = Lent(Arc::new(Mutex::new(file)));
         let wav_spec = WavSpec {
             channels: spec.n_channels as u16,
@@ -56,6 +58,7 @@ impl<W: Write + Seek> Wav<W> {
             file,
             sample_format,
             channel_mask: is_extensible(spec, sample_format).then(|| spec.channel_mask.unwrap_or(usual)),
+            chunks,
         })
     }
 
@@ -82,7 +85,7 @@ impl<W: Write + Seek> Wav<W> {
     /// Completes the header, by hound and then by what hound leaves out: the padding of the samples to an even length,
     /// and the speakers, which it guesses from their number.
     pub(super) fn finish(self) -> io::Result<W> {
-        let Self { hound, file, channel_mask, .. } = self;
+        let Self { hound, file, channel_mask, chunks, .. } = self;
         hound.finalize().map_err(refused)?;
         let mut file = file.returned();
         let mut end = file.seek(SeekFrom::End(0))?;
@@ -90,6 +93,8 @@ impl<W: Write + Seek> Wav<W> {
             file.write_all(&[0])?;
             end += 1;
         }
+        file.write_all(&chunks)?;
+        end += chunks.len() as u64;
         // The size of the file counts all that has been put behind the samples.
         write_at(&mut file, RIFF_SIZE_AT, end as u32 - 8)?;
         if let Some(channel_mask) = channel_mask {
@@ -227,7 +232,7 @@ mod tests {
             (stereo(Some(0x30)), SampleFormat::Int16, false),
             (stereo(Some(0x30)), SampleFormat::Int24, true),
         ] {
-            assert_eq!(can_hold(&spec, sample_format), expected, "{spec:?} {sample_format:?}");
+            assert_eq!(can_hold(&spec, sample_format, &[]), expected, "{spec:?} {sample_format:?}");
         }
     }
 
@@ -239,7 +244,7 @@ mod tests {
     fn written(spec: &Spec, sample_format: SampleFormat) -> Vec<u8> {
         let n_samples = spec.n_samples.unwrap_or(0) as usize * spec.n_channels;
         let samples: Vec<u8> = (0..n_samples * sample_format.n_bytes()).map(|i| i as u8).collect();
-        let mut wav = Wav::new(Cursor::new(Vec::new()), spec, sample_format).unwrap();
+        let mut wav = Wav::new(Cursor::new(Vec::new()), spec, sample_format, Vec::new()).unwrap();
         wav.write(&samples).unwrap();
         let file = wav.finish().unwrap().into_inner();
         let start = file.len() - samples.len() - samples.len() % 2;

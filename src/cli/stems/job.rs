@@ -1,11 +1,13 @@
 //! What is done with each recording: from its file to those of its stems.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
 
 use partita::atomic::{AtomicFile, commit_all};
 use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
+use partita::audio::loudness::Loudness;
 use partita::batch::{Budget, Entry, Manifest, content_hash, text};
 use partita::separate::{Analysis, Stems};
 use partita::watch::Watch;
@@ -47,7 +49,7 @@ impl<'a> Job<'a> {
         let batch = &output.batch;
         Ok(Self {
             output,
-            target: Target::new(output, context.seed)?,
+            target: Target::new(output, context)?,
             stems: stems(output),
             excerpt: sound::Excerpt::new(excerpt),
             method,
@@ -106,6 +108,7 @@ impl<'a> Job<'a> {
         let entry = match &outcome {
             Ok(done) => Entry {
                 outputs: done.files.clone(),
+                loudness: done.loudness.clone(),
                 duration_s: done.duration_s,
                 warnings: done.warnings.clone(),
                 ..entry
@@ -156,9 +159,11 @@ impl<'a> Job<'a> {
                 );
             }
             report(input, &recording, &outcome, &written, &extras, terminal);
+            let loudness = written.stems.iter().filter_map(|stem| Some((stem.path.clone(), stem.written.loudness?)));
             let n_bytes = |path: &PathBuf| path.metadata().map_or(0, |metadata| metadata.len());
             Ok(Done {
                 files: files.into_iter().map(|path| (path.clone(), n_bytes(&path))).collect(),
+                loudness: loudness.collect(),
                 duration_s: written.rendered.n_samples as f64 / f64::from(recording.sample_rate()),
                 warnings: [recording.notes(), outcome.separation.warnings()].concat(),
             })
@@ -204,6 +209,7 @@ impl<'a> Job<'a> {
 /// What one recording has become.
 struct Done {
     files: Vec<(PathBuf, u64)>,
+    loudness: HashMap<PathBuf, Loudness>,
     duration_s: f64,
     warnings: Vec<String>,
 }

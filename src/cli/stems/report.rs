@@ -52,8 +52,9 @@ pub(super) fn report(
     let stems: Vec<_> = written
         .stems
         .iter()
-        .map(|Stem { name, path, energy_share, .. }| {
-            json!({ "name": name, "path": text(path), "energy_share": energy_share })
+        .map(|Stem { name, path, energy_share, written }| {
+            let loudness = written.loudness;
+            json!({ "name": name, "path": text(path), "energy_share": energy_share, "loudness": loudness })
         })
         .collect();
     let warnings = [recording.notes(), outcome.separation.warnings()].concat();

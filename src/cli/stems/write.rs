@@ -8,10 +8,12 @@ use partita::atomic::{AtomicFile, Existing};
 use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
 use partita::audio::encode::{self, ClipMode, EncodeConfig, FileFormat, SampleFormat, Spec, Writer, Written};
+use partita::audio::tags::Tags;
 use partita::separate::{Rendered, Stems};
 use partita::watch::Watch;
 use rayon::prelude::*;
 
+use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::flags::OutputArgs;
 use crate::cli::inputs::Input;
@@ -23,20 +25,22 @@ pub(super) struct Target<'a> {
     folder: &'a Path,
     template: Template<'a>,
     may_replace: bool,
+    has_tags: bool,
     encode: EncodeConfig,
     /// The recordings themselves, where files may be replaced: these may not.
     sources: HashSet<PathBuf>,
 }
 
 impl<'a> Target<'a> {
-    pub(super) fn new(output: &'a OutputArgs, seed: u64) -> Result<Self, Failure> {
+    pub(super) fn new(output: &'a OutputArgs, context: &Context) -> Result<Self, Failure> {
         // What an interrupted run began is finished by one that resumes it.
         let may_replace = output.force || output.batch.resume;
         Ok(Self {
             folder: &output.out,
             template: Template::new(output)?,
             may_replace,
-            encode: encode_config(output, may_replace, seed)?,
+            has_tags: !output.no_tags,
+            encode: encode_config(output, may_replace, context)?,
             sources: HashSet::new(),
         })
     }
@@ -108,10 +112,11 @@ impl<'a> Target<'a> {
             channel_mask: recording.channel_mask(),
             n_samples,
         };
+        let tags = if self.has_tags { recording.tags().map_err(at())? } else { Tags::default() };
         let mut writers = Vec::with_capacity(paths.len());
-        for (path, stem_seed) in paths.iter().zip(self.encode.seed..) {
+        for ((path, name), stem_seed) in paths.iter().zip(&names).zip(self.encode.seed..) {
             // Dithers of their own, so that they do not add up where stems are mixed again.
-            let config = EncodeConfig { seed: stem_seed, ..self.encode.clone() };
+            let config = EncodeConfig { seed: stem_seed, tags: tags.of_stem(name), ..self.encode.clone() };
             writers.push(Writer::create(path, spec(), gain, &config).map_err(at())?);
         }
         let rendered = separation
@@ -147,7 +152,7 @@ pub(super) struct Stem {
     pub(super) written: Written,
 }
 
-fn encode_config(output: &OutputArgs, may_replace: bool, seed: u64) -> Result<EncodeConfig, Failure> {
+fn encode_config(output: &OutputArgs, may_replace: bool, context: &Context) -> Result<EncodeConfig, Failure> {
     let file_format = output.format;
     let sample_format = match (output.int16, output.int24, output.float32) {
         (true, ..) => SampleFormat::Int16,
@@ -157,7 +162,17 @@ fn encode_config(output: &OutputArgs, may_replace: bool, seed: u64) -> Result<En
     };
     let clip_mode = output.clip_mode.unwrap_or(sample_format.default_clip_mode());
     let existing = outputs::may_replace(may_replace);
-    let config = EncodeConfig { file_format, sample_format, clip_mode, existing, seed };
+    // Whoever reads no data is not made to wait for the measure.
+    let loudness = context.terminal.has_events() || output.batch.manifest.is_some();
+    let config = EncodeConfig {
+        file_format,
+        sample_format,
+        clip_mode,
+        existing,
+        seed: context.seed,
+        loudness,
+        tags: Tags::default(),
+    };
     // What no recording could be written as is refused before any is read.
     config.check(&Spec { sample_rate: 44_100, n_channels: 1, channel_mask: None, n_samples: None })?;
     Ok(config)

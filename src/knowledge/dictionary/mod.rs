@@ -141,7 +141,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// Makes every column sum to one, but for columns of zeros.
-fn normalize(templates: &mut Array2<f32>) {
+pub(crate) fn normalize(templates: &mut Array2<f32>) {
     for mut template in templates.columns_mut() {
         let sum: f64 = template.iter().map(|&x| f64::from(x)).sum();
         if sum > 0.0 {

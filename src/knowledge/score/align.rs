@@ -226,7 +226,7 @@ fn finish(sound: &Array2<f32>, starts: &Array2<f32>) -> Array2<f32> {
     let mut features = Array2::zeros((n, N_FEATURES));
     let mut fading = [0.0f32; N_CLASSES + 1];
     // Starts are measured against the loudest of the whole, so that noise between notes is none.
-    let loudest = starts.iter().fold(0.0f32, |most, x| most.max(*x)).max(1e-9);
+    let loudest = starts.iter().fold(0.0f32, |most, x| most.max(*x)).max(f32::MIN_POSITIVE);
     for i in 0..n {
         for (fading, start) in fading.iter_mut().zip(starts.row(i)) {
             *fading = (*fading * ONSET_DECAY).max(start / loudest);
@@ -243,6 +243,9 @@ fn finish(sound: &Array2<f32>, starts: &Array2<f32>) -> Array2<f32> {
     }
     features
 }
+
+/// Frames this far below the loudest, -60 dB, are silence, dithered or not: the pitches in it say nothing.
+const SILENCE: f32 = 1e-3;
 
 /// What is heard in a recording.
 struct Heard {
@@ -325,8 +328,13 @@ impl Heard {
             row.iter_mut().zip(classes).for_each(|(x, energy)| *x = energy.sqrt());
         }
         // Logarithms of sound relative to the loudest: what rises by as many decibels starts as much.
-        let loudest = sound.iter().fold(0.0f32, |most, x| most.max(*x)).max(1e-9);
-        let level = sound.mapv(|x: f32| (1.0 + 100.0 * x / loudest).ln());
+        let loudest = sound.iter().fold(0.0f32, |most, x| most.max(*x)).max(f32::MIN_POSITIVE);
+        let mut level = sound.mapv(|x: f32| (1.0 + 100.0 * x / loudest).ln());
+        for (mut level, sound) in level.outer_iter_mut().zip(sound.outer_iter()) {
+            if sound.iter().all(|x| *x < SILENCE * loudest) {
+                level.fill(0.0);
+            }
+        }
         let mut starts = Array2::zeros((n, N_CLASSES + 1));
         for i in 1..n {
             // Two frames apart, as the window blurs a start over four.
@@ -521,4 +529,25 @@ fn warp(
     }
     path.reverse();
     Ok((path, costs.last().copied().unwrap_or(0.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audio::Audio;
+
+    #[test]
+    fn dithered_silence_has_no_pitch_at_any_level() {
+        let noise = |i: usize| ((i * 7919 + i * i * 31) % 2001) as f32 / 1000.0 - 1.0;
+        let sample = |i: usize| if i < 8000 { 1e-5 * noise(i) } else { 0.5 * (0.35 * i as f32).sin() };
+        for scale in [1.0, 1e-4, 1e4] {
+            let audio =
+                Audio::new(Array2::from_shape_fn((1, 16_000), |(_, i)| scale * sample(i)), 8000).expect("audio");
+            let features = Heard::of(&audio, &mut Watch::none()).expect("features").features(0);
+            let n = features.nrows();
+            let pitch = |frame: usize| features.row(frame).iter().take(N_CLASSES).map(|x| x * x).sum::<f32>();
+            assert!((0..n / 3).all(|frame| pitch(frame) == 0.0), "silence, times {scale}");
+            assert!((2 * n / 3..n - 8).all(|frame| (pitch(frame) - 1.0).abs() < 1e-3), "a tone, times {scale}");
+        }
+    }
 }

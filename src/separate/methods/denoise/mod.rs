@@ -1,6 +1,7 @@
 //! A noise that can be heard alone, in a file, in a stretch of the recording or in its pauses: taken out.
 
 mod decision_directed;
+mod pauses;
 mod profile;
 mod speech;
 
@@ -27,15 +28,6 @@ const WARM_ITERATIONS: usize = 10;
 
 /// Least gain of the clean part at full strength, -30 dB: an even rest of the noise covers what tinkles.
 const FLOOR: f32 = 0.03;
-
-/// The pauses of a recording are looked for in pieces of this many frames: 0.13 s, as short as a breath.
-const PIECE_FRAMES: usize = 8;
-
-/// The share of a recording that is taken for its pauses.
-const PAUSE_SHARE: f64 = 0.1;
-
-/// The noise is learned from at least this many frames of pauses, half a second.
-const MIN_PAUSE_FRAMES: usize = 32;
 
 /// Bell of one bin's deviation: smooths the models over frequency before the masks are made (0.1 dB more).
 const BELL: [f32; 5] = [0.054_49, 0.244_2, 0.402_62, 0.244_2, 0.054_49];
@@ -65,7 +57,8 @@ impl Default for DenoiseConfig {
 /// Where a noise can be heard alone.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Noise {
-    /// In the pauses: the quietest tenth of the recording, at least half a second.
+    /// In the pauses: the quietest tenth of the recording, at least half a second, that is not silence. Digital or
+    /// dithered silence far below the noise, and fades from it, are not where the noise is heard.
     Quietest,
     /// It was heard.
     Profile(NoiseProfile),
@@ -153,7 +146,7 @@ pub fn fit(
     let mut warnings = Vec::new();
     let (noise, parts_s) = match &config.noise {
         Noise::Quietest => {
-            let rows = quietest(analysis);
+            let rows = pauses::quietest(analysis);
             let noise = analysis.magnitude().select(Axis(0), &rows);
             if noise.iter().all(|x| *x == 0.0) {
                 return Err(Error::SilentNoise { noise: "the quietest part of the recording".into() });
@@ -259,8 +252,9 @@ fn is_speech(speech: &SpeechModel, analysis: &Analysis, noise_power: &Array1<f32
     let magnitude = analysis.magnitude();
     let magnitude = magnitude.slice(s![.., ..n_bins]);
     let is_loud = |row: &usize| magnitude.row(*row).iter().map(|x| x * x).sum::<f32>() > threshold;
-    let loud: Vec<_> = (0..magnitude.nrows()).filter(is_loud).collect();
-    let pauses = 1.0 - loud.len() as f64 / magnitude.nrows() as f64;
+    let sound = pauses::with_sound(analysis);
+    let pauses = 1.0 - sound.iter().filter(|row| is_loud(row)).count() as f64 / sound.len() as f64;
+    let loud: Vec<_> = sound.into_iter().filter(is_loud).collect();
     let stride = loud.len().div_ceil(LOOK_FRAMES).max(1);
     let rows: Vec<_> = loud.into_iter().step_by(stride).collect();
     let v = magnitude.select(Axis(0), &rows);
@@ -298,26 +292,6 @@ fn templates(
     levels *= &sums;
     let templates = &factors.dictionary / &sums.mapv(|sum| sum.max(f32::MIN_POSITIVE));
     Ok((NoiseTemplates { templates: templates.t().to_owned(), levels }, factors.dictionary))
-}
-
-/// Rows of the quietest pieces that are not digital silence. Kept runs of frames are a whole number of pieces long.
-fn quietest(analysis: &Analysis) -> Vec<usize> {
-    let n_rows = analysis.magnitude().nrows();
-    let energy = |row: usize| analysis.magnitude().row(row).iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
-    let mut pieces: Vec<(f64, Range<usize>)> = (0..n_rows)
-        .step_by(PIECE_FRAMES)
-        .map(|start| start..(start + PIECE_FRAMES).min(n_rows))
-        .filter(|piece| piece.len() == PIECE_FRAMES || n_rows < PIECE_FRAMES)
-        .map(|piece| (piece.clone().map(energy).sum(), piece))
-        .collect();
-    pieces.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let loudest = pieces.last().map_or(0.0, |last| last.0);
-    // 120 dB below the loudest there is no noise, but a faded or gated end.
-    pieces.retain(|(energy, _)| *energy > 1e-12 * loudest);
-    let n_wanted = MIN_PAUSE_FRAMES.max((PAUSE_SHARE * n_rows as f64) as usize).div_ceil(PIECE_FRAMES);
-    let mut rows: Vec<_> = pieces.into_iter().take(n_wanted).flat_map(|(_, piece)| piece).collect();
-    rows.sort_unstable();
-    rows
 }
 
 /// Stretches of time that rows belong to.

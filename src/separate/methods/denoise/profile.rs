@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, s};
 
+use super::pauses;
 use crate::audio::Recording;
 use crate::audio::resample::Resampled;
 use crate::separate::pipeline::{Analysis, AnalysisConfig};
@@ -25,7 +26,8 @@ pub struct NoiseProfile {
 
 impl NoiseProfile {
     /// Listens to a recording of the noise alone, as loud as it is in the recording of `analysis` and at any sample rate.
-    /// `name` is what messages call it: its file.
+    /// `name` is what messages call it: its file. Silence before and after it that is far below the noise, and fades from it,
+    /// do not count.
     ///
     /// # Errors
     /// [`Error::SilentNoise`], [`Error::ShortNoise`] for one that is shorter than a window, [`Error::Cancelled`], and those
@@ -43,7 +45,7 @@ impl NoiseProfile {
         // In a recording that is silent, so is the noise.
         let heard = if analysis.is_silent() { heard } else { heard.and_then(Analysis::need_sound) };
         let magnitude = match heard {
-            Ok(heard) => heard.magnitude().to_owned(),
+            Ok(heard) => heard.magnitude().slice(s![pauses::without_ends(&heard), ..]).to_owned(),
             Err(Error::Silent) => return Err(Error::SilentNoise { noise: name.into() }),
             Err(Error::TooShort { n_samples, win_length, sample_rate }) => {
                 return Err(Error::ShortNoise { noise: name.into(), n_samples, win_length, sample_rate });

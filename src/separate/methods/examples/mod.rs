@@ -12,7 +12,7 @@ pub use self::learn::learn;
 use self::model::{Part, Templates};
 use super::silence;
 use crate::Result;
-use crate::knowledge::dictionary::{Bands, Source};
+use crate::knowledge::dictionary::{Bands, Source, normalize};
 use crate::names::RESIDUAL;
 use crate::nmf::{self, Factor, NmfConfig, fit_with};
 use crate::separate::pipeline::Analysis;
@@ -135,5 +135,9 @@ fn learn_residual(
         ..NmfConfig::default()
     };
     let found = fit_with(stacks.t(), &nmf, watch)?.complete()?;
-    Ok(found.dictionary.slice(s![.., n_known..]).to_owned())
+    // Those of a dictionary sum to one: what the search for activations starts from is then alike for all, at any level
+    // of the recording.
+    let mut templates = found.dictionary.slice(s![.., n_known..]).to_owned();
+    normalize(&mut templates);
+    Ok(templates)
 }

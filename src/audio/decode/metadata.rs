@@ -1,0 +1,214 @@
+//! What files say of their sound, from the chunks of WAV files and from what symphonia found elsewhere.
+//! Bounded: what is larger than any text that people write is passed over.
+
+use std::fs::File;
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+
+use symphonia::core::formats::FormatReader;
+use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
+use symphonia::core::meta::{MetadataOptions, MetadataReader as _, MetadataRevision, RawValue, StandardTag};
+use symphonia::default::meta::Id3v2Reader;
+
+use super::fault::guarded;
+use crate::audio::tags::{Broadcast, Cue, Tags};
+
+/// A chunk of tags that is larger, in bytes, is passed over: it holds pictures, or is wrong.
+const MAX_CHUNK_BYTES: u64 = 1 << 20;
+
+/// Chunks that are looked at: a file may have millions of them.
+const MAX_CHUNKS: usize = 1000;
+
+/// Cues and fields that are kept.
+const MAX_ENTRIES: usize = 4096;
+
+/// Fields of `LIST INFO` chunks.
+const INFO: [(&[u8; 4], &str); 12] = [
+    (b"INAM", "TITLE"),
+    (b"IART", "ARTIST"),
+    (b"IPRD", "ALBUM"),
+    (b"ITRK", "TRACKNUMBER"),
+    (b"IPRT", "TRACKNUMBER"),
+    (b"ICRD", "DATE"),
+    (b"IGNR", "GENRE"),
+    (b"ICMT", "COMMENT"),
+    (b"ICOP", "COPYRIGHT"),
+    (b"IMUS", "COMPOSER"),
+    (b"IWRI", "LYRICIST"),
+    (b"IENG", "ENGINEER"),
+];
+
+/// The tags of a WAV file; the place in the file is the same afterwards. What is damaged or missing is no reason not to
+/// read the sound, so that it is left out.
+pub(super) fn of_wav(input: &mut BufReader<File>) -> Tags {
+    let Ok(place) = input.stream_position() else { return Tags::default() };
+    let mut found = Chunks::default();
+    // What was read up to a fault stays.
+    let _ = found.read(input);
+    let _ = input.seek(SeekFrom::Start(place));
+    found.tags()
+}
+
+/// The tags of a file that symphonia reads.
+pub(super) fn of_reader(reader: &mut dyn FormatReader) -> Tags {
+    let mut tags = Tags::default();
+    let mut metadata = reader.metadata();
+    while let Some(revision) = metadata.pop() {
+        add(&mut tags.fields, fields_of(&revision));
+    }
+    if let Some(revision) = metadata.current() {
+        add(&mut tags.fields, fields_of(revision));
+    }
+    tags
+}
+
+/// Adds the fields that are not there yet.
+fn add(fields: &mut Vec<(String, String)>, more: Vec<(String, String)>) {
+    let known: Vec<_> = fields.iter().map(|(name, _)| name.clone()).collect();
+    let news = more.into_iter().filter(|(name, value)| !known.contains(name) && !value.is_empty());
+    fields.extend(news.take(MAX_ENTRIES));
+}
+
+fn fields_of(revision: &MetadataRevision) -> Vec<(String, String)> {
+    let containers = std::iter::once(&revision.media).chain(revision.per_track.iter().map(|track| &track.metadata));
+    let tags = containers.flat_map(|container| &container.tags);
+    tags.filter_map(|tag| {
+        let (name, value) = match tag.std.as_ref()? {
+            StandardTag::TrackTitle(text) => ("TITLE", text.to_string()),
+            StandardTag::Artist(text) => ("ARTIST", text.to_string()),
+            StandardTag::Album(text) => ("ALBUM", text.to_string()),
+            StandardTag::AlbumArtist(text) => ("ALBUMARTIST", text.to_string()),
+            StandardTag::TrackNumber(number) => ("TRACKNUMBER", number.to_string()),
+            StandardTag::TrackTotal(number) => ("TRACKTOTAL", number.to_string()),
+            StandardTag::DiscNumber(number) => ("DISCNUMBER", number.to_string()),
+            StandardTag::DiscTotal(number) => ("DISCTOTAL", number.to_string()),
+            StandardTag::RecordingDate(text) | StandardTag::ReleaseDate(text) => ("DATE", text.to_string()),
+            StandardTag::RecordingYear(year) | StandardTag::ReleaseYear(year) => ("DATE", year.to_string()),
+            StandardTag::Genre(text) => ("GENRE", text.to_string()),
+            StandardTag::Comment(text) => ("COMMENT", text.to_string()),
+            StandardTag::Description(text) => ("DESCRIPTION", text.to_string()),
+            StandardTag::Composer(text) => ("COMPOSER", text.to_string()),
+            StandardTag::Lyricist(text) => ("LYRICIST", text.to_string()),
+            StandardTag::Performer(text) => ("PERFORMER", text.to_string()),
+            StandardTag::Conductor(text) => ("CONDUCTOR", text.to_string()),
+            StandardTag::Engineer(text) => ("ENGINEER", text.to_string()),
+            StandardTag::Copyright(text) => ("COPYRIGHT", text.to_string()),
+            StandardTag::Label(text) => ("LABEL", text.to_string()),
+            StandardTag::IdentIsrc(text) => ("ISRC", text.to_string()),
+            StandardTag::Bpm(number) => ("BPM", number.to_string()),
+            StandardTag::InitialKey(text) => ("KEY", text.to_string()),
+            _ => return None,
+        };
+        // Numbers may stand as "3/12", which the standard tag has cut.
+        let raw = match &tag.raw.value {
+            RawValue::String(text) if name == "DATE" => text.to_string(),
+            _ => value,
+        };
+        Some((name.to_owned(), raw)).filter(|(_, value)| value.len() as u64 <= MAX_CHUNK_BYTES)
+    })
+    .collect()
+}
+
+/// What the chunks of a WAV file hold.
+#[derive(Default)]
+struct Chunks {
+    info: Vec<(String, String)>,
+    id3: Vec<(String, String)>,
+    broadcast: Option<Broadcast>,
+    /// Number and place of each cue.
+    cues: Vec<(u32, u64)>,
+    labels: Vec<(u32, String)>,
+}
+
+impl Chunks {
+    fn read(&mut self, input: &mut BufReader<File>) -> io::Result<()> {
+        let file_len = input.seek(SeekFrom::End(0))?;
+        let mut position = 12;
+        let mut data_bytes = None;
+        for _ in 0..MAX_CHUNKS {
+            if position + 8 > file_len {
+                break;
+            }
+            input.seek(SeekFrom::Start(position))?;
+            let mut header = [0; 8];
+            input.read_exact(&mut header)?;
+            let (id, size) = header.split_at(4);
+            let declared = u32_at(size, 0).unwrap_or(0);
+            let mut size = u64::from(declared);
+            if id == b"data" && declared == u32::MAX {
+                size = data_bytes.unwrap_or(size);
+            }
+            let is_wanted = matches!(id, b"ds64" | b"LIST" | b"bext" | b"cue " | b"id3 " | b"ID3 ");
+            if is_wanted && size <= MAX_CHUNK_BYTES && position + 8 + size <= file_len {
+                let mut content = vec![0; size as usize];
+                input.read_exact(&mut content)?;
+                match id {
+                    b"ds64" => {
+                        data_bytes = content.get(8..16).and_then(|b| b.first_chunk()).map(|b| u64::from_le_bytes(*b))
+                    }
+                    b"bext" => self.broadcast = Broadcast::new(content),
+                    b"cue " => self.read_cues(&content),
+                    b"LIST" => self.read_list(&content),
+                    _ => self.id3 = id3(content),
+                }
+            }
+            position = position.saturating_add(8).saturating_add(size).saturating_add(size % 2);
+        }
+        Ok(())
+    }
+
+    fn read_cues(&mut self, content: &[u8]) {
+        let entries = content.get(4..).unwrap_or_default().chunks_exact(24).take(MAX_ENTRIES);
+        // Number, position in a play list, chunk, its start, its block, and the sample in it.
+        self.cues = entries.filter_map(|cue| Some((u32_at(cue, 0)?, u64::from(u32_at(cue, 20)?)))).collect();
+    }
+
+    fn read_list(&mut self, content: &[u8]) {
+        let (kind, mut rest) = content.split_at(content.len().min(4));
+        while let Some((header, after)) = rest.split_at_checked(8) {
+            let size = u32_at(header, 4).unwrap_or(0) as usize;
+            let Some(content) = after.get(..size) else { break };
+            if kind == b"INFO" {
+                let field = INFO.iter().find(|(id, _)| header.starts_with(*id));
+                self.info.extend(field.map(|(_, name)| ((*name).to_owned(), text(content))));
+            } else if kind == b"adtl" && header.starts_with(b"labl") {
+                self.labels.extend(u32_at(content, 0).map(|cue| (cue, text(&content[4..]))));
+            }
+            if self.info.len().max(self.labels.len()) > MAX_ENTRIES {
+                break;
+            }
+            rest = after.get(size + size % 2..).unwrap_or_default();
+        }
+    }
+
+    fn tags(self) -> Tags {
+        let mut fields = Vec::new();
+        add(&mut fields, self.id3);
+        add(&mut fields, self.info);
+        let label = |number: u32| self.labels.iter().find(|(of, _)| *of == number).map(|(_, label)| label.clone());
+        let mut cues: Vec<_> =
+            self.cues.iter().map(|(number, at)| Cue { at: *at, label: label(*number).unwrap_or_default() }).collect();
+        cues.sort_by_key(|cue| cue.at);
+        Tags { fields, broadcast: self.broadcast, cues }
+    }
+}
+
+/// The fields of an ID3 tag.
+fn id3(content: Vec<u8>) -> Vec<(String, String)> {
+    let stream = MediaSourceStream::new(Box::new(Cursor::new(content)), MediaSourceStreamOptions::default());
+    let read = guarded(|| Id3v2Reader::try_new(stream, MetadataOptions::default())?.read_all());
+    read.map_or_else(|_| Vec::new(), |found| fields_of(&found.revision))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
+}
+
+/// A text that ends at a zero: UTF-8, or Latin-1 where it is not.
+fn text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let bytes = &bytes[..end];
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.trim().to_owned(),
+        Err(_) => bytes.iter().map(|byte| char::from(*byte)).collect::<String>().trim().to_owned(),
+    }
+}

@@ -372,6 +372,10 @@ impl Recording for AudioFile {
         rest.map(|rest| self.n_samples.map_or(rest, |wanted| wanted.min(rest))).or(self.n_samples)
     }
 
+    fn start_s(&self) -> f64 {
+        self.start as f64 / f64::from(self.format.sample_rate)
+    }
+
     fn read(&self, sink: &mut dyn FnMut(ArrayView2<'_, f32>) -> Result<()>) -> Result<()> {
         self.read_range(0..u64::MAX, sink)
     }

@@ -27,6 +27,13 @@ pub trait Recording {
     /// allocation.
     fn n_samples_hint(&self) -> Option<u64>;
 
+    /// The time of the first sample, in seconds: for an excerpt, where it begins in the whole recording. All times that are
+    /// given or told in seconds count from the start of that whole; samples and frames, from the first that is there.
+    /// Default 0.
+    fn start_s(&self) -> f64 {
+        0.0
+    }
+
     /// Hands over all samples in order, in blocks of `n_channels` x any number, every one finite.
     ///
     /// # Errors

@@ -82,6 +82,7 @@ pub(super) fn run(args: &SpectrogramArgs, terminal: &Terminal) -> Result<u8, Fai
     config.check(&args.out)?;
     outputs::check_writable(args.out.parent().unwrap_or(Path::new("")))?;
     let recording = sound::open(&input, &sound::Excerpt::new(&args.excerpt), terminal)?;
+    let config = PlotConfig { start_s: recording.start_s(), ..config };
     let (sample_rate, n_channels) = (recording.sample_rate(), recording.n_channels());
     let options = args.transform.options();
     let stft = Stft::new(options.resolve(sample_rate, WINDOW_S))?;

@@ -28,6 +28,9 @@ pub struct PlotConfig {
     pub min_hz: Option<f64>,
     /// Upper end of frequency axes, in Hz. Default half the sample rate.
     pub max_hz: Option<f64>,
+    /// Time where time axes begin, in seconds: that of the first sample in the whole recording, for an excerpt of one
+    /// ([`Recording::start_s`](crate::audio::Recording::start_s)). Default 0.
+    pub start_s: f64,
     /// dB from the brightest to the darkest color, above 0. Default 80: below it lies what is not heard beside the
     /// loudest.
     pub range_db: f64,
@@ -45,6 +48,7 @@ impl Default for PlotConfig {
             scale: FrequencyScale::default(),
             min_hz: None,
             max_hz: None,
+            start_s: 0.0,
             range_db: 80.0,
             existing: Existing::default(),
         }

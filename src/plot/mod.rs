@@ -74,7 +74,7 @@ pub fn spectrogram(overview: &Overview, config: &PlotConfig, path: &Path) -> Res
     sheet.heat_map(area, &overview.raster(&axis, level, area.width as usize, area.height as usize));
     frequency_axis(&mut sheet, area, &axis);
     sheet.left_title(area, "frequency (Hz)");
-    time_axis(&mut sheet, area, overview.duration_s());
+    time_axis(&mut sheet, area, config.start_s, overview.duration_s());
     decibel_bar(&mut sheet, area, config, "dB, relative to the peak");
     sheet.finish(path)
 }
@@ -211,7 +211,7 @@ pub fn activations(
     let bottom = match columns {
         Columns::Time { config: transform, sample_rate } => {
             let duration_s = transform.frame_s(n_columns.saturating_sub(1).max(1), sample_rate);
-            time_ticks(&sheet, area, duration_s)
+            time_ticks(&sheet, area, config.start_s, duration_s)
         }
         Columns::Index => {
             let ticks = ticks::items(n_columns, 0, sheet.n_labels(area.width, 80.0));
@@ -348,7 +348,7 @@ fn draw_panels(
             frequency_axis(&mut sheet, *cell, &axis);
         }
         if i + n_columns >= panels.len() {
-            time_axis(&mut sheet, *cell, overview.duration_s());
+            time_axis(&mut sheet, *cell, config.start_s, overview.duration_s());
         }
     }
     sheet.left_title(area, "frequency (Hz)");
@@ -363,15 +363,19 @@ fn frequency_axis(sheet: &mut Sheet, area: Area, axis: &FrequencyAxis) {
     sheet.left_ticks(area, &ticks::frequency(axis, f64::from(area.height), sheet.px(30.0)));
 }
 
-fn time_axis(sheet: &mut Sheet, area: Area, duration_s: f64) {
-    let ticks = time_ticks(sheet, area, duration_s);
+fn time_axis(sheet: &mut Sheet, area: Area, start_s: f64, duration_s: f64) {
+    let ticks = time_ticks(sheet, area, start_s, duration_s);
     sheet.bottom_axis(area, &ticks);
 }
 
-fn time_ticks(sheet: &Sheet, area: Area, duration_s: f64) -> Ticks {
-    // "1:02:03" is longer than "12.5".
-    let label = if duration_s < 60.0 { 70.0 } else { 110.0 };
-    ticks::time(duration_s, sheet.n_labels(area.width, label))
+fn time_ticks(sheet: &Sheet, area: Area, start_s: f64, duration_s: f64) -> Ticks {
+    // "1:02:03" is longer than "12.5", and "1:02:03.5" longer still.
+    let label = match start_s + duration_s {
+        end_s if end_s < 60.0 => 70.0,
+        _ if duration_s < 10.0 => 150.0,
+        _ => 110.0,
+    };
+    ticks::time(start_s, duration_s, sheet.n_labels(area.width, label))
 }
 
 fn decibel_bar(sheet: &mut Sheet, area: Area, config: &PlotConfig, title: &str) {

@@ -20,23 +20,34 @@ pub(super) struct Ticks {
 const CLOCK_S: [f64; 16] =
     [1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0, 21_600.0, 86_400.0];
 
-/// From 0 to a duration, with at most `max_ticks` steps: seconds below a minute, m:ss below an hour, h:mm:ss above.
-pub(super) fn time(duration_s: f64, max_ticks: usize) -> Ticks {
-    let least = duration_s / max_ticks.max(1) as f64;
-    if duration_s < 60.0 {
-        let (unit, per_s) = if duration_s < 0.5 { ("ms", 1000.0) } else { ("s", 1.0) };
-        let ticks = even(0.0, duration_s * per_s, nice_step(least * per_s), 0.0);
+/// Of an axis that begins at a time and lasts so long, with at most about `max_ticks` steps: seconds where it ends before a
+/// minute, m:ss before an hour, h:mm:ss after that.
+pub(super) fn time(start_s: f64, duration_s: f64, max_ticks: usize) -> Ticks {
+    let (least, end_s) = (duration_s / max_ticks.max(1) as f64, start_s + duration_s);
+    if end_s < 60.0 {
+        let (unit, per_s) = if end_s < 0.5 { ("ms", 1000.0) } else { ("s", 1.0) };
+        let ticks = even(start_s * per_s, end_s * per_s, nice_step(least * per_s), start_s * per_s);
         return Ticks { ticks, title: format!("time ({unit})") };
     }
-    let step = CLOCK_S.into_iter().find(|step| *step >= least).unwrap_or_else(|| nice_step(least / 3600.0) * 3600.0);
-    let label = |s: u64| match (s / 3600, s / 60 % 60, s % 60) {
-        (hours, minutes, seconds) if duration_s >= 3600.0 => format!("{hours}:{minutes:02}:{seconds:02}"),
-        (_, minutes, seconds) => format!("{minutes}:{seconds:02}"),
+    let step = match CLOCK_S.into_iter().find(|step| *step >= least) {
+        Some(step) if least > 0.5 => step,
+        Some(_) => nice_step(least),
+        None => nice_step(least / 3600.0) * 3600.0,
     };
-    let n_ticks = (duration_s / step) as usize;
-    let ticks = (0..=n_ticks).map(|i| (i as f64 * step, label((i as f64 * step).round() as u64)));
-    let title = if duration_s >= 3600.0 { "time (h:mm:ss)" } else { "time (m:ss)" };
-    Ticks { ticks: ticks.map(|(s, label)| Tick { at: s / duration_s, label }).collect(), title: title.into() }
+    let digits = n_digits(step);
+    let label = |time_s: f64| {
+        let scale = 10u64.pow(digits as u32);
+        let time = (time_s * scale as f64).round() as u64;
+        let (s, fraction) = (time / scale, time % scale);
+        let fraction = if digits > 0 { format!(".{fraction:0digits$}") } else { String::new() };
+        match (s / 3600, s / 60 % 60, s % 60) {
+            (hours, minutes, s) if end_s >= 3600.0 => format!("{hours}:{minutes:02}:{s:02}{fraction}"),
+            (_, minutes, s) => format!("{minutes}:{s:02}{fraction}"),
+        }
+    };
+    let ticks = multiples(start_s, end_s, step);
+    let ticks = ticks.map(|time_s| Tick { at: (time_s - start_s) / duration_s, label: label(time_s) }).collect();
+    Ticks { ticks, title: if end_s >= 3600.0 { "time (h:mm:ss)" } else { "time (m:ss)" }.into() }
 }
 
 /// Of a frequency axis that is `length` pixels long, with labels at least `gap` pixels apart.
@@ -132,21 +143,30 @@ pub(super) fn logarithmic(min: f64, max: f64, max_ticks: usize) -> Vec<Tick> {
 
 /// Multiples of `step` between two ends, with as many digits as the step has. `at` counts from `origin`.
 fn even(min: f64, max: f64, step: f64, origin: f64) -> Vec<Tick> {
-    let digits = (-step.log10().floor()).clamp(0.0, 9.0) as usize;
-    // The last multiple counts as inside in spite of rounding.
-    let (first, last) = ((min / step - 1e-9).ceil(), (max / step + 1e-9).floor());
-    let n_ticks = (last - first).clamp(-1.0, 1000.0) as i64;
+    let digits = n_digits(step);
     let label = |value: f64| match max.abs() {
         large if large >= 1e6 => number(value),
         _ => format!("{value:.digits$}").replace('-', "−"),
     };
-    (0..=n_ticks)
-        .map(|i| (first + i as f64) * step)
+    multiples(min, max, step)
         .map(|value| Tick {
             at: (value - origin) / (max - origin),
             label: label(if value == 0.0 { 0.0 } else { value }),
         })
         .collect()
+}
+
+/// Multiples of `step` between two ends.
+fn multiples(min: f64, max: f64, step: f64) -> impl Iterator<Item = f64> {
+    // The last multiple counts as inside in spite of rounding.
+    let (first, last) = ((min / step - 1e-9).ceil(), (max / step + 1e-9).floor());
+    let n_ticks = (last - first).clamp(-1.0, 1000.0) as i64;
+    (0..=n_ticks).map(move |i| (first + i as f64) * step)
+}
+
+/// Digits after the point that a step has.
+fn n_digits(step: f64) -> usize {
+    (-step.log10().floor()).clamp(0.0, 9.0) as usize
 }
 
 /// 50, 440, 1k, 2.5k.
@@ -187,12 +207,22 @@ mod tests {
 
     #[test]
     fn time_is_read_as_on_a_clock() {
-        assert_eq!(labels(&time(2.0, 8).ticks), ["0.0", "0.5", "1.0", "1.5", "2.0"]);
-        assert_eq!(labels(&time(0.02, 5).ticks), ["0", "5", "10", "15", "20"]);
-        assert_eq!(labels(&time(150.0, 6).ticks), ["0:00", "0:30", "1:00", "1:30", "2:00", "2:30"]);
-        assert_eq!(labels(&time(10_800.0, 6).ticks)[..3], ["0:00:00", "0:30:00", "1:00:00"]);
-        assert_eq!(time(10_800.0, 3).ticks[1], Tick { at: 1.0 / 3.0, label: "1:00:00".into() });
-        assert!(time(1e7, 10).ticks.len() <= 11);
+        assert_eq!(labels(&time(0.0, 2.0, 8).ticks), ["0.0", "0.5", "1.0", "1.5", "2.0"]);
+        assert_eq!(labels(&time(0.0, 0.02, 5).ticks), ["0", "5", "10", "15", "20"]);
+        assert_eq!(labels(&time(0.0, 150.0, 6).ticks), ["0:00", "0:30", "1:00", "1:30", "2:00", "2:30"]);
+        assert_eq!(labels(&time(0.0, 10_800.0, 6).ticks)[..3], ["0:00:00", "0:30:00", "1:00:00"]);
+        assert_eq!(time(0.0, 10_800.0, 3).ticks[1], Tick { at: 1.0 / 3.0, label: "1:00:00".into() });
+        assert!(time(0.0, 1e7, 10).ticks.len() <= 11);
+    }
+
+    #[test]
+    fn time_of_an_excerpt_is_that_of_the_recording() {
+        let ticks = time(4.25, 2.0, 5).ticks;
+        assert_eq!(labels(&ticks), ["4.5", "5.0", "5.5", "6.0"]);
+        assert_eq!(ticks[0].at, 0.125);
+        assert_eq!(labels(&time(65.0, 1.0, 4).ticks), ["1:05.0", "1:05.5", "1:06.0"]);
+        assert_eq!(labels(&time(59.0, 3.0, 4).ticks), ["0:59", "1:00", "1:01", "1:02"]);
+        assert_eq!(labels(&time(3605.0, 120.0, 4).ticks), ["1:00:30", "1:01:00", "1:01:30", "1:02:00"]);
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub(super) fn plot(
     let track = shown(&input.track);
     let config = |what: &str| PlotConfig {
         title: format!("{track}: {what}"),
+        start_s: recording.start_s(),
         existing: target.existing(),
         ..PlotConfig::default()
     };

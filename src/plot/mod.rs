@@ -1,4 +1,4 @@
-//! Pictures of spectrograms and of factorizations, as PNG or SVG. The only files that know plotters.
+//! Pictures of spectrograms and of factorizations, as PNG or SVG.
 //! What is shown is made by [`crate::spectrogram`]; here it gets colors, axes and a file.
 
 use std::path::Path;
@@ -237,9 +237,10 @@ pub fn activations(
         let peak = values.iter().copied().fold(0.0, f32::max);
         let (base, height) = (f64::from(area.y) + *end as f64, (end - start) as f64);
         let top = |cell: &Cell| base - height * f64::from(Level::Linear.brightness(cell.largest(&values) / peak));
+        let hill = cells.iter().map(|cell| (top(cell), base)).collect();
         let color = color::source(item.group.unwrap_or(groups.len()));
-        sheet.hill(f64::from(area.x), base, cells.iter().map(top).collect(), color);
-        sheet.rect((f64::from(area.x), base - 0.5, f64::from(area.width), 0.5), color);
+        sheet.band(area.x, hill, color);
+        sheet.rect((f64::from(area.x), base - 1.0, f64::from(area.width), 1.0), color);
     }
     for (i, group) in groups.iter().enumerate() {
         if let Some((start, end)) = span(&order, &slots, i) {

@@ -161,9 +161,10 @@ impl Sheet {
     /// Fills an area with brightness, which has a value for each pixel, and frames it.
     pub(super) fn heat_map(&mut self, area: Area, brightness: &Array2<f32>) {
         debug_assert_eq!(brightness.dim(), (area.height as usize, area.width as usize), "pixels");
-        let table = self.colors.table();
-        let rgb = brightness.iter().flat_map(|b| table[(b * 255.0).round() as usize & 255]).collect();
-        self.page.marks.push(Mark::Image { x: area.x, y: area.y, width: area.width, height: area.height, rgb });
+        let pixels = brightness.iter().map(|b| (b * 255.0).round() as u8).collect();
+        let colors = Box::new(self.colors.table());
+        let Area { x, y, width, height } = area;
+        self.page.marks.push(Mark::Image { x, y, width, height, pixels, colors });
         self.frame(area);
     }
 
@@ -256,9 +257,9 @@ impl Sheet {
         self.page.marks.push(Mark::Curve { points, width: self.px(units), color });
     }
 
-    /// The area under a curve that has one value for each pixel from `x` on.
-    pub(super) fn hill(&mut self, x: f64, base: f64, tops: Vec<f64>, color: Rgb) {
-        self.page.marks.push(Mark::Area { x, base, tops, color });
+    /// What lies between two curves that have a value for each pixel from `x` on: top and bottom.
+    pub(super) fn band(&mut self, x: u32, spans: Vec<(f64, f64)>, color: Rgb) {
+        self.page.marks.push(Mark::Band { x, spans, color });
     }
 
     /// A filled rectangle: x, y, width, height.

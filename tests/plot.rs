@@ -76,7 +76,7 @@ fn a_tone_is_a_bright_row_at_its_frequency() {
             let rows: Vec<usize> = (top..=bottom).filter(|y| brightness(y) == brightest).collect();
             let row = (rows[0] + rows[rows.len() - 1]) as f64 / 2.0 + 0.5;
 
-            let axis = FrequencyAxis::new(scale, overview.config(), sample_rate, None, None).expect("axis");
+            let axis = FrequencyAxis::new(scale, &StftConfig::new(2048), sample_rate, None, None).expect("axis");
             let n_rows = (bottom + 1 - top) as f64;
             let got = axis.hz(1.0 - (row - top as f64) / n_rows);
             // One bin, which is as far as a transform tells frequencies apart, and one row.

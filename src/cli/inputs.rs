@@ -33,10 +33,30 @@ impl Input {
     }
 }
 
-/// Lists the recordings: files as given, those that a pattern matches, folders walked recursively in the order of their
-/// names, and the lines of a list. Of files that differ in their endings, `song.wav` beside `song.flac`, the tracks keep
-/// these; others with the same track are refused, since their stems would overwrite each other.
+/// [`gather`], for recordings that are each written to files of their own. Of files that differ in their endings,
+/// `song.wav` beside `song.flac`, the tracks keep these; others with the same track are refused, since their stems would
+/// overwrite each other.
 pub(super) fn list(typed: &[PathBuf], files_from: Option<&Path>) -> Result<Vec<Input>, Failure> {
+    let mut inputs = gather(typed, files_from)?;
+    keep_endings(&mut inputs);
+    let mut seen: HashMap<&Path, &Input> = HashMap::new();
+    for input in &inputs {
+        if let Some(other) = seen.insert(&input.track, input) {
+            let message = format!(
+                "`{}` and `{}` would be written to the same files, as track `{}`",
+                other.label(),
+                input.label(),
+                shown(&input.track)
+            );
+            return Err(Failure::usage(message, "separate them one by one, each with its own `--out` folder"));
+        }
+    }
+    Ok(inputs)
+}
+
+/// Finds the recordings: files as given, those that a pattern matches, folders walked recursively in the order of their
+/// names, and the lines of a list.
+pub(super) fn gather(typed: &[PathBuf], files_from: Option<&Path>) -> Result<Vec<Input>, Failure> {
     let mut inputs = Vec::new();
     for path in typed {
         if path == Path::new("-") {
@@ -59,19 +79,6 @@ pub(super) fn list(typed: &[PathBuf], files_from: Option<&Path>) -> Result<Vec<I
     }
     if let Some(list) = files_from {
         inputs.extend(read_list(list)?);
-    }
-    keep_endings(&mut inputs);
-    let mut seen: HashMap<&Path, &Input> = HashMap::new();
-    for input in &inputs {
-        if let Some(other) = seen.insert(&input.track, input) {
-            let message = format!(
-                "`{}` and `{}` would be written to the same files, as track `{}`",
-                other.label(),
-                input.label(),
-                shown(&input.track)
-            );
-            return Err(Failure::usage(message, "separate them one by one, each with its own `--out` folder"));
-        }
     }
     Ok(inputs)
 }

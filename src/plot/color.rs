@@ -72,6 +72,21 @@ const SOURCES: [Rgb; 6] = [
     [0xaa, 0x33, 0x77],
 ];
 
+/// Colors of parts over a heat map of any kind, each in a dark casing.
+const OVERLAYS: [Rgb; 6] = [
+    [0x66, 0xe0, 0xff],
+    [0x8c, 0xe6, 0x5c],
+    [0xff, 0xff, 0xff],
+    [0xff, 0xa0, 0xc8],
+    [0xff, 0xf0, 0x50],
+    [0x9c, 0xb4, 0xff],
+];
+
+/// The color of a part over a heat map; after the sixth they come again.
+pub(super) fn overlay(part_idx: usize) -> Rgb {
+    OVERLAYS[part_idx % OVERLAYS.len()]
+}
+
 /// The color of a source; after the sixth they come again.
 pub(super) fn source(source_idx: usize) -> Rgb {
     SOURCES[source_idx % SOURCES.len()]

@@ -22,6 +22,8 @@ pub(super) struct Page {
 pub(super) enum Mark {
     /// A filled rectangle.
     Rect { x: f64, y: f64, width: f64, height: f64, color: Rgb },
+    /// The edge of a rectangle, as wide as `line`, inside of it.
+    Outline { x: f64, y: f64, width: f64, height: f64, line: f64, color: Rgb },
     /// A line through points.
     Curve { points: Vec<(f64, f64)>, width: f64, color: Rgb },
     /// What lies between two curves that have a value for each pixel from `x` on: top and bottom.
@@ -53,7 +55,7 @@ impl Page {
         let mut canvas = Canvas::new(self.width, self.height);
         let layer = |mark: &Mark| match mark {
             Mark::Image { .. } => 0,
-            Mark::Rect { .. } | Mark::Curve { .. } | Mark::Band { .. } => 1,
+            Mark::Rect { .. } | Mark::Outline { .. } | Mark::Curve { .. } | Mark::Band { .. } => 1,
             Mark::Text { .. } => 2,
         };
         for wanted in 0..3 {
@@ -100,6 +102,14 @@ impl Canvas {
                 for x in left.max(0.0) as usize..right.max(0.0) as usize {
                     self.column(x, (top, bottom), *color);
                 }
+            }
+            Mark::Outline { x, y, width, height, line, color } => {
+                let (x, y, width, height, line) = (*x, *y, *width, *height, *line);
+                let rect = |x, y, width, height| Mark::Rect { x, y, width, height, color: *color };
+                self.draw(&rect(x, y, width, line));
+                self.draw(&rect(x, y + height - line, width, line));
+                self.draw(&rect(x, y, line, height));
+                self.draw(&rect(x + width - line, y, line, height));
             }
             Mark::Band { x, spans, color } => {
                 (*x as usize..).zip(spans).for_each(|(x, span)| self.column(x, *span, *color));
@@ -196,6 +206,15 @@ fn svg_of(mark: &Mark) -> io::Result<String> {
         Mark::Rect { x, y, width, height, color } => {
             let [x, y, width, height] = [*x, *y, *width, *height].map(short);
             format!("<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" fill=\"{}\"/>\n", hex(color))
+        }
+        Mark::Outline { x, y, width, height, line, color } => {
+            let [x, y, width, height] = [x + 0.5 * line, y + 0.5 * line, width - line, height - line].map(short);
+            format!(
+                "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" fill=\"none\" stroke=\"{}\" \
+                 stroke-width=\"{}\"/>\n",
+                hex(color),
+                short(*line)
+            )
         }
         Mark::Curve { points: through, width, color } => format!(
             "<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{}\" stroke-linejoin=\"round\"/>\n",

@@ -34,7 +34,7 @@ impl<'a> Target<'a> {
         let may_replace = output.force || output.batch.resume;
         Ok(Self {
             folder: &output.out,
-            template: Template::new(output)?,
+            template: Template::of_stems(&output.out, &output.filename)?,
             may_replace,
             encode: encode_config(output, may_replace, seed)?,
             sources: HashSet::new(),

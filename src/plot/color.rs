@@ -55,11 +55,16 @@ impl ColorMap {
         gradient.eval_continuous(brightness).into_array()
     }
 
-    /// As many colors as a byte can name, which is all that a screen shows.
-    pub(super) fn table(self) -> [Rgb; 256] {
-        std::array::from_fn(|i| self.color(i as f32 / 255.0))
+    /// The colors of a heat map: 0.4 dB each where 80 are shown, which is less than is seen, and leaves others to the rest
+    /// of a page of 256.
+    pub(super) fn table(self) -> Vec<Rgb> {
+        let last = f32::from(LEVELS - 1);
+        (0..LEVELS).map(|i| self.color(f32::from(i) / last)).collect()
     }
 }
+
+/// Colors of a heat map.
+pub(super) const LEVELS: u8 = 192;
 
 /// Colors of sources, apart from each other for readers with and without color vision deficiency.
 /// P. Tol, "Colour schemes", technical note SRON/EPS/TN/09-002, 2021, figure 1 (bright) without its gray.

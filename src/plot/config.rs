@@ -46,8 +46,8 @@ pub struct PlotConfig {
     pub waveform_peak: Option<f32>,
     /// What to do where the picture exists. Default: refuse.
     pub existing: Existing,
-    /// Default that of the size.
-    pub(super) layout: Option<Layout>,
+    /// How large letters and margins are, where 1 is as large as on 1600 x 900. Default: they grow with the picture.
+    pub letters: Option<f64>,
 }
 
 impl Default for PlotConfig {
@@ -65,7 +65,7 @@ impl Default for PlotConfig {
             peak: None,
             waveform_peak: None,
             existing: Existing::default(),
-            layout: None,
+            letters: None,
         }
     }
 }
@@ -86,11 +86,14 @@ impl PlotConfig {
         let layout = self.layout();
         let beside = (self.width as usize).saturating_sub(self.n_columns());
         let width = u32::try_from(n_columns.saturating_add(beside)).unwrap_or(u32::MAX);
-        Self { width, layout: Some(layout), ..self }
+        Self { width, letters: layout.is_labeled.then_some(layout.unit), ..self }
     }
 
     pub(super) fn layout(&self) -> Layout {
-        self.layout.unwrap_or_else(|| Layout::of(self.width, self.height))
+        match self.letters {
+            Some(unit) => Layout { unit, is_labeled: true },
+            None => Layout::of(self.width, self.height),
+        }
     }
 
     /// Refuses what cannot be drawn, before any work is done for it.

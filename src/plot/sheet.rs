@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ndarray::Array2;
 
-use super::color::ColorMap;
+use super::color::{self, ColorMap};
 use super::config::{Format, PlotConfig};
 use super::layout::{Area, BAR_GAP, BAR_WIDTH, Layout, PADDING, TOP};
 use super::page::{Align, Direction, Mark, Page, Rgb};
@@ -112,8 +112,9 @@ impl Sheet {
     /// Fills an area with brightness, which has a value for each pixel, and frames it.
     pub(super) fn heat_map(&mut self, area: Area, brightness: &Array2<f32>) {
         debug_assert_eq!(brightness.dim(), (area.height as usize, area.width as usize), "pixels");
-        let pixels = brightness.iter().map(|b| (b * 255.0).round() as u8).collect();
-        let colors = Box::new(self.colors.table());
+        let last = f32::from(color::LEVELS - 1);
+        let pixels = brightness.iter().map(|b| (b * last).round() as u8).collect();
+        let colors = self.colors.table();
         let Area { x, y, width, height } = area;
         self.page.marks.push(Mark::Image { x, y, width, height, pixels, colors });
         self.frame(area);

@@ -251,3 +251,73 @@ impl Feed<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::f64::consts::TAU;
+
+    use super::*;
+
+    /// The definition: samples around the frame's center under a Hann window of `Q` periods, at the band's frequency.
+    fn naive(samples: &[f32], center: usize, hz: f64, sample_rate: f64) -> f64 {
+        let length = Q * sample_rate / hz;
+        let half = (0.5 * length) as i64;
+        let (mut re, mut im, mut total) = (0.0, 0.0, 0.0);
+        for i in -half..=half {
+            let window = 0.5 + 0.5 * (TAU * i as f64 / length).cos();
+            total += window;
+            let x = usize::try_from(center as i64 + i).ok().and_then(|at| samples.get(at)).copied().unwrap_or(0.0);
+            let phase = TAU * hz * i as f64 / sample_rate;
+            re += window * f64::from(x) * phase.cos();
+            im -= window * f64::from(x) * phase.sin();
+        }
+        (re * re + im * im) / (total * total)
+    }
+
+    #[test]
+    fn bands_are_those_of_the_definition_whatever_the_blocks() {
+        let sample_rate = 8000;
+        // Tones that come and go, and something like noise.
+        let sample = |i: usize| {
+            let tone = |hz: f64, from: usize, to: usize| {
+                if (from..to).contains(&i) { (TAU * hz * i as f64 / 8000.0).sin() } else { 0.0 }
+            };
+            let noise = ((i * i * 7919) % 1013) as f64 / 1013.0 - 0.5;
+            (tone(82.4, 0, 9000) + 0.5 * tone(523.25, 4000, 12_000) + 0.3 * tone(2637.0, 6000, 16_000) + 0.01 * noise)
+                as f32
+        };
+        let samples: Vec<f32> = (0..16_000).map(sample).collect();
+        // As far apart as the frames of the lowest octave, so that nothing is interpolated there.
+        let plan = ConstantQ::new(sample_rate, 2048).expect("plan");
+        let hz: Vec<f64> = plan.bands_hz().collect();
+        let mut all: Vec<Vec<f32>> = Vec::new();
+        for block in [333, 16_000] {
+            let (mut analyzer, mut power) = (plan.analyzer(), Vec::new());
+            samples.chunks(block).for_each(|block| analyzer.append(block, &mut power));
+            analyzer.append_last(&mut power);
+            assert_eq!(power.len(), 9 * plan.n_bands(), "a frame each 2048 samples, and one at the end");
+            all.push(power);
+        }
+        assert!(all[0] == all[1], "blocks change nothing");
+        let n_bands = plan.n_bands();
+        // The lowest octave has a frame for each of the whole; others are means over several.
+        for frame in 0..9 {
+            for band in 0..BANDS_PER_OCTAVE / 2 {
+                let expected = naive(&samples, frame * 2048, hz[band], 8000.0);
+                let got = f64::from(all[0][frame * n_bands + band]);
+                // What is left out of the windows' transforms is 45 dB below a tone of amplitude 1.
+                let gap = (got.sqrt() - expected.sqrt()).abs();
+                assert!(gap < 0.5 * 10f64.powf(-45.0 / 20.0), "frame {frame}, {} Hz: {got}, {expected}", hz[band]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_rate_without_room_for_an_octave_is_refused() {
+        for (sample_rate, hop_length, name) in [(100, 64, "sample_rate"), (8000, 0, "hop_length")] {
+            let error = ConstantQ::new(sample_rate, hop_length).expect_err(name);
+            assert!(matches!(error, Error::Setting { name: got, .. } if got == name), "{error}");
+        }
+        assert!(ConstantQ::new(192_000, 1).is_ok());
+    }
+}

@@ -2,7 +2,7 @@
 //! Knows no recording.
 
 use super::cell::Cell;
-use super::constant_q::{BANDS_PER_OCTAVE, LOWEST_HZ};
+use super::constant_q::{BANDS_PER_OCTAVE, LOWEST_HZ, upper_end_hz};
 use super::scale::{FrequencyAxis, FrequencyScale};
 use crate::Result;
 use crate::stft::StftConfig;
@@ -53,6 +53,7 @@ impl Bands {
             Self::ConstantQ { .. } => {
                 // The bins of a transform, which say where an axis begins by itself, have no part in it.
                 let (bins, min_hz) = (StftConfig::new(2), min_hz.or(Some(LOWEST_HZ)));
+                let max_hz = max_hz.or(Some(upper_end_hz(sample_rate)));
                 FrequencyAxis::new(FrequencyScale::Log, &bins, sample_rate, min_hz, max_hz).map(Into::into)
             }
             Self::PitchClasses { .. } => Ok(VerticalAxis::PitchClass),

@@ -19,8 +19,8 @@ pub(super) const Q: f64 = 33.6; // 2 / (2^(1/12) - 1)
 /// Side lobes that are kept of each window's transform: what is left out is 45 dB below its center.
 const REACH_BINS: f64 = 6.0;
 /// Frames of an octave are this much shorter apart than its transform is long: windows of its highest band, which are a
-/// quarter of that or longer, overlap by half.
-const OVERLAP: usize = 8;
+/// quarter of that or longer, overlap by three quarters.
+const OVERLAP: usize = 16;
 
 /// A planned constant-Q transform.
 ///
@@ -69,14 +69,12 @@ impl ConstantQ {
             return setting("hop_length", "0".into(), "at least 1", Advice::set("hop_length", 512));
         }
         let sample_rate_hz = f64::from(sample_rate);
-        // The main lobe of the highest band lies below half the sample rate.
-        let highest_hz = 0.5 * sample_rate_hz / (1.0 + 2.0 / Q);
-        let n_bands = (BANDS_PER_OCTAVE as f64 * (highest_hz / LOWEST_HZ).log2()).floor() + 1.0;
-        if n_bands < BANDS_PER_OCTAVE as f64 {
+        let n_bands = n_bands(sample_rate);
+        if n_bands < BANDS_PER_OCTAVE {
             let advice = Advice::plain("look at it on another axis");
             return setting("sample_rate", sample_rate.to_string(), "at least 140 Hz for constant-Q bands", advice);
         }
-        let bands: Vec<f64> = (0..n_bands as usize).map(band_hz).collect();
+        let bands: Vec<f64> = (0..n_bands).map(band_hz).collect();
         let octave = |bands_hz: &[f64]| -> Result<Octave> {
             let longest = (Q * sample_rate_hz / bands_hz[0]).ceil() as usize;
             let n_fft = longest.next_power_of_two();
@@ -122,7 +120,24 @@ fn octave_analyzer(octave: &Octave) -> Analyzer<'_> {
 }
 
 fn band_hz(band_idx: usize) -> f64 {
-    LOWEST_HZ * (band_idx as f64 / BANDS_PER_OCTAVE as f64).exp2()
+    edge_hz(band_idx as f64)
+}
+
+/// Between two bands where it is not a whole number.
+fn edge_hz(band: f64) -> f64 {
+    LOWEST_HZ * (band / BANDS_PER_OCTAVE as f64).exp2()
+}
+
+/// As many as have their main lobes below half the sample rate.
+fn n_bands(sample_rate: u32) -> usize {
+    let highest_hz = 0.5 * f64::from(sample_rate) / (1.0 + 2.0 / Q);
+    let highest = BANDS_PER_OCTAVE as f64 * (highest_hz / LOWEST_HZ).log2();
+    if highest < 0.0 { 0 } else { highest as usize + 1 }
+}
+
+/// Where the highest band ends, half way to what would be the next.
+pub(super) fn upper_end_hz(sample_rate: u32) -> f64 {
+    edge_hz(n_bands(sample_rate) as f64 - 0.5)
 }
 
 impl Band {
@@ -288,22 +303,22 @@ mod tests {
         };
         let samples: Vec<f32> = (0..16_000).map(sample).collect();
         // As far apart as the frames of the lowest octave, so that nothing is interpolated there.
-        let plan = ConstantQ::new(sample_rate, 2048).expect("plan");
+        let plan = ConstantQ::new(sample_rate, 1024).expect("plan");
         let hz: Vec<f64> = plan.bands_hz().collect();
         let mut all: Vec<Vec<f32>> = Vec::new();
         for block in [333, 16_000] {
             let (mut analyzer, mut power) = (plan.analyzer(), Vec::new());
             samples.chunks(block).for_each(|block| analyzer.append(block, &mut power));
             analyzer.append_last(&mut power);
-            assert_eq!(power.len(), 9 * plan.n_bands(), "a frame each 2048 samples, and one at the end");
+            assert_eq!(power.len(), 17 * plan.n_bands(), "a frame each 1024 samples, and one at the end");
             all.push(power);
         }
         assert!(all[0] == all[1], "blocks change nothing");
         let n_bands = plan.n_bands();
         // The lowest octave has a frame for each of the whole; others are means over several.
-        for frame in 0..9 {
+        for frame in 0..17 {
             for band in 0..BANDS_PER_OCTAVE / 2 {
-                let expected = naive(&samples, frame * 2048, hz[band], 8000.0);
+                let expected = naive(&samples, frame * 1024, hz[band], 8000.0);
                 let got = f64::from(all[0][frame * n_bands + band]);
                 // What is left out of the windows' transforms is 45 dB below a tone of amplitude 1.
                 let gap = (got.sqrt() - expected.sqrt()).abs();

@@ -62,9 +62,9 @@ pub(in crate::cli) struct SpectrogramArgs {
     /// Chromagram: the twelve pitch classes, at A = 440 Hz
     #[arg(long, group = "frequency_scale", help_heading = "Picture", conflicts_with_all = ["n_fft", "window"])]
     pub(super) chroma: bool,
-    /// Levels shown, in dB below the peak
-    #[arg(long, value_name = "DB", default_value_t = 80.0, help_heading = "Picture")]
-    pub(super) range_db: f32,
+    /// Levels shown, in dB below the peak [default: 80, with --chroma 30]
+    #[arg(long, value_name = "DB", help_heading = "Picture")]
+    pub(super) range_db: Option<f32>,
     /// Colors
     #[arg(long, default_value = ColorMap::default().name(), value_parser = parse::named(ColorMap::ALL, ColorMap::name), help_heading = "Picture")]
     pub(super) colormap: ColorMap,

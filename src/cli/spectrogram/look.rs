@@ -23,6 +23,8 @@ const WINDOW_S: f64 = 0.046;
 const SIZE: (u32, u32) = (1600, 900);
 /// Size of tiles where nothing is said; wider ones are more than many programs open.
 const TILE: (u32, u32) = (8192, 900);
+/// Levels of pitch classes, each of which has a part of every noise, in dB.
+const CHROMA_DB: f64 = 30.0;
 /// Bytes that the work takes whatever the recording.
 const FIXED_BYTES: u64 = 32 << 20;
 
@@ -59,12 +61,13 @@ impl Look {
         };
         let usual = if args.frames_per_pixel.is_some() { TILE } else { SIZE };
         let (width, height) = args.size.unwrap_or(usual);
+        let usual_db = PlotConfig::default().range_db;
         let config = PlotConfig {
             width,
             height,
             color_map: args.colormap,
             scale,
-            range_db: f64::from(args.range_db),
+            range_db: args.range_db.map_or(if args.chroma { CHROMA_DB } else { usual_db }, f64::from),
             // What an interrupted run began is finished by one that resumes it.
             existing: outputs::may_replace(args.force || args.batch.resume),
             ..PlotConfig::default()

@@ -110,13 +110,14 @@ impl ConstantQ {
 
     /// A transform fed block by block.
     pub(super) fn analyzer(&self) -> BandAnalyzer<'_> {
-        let feed = |octave| Feed { octave, analyzer: octave_analyzer(octave), power: Vec::new(), first_frame: 0 };
-        BandAnalyzer { plan: self, feeds: self.octaves.iter().map(feed).collect(), n_samples: 0, next_frame: 0 }
+        let feeds = self.octaves.iter().map(|octave| Feed {
+            octave,
+            analyzer: octave.stft.analyzer(),
+            power: Vec::new(),
+            first_frame: 0,
+        });
+        BandAnalyzer { plan: self, feeds: feeds.collect(), n_samples: 0, next_frame: 0 }
     }
-}
-
-fn octave_analyzer(octave: &Octave) -> Analyzer<'_> {
-    octave.stft.analyzer()
 }
 
 fn band_hz(band_idx: usize) -> f64 {
@@ -207,7 +208,7 @@ impl BandAnalyzer<'_> {
     pub(super) fn append_last(mut self, power: &mut Vec<f32>) {
         for feed in &mut self.feeds {
             let (bands, sums) = (&feed.octave.bands, &mut feed.power);
-            let analyzer = std::mem::replace(&mut feed.analyzer, octave_analyzer(feed.octave));
+            let analyzer = std::mem::replace(&mut feed.analyzer, feed.octave.stft.analyzer());
             analyzer.finish(&mut |bins| sums.extend(bands.iter().map(|band| band.power(bins))));
         }
         // As many as any transform of this hop has.
@@ -259,7 +260,7 @@ impl Feed<'_> {
             add(right, fraction);
         }
         // What later frames do not reach back to; all at once, because the rest moves.
-        let n_used = (cell.start - 1.0).max(0.0) as usize;
+        let n_used = ((cell.start - 1.0).max(0.0) as usize).min(n_frames.saturating_sub(1));
         if n_used > 64 {
             self.power.drain(..n_used * n_bands);
             self.first_frame += n_used;

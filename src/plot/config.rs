@@ -29,7 +29,7 @@ pub struct PlotConfig {
     pub color_map: ColorMap,
     /// What frequency axes are spaced by. Default [`FrequencyScale::Log`].
     pub scale: FrequencyScale,
-    /// Lower end of frequency axes, in Hz. Default that of [`FrequencyAxis::new`].
+    /// Lower end of frequency axes, in Hz. Default that of [`FrequencyAxis::new`](crate::spectrogram::FrequencyAxis::new).
     pub min_hz: Option<f64>,
     /// Upper end of frequency axes, in Hz. Default half the sample rate.
     pub max_hz: Option<f64>,

@@ -51,7 +51,6 @@ const OWNERS: &[(&str, &str)] = &[
     ("kodama", "separate/methods/group.rs"),
     ("lewton", "audio/decode"),
     ("midly", "knowledge/score/midi.rs"),
-    ("plotters", "plot/"),
     ("png", "plot/"),
     ("ropus", "audio/decode"),
     ("rubato", "audio/resample"),

@@ -121,6 +121,17 @@ impl Found {
     /// `song.flac`, the tracks keep these; others with the same track are refused, since their stems would overwrite each
     /// other.
     pub(super) fn settle(self, terminal: &Terminal) -> Result<Vec<Input>, Failure> {
+        self.tell_left_out(terminal)?;
+        self.distinct()
+    }
+
+    /// [`settle`](Self::settle), for recordings that are not each written to files of their own.
+    pub(super) fn settle_together(self, terminal: &Terminal) -> Result<Vec<Input>, Failure> {
+        self.tell_left_out(terminal)?;
+        Ok(self.candidates.into_iter().map(|candidate| candidate.input).collect())
+    }
+
+    fn tell_left_out(&self, terminal: &Terminal) -> Result<(), Failure> {
         if let Some(told) = self.left_out() {
             if self.candidates.is_empty() {
                 let hint = "name the files one by one, or choose another folder for the stems with `--out FOLDER`";
@@ -131,7 +142,7 @@ impl Found {
             let (litter, written) = (self.litter.len(), self.written.len());
             terminal.event(json!({ "event": "left_out", "litter": litter, "written": written }));
         }
-        self.distinct()
+        Ok(())
     }
 
     /// What is said of what was left out.

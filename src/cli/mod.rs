@@ -17,6 +17,7 @@ mod hpss;
 mod inputs;
 mod interrupt;
 mod learn;
+mod ledger;
 mod litter;
 mod meter;
 mod outputs;
@@ -81,7 +82,7 @@ fn run(cli: Cli, context: &Context) -> Result<u8, Failure> {
         Command::Denoise(args) => denoise::run(&args, context),
         Command::Stream(args) => stream::run(&args, context),
         Command::Learn(args) => learn::run(&args, seed, terminal),
-        Command::Spectrogram(args) => spectrogram::run(&args, terminal),
+        Command::Spectrogram(args) => spectrogram::run(&args, context),
         Command::Factorize(args) => factorize::run(&args, seed, terminal),
         Command::Evaluate(args) => evaluate::run(&args, terminal),
         Command::Completions { shell } => completions::completions(shell, Cli::command()),

@@ -8,7 +8,6 @@ use partita::atomic::Existing;
 use partita::error::shown;
 
 use super::failure::Failure;
-use super::flags::OutputArgs;
 use super::inputs::Input;
 use super::meter;
 
@@ -21,19 +20,40 @@ pub(super) struct Template<'a> {
 
 impl<'a> Template<'a> {
     /// Refuses a template that would lose stems or leave the output folder.
-    pub(super) fn new(output: &'a OutputArgs) -> Result<Self, Failure> {
-        let filename = &output.filename;
-        let refuse = |message: String| Err(Failure::usage(message, "use `--filename \"{track}/{stem}.{ext}\"`"));
+    pub(super) fn of_stems(folder: &'a Path, filename: &'a str) -> Result<Self, Failure> {
         if !filename.contains("{stem}") {
-            return refuse(format!("`--filename` is `{filename}`, expected a name with `{{stem}}` in it"));
+            return Err(Failure::usage(
+                format!("`--filename` is `{filename}`, expected a name with `{{stem}}` in it"),
+                "use `--filename \"{track}/{stem}.{ext}\"`",
+            ));
         }
-        if let Some(unknown) = placeholders(filename).find(|name| !["track", "stem", "ext"].contains(name)) {
-            return refuse(format!("`--filename` has `{{{unknown}}}`, expected `{{track}}`, `{{stem}}` or `{{ext}}`"));
+        Self::new(folder, filename, &["track", "stem", "ext"], "{track}/{stem}.{ext}")
+    }
+
+    /// Refuses a template that would leave the output folder.
+    pub(super) fn of_pictures(folder: &'a Path, filename: &'a str) -> Result<Self, Failure> {
+        Self::new(folder, filename, &["track"], "{track}.png")
+    }
+
+    fn new(folder: &'a Path, filename: &'a str, known: &[&str], usual: &str) -> Result<Self, Failure> {
+        let refuse = |message: String| Err(Failure::usage(message, format!("use `--filename \"{usual}\"`")));
+        if let Some(unknown) = placeholders(filename).find(|name| !known.contains(name)) {
+            let known: Vec<_> = known.iter().map(|name| format!("`{{{name}}}`")).collect();
+            let known = match &known[..] {
+                [rest @ .., last] if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+                known => known.concat(),
+            };
+            return refuse(format!("`--filename` has `{{{unknown}}}`, expected {known}"));
         }
         if Path::new(filename).components().any(|part| !matches!(part, Component::Normal(_))) {
             return refuse(format!("`--filename` is `{filename}`, expected a path below the output folder"));
         }
-        Ok(Self { folder: &output.out, filename })
+        Ok(Self { folder, filename })
+    }
+
+    /// The picture of one input.
+    pub(super) fn picture(&self, input: &Input) -> PathBuf {
+        self.path(input, "", "")
     }
 
     /// The file of one stem of one input.

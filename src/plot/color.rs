@@ -55,11 +55,16 @@ impl ColorMap {
         gradient.eval_continuous(brightness).into_array()
     }
 
-    /// As many colors as a byte can name, which is all that a screen shows.
-    pub(super) fn table(self) -> [Rgb; 256] {
-        std::array::from_fn(|i| self.color(i as f32 / 255.0))
+    /// The colors of a heat map: 0.4 dB each where 80 are shown, which is less than is seen, and leaves others to the rest
+    /// of a page of 256.
+    pub(super) fn table(self) -> Vec<Rgb> {
+        let last = f32::from(LEVELS - 1);
+        (0..LEVELS).map(|i| self.color(f32::from(i) / last)).collect()
     }
 }
+
+/// Colors of a heat map.
+pub(super) const LEVELS: u8 = 192;
 
 /// Colors of sources, apart from each other for readers with and without color vision deficiency.
 /// P. Tol, "Colour schemes", technical note SRON/EPS/TN/09-002, 2021, figure 1 (bright) without its gray.
@@ -71,6 +76,21 @@ const SOURCES: [Rgb; 6] = [
     [0x66, 0xcc, 0xee],
     [0xaa, 0x33, 0x77],
 ];
+
+/// Colors of parts over a heat map of any kind, each in a dark casing.
+const OVERLAYS: [Rgb; 6] = [
+    [0x66, 0xe0, 0xff],
+    [0x8c, 0xe6, 0x5c],
+    [0xff, 0xff, 0xff],
+    [0xff, 0xa0, 0xc8],
+    [0xff, 0xf0, 0x50],
+    [0x9c, 0xb4, 0xff],
+];
+
+/// The color of a part over a heat map; after the sixth they come again.
+pub(super) fn overlay(part_idx: usize) -> Rgb {
+    OVERLAYS[part_idx % OVERLAYS.len()]
+}
 
 /// The color of a source; after the sixth they come again.
 pub(super) fn source(source_idx: usize) -> Rgb {

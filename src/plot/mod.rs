@@ -1,25 +1,29 @@
-//! Pictures of spectrograms and of factorizations, as PNG or SVG. The only files that know plotters.
+//! Pictures of spectrograms and of factorizations, as PNG or SVG.
 //! What is shown is made by [`crate::spectrogram`]; here it gets colors, axes and a file.
 
 use std::path::Path;
 
 use ndarray::{Array2, ArrayView2};
 
-use crate::spectrogram::{Cell, FrequencyAxis, Level, Overview};
+use crate::spectrogram::{Cell, FrequencyAxis, Level};
 use crate::{Error, Result, StftConfig};
-use sheet::{Area, Sheet};
+use layout::COLOR_BAR;
+use sheet::Sheet;
 use ticks::Ticks;
 
 mod color;
 mod config;
 mod fallback;
+mod layout;
 mod page;
+mod panels;
 mod sheet;
 mod text;
 mod ticks;
 
 pub use color::ColorMap;
 pub use config::PlotConfig;
+pub use panels::{Panel, draw, masks, panels, spectrogram};
 
 /// Components that make one source.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,52 +68,6 @@ pub fn letters_without_font(text: &str) -> String {
     text::undrawable(text)
 }
 
-/// Draws a spectrogram, in dB below its peak, to a `.png` or `.svg`.
-///
-/// # Errors
-/// [`Error::PictureFormat`] for another extension, the errors of [`crate::atomic::write`],
-/// [`Error::Setting`] for a size, range or frequency that cannot be drawn.
-///
-/// # Cost
-/// Time and memory of the picture's pixels and of the overview, not of the recording.
-pub fn spectrogram(overview: &Overview, config: &PlotConfig, path: &Path) -> Result<()> {
-    let mut sheet = Sheet::new(config, path)?;
-    let axis = config.axis(overview.config(), overview.sample_rate())?;
-    let level = config.level(overview.peak())?;
-    let area = sheet.area(Sheet::COLOR_BAR);
-    sheet.title(area, &config.title, &transform_note(overview));
-    sheet.heat_map(area, &overview.raster(&axis, level, area.width as usize, area.height as usize));
-    frequency_axis(&mut sheet, area, &axis);
-    sheet.left_title(area, "frequency (Hz)");
-    time_axis(&mut sheet, area, config.start_s, overview.duration_s());
-    decibel_bar(&mut sheet, area, config, "dB, relative to the peak");
-    sheet.finish(path)
-}
-
-/// Draws spectrograms of one recording beside each other, the mixture first, then its stems, each with its name.
-/// Axes are shared, and one color means the same level in each: dB below the highest peak of all.
-///
-/// # Errors
-/// Those of [`spectrogram`], and [`Error::Setting`] without panels or with panels of different transforms.
-pub fn panels(panels: &[(&str, &Overview)], config: &PlotConfig, path: &Path) -> Result<()> {
-    let peak = panels.iter().map(|(_, overview)| overview.peak()).fold(0.0, f32::max);
-    let draw_bar = |sheet: &mut Sheet, area: Area| decibel_bar(sheet, area, config, "dB, relative to the peak");
-    draw_panels(panels, config.level(peak)?, draw_bar, config, path)
-}
-
-/// Draws masks beside each other, each with the name of its source: from 0 (dark) to 1 (bright). An overview of a mask
-/// is made by pushing its frames to a [`crate::spectrogram::OverviewBuilder`].
-///
-/// # Errors
-/// Those of [`panels`].
-pub fn masks(masks: &[(&str, &Overview)], config: &PlotConfig, path: &Path) -> Result<()> {
-    let draw_bar = |sheet: &mut Sheet, area: Area| {
-        let ticks = ticks::unit(sheet.n_labels(area.height, 60.0).min(5));
-        sheet.color_bar(area, &ticks, "share of the mixture");
-    };
-    draw_panels(masks, Level::Linear, draw_bar, config, path)
-}
-
 /// Draws the templates of a dictionary (W, rows x components) side by side, each relative to its own peak, sources
 /// together where `groups` says so.
 ///
@@ -124,7 +82,7 @@ pub fn dictionary(
     path: &Path,
 ) -> Result<()> {
     let mut sheet = Sheet::new(config, path)?;
-    let full = sheet.area(Sheet::COLOR_BAR);
+    let full = sheet.area(COLOR_BAR);
     let area = if groups.is_empty() { full } else { full.lowered(sheet.px(GROUP_NAMES)) };
     let order = order(dictionary.ncols(), groups)?;
     let n_rows = area.height as usize;
@@ -134,8 +92,8 @@ pub fn dictionary(
                 let expected = (transform.n_bins(), dictionary.ncols());
                 return Err(Error::MatrixShape { what: "the dictionary", got: dictionary.dim(), expected });
             }
-            let axis = config.axis(&transform, sample_rate)?;
-            frequency_axis(&mut sheet, area, &axis);
+            let axis = FrequencyAxis::new(config.scale, &transform, sample_rate, config.min_hz, config.max_hz)?;
+            sheet.frequency_axis(area, &axis);
             sheet.left_title(area, "frequency (Hz)");
             (axis.rows(transform.bin_hz(1, sample_rate), n_rows), true)
         }
@@ -172,7 +130,7 @@ pub fn dictionary(
         sheet.rect((f64::from(area.x) + *end as f64, y, (next - end) as f64, height), PAPER);
     }
     if decibel {
-        decibel_bar(&mut sheet, area, config, "dB, relative to each peak");
+        sheet.decibel_bar(area, config.range_db, "dB, relative to each peak");
     } else {
         let ticks = ticks::unit(sheet.n_labels(area.height, 60.0).min(5));
         sheet.color_bar(area, &ticks, "share of each peak");
@@ -218,7 +176,7 @@ pub fn activations(
     let bottom = match columns {
         Columns::Time { config: transform, sample_rate } => {
             let duration_s = transform.frame_s(n_columns.saturating_sub(1).max(1), sample_rate);
-            time_ticks(&sheet, area, config.start_s, duration_s)
+            sheet.time_ticks(area, config.start_s, duration_s)
         }
         Columns::Index => {
             let ticks = ticks::items(n_columns, 0, sheet.n_labels(area.width, 80.0));
@@ -244,9 +202,10 @@ pub fn activations(
         let peak = values.iter().copied().fold(0.0, f32::max);
         let (base, height) = (f64::from(area.y) + *end as f64, (end - start) as f64);
         let top = |cell: &Cell| base - height * f64::from(Level::Linear.brightness(cell.largest(&values) / peak));
+        let hill = cells.iter().map(|cell| (top(cell), base)).collect();
         let color = color::source(item.group.unwrap_or(groups.len()));
-        sheet.hill(f64::from(area.x), base, cells.iter().map(top).collect(), color);
-        sheet.rect((f64::from(area.x), base - 0.5, f64::from(area.width), 0.5), color);
+        sheet.band(area.x, hill, color);
+        sheet.rect((f64::from(area.x), base - 1.0, f64::from(area.width), 1.0), color);
     }
     for (i, group) in groups.iter().enumerate() {
         if let Some((start, end)) = span(&order, &slots, i) {
@@ -317,85 +276,6 @@ const GROUP_RIGHT: f64 = 160.0;
 const PLAIN_RIGHT: f64 = 16.0;
 /// Pixels that one component's activations need at least.
 const LEAST_HILL: usize = 3;
-
-fn draw_panels(
-    panels: &[(&str, &Overview)],
-    level: Level,
-    draw_bar: impl Fn(&mut Sheet, Area),
-    config: &PlotConfig,
-    path: &Path,
-) -> Result<()> {
-    let mut sheet = Sheet::new(config, path)?;
-    let no_panels = |got: &str, expected: &str| {
-        Err(Error::Setting { name: "panels", got: got.into(), expected: expected.into(), advice: None })
-    };
-    let Some((_, first)) = panels.first() else { return no_panels("empty", "at least 1") };
-    let is_alike =
-        |overview: &Overview| (overview.config(), overview.sample_rate()) == (first.config(), first.sample_rate());
-    if !panels.iter().all(|(_, overview)| is_alike(overview)) {
-        return no_panels("a mix of sample rates or transforms", "spectrograms of one recording");
-    }
-    let axis = config.axis(first.config(), first.sample_rate())?;
-
-    let full = sheet.area(Sheet::COLOR_BAR);
-    sheet.title(full, &config.title, &transform_note(first));
-    let area = full.lowered(sheet.px(PANEL_NAME));
-    // Up to three lie under each other, so that times can be compared.
-    let n_columns = match panels.len() {
-        0..=3 => 1,
-        4..=8 => 2,
-        _ => 3,
-    };
-    let n_rows = panels.len().div_ceil(n_columns);
-    let cells = area.grid(n_columns as u32, n_rows as u32, sheet.px(30.0), sheet.px(PANEL_NAME + 10.0));
-    for (i, ((name, overview), cell)) in panels.iter().zip(&cells).enumerate() {
-        sheet.name(*cell, name);
-        sheet.heat_map(*cell, &overview.raster(&axis, level, cell.width as usize, cell.height as usize));
-        if i % n_columns == 0 {
-            frequency_axis(&mut sheet, *cell, &axis);
-        }
-        if i + n_columns >= panels.len() {
-            time_axis(&mut sheet, *cell, config.start_s, overview.duration_s());
-        }
-    }
-    sheet.left_title(area, "frequency (Hz)");
-    draw_bar(&mut sheet, area);
-    sheet.finish(path)
-}
-
-/// Room for the name above a panel, in units.
-const PANEL_NAME: f64 = 26.0;
-
-fn frequency_axis(sheet: &mut Sheet, area: Area, axis: &FrequencyAxis) {
-    sheet.left_ticks(area, &ticks::frequency(axis, f64::from(area.height), sheet.px(30.0)));
-}
-
-fn time_axis(sheet: &mut Sheet, area: Area, start_s: f64, duration_s: f64) {
-    let ticks = time_ticks(sheet, area, start_s, duration_s);
-    sheet.bottom_axis(area, &ticks);
-}
-
-fn time_ticks(sheet: &Sheet, area: Area, start_s: f64, duration_s: f64) -> Ticks {
-    // "1:02:03" is longer than "12.5", and "1:02:03.5" longer still.
-    let label = match start_s + duration_s {
-        end_s if end_s < 60.0 => 70.0,
-        _ if duration_s < 10.0 => 150.0,
-        _ => 110.0,
-    };
-    ticks::time(start_s, duration_s, sheet.n_labels(area.width, label))
-}
-
-fn decibel_bar(sheet: &mut Sheet, area: Area, config: &PlotConfig, title: &str) {
-    let ticks = ticks::decibel(config.range_db, sheet.n_labels(area.height, 64.0));
-    sheet.color_bar(area, &ticks, title);
-}
-
-/// "44.1 kHz, `n_fft` 4096, hop 1024", without the quotes.
-fn transform_note(overview: &Overview) -> String {
-    let transform = overview.config();
-    let khz = f64::from(overview.sample_rate()) / 1000.0;
-    format!("{khz} kHz, n_fft {}, hop {}", transform.n_fft, transform.hop_length)
-}
 
 /// "1 component", "2 components".
 fn count(noun: &str, n: usize) -> String {

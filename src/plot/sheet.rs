@@ -1,15 +1,18 @@
 //! The parts of a chart: title, heat maps, axes, color bar. Sizes are in units, which grow with the page.
 
+use std::io::Write;
 use std::path::Path;
 
 use ndarray::Array2;
 
-use super::color::ColorMap;
+use super::color::{self, ColorMap};
 use super::config::{Format, PlotConfig};
+use super::layout::{Area, BAR_GAP, BAR_WIDTH, Layout, PADDING, TOP};
 use super::page::{Align, Direction, Mark, Page, Rgb};
 use super::text;
-use super::ticks::{Tick, Ticks};
-use crate::atomic::{self, Existing};
+use super::ticks::{self, Tick, Ticks};
+use crate::atomic::{AtomicFile, Existing};
+use crate::spectrogram::FrequencyAxis;
 use crate::{Error, Result};
 
 /// Font sizes in units.
@@ -18,75 +21,19 @@ const NAME: f64 = 20.0;
 const LABEL: f64 = 19.0;
 const TICK: f64 = 17.0;
 
-/// Gaps in units.
-const PADDING: f64 = 22.0;
-const LEFT: f64 = 104.0;
-const BOTTOM: f64 = 76.0;
-const TOP: f64 = 62.0;
-const BAR_GAP: f64 = 24.0;
-const BAR_WIDTH: f64 = 22.0;
-
 const INK: Rgb = [0x22; 3];
 const FAINT_INK: Rgb = [0x66; 3];
 const FRAME: Rgb = [0x77; 3];
 const GRID: Rgb = [0xdd; 3];
-
-/// A part of the page, in whole pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Area {
-    pub(super) x: u32,
-    pub(super) y: u32,
-    pub(super) width: u32,
-    pub(super) height: u32,
-}
-
-impl Area {
-    pub(super) fn right(&self) -> f64 {
-        f64::from(self.x + self.width)
-    }
-
-    pub(super) fn bottom(&self) -> f64 {
-        f64::from(self.y + self.height)
-    }
-
-    /// The x of a share of the width.
-    pub(super) fn across(&self, share: f64) -> f64 {
-        f64::from(self.x) + share * f64::from(self.width)
-    }
-
-    /// The y of a share of the height, from the bottom.
-    pub(super) fn up(&self, share: f64) -> f64 {
-        self.bottom() - share * f64::from(self.height)
-    }
-
-    /// The area without some pixels at its top.
-    pub(super) fn lowered(&self, pixels: f64) -> Self {
-        let pixels = (pixels.round() as u32).min(self.height - 1);
-        Self { y: self.y + pixels, height: self.height - pixels, ..*self }
-    }
-
-    /// Cuts the area into a grid, row by row, `across` and `down` pixels apart.
-    pub(super) fn grid(&self, n_columns: u32, n_rows: u32, across: f64, down: f64) -> Vec<Self> {
-        let (across, down) = (across.round() as u32, down.round() as u32);
-        let width = (self.width.saturating_sub(across * (n_columns - 1)) / n_columns).max(1);
-        let height = (self.height.saturating_sub(down * (n_rows - 1)) / n_rows).max(1);
-        let cell = |row: u32, column: u32| Self {
-            x: self.x + column * (width + across),
-            y: self.y + row * (height + down),
-            width,
-            height,
-        };
-        (0..n_rows).flat_map(|row| (0..n_columns).map(move |column| cell(row, column))).collect()
-    }
-}
+/// Around what is drawn over a heat map.
+const CASING: Rgb = [0x11; 3];
 
 /// A page with a title, on its way to a file.
 #[derive(Debug)]
 pub(super) struct Sheet {
     page: Page,
     format: Format,
-    /// Pixels per unit: 1 on 1600 x 900.
-    unit: f64,
+    layout: Layout,
     colors: ColorMap,
     existing: Existing,
 }
@@ -95,12 +42,10 @@ impl Sheet {
     /// Starts a picture of the kind that `path` names.
     pub(super) fn new(config: &PlotConfig, path: &Path) -> Result<Self> {
         let format = config.format(path)?;
-        let (width, height) = (config.width, config.height);
-        let unit = (f64::from(width) * f64::from(height) / (1600.0 * 900.0)).sqrt().max(0.5);
         Ok(Self {
-            page: Page { width, height, marks: Vec::new() },
+            page: Page { width: config.width, height: config.height, marks: Vec::new() },
             format,
-            unit,
+            layout: config.layout(),
             colors: config.color_map,
             existing: config.existing,
         })
@@ -108,17 +53,30 @@ impl Sheet {
 
     /// Writes the picture, whole or not at all.
     pub(super) fn finish(self, path: &Path) -> Result<()> {
+        self.write(path)?.commit()
+    }
+
+    /// Writes the picture to a file that has no name yet.
+    pub(super) fn write(self, path: &Path) -> Result<AtomicFile> {
+        let at = |source| Error::WriteFile { path: path.into(), source };
         let bytes = match self.format {
             Format::Png => self.page.png(),
             Format::Svg => self.page.svg(),
         };
-        let bytes = bytes.map_err(|source| Error::WriteFile { path: path.into(), source })?;
-        atomic::write(path, &bytes, self.existing)
+        let bytes = bytes.map_err(at)?;
+        let mut file = AtomicFile::create(path, self.existing)?;
+        file.write_all(&bytes).map_err(at)?;
+        Ok(file)
     }
 
     /// Pixels of a number of units.
     pub(super) fn px(&self, units: f64) -> f64 {
-        units * self.unit
+        units * self.layout.unit
+    }
+
+    /// Pixels of a number of units that are left for labels: none where there are no labels.
+    pub(super) fn room(&self, units: f64) -> f64 {
+        if self.layout.is_labeled { self.px(units) } else { 0.0 }
     }
 
     /// How many labels, each `units` long, fit into a number of pixels.
@@ -128,22 +86,15 @@ impl Sheet {
 
     /// The area between the axes, with `right` units left free beside it.
     pub(super) fn area(&self, right: f64) -> Area {
-        let [left, right, top, bottom] =
-            [LEFT, right + PADDING, TOP, BOTTOM].map(|units| self.px(units).round() as u32);
-        Area {
-            x: left,
-            y: top,
-            width: self.page.width.saturating_sub(left + right).max(16),
-            height: self.page.height.saturating_sub(top + bottom).max(16),
-        }
+        self.layout.area(self.page.width, self.page.height, right)
     }
-
-    /// Units that [`Sheet::color_bar`] needs on the right.
-    pub(super) const COLOR_BAR: f64 = BAR_GAP + BAR_WIDTH + 74.0;
 
     /// Writes the title above an area, and a note at its right end.
     pub(super) fn title(&mut self, area: Area, title: &str, note: &str) {
         let y = self.px(TOP - 20.0);
+        // A note is less than a title.
+        let fits = |note: &&str| text::width(note, self.px(TICK)) < 0.6 * f64::from(area.width);
+        let note = Some(note).filter(fits).unwrap_or_default();
         let note_width = text::width(note, self.px(TICK));
         let end = if note.is_empty() { area.right() } else { area.right() - note_width - self.px(PADDING) };
         let title = text::fit(&self.shown(title), self.px(TITLE), end - f64::from(area.x));
@@ -161,14 +112,19 @@ impl Sheet {
     /// Fills an area with brightness, which has a value for each pixel, and frames it.
     pub(super) fn heat_map(&mut self, area: Area, brightness: &Array2<f32>) {
         debug_assert_eq!(brightness.dim(), (area.height as usize, area.width as usize), "pixels");
-        let table = self.colors.table();
-        let rgb = brightness.iter().flat_map(|b| table[(b * 255.0).round() as usize & 255]).collect();
-        self.page.marks.push(Mark::Image { x: area.x, y: area.y, width: area.width, height: area.height, rgb });
+        let last = f32::from(color::LEVELS - 1);
+        let pixels = brightness.iter().map(|b| (b * last).round() as u8).collect();
+        let colors = self.colors.table();
+        let Area { x, y, width, height } = area;
+        self.page.marks.push(Mark::Image { x, y, width, height, pixels, colors });
         self.frame(area);
     }
 
     /// A thin line around an area.
     pub(super) fn frame(&mut self, area: Area) {
+        if !self.layout.is_labeled {
+            return;
+        }
         let line = self.line();
         let (x, y) = (f64::from(area.x) - line, f64::from(area.y) - line);
         let (width, height) = (f64::from(area.width) + 2.0 * line, f64::from(area.height) + 2.0 * line);
@@ -180,7 +136,8 @@ impl Sheet {
 
     /// Ticks, labels and title under an area.
     pub(super) fn bottom_axis(&mut self, area: Area, axis: &Ticks) {
-        for tick in &axis.ticks {
+        let is_labeled = self.layout.is_labeled;
+        for tick in axis.ticks.iter().filter(|_| is_labeled) {
             let (x, length) = (area.across(tick.at), self.tick_length(tick));
             self.rect((x - 0.5 * self.line(), area.bottom(), self.line(), length), FRAME);
             // Labels stay on the page.
@@ -193,7 +150,8 @@ impl Sheet {
 
     /// Ticks and labels left of an area.
     pub(super) fn left_ticks(&mut self, area: Area, ticks: &[Tick]) {
-        for tick in ticks {
+        let is_labeled = self.layout.is_labeled;
+        for tick in ticks.iter().filter(|_| is_labeled) {
             let (y, length) = (area.up(tick.at), self.tick_length(tick));
             self.rect((f64::from(area.x) - length, y - 0.5 * self.line(), length, self.line()), FRAME);
             let at = (f64::from(area.x) - self.px(12.0), y + 0.5 * text::CAP_HEIGHT * self.px(TICK));
@@ -206,8 +164,64 @@ impl Sheet {
         self.turned(title, (self.px(31.0), area.up(0.5)));
     }
 
+    /// Frequencies left of an area.
+    pub(super) fn frequency_axis(&mut self, area: Area, axis: &FrequencyAxis) {
+        self.left_ticks(area, &ticks::frequency(axis, f64::from(area.height), self.px(30.0)));
+    }
+
+    /// Times under an area that begins at one.
+    pub(super) fn time_ticks(&self, area: Area, start_s: f64, duration_s: f64) -> Ticks {
+        // "1:02:03" is longer than "12.5", and "1:02:03.5" longer still.
+        let label = match start_s + duration_s {
+            end_s if end_s < 60.0 => 70.0,
+            _ if duration_s < 10.0 => 150.0,
+            _ => 110.0,
+        };
+        ticks::time(start_s, duration_s, self.n_labels(area.width, label))
+    }
+
+    /// Explains colors in dB.
+    pub(super) fn decibel_bar(&mut self, area: Area, range_db: f64, title: &str) {
+        let ticks = ticks::decibel(range_db, self.n_labels(area.height, 64.0));
+        self.color_bar(area, &ticks, title);
+    }
+
+    /// Names colors in a row above an area; those that do not fit are counted.
+    pub(super) fn legend(&mut self, area: Area, names: &[(&str, Rgb)]) {
+        if !self.layout.is_labeled {
+            return;
+        }
+        let (side, gap, y) = (self.px(14.0), self.px(8.0), f64::from(area.y) - self.px(11.0));
+        let rest = |n: usize| format!("and {n} more");
+        let mut x = f64::from(area.x);
+        for (i, (name, color)) in names.iter().enumerate() {
+            let name = text::fit(&text::clean(name), self.px(TICK), 0.25 * f64::from(area.width));
+            let width = side + gap + text::width(&name, self.px(TICK)) + 2.5 * gap;
+            let is_last = i + 1 == names.len();
+            let kept = if is_last { 0.0 } else { text::width(&rest(names.len()), self.px(TICK)) };
+            if x + width + kept > area.right() {
+                self.text(&rest(names.len() - i), (x, y), TICK, Align::Start, FAINT_INK);
+                return;
+            }
+            self.rect((x, y - side, side, side), *color);
+            self.outline((x, y - side, side, side), self.line(), INK);
+            self.text(&name, (x + side + gap, y), TICK, Align::Start, INK);
+            x += width;
+        }
+    }
+
+    /// A box that can be seen on any color: x, y, width, height.
+    pub(super) fn cased_outline(&mut self, (x, y, width, height): (f64, f64, f64, f64), color: Rgb) {
+        let line = self.line();
+        self.outline((x - line, y - line, width + 2.0 * line, height + 2.0 * line), line, CASING);
+        self.outline((x, y, width, height), line, color);
+    }
+
     /// Explains the colors, right of an area: from dark at the bottom to bright.
     pub(super) fn color_bar(&mut self, area: Area, ticks: &[Tick], title: &str) {
+        if !self.layout.is_labeled {
+            return;
+        }
         let bar = Area {
             x: area.x + area.width + self.px(BAR_GAP).round() as u32,
             width: self.px(BAR_WIDTH).round().max(4.0) as u32,
@@ -256,9 +270,13 @@ impl Sheet {
         self.page.marks.push(Mark::Curve { points, width: self.px(units), color });
     }
 
-    /// The area under a curve that has one value for each pixel from `x` on.
-    pub(super) fn hill(&mut self, x: f64, base: f64, tops: Vec<f64>, color: Rgb) {
-        self.page.marks.push(Mark::Area { x, base, tops, color });
+    /// What lies between two curves that have a value for each pixel from `x` on: top and bottom.
+    pub(super) fn band(&mut self, x: u32, spans: Vec<(f64, f64)>, color: Rgb) {
+        self.page.marks.push(Mark::Band { x, spans, color });
+    }
+
+    fn outline(&mut self, (x, y, width, height): (f64, f64, f64, f64), line: f64, color: Rgb) {
+        self.page.marks.push(Mark::Outline { x, y, width, height, line, color });
     }
 
     /// A filled rectangle: x, y, width, height.
@@ -275,7 +293,7 @@ impl Sheet {
     }
 
     fn text(&mut self, text: &str, (x, y): (f64, f64), units: f64, align: Align, color: Rgb) {
-        if !text.is_empty() {
+        if self.layout.is_labeled && !text.is_empty() {
             let size = self.px(units);
             self.page.marks.push(Mark::Text {
                 text: text.into(),
@@ -290,13 +308,16 @@ impl Sheet {
     }
 
     fn turned(&mut self, text: &str, (x, y): (f64, f64)) {
+        if !self.layout.is_labeled {
+            return;
+        }
         let (size, direction, align) = (self.px(LABEL), Direction::Up, Align::Middle);
         self.page.marks.push(Mark::Text { text: text.into(), x, y, size, align, direction, color: INK });
     }
 
     /// Width of a thin line.
     fn line(&self) -> f64 {
-        self.unit.round().max(1.0)
+        self.layout.unit.round().max(1.0)
     }
 
     fn tick_length(&self, tick: &Tick) -> f64 {

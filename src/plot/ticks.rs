@@ -98,6 +98,18 @@ pub(super) fn decibel(range_db: f64, max_ticks: usize) -> Vec<Tick> {
     even(-range_db, 0.0, nice_step(range_db / max_ticks.max(1) as f64), -range_db)
 }
 
+/// The twelve pitch classes, each at the middle of its share of the axis.
+pub(super) fn pitch_classes() -> Vec<Tick> {
+    let names = ["C", "C\u{266f}", "D", "D\u{266f}", "E", "F", "F\u{266f}", "G", "G\u{266f}", "A", "A\u{266f}", "B"];
+    let at = |i: usize| (i as f64 + 0.5) / names.len() as f64;
+    names.into_iter().enumerate().map(|(i, name)| Tick { at: at(i), label: name.into() }).collect()
+}
+
+/// From `-limit` to `limit`.
+pub(super) fn amplitude(limit: f64, max_ticks: usize) -> Vec<Tick> {
+    even(-limit, limit, nice_step(2.0 * limit / max_ticks.max(1) as f64), -limit)
+}
+
 /// From 0 to 1.
 pub(super) fn unit(max_ticks: usize) -> Vec<Tick> {
     even(0.0, 1.0, nice_step(1.0 / max_ticks.max(1) as f64), 0.0)

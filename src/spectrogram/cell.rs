@@ -44,7 +44,6 @@ impl Cell {
     }
 
     /// Grown to the whole value around its center if it covers less than one, so that nothing is interpolated.
-    #[cfg(feature = "plot")]
     pub(crate) fn whole(self) -> Self {
         let value = (0.5 * (self.start + self.end)).floor();
         if self.is_wide() { self } else { Self { start: value, end: value + 1.0 } }
@@ -99,6 +98,11 @@ impl Cell {
                 level.brightness(sum / total)
             }
         }
+    }
+
+    /// The brightness, dark where all of the cell lies outside of the list.
+    pub(super) fn brightness_within(&self, values: &[f32], level: Level) -> f32 {
+        if self.start < values.len() as f64 && self.end > 0.0 { self.brightness(values, level) } else { 0.0 }
     }
 
     fn interpolated(&self, at: impl Fn(usize) -> f32, n_values: usize) -> f32 {

@@ -1,4 +1,5 @@
-//! Magnitudes of a recording over time and frequency, and the scales they are looked at in: mel, logarithm, decibel.
+//! Magnitudes of a recording over time and frequency, and the scales they are looked at in: mel, logarithm,
+//! decibel, constant-Q bands and pitch classes.
 //! An [`Overview`] holds a recording of any length in as many columns as a picture has; drawing it is not done here.
 
 use ndarray::{Array2, ArrayView2};
@@ -6,17 +7,27 @@ use ndarray::{Array2, ArrayView2};
 use crate::Audio;
 use crate::stft::{Stft, StftConfig};
 
+pub use self::bands::{Bands, VerticalAxis};
 pub use self::cell::Level;
+pub use self::constant_q::ConstantQ;
+pub use self::frames::Channels;
 pub use self::overview::{Overview, OverviewBuilder, OverviewStream};
 pub use self::scale::{FrequencyAxis, FrequencyScale, hz_to_mel, mel_filterbank, mel_to_hz};
+pub use self::views::{Survey, Tiles, View, ViewConfig, survey, tiles, views};
+pub use self::waveform::Waveform;
 
 #[cfg(feature = "plot")]
 pub(crate) use self::cell::Cell;
 
+mod bands;
 mod cell;
+mod constant_q;
+mod frames;
 mod overview;
 mod raster;
 mod scale;
+mod views;
+mod waveform;
 
 /// Magnitudes of one recording, `n_frames` x `n_bins`: time-major, as the transform makes them.
 ///

@@ -1,9 +1,12 @@
 //! A recording in as many columns as a picture has: made frame by frame or block by block, in bounded memory.
 //! Draws nothing.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, Axis};
 
-use crate::stft::{Analyzer, Stft, StftConfig};
+use super::bands::{Bands, N_CLASSES};
+use super::constant_q::BANDS_PER_OCTAVE;
+use super::frames::Frames;
+use crate::stft::{Stft, StftConfig};
 
 /// A recording in as many columns as a picture has, whatever its length: means over time, `n_columns` x `n_bins`.
 ///
@@ -14,12 +17,15 @@ pub struct Overview {
     pub(super) values: Array2<f32>,
     pub(super) frames_per_column: usize,
     pub(super) sample_rate: u32,
-    n_samples: usize,
-    pub(super) config: StftConfig,
+    pub(super) bands: Bands,
+    /// Where the first column begins.
+    pub(super) first_frame: usize,
+    span_s: (f64, f64),
+    full_scale: f32,
 }
 
 impl Overview {
-    /// Mean values, `n_columns` x `n_bins`.
+    /// Mean values, `n_columns` x the number of bands.
     pub fn values(&self) -> ArrayView2<'_, f32> {
         self.values.view()
     }
@@ -29,7 +35,7 @@ impl Overview {
         self.values.nrows()
     }
 
-    /// Frames in each column but the last, which may hold fewer: a power of two.
+    /// Frames in each column but the last, which may hold fewer.
     pub fn frames_per_column(&self) -> usize {
         self.frames_per_column
     }
@@ -39,14 +45,37 @@ impl Overview {
         self.sample_rate
     }
 
-    /// The transform it comes from.
-    pub fn config(&self) -> &StftConfig {
-        &self.config
+    /// What the values of a column belong to.
+    pub fn bands(&self) -> &Bands {
+        &self.bands
+    }
+
+    /// What is shown of the recording, from its first sample on, in seconds.
+    pub fn span_s(&self) -> (f64, f64) {
+        self.span_s
     }
 
     /// Length in seconds; of an empty recording, one hop.
     pub fn duration_s(&self) -> f64 {
-        self.n_samples.max(self.config.hop_length.min(self.config.n_fft)) as f64 / f64::from(self.sample_rate)
+        self.span_s.1 - self.span_s.0
+    }
+
+    /// Power of a tone of amplitude 1 in each channel: what values of other transforms are compared by.
+    pub fn full_scale(&self) -> f32 {
+        self.full_scale
+    }
+
+    /// Of constant-Q bands, the power in each pitch class; anything else as it is.
+    pub fn pitch_classes(self) -> Self {
+        let Bands::ConstantQ { hop_length } = self.bands else { return self };
+        let mut values = Array2::zeros((self.n_columns(), N_CLASSES));
+        let per_semitone = BANDS_PER_OCTAVE / N_CLASSES;
+        for (band_idx, powers) in self.values.axis_iter(Axis(1)).enumerate() {
+            // The middle band of a semitone is its note.
+            let class = (band_idx + per_semitone / 2) / per_semitone % N_CLASSES;
+            values.column_mut(class).zip_mut_with(&powers, |sum, power| *sum += power);
+        }
+        Self { values, bands: Bands::PitchClasses { hop_length }, ..self }
     }
 
     /// The largest value, 0 for silence.
@@ -80,11 +109,15 @@ impl Overview {
 /// them are filled in the end (if there are as many frames).
 #[derive(Debug, Clone)]
 pub struct OverviewBuilder {
-    config: StftConfig,
+    bands: Bands,
+    n_bands: usize,
+    full_scale: f32,
     sample_rate: u32,
     /// Even, so that columns join in pairs.
     max_columns: usize,
     frames_per_column: usize,
+    first_frame: usize,
+    /// Those from the first on.
     n_frames: usize,
     /// Sums over the frames of each column, one after the other.
     sums: Vec<f32>,
@@ -93,27 +126,60 @@ pub struct OverviewBuilder {
 impl OverviewBuilder {
     /// Starts without frames. `max_columns` is rounded up to an even number.
     pub fn new(config: &StftConfig, sample_rate: u32, max_columns: usize) -> Self {
+        let sum: f32 = config.window.values(config.win_length).iter().sum();
+        Self::of_bands(Bands::Fourier(*config), config.n_bins(), 0.25 * sum * sum, sample_rate, max_columns)
+    }
+
+    /// Starts without frames of `n_bands` values, in which a tone of amplitude 1 has a power of `full_scale`.
+    pub(super) fn of_bands(
+        bands: Bands,
+        n_bands: usize,
+        full_scale: f32,
+        sample_rate: u32,
+        max_columns: usize,
+    ) -> Self {
         Self {
-            config: *config,
+            bands,
+            n_bands,
+            full_scale,
             sample_rate,
             max_columns: max_columns.clamp(2, usize::MAX - 1).next_multiple_of(2),
             frames_per_column: 1,
+            first_frame: 0,
             n_frames: 0,
             sums: Vec::new(),
         }
     }
 
-    /// Takes the next frame: `n_bins` values, power for a spectrogram. Missing values count as 0, more are ignored.
+    /// With so many frames in each column, whatever becomes of their number.
+    pub(super) fn with_frames_per_column(self, frames_per_column: usize) -> Self {
+        Self { frames_per_column, max_columns: usize::MAX - 1, ..self }
+    }
+
+    /// With frames that are sums over so many channels.
+    pub(super) fn with_added(self, n_channels: f32) -> Self {
+        Self { full_scale: n_channels * self.full_scale, ..self }
+    }
+
+    /// Frames since the columns were last taken.
+    pub(super) fn n_frames(&self) -> usize {
+        self.n_frames
+    }
+
+    fn n_columns(&self) -> usize {
+        self.n_frames.div_ceil(self.frames_per_column)
+    }
+
+    /// Takes the next frame: a value for each bin, power for a spectrogram. Missing values count as 0, more are ignored.
     pub fn push(&mut self, frame: impl IntoIterator<Item = f32>) {
-        let n_bins = self.config.n_bins();
-        if self.n_frames == self.max_columns * self.frames_per_column {
+        if self.n_frames == self.max_columns.saturating_mul(self.frames_per_column) {
             self.join_columns();
         }
         if self.n_frames.is_multiple_of(self.frames_per_column) {
-            self.sums.resize(self.sums.len() + n_bins, 0.0);
+            self.sums.resize(self.sums.len() + self.n_bands, 0.0);
         }
         self.n_frames += 1;
-        let start = self.sums.len() - n_bins;
+        let start = self.sums.len() - self.n_bands;
         self.sums[start..].iter_mut().zip(frame).for_each(|(sum, x)| *sum += x);
     }
 
@@ -122,25 +188,45 @@ impl OverviewBuilder {
         if self.n_frames == 0 {
             self.push([]);
         }
-        let (n_bins, n_frames, per_column) = (self.config.n_bins(), self.n_frames, self.frames_per_column);
-        let mut values = Array2::from_shape_fn((n_frames.div_ceil(per_column), n_bins), |(column, bin_idx)| {
-            self.sums[column * n_bins + bin_idx]
-        });
+        let hop_length = match self.bands {
+            Bands::Fourier(config) => config.hop_length.min(config.n_fft),
+            Bands::ConstantQ { hop_length } | Bands::PitchClasses { hop_length } => hop_length,
+        };
+        let duration_s = n_samples.max(hop_length) as f64 / f64::from(self.sample_rate);
+        self.take((0.0, duration_s))
+    }
+
+    /// Parts with the columns so far, and goes on behind them. Each column lies around the centers of its frames.
+    pub(super) fn take_columns(&mut self) -> Overview {
+        let hop_s = self.bands.hop_length() as f64 / f64::from(self.sample_rate);
+        let edge_s = |frame: usize| (frame as f64 - 0.5) * hop_s;
+        let end = self.first_frame + self.n_columns() * self.frames_per_column;
+        self.take((edge_s(self.first_frame), edge_s(end)))
+    }
+
+    fn take(&mut self, span_s: (f64, f64)) -> Overview {
+        let per_column = self.frames_per_column;
+        let shape = (self.n_columns(), self.n_bands);
+        let mut values = Array2::from_shape_vec(shape, std::mem::take(&mut self.sums)).expect("whole columns");
         for (column, mut bins) in values.outer_iter_mut().enumerate() {
-            let in_column = per_column.min(n_frames - column * per_column);
-            bins.mapv_inplace(|sum| sum / in_column as f32);
+            let in_column = per_column.min(self.n_frames - column * per_column) as f32;
+            bins.mapv_inplace(|sum| sum / in_column);
         }
+        let first_frame = self.first_frame;
+        (self.first_frame, self.n_frames) = (first_frame + self.n_frames, 0);
         Overview {
             values,
             frames_per_column: per_column,
             sample_rate: self.sample_rate,
-            n_samples,
-            config: self.config,
+            bands: self.bands,
+            first_frame,
+            span_s,
+            full_scale: self.full_scale,
         }
     }
 
     fn join_columns(&mut self) {
-        let n_bins = self.config.n_bins();
+        let n_bins = self.n_bands;
         for column in 0..self.max_columns / 2 {
             for bin_idx in 0..n_bins {
                 let (left, right) = (2 * column * n_bins + bin_idx, (2 * column + 1) * n_bins + bin_idx);
@@ -171,21 +257,18 @@ impl OverviewBuilder {
 /// ```
 #[derive(Debug)]
 pub struct OverviewStream<'a> {
-    analyzers: Vec<Analyzer<'a>>,
+    frames: Frames<'a>,
     builder: OverviewBuilder,
     n_samples: usize,
-    /// Channel-summed power of the frames that a block completes, one after the other.
-    power: Vec<f32>,
 }
 
 impl<'a> OverviewStream<'a> {
     /// Starts a recording of `n_channels`, to be shown in at most `max_columns`.
     pub fn new(stft: &'a Stft, sample_rate: u32, n_channels: usize, max_columns: usize) -> Self {
         Self {
-            analyzers: (0..n_channels).map(|_| stft.analyzer()).collect(),
-            builder: OverviewBuilder::new(stft.config(), sample_rate, max_columns),
+            frames: Frames::of_stft(stft, n_channels),
+            builder: OverviewBuilder::new(stft.config(), sample_rate, max_columns).with_added(n_channels as f32),
             n_samples: 0,
-            power: Vec::new(),
         }
     }
 
@@ -194,47 +277,16 @@ impl<'a> OverviewStream<'a> {
     /// # Panics
     /// If the block has not `n_channels` rows.
     pub fn push(&mut self, block: ArrayView2<'_, f32>) {
-        assert_eq!(block.nrows(), self.analyzers.len(), "channels");
         self.n_samples += block.ncols();
-        for (analyzer, channel) in self.analyzers.iter_mut().zip(block.outer_iter()) {
-            let mut sum = PowerSum { power: &mut self.power, at: 0 };
-            analyzer.push(&channel.to_vec(), &mut |bins| sum.add(bins.iter().map(|x| x.norm_sqr())));
-        }
-        self.take_frames();
+        let builder = &mut self.builder;
+        self.frames.push(block, &mut |_, frame| builder.push(frame.iter().copied()));
     }
 
     /// Ends the recording.
-    pub fn finish(mut self) -> Overview {
-        for analyzer in std::mem::take(&mut self.analyzers) {
-            let mut sum = PowerSum { power: &mut self.power, at: 0 };
-            analyzer.finish(&mut |bins| sum.add(bins.iter().map(|x| x.norm_sqr())));
-        }
-        self.take_frames();
-        self.builder.finish(self.n_samples)
-    }
-
-    fn take_frames(&mut self) {
-        for frame in self.power.chunks(self.builder.config.n_bins()) {
-            self.builder.push(frame.iter().copied());
-        }
-        self.power.clear();
-    }
-}
-
-/// Adds one channel's frames to those of the channels before it.
-struct PowerSum<'a> {
-    power: &'a mut Vec<f32>,
-    at: usize,
-}
-
-impl PowerSum<'_> {
-    fn add(&mut self, frame: impl ExactSizeIterator<Item = f32>) {
-        let end = self.at + frame.len();
-        if self.power.len() < end {
-            self.power.resize(end, 0.0);
-        }
-        self.power[self.at..end].iter_mut().zip(frame).for_each(|(sum, x)| *sum += x);
-        self.at = end;
+    pub fn finish(self) -> Overview {
+        let mut builder = self.builder;
+        self.frames.finish(&mut |_, frame| builder.push(frame.iter().copied()));
+        builder.finish(self.n_samples)
     }
 }
 

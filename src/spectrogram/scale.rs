@@ -175,8 +175,13 @@ impl FrequencyAxis {
 
     /// The bins under each of `n_rows` rows of a picture, highest frequency first.
     pub(crate) fn rows(&self, hz_per_bin: f64, n_rows: usize) -> Vec<Cell> {
-        let bin = |row: usize| self.hz(1.0 - row as f64 / n_rows as f64) / hz_per_bin + 0.5;
-        (0..n_rows).map(|row| Cell { start: bin(row + 1), end: bin(row) }).collect()
+        self.cells(n_rows, |hz| hz / hz_per_bin + 0.5)
+    }
+
+    /// What lies under each of `n_rows` rows of a picture in a list that has a place for each frequency.
+    pub(super) fn cells(&self, n_rows: usize, place: impl Fn(f64) -> f64) -> Vec<Cell> {
+        let edge = |row: usize| place(self.hz(1.0 - row as f64 / n_rows as f64));
+        (0..n_rows).map(|row| Cell { start: edge(row + 1), end: edge(row) }).collect()
     }
 }
 

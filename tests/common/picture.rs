@@ -10,7 +10,9 @@ use ndarray::Array3;
 /// Pixels, height x width x 3.
 pub fn read_png(path: &Path) -> Array3<u8> {
     let file = BufReader::new(std::fs::File::open(path).expect("file"));
-    let mut reader = png::Decoder::new(file).read_info().expect("png");
+    let mut decoder = png::Decoder::new(file);
+    decoder.set_transformations(png::Transformations::EXPAND);
+    let mut reader = decoder.read_info().expect("png");
     let mut rgb = vec![0; reader.output_buffer_size().expect("size")];
     let info = reader.next_frame(&mut rgb).expect("frame");
     Array3::from_shape_vec((info.height as usize, info.width as usize, 3), rgb).expect("pixels")

@@ -1,18 +1,17 @@
 //! What is done with each recording: from its file to those of its stems.
 
-use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
 
 use partita::atomic::{AtomicFile, commit_all};
 use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
-use partita::audio::loudness::Loudness;
-use partita::batch::{Budget, Entry, Manifest, content_hash, text};
+
+use partita::batch::{Budget, Manifest, text};
 use partita::separate::{Analysis, Stems};
 use partita::watch::Watch;
 use partita::{Error, names};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::method::{Extent, Method, Outcome};
 use super::plot::{PICTURES, plot};
@@ -20,10 +19,10 @@ use super::report::{announce, report};
 use super::write::Target;
 use crate::cli::batch::default_memory;
 use crate::cli::context::Context;
-use crate::cli::exit::is_interrupted;
 use crate::cli::failure::Failure;
 use crate::cli::flags::{ExcerptArgs, OutputArgs};
 use crate::cli::inputs::Input;
+use crate::cli::ledger::{Done, Ledger};
 use crate::cli::terminal::Terminal;
 use crate::cli::{outputs, sound};
 
@@ -35,8 +34,7 @@ pub(super) struct Job<'a> {
     excerpt: sound::Excerpt,
     method: &'a dyn Method,
     budget: Budget,
-    manifest: Option<Manifest>,
-    parameters: Value,
+    ledger: Ledger,
 }
 
 impl<'a> Job<'a> {
@@ -54,13 +52,12 @@ impl<'a> Job<'a> {
             excerpt: sound::Excerpt::new(excerpt),
             method,
             budget: Budget::new(batch.memory.unwrap_or_else(default_memory)),
-            manifest: batch.manifest.as_deref().map(Manifest::open).transpose()?,
-            parameters: if batch.manifest.is_some() { context.typed.parameters()? } else { Value::Null },
+            ledger: Ledger::open(batch, context)?,
         })
     }
 
     pub(super) fn manifest(&self) -> Option<&Manifest> {
-        self.manifest.as_ref()
+        self.ledger.manifest()
     }
 
     /// Refuses inputs whose stems would not all stay, or take the place of a file, before any work.
@@ -91,38 +88,7 @@ impl<'a> Job<'a> {
             announce(input, &recording, &self.expected_paths(input), has_more, terminal);
             return Ok(());
         }
-        let Some(manifest) = &self.manifest else { return self.take_apart(input, terminal).map(drop) };
-        // A pipe can be read once only.
-        let is_file = input.path.is_file() && !input.is_stdin();
-        let sha256 = is_file.then(|| content_hash(&input.path).ok()).flatten().unwrap_or_default();
-        let before = manifest
-            .entry(&text(&input.path))
-            .filter(|entry| self.output.batch.resume && !sha256.is_empty() && entry.is_done(&sha256, &self.parameters));
-        if before.is_some() {
-            terminal.say(&format!("{name}: done before, and nothing changed since"));
-            terminal.event(json!({ "event": "skipped", "input": text(&input.path) }));
-            return Ok(());
-        }
-        let outcome = self.take_apart(input, terminal);
-        let entry = Entry { input: text(&input.path), sha256, parameters: self.parameters.clone(), ..Entry::default() };
-        let entry = match &outcome {
-            Ok(done) => Entry {
-                outputs: done.files.clone(),
-                loudness: done.loudness.clone(),
-                duration_s: done.duration_s,
-                warnings: done.warnings.clone(),
-                ..entry
-            },
-            Err(failure) if failure.is_interruption() => return outcome.map(drop),
-            Err(failure) => Entry { error: Some(failure.to_string()), ..entry },
-        };
-        match (manifest.add(&entry), outcome) {
-            (Err(error), Err(failure)) => {
-                terminal.failure(&error.into());
-                Err(failure)
-            }
-            (added, outcome) => outcome.map(drop).and(added.map_err(Failure::from)),
-        }
+        self.ledger.run(input, terminal, || self.take_apart(input, terminal))
     }
 
     /// From a recording to the files of its stems.
@@ -160,9 +126,8 @@ impl<'a> Job<'a> {
             }
             report(input, &recording, &outcome, &written, &extras, terminal);
             let loudness = written.stems.iter().filter_map(|stem| Some((stem.path.clone(), stem.written.loudness?)));
-            let n_bytes = |path: &PathBuf| path.metadata().map_or(0, |metadata| metadata.len());
             Ok(Done {
-                files: files.into_iter().map(|path| (path.clone(), n_bytes(&path))).collect(),
+                files,
                 loudness: loudness.collect(),
                 duration_s: written.rendered.n_samples as f64 / f64::from(recording.sample_rate()),
                 warnings: [recording.notes(), outcome.separation.warnings()].concat(),
@@ -198,20 +163,8 @@ impl<'a> Job<'a> {
 
     /// Ends the work on all inputs.
     pub(super) fn finish(self) -> Result<(), Failure> {
-        match self.manifest {
-            // An interrupted run leaves its lines as they are: the next one adds to them.
-            Some(manifest) if !is_interrupted() => Ok(manifest.finish()?),
-            _ => Ok(()),
-        }
+        self.ledger.finish()
     }
-}
-
-/// What one recording has become.
-struct Done {
-    files: Vec<(PathBuf, u64)>,
-    loudness: HashMap<PathBuf, Loudness>,
-    duration_s: f64,
-    warnings: Vec<String>,
 }
 
 fn stems(output: &OutputArgs) -> Stems {

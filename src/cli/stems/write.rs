@@ -37,7 +37,7 @@ impl<'a> Target<'a> {
         let may_replace = output.force || output.batch.resume;
         Ok(Self {
             folder: &output.out,
-            template: Template::new(output)?,
+            template: Template::of_stems(&output.out, &output.filename)?,
             may_replace,
             has_tags: !output.no_tags,
             encode: encode_config(output, may_replace, context)?,

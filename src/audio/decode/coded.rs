@@ -4,7 +4,6 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Seek};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
 
 use symphonia::core::audio::Channels;
@@ -21,7 +20,7 @@ use symphonia::core::meta::MetadataOptions;
 use symphonia::core::packet::Packet;
 use symphonia::default::{formats, meta, register_enabled_codecs};
 
-use super::fault::Fault;
+use super::fault::{Fault, guarded};
 use super::format::{Format, MAX_CHANNELS};
 use super::kind::Kind;
 use super::opus::{self, OpusDecoder};
@@ -389,11 +388,6 @@ fn reading_fault(error: Error) -> Fault {
         Error::DecodeError(reason) | Error::LimitError(reason) => Fault::Corrupt(reason.into()),
         error => Fault::Corrupt(error.to_string()),
     }
-}
-
-/// Runs decoding code of other crates. A panic there means damaged data, and must not end the program.
-pub(super) fn guarded<T>(decode: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(decode)).unwrap_or(Err(Error::DecodeError("the decoder gave up")))
 }
 
 fn codec_name(id: AudioCodecId) -> &'static str {

@@ -1,7 +1,10 @@
 //! What can be wrong with a file, from which the errors of reading are made.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+
+use symphonia::core::errors::Error as Symphonia;
 
 use crate::Error;
 
@@ -66,4 +69,9 @@ impl From<io::Error> for Fault {
             _ => Self::Io(error),
         }
     }
+}
+
+/// Runs decoding code of other crates. A panic there means damaged data, and must not end the program.
+pub(super) fn guarded<T>(decode: impl FnOnce() -> Result<T, Symphonia>) -> Result<T, Symphonia> {
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or(Err(Symphonia::DecodeError("the decoder gave up")))
 }

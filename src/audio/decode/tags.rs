@@ -9,6 +9,7 @@ use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::{MetadataOptions, MetadataReader as _, MetadataRevision, RawValue, StandardTag};
 use symphonia::default::meta::Id3v2Reader;
 
+use super::fault::guarded;
 use crate::audio::tags::{Broadcast, Cue, Tags};
 
 /// A chunk of tags that is larger, in bytes, is passed over: it holds pictures, or is wrong.
@@ -194,7 +195,7 @@ impl Chunks {
 /// The fields of an ID3 tag.
 fn id3(content: Vec<u8>) -> Vec<(String, String)> {
     let stream = MediaSourceStream::new(Box::new(Cursor::new(content)), MediaSourceStreamOptions::default());
-    let read = super::coded::guarded(|| Id3v2Reader::try_new(stream, MetadataOptions::default())?.read_all());
+    let read = guarded(|| Id3v2Reader::try_new(stream, MetadataOptions::default())?.read_all());
     read.map_or_else(|_| Vec::new(), |found| fields_of(&found.revision))
 }
 

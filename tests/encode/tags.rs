@@ -29,7 +29,7 @@ fn tags() -> Tags {
             ("ALBUM", "Album"),
             ("ALBUMARTIST", "Various"),
             ("TRACKNUMBER", "3"),
-            ("DATE", "1999"),
+            ("DATE", "1999-02-03"),
             ("GENRE", "Folk"),
             ("COMMENT", "odd"),
             ("COMPOSER", "B."),

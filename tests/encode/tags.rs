@@ -29,7 +29,7 @@ fn tags() -> Tags {
             ("ALBUM", "Album"),
             ("ALBUMARTIST", "Various"),
             ("TRACKNUMBER", "3"),
-            ("DATE", "1999"),
+            ("DATE", "1999-02-03"),
             ("GENRE", "Folk"),
             ("COMMENT", "odd"),
             ("COMPOSER", "B."),
@@ -85,7 +85,7 @@ fn tags_come_back_from_every_kind_of_file() {
     // Other readers see them, too.
     for (name, entries) in [
         ("odd.wav", &["TAG:title=Lied, für Élise", "TAG:artist=歌手", "TAG:time_reference=10000000000"][..]),
-        ("float.wav", &["TAG:album_artist=Various", "TAG:track=3", "TAG:originator=Recorder"]),
+        ("float.wav", &["TAG:track=3", "TAG:genre=Folk", "TAG:title=intro"]),
         ("a.flac", &["TAG:title=Lied, für Élise", "TAG:TIME_REFERENCE=10000000000", "TAG:title=intro"]),
     ] {
         let mut ffprobe = Command::new("ffprobe");
@@ -96,7 +96,7 @@ fn tags_come_back_from_every_kind_of_file() {
         };
         let text = String::from_utf8_lossy(&output.stdout).to_lowercase();
         for entry in entries {
-            assert!(text.contains(&entry.to_lowercase()), "{name}: {entry} in {text}");
+            assert!(text.contains(&entry.to_lowercase()), "{name}: {entry}, found {text}");
         }
     }
 }

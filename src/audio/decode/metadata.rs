@@ -6,7 +6,7 @@ use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 
 use symphonia::core::formats::FormatReader;
 use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
-use symphonia::core::meta::{MetadataOptions, MetadataReader as _, MetadataRevision, RawValue, StandardTag};
+use symphonia::core::meta::{MetadataOptions, MetadataReader as _, MetadataRevision, StandardTag};
 use symphonia::default::meta::Id3v2Reader;
 
 use super::fault::guarded;
@@ -98,12 +98,7 @@ fn fields_of(revision: &MetadataRevision) -> Vec<(String, String)> {
             StandardTag::InitialKey(text) => ("KEY", text.to_string()),
             _ => return None,
         };
-        // Numbers may stand as "3/12", which the standard tag has cut.
-        let raw = match &tag.raw.value {
-            RawValue::String(text) if name == "DATE" => text.to_string(),
-            _ => value,
-        };
-        Some((name.to_owned(), raw)).filter(|(_, value)| value.len() as u64 <= MAX_CHUNK_BYTES)
+        Some((name.to_owned(), value)).filter(|(_, value)| value.len() as u64 <= MAX_CHUNK_BYTES)
     })
     .collect()
 }

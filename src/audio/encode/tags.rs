@@ -6,8 +6,11 @@
 
 use crate::audio::tags::{Cue, Tags};
 
-/// Fields that a `LIST INFO` chunk has a name for, and their frames in ID3. Others stand in ID3 by their own names.
-const NAMES: [(&str, Option<&[u8; 4]>, &[u8; 4]); 16] = [
+/// A field, what a `LIST INFO` chunk calls it, if it does, and the frame of it in ID3.
+type Name = (&'static str, Option<&'static [u8; 4]>, &'static [u8; 4]);
+
+/// Fields that have names of their own. Others stand in ID3 by those of Vorbis comments.
+const NAMES: [Name; 16] = [
     ("TITLE", Some(b"INAM"), b"TIT2"),
     ("ARTIST", Some(b"IART"), b"TPE1"),
     ("ALBUM", Some(b"IPRD"), b"TALB"),

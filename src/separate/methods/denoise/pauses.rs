@@ -23,6 +23,10 @@ const DIGITAL_SILENCE: f64 = 1e-12;
 /// the piece in which an edit falls.
 const APART: f64 = 100.0;
 
+/// Silence lies below the loudest piece by this many times, 50 dB: a room that is as quiet is hardly a noise, and sound that
+/// covers it everywhere says nothing of it.
+const BELOW_LOUDEST: f64 = 1e5;
+
 /// Silence lies below the floor of the rest by this many times, 20 dB. Of development recordings (speech in noise, a
 /// song) dithered silence lies 26 to 65 dB below it; the floor of the room under clean speech, which shows between
 /// harmonics and under consonants, 20 dB or less where it is 50 dB below the speech.
@@ -115,7 +119,7 @@ impl Pieces {
         let digital = DIGITAL_SILENCE * loudest;
         let mut found: Vec<_> = (0..self.levels.len()).collect();
         found.sort_by(|a, b| self.levels[*a].total_cmp(&self.levels[*b]));
-        if let Some(Silence { n_pieces, floor }) = self.silence(&found, digital) {
+        if let Some(Silence { n_pieces, floor }) = self.silence(&found, loudest) {
             found.drain(..n_pieces);
             found.retain(|piece| self.share_below(self.power.row(*piece), &floor, 1.0) < FADE_SHARE);
         } else {
@@ -126,9 +130,10 @@ impl Pieces {
 
     /// The silence among pieces in order of their levels, if there is any: the most of them for which the floor of the
     /// pieces that are [`APART`] lies [`BELOW_FLOOR`] above all that is silent. Pauses in which a noise goes on are not
-    /// silence, however far they lie below the rest, as the noise shows under the rest, too. What is up to `digital` is
+    /// silence, however far they lie below the rest, as the noise shows under the rest, too. Digital silence is
     /// silence in any case.
-    fn silence(&self, order: &[usize], digital: f64) -> Option<Silence> {
+    fn silence(&self, order: &[usize], loudest: f64) -> Option<Silence> {
+        let digital = DIGITAL_SILENCE * loudest;
         let mut most = Array1::zeros(self.power.ncols());
         let mut is_silent = vec![false; self.levels.len()];
         let (mut found, mut judged) = (None, digital);
@@ -139,6 +144,9 @@ impl Pieces {
             let level = self.levels[*piece];
             if order.get(i + 1).is_some_and(|next| self.levels[*next] < STEP * level.max(judged)) {
                 continue;
+            }
+            if level * BELOW_LOUDEST > loudest {
+                break;
             }
             judged = level.max(digital);
             // An edit may fall in a piece beside silence.

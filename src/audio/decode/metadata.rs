@@ -6,7 +6,7 @@ use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 
 use symphonia::core::formats::FormatReader;
 use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
-use symphonia::core::meta::{MetadataOptions, MetadataReader as _, MetadataRevision, StandardTag};
+use symphonia::core::meta::{MetadataOptions, MetadataReader as _, MetadataRevision, RawValue, StandardTag, Tag};
 use symphonia::default::meta::Id3v2Reader;
 
 use super::fault::guarded;
@@ -72,7 +72,8 @@ fn fields_of(revision: &MetadataRevision) -> Vec<(String, String)> {
     let containers = std::iter::once(&revision.media).chain(revision.per_track.iter().map(|track| &track.metadata));
     let tags = containers.flat_map(|container| &container.tags);
     tags.filter_map(|tag| {
-        let (name, value) = match tag.std.as_ref()? {
+        let Some(standard) = &tag.std else { return by_name(tag) };
+        let (name, value) = match standard {
             StandardTag::TrackTitle(text) => ("TITLE", text.to_string()),
             StandardTag::Artist(text) => ("ARTIST", text.to_string()),
             StandardTag::Album(text) => ("ALBUM", text.to_string()),
@@ -96,11 +97,21 @@ fn fields_of(revision: &MetadataRevision) -> Vec<(String, String)> {
             StandardTag::IdentIsrc(text) => ("ISRC", text.to_string()),
             StandardTag::Bpm(number) => ("BPM", number.to_string()),
             StandardTag::InitialKey(text) => ("KEY", text.to_string()),
-            _ => return None,
+            _ => return by_name(tag),
         };
         Some((name.to_owned(), value)).filter(|(_, value)| value.len() as u64 <= MAX_CHUNK_BYTES)
     })
     .collect()
+}
+
+/// A field that symphonia takes for something else, such as the title of an album of one song, by the name that it has.
+fn by_name(tag: &Tag) -> Option<(String, String)> {
+    const NAMES: [&str; 6] = ["TITLE", "ARTIST", "ALBUM", "DATE", "COMMENT", "COMPOSER"];
+    // Matroska has what a tag is about before its name.
+    let key = tag.raw.key.rsplit('@').next()?;
+    let name = NAMES.iter().find(|name| name.eq_ignore_ascii_case(key))?;
+    let RawValue::String(value) = &tag.raw.value else { return None };
+    Some(((*name).to_owned(), value.to_string())).filter(|(_, value)| value.len() as u64 <= MAX_CHUNK_BYTES)
 }
 
 /// What the chunks of a WAV file hold.

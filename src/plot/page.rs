@@ -124,7 +124,9 @@ fn draw<B: Paper>(marks: &[Mark], paper: &mut B) -> io::Result<()> {
                     let [left, top, right, bottom] = [x + inset, y + inset, x + width - inset, y + height - inset]
                         .map(|pixels| (pixels * f64::from(B::FINE)).floor() as i32);
                     let (right, bottom) = (right.max(left), bottom.max(top));
-                    let ring = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)];
+                    // The first side again, as the ends of a stroke have no corner.
+                    let corners = [(left, top), (right, top), (right, bottom), (left, bottom)];
+                    let ring = corners.into_iter().cycle().take(6);
                     paper.draw_path(ring, &stroke).map_err(failed)?;
                 }
             }

@@ -51,6 +51,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("kodama", "separate/methods/group.rs"),
     ("lewton", "audio/decode"),
     ("midly", "knowledge/score/midi.rs"),
+    ("plotters", "plot/page.rs"),
     ("png", "plot/"),
     ("ropus", "audio/decode"),
     ("rubato", "audio/resample"),

@@ -1,9 +1,11 @@
-//! A sheet of paper: marks in pixels, written as PNG or SVG.
+//! A sheet of paper: marks in pixels, written as PNG or SVG. The only file that knows plotters.
 //! Knows nothing of charts.
 
-use std::collections::HashMap;
-use std::fmt::Write;
 use std::io;
+
+use plotters::backend::{BitMapBackend, DrawingBackend, SVGBackend};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::{Color, FontTransform, RGBColor, ShapeStyle, TextStyle};
 
 use super::text;
 
@@ -53,257 +55,235 @@ pub(super) enum Direction {
 impl Page {
     /// The page as the bytes of a PNG file.
     pub(super) fn png(&self) -> io::Result<Vec<u8>> {
-        let mut canvas = Canvas::new(self.width, self.height);
-        let layer = |mark: &Mark| match mark {
-            Mark::Image { .. } => 0,
-            Mark::Rect { .. } | Mark::Outline { .. } | Mark::Curve { .. } | Mark::Band { .. } => 1,
-            Mark::Text { .. } => 2,
-        };
-        for wanted in 0..3 {
-            self.marks.iter().filter(|mark| layer(mark) == wanted).for_each(|mark| canvas.draw(mark));
+        let page_width = self.width as usize;
+        let mut rgb = vec![0xff; page_width * self.height as usize * 3];
+        // Those of images in their order: numbers of neighbors that are alike make small files.
+        let mut palette = vec![[0xff; 3]];
+        for mark in &self.marks {
+            if let Mark::Image { x, y, width, height: _, pixels, colors } = mark {
+                let is_new = |color: &&Rgb| !palette.contains(*color);
+                palette.extend(&colors.iter().filter(is_new).copied().collect::<Vec<_>>());
+                let lines = rgb.chunks_mut(page_width * 3).skip(*y as usize);
+                for (line, pixels) in lines.zip(pixels.chunks((*width).max(1) as usize)) {
+                    let line = line.as_chunks_mut().0.iter_mut().skip(*x as usize);
+                    line.zip(pixels).for_each(|(to, pixel)| *to = colors[usize::from(*pixel)]);
+                }
+            }
         }
-        png_bytes(self.width, self.height, &canvas.colors, &canvas.pixels)
+        draw(&self.marks, &mut BitMapBackend::with_buffer(&mut rgb, (self.width, self.height)))?;
+        match numbers(&rgb, &mut palette) {
+            Some(pixels) => png_bytes(self.width, self.height, Some(&palette), &pixels),
+            None => png_bytes(self.width, self.height, None, &rgb),
+        }
     }
 
     /// The page as the text of an SVG file; text stays text, and images are embedded as PNG.
     pub(super) fn svg(&self) -> io::Result<Vec<u8>> {
-        let (width, height) = (self.width, self.height);
+        let fine = |pixels: u32| pixels * SVGBackend::FINE;
+        let (width, height) = (fine(self.width), fine(self.height));
+        let mut drawn = String::new();
+        draw(&self.marks, &mut SVGBackend::with_string(&mut drawn, (width, height)))?;
+        // plotters' first line is the `<svg>` tag, whose size is that of the fine grid.
+        let (_, marks) = drawn.split_once('\n').unwrap_or_default();
         let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-             viewBox=\"0 0 {width} {height}\">\n<rect width=\"{width}\" height=\"{height}\" fill=\"#fff\"/>\n"
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{}\" viewBox=\"0 0 {width} {height}\">\n\
+             <rect width=\"{width}\" height=\"{height}\" fill=\"#fff\"/>\n",
+            self.width, self.height
         );
-        let is_image = |mark: &&Mark| matches!(mark, Mark::Image { .. });
-        for mark in self.marks.iter().filter(is_image).chain(self.marks.iter().filter(|mark| !is_image(mark))) {
-            svg += &svg_of(mark)?;
+        for mark in &self.marks {
+            if let Mark::Image { x, y, width, height, pixels, colors } = mark {
+                let data = base64(&png_bytes(*width, *height, Some(colors), pixels)?);
+                let [x, y, width, height] = [*x, *y, *width, *height].map(fine);
+                svg += &format!(
+                    "<image x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" \
+                     href=\"data:image/png;base64,{data}\"/>\n"
+                );
+            }
         }
-        Ok((svg + "</svg>\n").into_bytes())
+        Ok((svg + marks).into_bytes())
     }
 }
 
-/// The pixels of a page, as numbers of colors: a byte for each, and the file is half as large as with three.
-struct Canvas {
-    width: usize,
-    height: usize,
-    pixels: Vec<u8>,
-    /// Those that are used, white first.
-    colors: Vec<Rgb>,
-    numbers: HashMap<Rgb, u8>,
-}
-
-/// Edges are blended in so many steps, so that colors suffice.
-const STEPS: f32 = 15.0;
-
-impl Canvas {
-    /// White.
-    fn new(width: u32, height: u32) -> Self {
-        let (width, height) = (width as usize, height as usize);
-        let white = [0xff; 3];
-        Self {
-            width,
-            height,
-            pixels: vec![0; width * height],
-            colors: vec![white],
-            numbers: HashMap::from([(white, 0)]),
-        }
-    }
-
-    /// The number of a color; after 256 colors, that of the nearest.
-    fn number(&mut self, color: Rgb) -> u8 {
-        if let Some(number) = self.numbers.get(&color) {
-            return *number;
-        }
-        let number = match u8::try_from(self.colors.len()) {
-            Ok(number) => {
-                self.colors.push(color);
-                number
-            }
-            Err(_) => {
-                let distance =
-                    |other: &Rgb| other.iter().zip(color).map(|(a, b)| u32::from(a.abs_diff(b)).pow(2)).sum();
-                let nearest = (0..=u8::MAX).min_by_key(|i| -> u32 { distance(&self.colors[usize::from(*i)]) });
-                nearest.unwrap_or_default()
-            }
-        };
-        self.numbers.insert(color, number);
-        number
-    }
-
-    fn draw(&mut self, mark: &Mark) {
+/// Draws all but images, texts last.
+fn draw<B: Paper>(marks: &[Mark], paper: &mut B) -> io::Result<()> {
+    let is_text = |mark: &&Mark| matches!(mark, Mark::Text { .. });
+    for mark in marks.iter().filter(|mark| !is_text(mark)).chain(marks.iter().filter(is_text)) {
         match mark {
+            Mark::Image { .. } => {}
             Mark::Rect { x, y, width, height, color } => {
-                // On whole pixels, so that lines are sharp; at least one, so that none is lost.
-                let ends = |start: f64, length: f64| (start.round(), (start + length).round().max(start.round() + 1.0));
-                let ((left, right), (top, bottom)) = (ends(*x, *width), ends(*y, *height));
-                for x in left.max(0.0) as usize..right.max(0.0) as usize {
-                    self.column(x, (top, bottom), *color);
-                }
+                let ((left, top), (right, bottom)) = (B::fine((*x, *y)), B::fine((x + width, y + height)));
+                // At least one step, so that none is lost.
+                let end = (right.max(left + 1), bottom.max(top + 1));
+                paper.draw_rect((left, top), end, &rgb_color(*color), true).map_err(failed)?;
             }
             Mark::Outline { x, y, width, height, line, color } => {
-                let (x, y, width, height, line) = (*x, *y, *width, *height, *line);
-                let rect = |x, y, width, height| Mark::Rect { x, y, width, height, color: *color };
-                self.draw(&rect(x, y, width, line));
-                self.draw(&rect(x, y + height - line, width, line));
-                self.draw(&rect(x, y, line, height));
-                self.draw(&rect(x + width - line, y, line, height));
-            }
-            Mark::Band { x, spans, color } => {
-                (*x as usize..).zip(spans).for_each(|(x, span)| self.column(x, *span, *color));
-            }
-            Mark::Curve { points, width, color } => {
-                for (from, to) in points.iter().zip(points.iter().skip(1)) {
-                    self.stroke(*from, *to, 0.5 * width, *color);
+                let stroke = ShapeStyle::from(rgb_color(*color)).stroke_width(B::FINE);
+                // Strokes of a pixel, each inside of the one before.
+                for i in 0..line.round() as usize {
+                    let inset = i as f64 + 0.5;
+                    let [left, top, right, bottom] = [x + inset, y + inset, x + width - inset, y + height - inset]
+                        .map(|pixels| (pixels * f64::from(B::FINE)).floor() as i32);
+                    let (right, bottom) = (right.max(left), bottom.max(top));
+                    // The first side again, as the ends of a stroke have no corner.
+                    let corners = [(left, top), (right, top), (right, bottom), (left, bottom)];
+                    let ring = corners.into_iter().cycle().take(6);
+                    paper.draw_path(ring, &stroke).map_err(failed)?;
                 }
             }
-            Mark::Image { x, y, width, height: _, pixels, colors } => {
-                let numbers: Vec<u8> = colors.iter().map(|color| self.number(*color)).collect();
-                for (row, pixels) in pixels.chunks((*width).max(1) as usize).enumerate() {
-                    let start = (*y as usize + row) * self.width + *x as usize;
-                    let line = self.pixels.get_mut(start..start + pixels.len()).unwrap_or_default();
-                    line.iter_mut().zip(pixels).for_each(|(to, pixel)| *to = numbers[usize::from(*pixel)]);
+            Mark::Curve { points, width, color } => {
+                let width = (width * f64::from(B::FINE)).round() as u32;
+                let stroke = ShapeStyle::from(rgb_color(*color)).stroke_width(width);
+                paper.draw_path(points.iter().map(|point| B::fine(*point)), &stroke).map_err(failed)?;
+            }
+            Mark::Band { .. } | Mark::Text { .. } => paper.draw_finely(mark)?,
+        }
+    }
+    paper.present().map_err(failed)
+}
+
+/// What is drawn on, with its own way to draw what plotters does not draw well on both.
+trait Paper: DrawingBackend {
+    /// plotters counts in whole steps; so many are a pixel.
+    const FINE: u32;
+
+    fn fine((x, y): (f64, f64)) -> (i32, i32) {
+        let step = |pixels: f64| (pixels * f64::from(Self::FINE)).round() as i32;
+        (step(x), step(y))
+    }
+
+    /// Draws a band or a text.
+    fn draw_finely(&mut self, mark: &Mark) -> io::Result<()>;
+}
+
+/// Edges are blended in so many shades, so that a palette suffices.
+const SHADES: f64 = 15.0;
+
+impl Paper for BitMapBackend<'_> {
+    const FINE: u32 = 1;
+
+    /// Pixel by pixel: plotters' polygons of many points have gaps, and corners on whole pixels only; its letters are those
+    /// of a system, on whole pixels, too.
+    fn draw_finely(&mut self, mark: &Mark) -> io::Result<()> {
+        let height = f64::from(self.get_size().1);
+        let mut drawn = Ok(());
+        let mut draw = |place, color, share: f64| {
+            let color = rgb_color(color).mix((share * SHADES).round() / SHADES);
+            if let Err(error) = self.draw_pixel(place, color.to_backend_color()) {
+                drawn = Err(failed(error));
+            }
+        };
+        match mark {
+            Mark::Band { x, spans, color } => {
+                for (x, (top, bottom)) in (*x as i32..).zip(spans) {
+                    let (top, bottom) = (top.max(0.0), bottom.min(height));
+                    for y in top as i32..bottom.ceil() as i32 {
+                        let share = bottom.min(f64::from(y) + 1.0) - top.max(f64::from(y));
+                        draw((x, y), *color, share);
+                    }
                 }
             }
             Mark::Text { text, x, y, size, align, direction, color } => {
-                self.write(text, (*x, *y), *size, *align, *direction, *color);
+                let back = text::width(text, *size)
+                    * match align {
+                        Align::Start => 0.0,
+                        Align::Middle => 0.5,
+                        Align::End => 1.0,
+                    };
+                // The baseline lies on a whole pixel, so that letters are sharp; along it they lie where they belong.
+                let (along, across) = match direction {
+                    Direction::Right => (x - back, y.round() as i32),
+                    Direction::Up => (-(y + back), x.round() as i32),
+                };
+                text::rasterize(text, *size, along as f32, &mut |dx, dy, share| {
+                    let place = match direction {
+                        Direction::Right => (dx, across + dy),
+                        Direction::Up => (across + dy, -1 - dx),
+                    };
+                    draw(place, *color, f64::from(share));
+                });
             }
+            _ => {}
         }
-    }
-
-    /// Blends a color into a pixel by the share of it that is covered.
-    fn blend(&mut self, x: usize, y: usize, share: f32, color: Rgb) {
-        let share = (share.clamp(0.0, 1.0) * STEPS).round() / STEPS;
-        if x < self.width && y < self.height && share > 0.0 {
-            let place = y * self.width + x;
-            let under = self.colors[usize::from(self.pixels[place])];
-            let blended = |i: usize| {
-                let (from, to) = (f32::from(under[i]), f32::from(color[i]));
-                (from + share * (to - from)).round() as u8
-            };
-            self.pixels[place] = self.number(std::array::from_fn(blended));
-        }
-    }
-
-    /// Fills a part of a column of pixels.
-    fn column(&mut self, x: usize, (top, bottom): (f64, f64), color: Rgb) {
-        let (top, bottom) = (top.max(0.0), bottom.min(self.height as f64));
-        for y in top as usize..bottom.ceil().max(0.0) as usize {
-            let share = (y as f64 + 1.0).min(bottom) - (y as f64).max(top);
-            self.blend(x, y, share as f32, color);
-        }
-    }
-
-    /// Draws a line with round ends.
-    fn stroke(&mut self, (x0, y0): (f64, f64), (x1, y1): (f64, f64), radius: f64, color: Rgb) {
-        let reach = radius + 1.0;
-        let range = |a: f64, b: f64| (a.min(b) - reach).max(0.0) as usize..(a.max(b) + reach).max(0.0) as usize;
-        let (dx, dy) = (x1 - x0, y1 - y0);
-        for y in range(y0, y1) {
-            for x in range(x0, x1) {
-                let (px, py) = (x as f64 + 0.5 - x0, y as f64 + 0.5 - y0);
-                let along = ((px * dx + py * dy) / (dx * dx + dy * dy).max(f64::MIN_POSITIVE)).clamp(0.0, 1.0);
-                let distance = (px - along * dx).hypot(py - along * dy);
-                self.blend(x, y, (radius + 0.5 - distance) as f32, color);
-            }
-        }
-    }
-
-    fn write(&mut self, text: &str, (x, y): (f64, f64), size: f64, align: Align, direction: Direction, color: Rgb) {
-        let back = text::width(text, size)
-            * match align {
-                Align::Start => 0.0,
-                Align::Middle => 0.5,
-                Align::End => 1.0,
-            };
-        // The baseline lies on a whole pixel, so that letters are sharp; along it they lie where they belong.
-        let (along, across) = match direction {
-            Direction::Right => (x - back, y.round()),
-            Direction::Up => (-(y + back), x.round()),
-        };
-        text::rasterize(text, size, along as f32, &mut |dx, dy, share| {
-            let (x, y) = match direction {
-                Direction::Right => (i64::from(dx), across as i64 + i64::from(dy)),
-                Direction::Up => (across as i64 + i64::from(dy), -1 - i64::from(dx)),
-            };
-            if let (Ok(x), Ok(y)) = (x.try_into(), y.try_into()) {
-                self.blend(x, y, share, color);
-            }
-        });
+        drawn
     }
 }
 
-/// A mark as an element of an SVG.
-fn svg_of(mark: &Mark) -> io::Result<String> {
-    let hex = |[red, green, blue]: &Rgb| format!("#{red:02x}{green:02x}{blue:02x}");
-    let points = |points: &mut dyn Iterator<Item = (f64, f64)>| {
-        points.fold(String::new(), |mut text, (x, y)| {
-            let _ = write!(text, "{},{} ", short(x), short(y));
-            text
-        })
+/// plotters writes a font's size divided by this.
+const SVG_SIZE: f64 = 1.24;
+
+impl Paper for SVGBackend<'_> {
+    const FINE: u32 = 10;
+
+    fn draw_finely(&mut self, mark: &Mark) -> io::Result<()> {
+        match mark {
+            Mark::Band { x, spans, color } => {
+                let center = |i: usize| f64::from(*x) + i as f64 + 0.5;
+                let top = spans.iter().enumerate().map(|(i, (top, _))| (center(i), *top));
+                let bottom = spans.iter().enumerate().rev().map(|(i, (_, bottom))| (center(i), *bottom));
+                self.fill_polygon(top.chain(bottom).map(Self::fine), &rgb_color(*color)).map_err(failed)
+            }
+            Mark::Text { text, x, y, size, align, direction, color } => {
+                let along = match align {
+                    Align::Start => HPos::Left,
+                    Align::Middle => HPos::Center,
+                    Align::End => HPos::Right,
+                };
+                // plotters places the middle of a lower-case x, not the baseline.
+                let up = 0.5 * text::X_HEIGHT * size;
+                let (at, turn) = match direction {
+                    Direction::Right => ((*x, y - up), FontTransform::None),
+                    Direction::Up => ((x - up, *y), FontTransform::Rotate270),
+                };
+                let ink = rgb_color(*color);
+                let style = TextStyle::from((text::FAMILY, (size * f64::from(Self::FINE)).round() * SVG_SIZE))
+                    .color(&ink)
+                    .transform(turn)
+                    .pos(Pos::new(along, VPos::Center));
+                self.draw_text(text, &style, Self::fine(at)).map_err(failed)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn rgb_color([red, green, blue]: Rgb) -> RGBColor {
+    RGBColor(red, green, blue)
+}
+
+fn failed(error: impl std::fmt::Display) -> io::Error {
+    io::Error::other(error.to_string())
+}
+
+/// The number of each pixel's color in a palette, to which new colors are added, if 256 are enough: a byte instead of three.
+fn numbers(rgb: &[u8], palette: &mut Vec<Rgb>) -> Option<Vec<u8>> {
+    // The number of the color that was last seen in a place that follows from the color by multiplicative hashing:
+    // D. Knuth, "The Art of Computer Programming", volume 3, 6.4.
+    let mut seen = vec![0_u8; 1 << 16];
+    let (rgb, _) = rgb.as_chunks();
+    let number = |color: &Rgb| {
+        let place = u32::from_be_bytes([0, color[0], color[1], color[2]]).wrapping_mul(0x9e37_79b9) >> 16;
+        let number = &mut seen[place as usize];
+        if palette.get(usize::from(*number)) != Some(color) {
+            let known = palette.iter().position(|known| known == color);
+            *number = u8::try_from(known.unwrap_or(palette.len())).ok()?;
+            if known.is_none() {
+                palette.push(*color);
+            }
+        }
+        Some(*number)
     };
-    Ok(match mark {
-        Mark::Rect { x, y, width, height, color } => {
-            let [x, y, width, height] = [*x, *y, *width, *height].map(short);
-            format!("<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" fill=\"{}\"/>\n", hex(color))
-        }
-        Mark::Outline { x, y, width, height, line, color } => {
-            let [x, y, width, height] = [x + 0.5 * line, y + 0.5 * line, width - line, height - line].map(short);
-            format!(
-                "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" fill=\"none\" stroke=\"{}\" \
-                 stroke-width=\"{}\"/>\n",
-                hex(color),
-                short(*line)
-            )
-        }
-        Mark::Curve { points: through, width, color } => format!(
-            "<polyline points=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{}\" stroke-linejoin=\"round\"/>\n",
-            points(&mut through.iter().copied()).trim_end(),
-            hex(color),
-            short(*width)
-        ),
-        Mark::Band { x, spans, color } => {
-            let center = |i: usize| f64::from(*x) + i as f64 + 0.5;
-            let top = spans.iter().enumerate().map(|(i, (top, _))| (center(i), *top));
-            let bottom = spans.iter().enumerate().rev().map(|(i, (_, bottom))| (center(i), *bottom));
-            format!("<polygon points=\"{}\" fill=\"{}\"/>\n", points(&mut top.chain(bottom)).trim_end(), hex(color))
-        }
-        Mark::Image { x, y, width, height, pixels, colors } => format!(
-            "<image x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" href=\"data:image/png;base64,{}\"/>\n",
-            base64(&png_bytes(*width, *height, colors, pixels)?)
-        ),
-        Mark::Text { text, x, y, size, align, direction, color } => {
-            let anchor = match align {
-                Align::Start => "start",
-                Align::Middle => "middle",
-                Align::End => "end",
-            };
-            let (x, y) = (short(*x), short(*y));
-            let turn = match direction {
-                Direction::Right => String::new(),
-                Direction::Up => format!(" transform=\"rotate(-90 {x} {y})\""),
-            };
-            let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
-            format!(
-                "<text x=\"{x}\" y=\"{y}\" font-family=\"{}\" font-size=\"{}\" text-anchor=\"{anchor}\" \
-                 fill=\"{}\"{turn}>{text}</text>\n",
-                text::FAMILY,
-                short(*size),
-                hex(color)
-            )
-        }
-    })
+    rgb.iter().map(number).collect::<Option<_>>().filter(|_| palette.len() <= 256)
 }
 
-/// A number of pixels to a hundredth.
-fn short(pixels: f64) -> f64 {
-    (pixels * 100.0).round() / 100.0
-}
-
-/// Pixels, each the number of a color, as a PNG file.
-fn png_bytes(width: u32, height: u32, colors: &[Rgb], pixels: &[u8]) -> io::Result<Vec<u8>> {
+/// A PNG file of pixels: red, green and blue of each, or its number among some colors.
+fn png_bytes(width: u32, height: u32, colors: Option<&[Rgb]>, pixels: &[u8]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width, height);
     encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_color(png::ColorType::Indexed);
-    encoder.set_palette(colors.as_flattened());
+    encoder.set_color(if colors.is_some() { png::ColorType::Indexed } else { png::ColorType::Rgb });
+    if let Some(colors) = colors {
+        encoder.set_palette(colors.as_flattened());
+    }
     // As small as the default to a twentieth, in a hundredth of the time.
     encoder.set_compression(png::Compression::Fast);
     let mut writer = encoder.write_header()?;

@@ -15,6 +15,8 @@ static FONT: LazyLock<FontRef<'static>> = LazyLock::new(|| {
 /// What an SVG names as its font: the one above, else one of the same widths, else any.
 pub(super) const FAMILY: &str = "DejaVu Sans, Verdana, sans-serif";
 
+/// Height of a lower-case x, of the font's size.
+pub(super) const X_HEIGHT: f64 = 0.547;
 /// Height of a capital or a digit, of the font's size.
 pub(super) const CAP_HEIGHT: f64 = 0.729;
 

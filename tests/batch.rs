@@ -222,23 +222,35 @@ fn what_earlier_runs_wrote_is_no_recording() {
 }
 
 #[test]
-fn stems_of_any_name_are_known_by_their_folder_or_the_manifest() {
+fn stems_of_any_name_are_known_by_the_manifest_and_folders_named_like_tracks_are_walked() {
     let dir = Dir::new();
     dir.tune("song.wav");
     dir.tune("song/one.wav");
-    let separate = ["separate", ".", "--example", "flute=song.wav", "--example", "bass=song/one.wav"];
+    let separate = ["separate", ".", "--example", "flute=song.wav", "--example", "bass=song/one.wav", "-o", "x"];
     dir.succeeds(&[&separate[..], &["--max-iter", "2", "--transpose", "0", "--manifest", "m.jsonl"]].concat());
-    fs::rename(dir.path("separated"), dir.path("moved")).expect("renamed");
+    let message = stderr(&dir.succeeds(&["hpss", ".", "--dry-run", "--manifest", "m.jsonl"]));
+    assert!(message.contains("left out: 4 written by earlier runs"), "{message}");
     let message = stderr(&dir.succeeds(&["hpss", ".", "--dry-run"]));
-    assert!(message.contains("left out: 4 written by earlier runs"), "{message}");
-    assert!(message.contains("song/one.wav: would be separated"), "beside its namesake, `one` can be a recording");
-    fs::rename(dir.path("moved"), dir.path("separated")).expect("renamed");
+    assert!(!message.contains("left out"), "{message}");
+    for name in ["song/one.wav", "x/song/flute.wav"] {
+        assert!(message.contains(&format!("{name}: would be separated")), "`{name}` can be a recording: {message}");
+    }
     fs::remove_file(dir.path("song.wav")).expect("removed");
-    let message = stderr(&dir.succeeds(&["hpss", ".", "-o", "other", "--dry-run", "--manifest", "m.jsonl"]));
-    assert!(message.contains("left out: 4 written by earlier runs"), "{message}");
     fs::remove_file(dir.path("song/one.wav")).expect("removed");
-    let message = dir.fails(&["hpss", "."], 2);
+    let message = dir.fails(&["hpss", ".", "-o", "x"], 2);
     assert!(message.contains("no recording is left (left out: 4 written by earlier runs)"), "{message}");
+}
+
+#[test]
+fn the_usual_folder_of_stems_is_passed_over_whatever_the_options() {
+    let dir = Dir::new();
+    dir.tune("a/song.wav");
+    let told = |args: &[&str]| stderr(&dir.succeeds(args)).contains("left out: 2 written by earlier runs");
+    dir.succeeds(&["hpss", ".", "--filename", "{stem}-{track}.{ext}"]);
+    assert!(told(&["hpss", ".", "--format", "flac", "-o", "x"]), "{:?}", dir.files());
+    assert!(told(&["spectrogram", ".", "-o", "pictures"]), "{:?}", dir.files());
+    assert!(told(&["hpss", "**/*.wav", "--dry-run", "--filename", "{stem}/{track}.{ext}"]), "{:?}", dir.files());
+    assert!(!told(&["spectrogram", "separated", "-o", "pictures", "-f"]), "walking the folder itself takes its files");
 }
 
 #[test]
@@ -253,7 +265,7 @@ fn what_systems_leave_in_folders_is_passed_over() {
     fs::write(dir.path("in/.DS_Store"), "").expect("file");
     fs::write(dir.path("in/song.wav.asd"), "").expect("file");
     let message = stderr(&dir.succeeds(&["hpss", "in", "-v"]));
-    assert!(message.contains("left out: 5 hidden or left there by systems and programs; "), "{message}");
+    assert!(message.contains("left out: 5 hidden or left there by systems and programs:\n"), "{message}");
     assert!(message.contains("  in/@eaDir\n") && message.contains("  in/new.wav.part\n"), "{message}");
     let message = stderr(&dir.succeeds(&["hpss", "in/*.wav", "-f"]));
     assert!(message.contains("left out: 2 hidden"), "{message}");

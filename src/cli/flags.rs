@@ -13,6 +13,9 @@ use partita::stft::window::Window;
 
 use super::parse;
 
+/// Where stems go if nothing is said.
+pub(super) const SEPARATED: &str = "separated";
+
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct GlobalArgs {
@@ -68,7 +71,7 @@ pub(super) struct InputArgs {
 #[command(next_help_heading = "Output")]
 pub(super) struct OutputArgs {
     /// Folder to write to
-    #[arg(short, long, default_value = "separated", value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[arg(short, long, default_value = SEPARATED, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(super) out: PathBuf,
     /// File name of each stem, below the folder
     #[arg(long, default_value = "{track}/{stem}.{ext}", value_name = "TEMPLATE")]

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::failure::Failure;
 use super::file_list;
+use super::flags::SEPARATED;
 use super::litter::{is_like_audio, is_listed_litter, is_litter};
 use super::terminal::Terminal;
 
@@ -63,7 +64,8 @@ enum Origin {
 }
 
 /// Finds the recordings: files as given, those that a pattern matches, folders walked recursively in the order of their
-/// names, and the lines of a list. What systems leave in folders is passed over.
+/// names, and the lines of a list. What systems leave in folders is passed over, and so are stems in a folder that has the
+/// name which theirs has by default.
 pub(super) fn find(typed: &[PathBuf], files_from: Option<&Path>) -> Result<Found, Failure> {
     let mut found = Found::default();
     for path in typed {
@@ -92,6 +94,10 @@ pub(super) fn find(typed: &[PathBuf], files_from: Option<&Path>) -> Result<Found
             false => found.add(path.clone(), track(&path), Origin::List),
         }
     }
+    found.leave_out(|_, path, base| {
+        let below = base.and_then(|base| path.strip_prefix(base).unwrap_or(path).parent());
+        below.is_some_and(|below| below.iter().any(|part| part == SEPARATED))
+    });
     Ok(found)
 }
 
@@ -134,10 +140,10 @@ impl Found {
     fn tell_left_out(&self, terminal: &Terminal) -> Result<(), Failure> {
         if let Some(told) = self.left_out() {
             if self.candidates.is_empty() {
-                let hint = "name the files one by one, or choose another folder for the stems with `--out FOLDER`";
+                let hint = "name the files one by one, or the folder that they are in";
                 return Err(Failure::usage(format!("no recording is left ({told})"), hint));
             }
-            terminal.say(&format!("{told}; `-v` lists them"));
+            terminal.say(&if terminal.is_verbose() { format!("{told}:") } else { format!("{told}; `-v` lists them") });
             self.litter.iter().chain(&self.written).for_each(|path| terminal.detail(&format!("  {}", shown(path))));
             let (litter, written) = (self.litter.len(), self.written.len());
             terminal.event(json!({ "event": "left_out", "litter": litter, "written": written }));

@@ -127,6 +127,11 @@ impl Terminal {
         }
     }
 
+    /// Whether more is asked for.
+    pub(super) fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// Lines of data on standard output, unless `--json` puts objects there.
     pub(super) fn print(&self, text: &str) {
         if !self.json {

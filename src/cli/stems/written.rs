@@ -11,8 +11,8 @@ use crate::cli::flags::OutputArgs;
 use crate::cli::inputs::Found;
 
 /// Leaves out what an earlier run wrote: all that lies in the output folder, if that is a part of what was walked; what the
-/// manifest lists; and what has the name that a stem of another of these recordings gets, with any output folder. Stems
-/// have any name in a folder of their own, and those that this program gives beside the recordings themselves.
+/// manifest lists; and what has the name that a stem of another of these recordings gets, with any output folder: one
+/// that this program gives, since a folder named like a track may as well be an album.
 ///
 /// `names` are those of the stems that this run makes.
 pub(super) fn leave_out(found: &mut Found, output: &OutputArgs, names: Vec<String>, manifest: Option<&Manifest>) {
@@ -44,13 +44,6 @@ impl Real {
     }
 }
 
-/// A recording that stems can be of.
-struct Source {
-    i: usize,
-    /// Where its track begins.
-    folder: String,
-}
-
 /// What a template is made of.
 enum Piece<'a> {
     Text(&'a str),
@@ -61,33 +54,29 @@ enum Piece<'a> {
 
 /// What stems of the recordings would be called.
 struct Stems<'a> {
-    /// By their tracks, with and without the ending, which is kept where two differ in nothing else.
-    sources: HashMap<String, Vec<Source>>,
+    /// Numbers of the recordings by their tracks, with and without the ending, which is kept where two differ in nothing
+    /// else.
+    sources: HashMap<String, Vec<usize>>,
     /// Of stems, and of components.
     templates: [Vec<Piece<'a>>; 2],
-    /// Whether each recording gets a folder.
-    has_folders: bool,
     names: Vec<String>,
 }
 
 impl<'a> Stems<'a> {
     fn new(found: &Found, filename: &'a str, mut names: Vec<String>) -> Self {
-        let mut sources: HashMap<String, Vec<Source>> = HashMap::new();
+        let mut sources: HashMap<String, Vec<usize>> = HashMap::new();
         for (i, input) in found.inputs().enumerate().filter(|(_, input)| !input.is_stdin()) {
-            let (path, track) = (plain(&input.path), plain(&input.track));
+            let track = plain(&input.track);
             let whole = input.path.extension().map(|ending| format!("{track}.{}", ending.to_string_lossy()));
-            let folder =
-                [whole.as_deref(), Some(&track)].into_iter().flatten().find_map(|name| path.strip_suffix(name));
-            let folder = folder.unwrap_or_default().trim_end_matches('/').to_owned();
             for track in whole.into_iter().chain([track]) {
-                sources.entry(track).or_default().push(Source { i, folder: folder.clone() });
+                sources.entry(track).or_default().push(i);
             }
         }
         names.extend(Drum::standard().into_iter().map(|drum| drum.name));
         // Components lie in a folder beside the stems.
         let (folder, name) = filename.split_at(filename.rfind('/').map_or(0, |at| at + 1));
         let components = pieces(folder).into_iter().chain([Piece::Text("components/")]).chain(pieces(name)).collect();
-        Self { sources, templates: [pieces(filename), components], has_folders: filename.contains("{track}/"), names }
+        Self { sources, templates: [pieces(filename), components], names }
     }
 
     /// Whether a file can be a stem of another recording.
@@ -114,9 +103,9 @@ struct File<'a> {
 impl File<'_> {
     /// Whether a path ends with what a template can become; the name of the stem and the sources that were found behind it
     /// are given.
-    fn fits(&self, template: &[Piece<'_>], path: &str, stem: &str, sources: Option<&[Source]>) -> bool {
+    fn fits(&self, template: &[Piece<'_>], path: &str, stem: &str, sources: Option<&[usize]>) -> bool {
         let Some((last, rest)) = template.split_last() else {
-            return (path.is_empty() || path.ends_with('/')) && self.is_of(path.trim_end_matches('/'), stem, sources);
+            return (path.is_empty() || path.ends_with('/')) && self.is_of(stem, sources);
         };
         let tails = |path: &str| path.char_indices().map(|(at, _)| at).rev().collect::<Vec<_>>();
         match last {
@@ -135,16 +124,14 @@ impl File<'_> {
         }
     }
 
-    /// Whether a stem of this name, written to this folder, is of one of these sources, or of any.
-    fn is_of(&self, folder: &str, stem: &str, sources: Option<&[Source]>) -> bool {
-        let is_of = |source: &Source| {
-            let is_elsewhere = self.stems.has_folders && source.folder != folder;
-            source.i != self.i && (is_elsewhere || self.stems.knows(stem))
-        };
-        match sources {
-            Some(sources) => sources.iter().any(is_of),
-            None => self.stems.sources.values().flatten().any(is_of),
-        }
+    /// Whether a stem of this name is of one of these sources, or of any.
+    fn is_of(&self, stem: &str, sources: Option<&[usize]>) -> bool {
+        let is_other = |source: &usize| *source != self.i;
+        self.stems.knows(stem)
+            && match sources {
+                Some(sources) => sources.iter().any(is_other),
+                None => self.stems.sources.values().flatten().any(is_other),
+            }
     }
 }
 

@@ -231,7 +231,7 @@ fn stems_of_any_name_are_known_by_the_manifest_and_folders_named_like_tracks_are
     let message = stderr(&dir.succeeds(&["hpss", ".", "--dry-run", "--manifest", "m.jsonl"]));
     assert!(message.contains("left out: 4 written by earlier runs"), "{message}");
     let message = stderr(&dir.succeeds(&["hpss", ".", "--dry-run"]));
-    assert!(!message.contains("left out"), "{message}");
+    assert!(!message.contains("left out") && message.contains("6 of 6 would be separated"), "{message}");
     for name in ["song/one.wav", "x/song/flute.wav"] {
         assert!(message.contains(&format!("{name}: would be separated")), "`{name}` can be a recording: {message}");
     }
@@ -262,15 +262,21 @@ fn what_systems_leave_in_folders_is_passed_over() {
         fs::create_dir_all(path.parent().expect("parent")).expect("folder");
         fs::write(path, "no sound").expect("file");
     }
+    fs::write(dir.path("in/~song.wav"), "").expect("file");
     fs::write(dir.path("in/.DS_Store"), "").expect("file");
     fs::write(dir.path("in/song.wav.asd"), "").expect("file");
     let message = stderr(&dir.succeeds(&["hpss", "in", "-v"]));
-    assert!(message.contains("left out: 5 hidden or left there by systems and programs:\n"), "{message}");
+    assert!(message.contains("left out: 6 hidden or left there by systems and programs:\n"), "{message}");
     assert!(message.contains("  in/@eaDir\n") && message.contains("  in/new.wav.part\n"), "{message}");
     let message = stderr(&dir.succeeds(&["hpss", "in/*.wav", "-f"]));
-    assert!(message.contains("left out: 2 hidden"), "{message}");
-    fs::write(dir.path("list"), "in/._song.wav\nin/song.wav\n").expect("list");
-    assert!(stderr(&dir.succeeds(&["hpss", "--files-from", "list", "-o", "listed"])).contains("left out: 1 hidden"));
+    assert!(message.contains("left out: 3 hidden"), "{message}");
+    let message = stderr(&dir.succeeds(&["hpss", "in/*", "-f"]));
+    let told = "left out: 5 hidden or left there by systems and programs, 1 without the ending of a recording; ";
+    assert!(message.contains(told), "{message}");
+    fs::write(dir.path("list"), "file,title\rin/._song.wav,a\rin/song.wav,b\r").expect("list");
+    let message = stderr(&dir.succeeds(&["hpss", "--files-from", "list", "-o", "listed"]));
+    let told = "left out: 1 hidden or left there by systems and programs, 1 taken for the heading of the list; ";
+    assert!(message.contains(told), "{message}");
     let message = dir.fails(&["hpss", "in/._song.wav"], 1);
     assert!(message.contains("`in/._song.wav` is not a recording"), "what is named is taken: {message}");
     // An empty file has the name of a recording that is lost: that is told.

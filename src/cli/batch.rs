@@ -71,7 +71,7 @@ pub(super) fn each(
         return Ok(DONE);
     }
     let lines: Vec<_> = failed.iter().map(|(_, message)| format!("  {message}")).collect();
-    terminal.say(&format!("not {done}:\n{}", lines.join("\n")));
+    terminal.say(&format!("failed:\n{}", lines.join("\n")));
     Err(Failure::Some { n_failed: failed.len(), n_inputs, done })
 }
 

@@ -126,14 +126,13 @@ fn remarks(found: &Found, config: &DenoiseConfig) -> Vec<String> {
     let Found::Noise { parts_s: parts, is_speech } = found else { return Vec::new() };
     let mut remarks = Vec::new();
     if config.noise == Noise::Quietest {
-        let mut listed: Vec<_> =
+        let listed: Vec<_> =
             parts.iter().take(MAX_LISTED).map(|part| format!("{:.2}-{:.2}", part.start, part.end)).collect();
-        if parts.len() > MAX_LISTED {
-            listed.push(format!("{} more", parts.len() - MAX_LISTED));
-        }
+        let n_more = parts.len().saturating_sub(MAX_LISTED);
+        let more = if n_more > 0 { format!(" and {n_more} more") } else { String::new() };
         let total_s: f64 = parts.iter().map(|part| part.end - part.start).sum();
         remarks.push(format!(
-            "noise learned from the quietest {total_s:.1} s ({} s); `--noise-range A-B` says where it is alone",
+            "noise learned from the quietest {total_s:.1} s ({} s{more}); `--noise-range A-B` says where it is alone",
             listed.join(", ")
         ));
     }

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use super::exit::{DONE, is_interrupted};
 use super::failure::Failure;
 use super::parse;
-use super::terminal::Terminal;
+use super::terminal::{Terminal, counted};
 use super::{meter, outputs};
 
 /// The pictures of `--plot`, named after the file: `factors.npz` and `factors-dictionary.png`.
@@ -471,10 +471,9 @@ fn picture_path(out: &Path, picture: &str) -> PathBuf {
 
 fn report(args: &FactorizeArgs, factors: &Factorization, terminal: &Terminal) {
     terminal.say(&format!(
-        "{} {} after {} iterations ({}), divergence {:.6e}",
-        factors.n_components(),
-        if factors.n_components() == 1 { "component" } else { "components" },
-        factors.n_iter,
+        "{} after {} ({}), divergence {:.6e}",
+        counted(factors.n_components(), "component"),
+        counted(factors.n_iter, "iteration"),
         factors.stop_reason.name(),
         factors.divergence,
     ));

@@ -42,10 +42,34 @@ impl Input {
 #[derive(Debug, Default)]
 pub(super) struct Found {
     candidates: Vec<Candidate>,
-    /// What lies in folders and is no recording, though its name may say so.
-    litter: Vec<PathBuf>,
-    /// What this program wrote.
-    written: Vec<PathBuf>,
+    /// What is passed over.
+    left_out: Vec<(Reason, PathBuf)>,
+}
+
+/// Why a file is passed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    /// It lies in folders and is no recording, though its name may say so.
+    Litter,
+    /// A pattern matches it beside recordings.
+    Ending,
+    /// It is the first line of a list, and no file.
+    Heading,
+    /// This program wrote it.
+    Written,
+}
+
+impl Reason {
+    const ALL: [Self; 4] = [Self::Litter, Self::Ending, Self::Heading, Self::Written];
+
+    fn told(self) -> &'static str {
+        match self {
+            Self::Litter => "hidden or left there by systems and programs",
+            Self::Ending => "without the ending of a recording",
+            Self::Heading => "taken for the heading of the list",
+            Self::Written => "written by earlier runs",
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -88,9 +112,11 @@ pub(super) fn find(typed: &[PathBuf], files_from: Option<&Path>) -> Result<Found
         }
     }
     // Tracks of a list keep their folders, so that files of one name do not collide.
-    for path in files_from.map(file_list::read).transpose()?.unwrap_or_default() {
+    let listed = files_from.map(file_list::read).transpose()?.unwrap_or_default();
+    found.left_out.extend(listed.heading.map(|line| (Reason::Heading, line)));
+    for path in listed.paths {
         match is_listed_litter(&path) {
-            true => found.litter.push(path),
+            true => found.left_out.push((Reason::Litter, path)),
             false => found.add(path.clone(), track(&path), Origin::List),
         }
     }
@@ -120,7 +146,8 @@ impl Found {
                 Origin::List => is_written(i - 1, path, None),
             }
         };
-        self.written.extend(self.candidates.extract_if(.., is_left_out).map(|candidate| candidate.input.path));
+        let written = self.candidates.extract_if(.., is_left_out);
+        self.left_out.extend(written.map(|candidate| (Reason::Written, candidate.input.path)));
     }
 
     /// The recordings to work on; says what was left out. Of files that differ in their endings, `song.wav` beside
@@ -138,25 +165,30 @@ impl Found {
     }
 
     fn tell_left_out(&self, terminal: &Terminal) -> Result<(), Failure> {
-        if let Some(told) = self.left_out() {
+        if let Some(told) = self.told() {
             if self.candidates.is_empty() {
                 let hint = "name the files one by one, or the folder that they are in";
                 return Err(Failure::usage(format!("no recording is left ({told})"), hint));
             }
             terminal.say(&if terminal.is_verbose() { format!("{told}:") } else { format!("{told}; `-v` lists them") });
-            self.litter.iter().chain(&self.written).for_each(|path| terminal.detail(&format!("  {}", shown(path))));
-            let (litter, written) = (self.litter.len(), self.written.len());
-            terminal.event(json!({ "event": "left_out", "litter": litter, "written": written }));
+            self.left_out.iter().for_each(|(_, path)| terminal.detail(&format!("  {}", shown(path))));
+            let [litter, ending, heading, written] = Reason::ALL.map(|reason| self.n_left_out(reason));
+            terminal.event(json!({
+                "event": "left_out", "litter": litter, "ending": ending, "heading": heading, "written": written,
+            }));
         }
         Ok(())
     }
 
     /// What is said of what was left out.
-    fn left_out(&self) -> Option<String> {
-        let count = |paths: &[PathBuf], what| (!paths.is_empty()).then(|| format!("{} {what}", paths.len()));
-        let litter = count(&self.litter, "hidden or left there by systems and programs");
-        let parts: Vec<_> = litter.into_iter().chain(count(&self.written, "written by earlier runs")).collect();
+    fn told(&self) -> Option<String> {
+        let counts = Reason::ALL.map(|reason| (self.n_left_out(reason), reason.told()));
+        let parts: Vec<_> = counts.iter().filter(|(n, _)| *n > 0).map(|(n, told)| format!("{n} {told}")).collect();
         (!parts.is_empty()).then(|| format!("left out: {}", parts.join(", ")))
+    }
+
+    fn n_left_out(&self, reason: Reason) -> usize {
+        self.left_out.iter().filter(|(why, _)| *why == reason).count()
     }
 
     fn distinct(self) -> Result<Vec<Input>, Failure> {
@@ -196,19 +228,25 @@ impl Found {
         let folder = if fixed == Path::new("") { Path::new(".") } else { &*fixed };
         // A pattern that asks for hidden files gets them.
         let may_be_litter = open.iter().any(|part| is_litter(part.as_ref()));
-        let n_before = self.candidates.len() + self.litter.len();
+        let n_before = self.candidates.len();
+        let n_left_out = self.left_out.len();
         for path in glob::glob(pattern).map_err(|error| refused(error.to_string()))? {
             let path = path.map_err(|error| refused(error.to_string()))?;
             if path.is_file() {
                 let below = path.strip_prefix(&fixed).unwrap_or(&path);
                 match !may_be_litter && below.ancestors().any(is_litter) {
-                    true => self.litter.push(path),
+                    true => self.left_out.push((Reason::Litter, path)),
                     false => self.add(path.clone(), track(below), Origin::Folder(folder.into())),
                 }
             }
         }
-        if self.candidates.len() + self.litter.len() == n_before {
+        if (self.candidates.len(), self.left_out.len()) == (n_before, n_left_out) {
             return Err(refused("no file matches it".into()));
+        }
+        let is_recording = |candidate: &Candidate| is_audio_path(&candidate.input.path);
+        if self.candidates[n_before..].iter().any(is_recording) {
+            let others = self.candidates.extract_if(n_before.., |candidate| !is_recording(candidate));
+            self.left_out.extend(others.map(|candidate| (Reason::Ending, candidate.input.path)));
         }
         Ok(())
     }
@@ -250,7 +288,8 @@ impl Found {
                 self.add(path.to_owned(), track, Origin::Folder(folder.into()));
             }
         }
-        self.litter.append(&mut skipped.lock().unwrap_or_else(PoisonError::into_inner));
+        let skipped = std::mem::take(&mut *skipped.lock().unwrap_or_else(PoisonError::into_inner));
+        self.left_out.extend(skipped.into_iter().map(|path| (Reason::Litter, path)));
         Ok(())
     }
 }

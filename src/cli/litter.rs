@@ -23,7 +23,9 @@ const PARTIAL: [&str; 6] = ["part", "partial", "crdownload", "download", "opdown
 /// Whether a file or folder that was met in a walk is hidden, or was left there by a system or a program.
 pub(super) fn is_litter(path: &Path) -> bool {
     let name = name(path);
-    name.starts_with('.') || is_system(&name) || is_partial(path)
+    // `~a.wav` is what a program has of `a.wav` while it works on it.
+    let is_temporary = name.starts_with('~') && is_audio_path(path);
+    name.starts_with('.') || is_system(&name) || is_partial(path) || is_temporary
 }
 
 /// Whether a path that stands in a list is not worth a try: hidden files may well be meant there.
@@ -59,10 +61,12 @@ mod tests {
     fn what_systems_leave_is_known_by_its_name() {
         let left =
             ["._a.wav", ".DS_Store", ".Trash-1000", "__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found"];
-        for name in left.iter().chain(&["x/.hidden.wav", "a.wav.part", "a.MP3.crdownload", "b.flac.download"]) {
+        for name in
+            left.iter().chain(&["x/.hidden.wav", "x/~a.wav", "a.wav.part", "a.MP3.crdownload", "b.flac.download"])
+        {
             assert!(is_litter(Path::new(name)), "{name}");
         }
-        for name in ["a.wav", "x.part", "_a.wav", "trash.wav", "@home/a.wav", ".hidden/a.wav"] {
+        for name in ["a.wav", "~", "x.part", "_a.wav", "trash.wav", "@home/a.wav", ".hidden/a.wav"] {
             assert!(!is_litter(Path::new(name)), "{name}");
         }
         assert!(is_listed_litter(Path::new("x/@eaDir/a.wav/SYNO.wav")));

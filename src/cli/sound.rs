@@ -13,7 +13,7 @@ use partita::separate::Example;
 use super::failure::Failure;
 use super::flags::ExcerptArgs;
 use super::inputs::{Input, STANDARD_INPUT};
-use super::terminal::Terminal;
+use super::terminal::{Terminal, counted};
 
 /// The part of each recording that is used.
 #[derive(Debug, Clone, Copy)]
@@ -55,11 +55,11 @@ pub(super) fn open_file(path: &Path, audio_track: Option<usize>, terminal: &Term
 /// Says what was odd about a file, and what it is to whoever asked for more.
 fn tell(name: &str, file: &AudioFile, terminal: &Terminal) {
     terminal.detail(&format!(
-        "{name}: {} in {}, {} Hz, {} channels",
+        "{name}: {} in {}, {} Hz, {}",
         file.codec(),
         file.container(),
         file.sample_rate(),
-        file.n_channels()
+        counted(file.n_channels(), "channel")
     ));
     warn(name, file.notes(), terminal);
 }

@@ -220,6 +220,11 @@ impl Drop for Bar {
     }
 }
 
+/// So many of a thing, as in `1 channel`.
+pub(super) fn counted(n: usize, thing: &str) -> String {
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+}
+
 /// A message with its causes, each after a colon.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();

@@ -11,6 +11,7 @@ use super::args::SeparateArgs;
 use super::labels;
 use crate::cli::failure::Failure;
 use crate::cli::stems::{Method, Outcome};
+use crate::cli::terminal::counted;
 
 pub(super) struct Blind {
     analysis: AnalysisConfig,
@@ -53,11 +54,11 @@ impl Method for Blind {
         let mut remarks = Vec::new();
         if let Some(factors) = separation.factorization() {
             remarks.push(format!(
-                "{n_sources} {}{} from {} components after {} iterations ({})",
-                if n_sources == 1 { "source" } else { "sources" },
+                "{}{} from {} after {} ({})",
+                counted(n_sources, "source"),
                 if self.config.n_sources.is_none() { ", a number suggested by the grouping," } else { "" },
-                factors.n_components(),
-                factors.n_iter,
+                counted(factors.n_components(), "component"),
+                counted(factors.n_iter, "iteration"),
                 factors.stop_reason.name(),
             ));
         }

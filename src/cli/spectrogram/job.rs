@@ -18,7 +18,7 @@ use crate::cli::inputs::Input;
 use crate::cli::ledger::{Done, Ledger};
 use crate::cli::outputs::{self, Template};
 use crate::cli::sound;
-use crate::cli::terminal::Terminal;
+use crate::cli::terminal::{Terminal, counted};
 
 /// What is the same for every input.
 pub(super) struct Job<'a> {
@@ -192,7 +192,7 @@ pub(super) fn together(
     look.draw_together(&named, start_s, &args.out)?;
     look.check_letters(named.iter().map(|(name, _)| &**name), &args.out, terminal);
     let texts: Vec<_> = inputs.iter().map(|input| text(&input.path)).collect();
-    terminal.say(&format!("{} recordings -> {}", inputs.len(), shown(&args.out)));
+    terminal.say(&format!("{} -> {}", counted(inputs.len(), "recording"), shown(&args.out)));
     terminal.event(json!({ "event": "drawn_together", "inputs": texts, "path": text(&args.out) }));
     Ok(DONE)
 }

@@ -15,7 +15,7 @@ use partita::{Result, Score};
 use super::args::SpectrogramArgs;
 use crate::cli::failure::Failure;
 use crate::cli::outputs;
-use crate::cli::terminal::Terminal;
+use crate::cli::terminal::{Terminal, counted};
 
 /// Between what separates tones and what separates beats.
 const WINDOW_S: f64 = 0.046;
@@ -174,7 +174,7 @@ impl Look {
 
     /// Draws recordings in one picture, each with its name.
     pub(super) fn draw_together(&self, named: &[(String, Vec<View>)], start_s: f64, path: &Path) -> Result<()> {
-        let title = format!("{} recordings", named.len());
+        let title = counted(named.len(), "recording");
         let named: Vec<_> = named.iter().map(|(name, views)| (name.as_str(), &views[..])).collect();
         let config = PlotConfig { title, start_s, ..self.config.clone() };
         self.picture(&named, &config, path)?.commit()

@@ -23,6 +23,7 @@ pub(super) fn run(args: &SpectrogramArgs, context: &Context) -> Result<u8, Failu
     let job = Job::new(args, &look, &inputs, context)?;
     inputs.retain(|input| args.batch.shard.is_none_or(|shard| shard.contains(&input.track)));
     job.check(&inputs)?;
-    let outcome = each(&inputs, terminal, "drawn", &|input, terminal| job.run(input, terminal));
+    let done = if args.dry_run { "would be drawn" } else { "drawn" };
+    let outcome = each(&inputs, terminal, done, &|input, terminal| job.run(input, terminal));
     job.finish().and(outcome)
 }

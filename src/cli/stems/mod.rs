@@ -33,6 +33,7 @@ pub(super) fn run(
     let mut inputs = found.settle(&context.terminal)?;
     inputs.retain(|input| batch.shard.is_none_or(|shard| shard.contains(&input.track)));
     job.check(&inputs)?;
-    let outcome = each(&inputs, &context.terminal, "separated", &|input, terminal| job.run(input, terminal));
+    let done = if output.dry_run { "would be separated" } else { "separated" };
+    let outcome = each(&inputs, &context.terminal, done, &|input, terminal| job.run(input, terminal));
     job.finish().and(outcome)
 }

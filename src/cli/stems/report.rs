@@ -11,7 +11,7 @@ use serde_json::json;
 use super::method::Outcome;
 use super::write::{Stem, WrittenStems};
 use crate::cli::inputs::Input;
-use crate::cli::terminal::Terminal;
+use crate::cli::terminal::{Terminal, counted};
 
 /// Says what was found, and where it went.
 pub(super) fn report(
@@ -26,9 +26,9 @@ pub(super) fn report(
     let (n_channels, sample_rate) = (recording.n_channels(), recording.sample_rate());
     let n_samples = written.rendered.n_samples;
     let mut lines = vec![format!(
-        "{name}: {:.1} s, {sample_rate} Hz, {n_channels} {}",
+        "{name}: {:.1} s, {sample_rate} Hz, {}",
         n_samples as f64 / f64::from(sample_rate),
-        if n_channels == 1 { "channel" } else { "channels" },
+        counted(n_channels, "channel"),
     )];
     lines.extend_from_slice(&outcome.remarks);
     lines.extend(written.stems.iter().map(|Stem { name, path, energy_share, .. }| {

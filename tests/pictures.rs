@@ -331,6 +331,11 @@ fn tiles_show_each_frame_once_in_numbered_files() {
     assert!(
         dir.fails(&[&["spectrogram", "t.wav", "-o", "x.png"], &size[..]].concat(), 2).contains("`x-001.png` exists")
     );
+    for name in ["x-001.png", "x-003.png"] {
+        std::fs::remove_file(dir.path(name)).expect("removed");
+    }
+    let again = [&["spectrogram", "t.wav", "-o", "x.png", "--dry-run"], &size[..]].concat();
+    assert!(dir.fails(&again, 2).contains("`x-002.png` exists"), "told before any work");
     // What is narrow enough is one picture.
     dir.succeeds(&["spectrogram", "t.wav", "-o", "y.png", "--frames-per-pixel", "100"]);
     assert!(dir.path("y.png").exists());

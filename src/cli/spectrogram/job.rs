@@ -61,6 +61,8 @@ impl<'a> Job<'a> {
         outputs::refuse_shared(inputs, &expected)?;
         if !self.args.skip_existing {
             expected.iter().try_for_each(|paths| outputs::refuse_existing(paths, self.may_replace()))?;
+            let mut further = inputs.iter().map(|input| self.look.further_tiles(&self.path(input)));
+            further.try_for_each(|paths| outputs::refuse_existing(&paths, self.may_replace()))?;
         }
         if !self.args.dry_run {
             let folder = match &self.place {

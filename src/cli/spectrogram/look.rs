@@ -124,6 +124,11 @@ impl Look {
         std::iter::once(path.to_owned()).chain(first_tile).collect()
     }
 
+    /// The files of the further tiles that a recording may have.
+    pub(super) fn further_tiles(&self, path: &Path) -> Vec<PathBuf> {
+        self.tiles.iter().flat_map(|_| (2..1000).map(|tile| numbered(path, tile, 1))).collect()
+    }
+
     fn view(&self, recording: &dyn Recording) -> ViewConfig {
         let transform = self.options.resolve(recording.sample_rate(), WINDOW_S);
         let hop_length = transform.hop_length;

@@ -336,6 +336,8 @@ fn tiles_show_each_frame_once_in_numbered_files() {
     }
     let again = [&["spectrogram", "t.wav", "-o", "x.png", "--dry-run"], &size[..]].concat();
     assert!(dir.fails(&again, 2).contains("`x-002.png` exists"), "told before any work");
+    let shorter = ["spectrogram", "t.wav", "-o", "x.png", "--frames-per-pixel", "100", "-f"];
+    assert!(stderr(&dir.succeeds(&shorter)).contains("`x-002.png` is still there from an earlier run"));
     // What is narrow enough is one picture.
     dir.succeeds(&["spectrogram", "t.wav", "-o", "y.png", "--frames-per-pixel", "100"]);
     assert!(dir.path("y.png").exists());

@@ -105,6 +105,14 @@ impl<'a> Job<'a> {
         });
         let Drawn { paths, n_samples } = drawn.map_err(Failure::at(&name))?;
         self.look.check_letters(std::iter::once(&*file_name(&input.path)), &self.path(input), terminal);
+        if let Place::File(path) = self.place {
+            let mut others = self.look.further_tiles(path).into_iter().chain(self.look.expected_paths(path));
+            if let Some(other) = others.find(|other| !paths.contains(other) && other.exists()) {
+                let other = shown(&other);
+                terminal
+                    .warning(&format!("{name}: `{other}` is still there from an earlier run, and not a part of this"));
+            }
+        }
         let last = paths.last().filter(|_| paths.len() > 1);
         let to_last = last.map_or(String::new(), |last| format!(" to {} ({} pictures)", shown(last), paths.len()));
         terminal.say(&format!("{name} -> {}{to_last}", paths.first().map(|path| shown(path)).unwrap_or_default()));

@@ -62,7 +62,10 @@ fn of_line(line: &[u8]) -> Option<PathBuf> {
     let readings = [line, trimmed, unquoted].into_iter().chain(columns.iter().map(Vec::as_slice)).map(path_from);
     // Where there is no such file, the message has the name as it was most likely meant.
     let meant = if trimmed.starts_with(b"\"") { &columns[0] } else { unquoted };
-    readings.into_iter().find(exists).or_else(|| Some(path_from(meant)).filter(|path| path != Path::new("")))
+    readings
+        .into_iter()
+        .find(|path| exists(path))
+        .or_else(|| Some(path_from(meant)).filter(|path| path != Path::new("")))
 }
 
 /// Whether a line that names no file begins with what could be a recording.
@@ -71,7 +74,7 @@ fn is_row(line: &Path) -> bool {
     is_like_audio(line) || columns.iter().any(|column| is_like_audio(&path_from(column)))
 }
 
-fn exists(path: &PathBuf) -> bool {
+fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 

@@ -92,8 +92,8 @@ impl From<FrequencyAxis> for VerticalAxis {
 }
 
 impl VerticalAxis {
-    /// Where a note is, as a MIDI key at A = 440 Hz, fractions included: from 0 at the bottom of the axis to 1 at its top, half a semitone
-    /// down and up. What lies outside of the axis is below 0 or above 1.
+    /// Where a note is, as a MIDI key at A = 440 Hz, fractions included: from 0 at the bottom of the axis to 1 at its top,
+    /// half a semitone down and up. What lies outside of the axis is below 0 or above 1.
     pub fn key(&self, key: f64) -> (f64, f64) {
         match self {
             Self::Frequency(axis) => {

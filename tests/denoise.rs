@@ -354,6 +354,22 @@ fn a_noise_louder_than_the_recording_is_warned_of() {
 }
 
 #[test]
+fn a_noise_that_is_almost_silent_is_warned_of() {
+    // A lead-in of the last bit.
+    let mut dither = hiss(3);
+    let lead_in = (0..16_000).map(|_| dither().round() / 32_768.0);
+    let mixture = mono(lead_in.chain(voice(32_000, 16_000)).collect(), 16_000);
+    let dithered = Heard::Alone(mono(mixture.samples().iter().take(16_000).copied().collect(), 16_000));
+    for (heard, name) in [(Heard::Between(0.0, 0.9), "0 to 0.9 s"), (dithered, "hiss.wav")] {
+        let denoised = run(&mixture, &heard, &DenoiseConfig::default()).expect("denoised");
+        let expected = format!("the noise given (`{name}`) is almost silent");
+        assert!(denoised.warnings()[0].contains(&expected), "{:?}", denoised.warnings());
+    }
+    let denoised = run(&mixture, &noise_example(0.001, 16_000, 16_000), &DenoiseConfig::default()).expect("denoised");
+    assert!(denoised.warnings().is_empty(), "{:?}", denoised.warnings());
+}
+
+#[test]
 fn the_command_writes_clean_and_noise_and_says_where_the_noise_was() {
     let dir = Dir::new();
     let voice = voice(32_000, 16_000);

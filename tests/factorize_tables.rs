@@ -186,8 +186,10 @@ fn what_people_have_around_their_numbers_is_understood() {
         assert!(refusal(text, &ReadConfig::default()).starts_with(reason), "{text:?}");
     }
     let utf16: Vec<u8> = "\u{feff}1,2\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let error = read_with(utf16, &ReadConfig::default()).expect_err("UTF-16");
-    assert!(error.to_string().contains("it is text in UTF-16, expected UTF-8"), "{error}");
+    let cut = utf16[..utf16.len() - 1].to_vec();
+    assert_eq!(read_with(utf16, &ReadConfig::default()).expect("UTF-16").0, array![[1.0, 2.0]]);
+    let error = read_with(cut, &ReadConfig::default()).expect_err("half a letter");
+    assert!(error.to_string().contains("it is text in UTF-16, cut off or damaged"), "{error}");
 }
 
 #[test]
@@ -220,6 +222,11 @@ fn the_command_tells_how_it_read_a_table_and_how_to_say_otherwise() {
     );
     dir.succeeds(&["both.csv", "-k", "1", "-o", "both.npz", "--header", "no"]);
     assert_eq!(dir.factors("both.npz").0.dim(), (2, 1));
+    assert_eq!(
+        dir.fails(&["v.npy", "-o", "no.npz", "--index", "yes"], 2),
+        "error: `--index` does not go with `v.npy`: only text has headings and indices\n\n\
+         hint: leave `--index` out\n"
+    );
 }
 
 // ---- packed ----------------------------------------------------------------------------------------------------------

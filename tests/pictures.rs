@@ -244,11 +244,13 @@ fn drawn(dir: &Dir, audio: &Audio, view: &ViewConfig, score: Option<&Score>, con
 #[test]
 fn notes_of_a_score_lie_where_they_sound_on_every_axis() {
     let dir = Dir::new();
-    // Silence, so that the only color is that of the note: E5 from 1.5 to 2.5 s of the recording, shown from 0.5 s on.
+    // Silence, so that the only color is that of the note: E5, a semitone below what is written, from 1.5 to 2.5 s of the
+    // recording, shown from 0.5 s on.
     let audio = Audio::new(Array2::zeros((1, 32_000)), 8000).expect("audio");
-    let note = Note { onset_s: 1.5, offset_s: 2.5, pitch: 76, velocity: 90 };
+    let note = Note { onset_s: 1.5, offset_s: 2.5, pitch: 77, velocity: 90 };
     let early = Note { onset_s: 0.0, offset_s: 0.4, pitch: 40, velocity: 90 };
-    let score = Score { parts: vec![Part::new("violin", vec![early, note])], ..Score::default() };
+    let parts = vec![Part::new("violin", vec![early, note])];
+    let score = Score { parts, transposition: Some(-1.0), ..Score::default() };
     let transform = StftConfig::new(1024);
     let looks = [
         (Bands::Fourier(transform), FrequencyScale::Linear),
@@ -270,7 +272,7 @@ fn notes_of_a_score_lie_where_they_sound_on_every_axis() {
             (x0 as f64 - 0.25 * width).abs() <= 1.5 && (x1 as f64 - 0.5 * width).abs() <= 2.0,
             "{bands:?}: {x0} {x1}"
         );
-        let (low, high) = bands.axis(scale, 8000, None, None).expect("axis").key(76);
+        let (low, high) = bands.axis(scale, 8000, None, None).expect("axis").key(76.0);
         let (expected_y0, expected_y1) = ((1.0 - high) * height, (1.0 - low) * height);
         // Grown to five pixels where the axis is narrow.
         let grown = 0.5 * (5.0 - (expected_y1 - expected_y0)).max(0.0);
@@ -279,12 +281,23 @@ fn notes_of_a_score_lie_where_they_sound_on_every_axis() {
     }
     // 659 Hz is found at E on the axis of pitch classes, a third of the way up and a half of a class more.
     assert_eq!(
-        Bands::PitchClasses { hop_length: 1 }.axis(FrequencyScale::Log, 8000, None, None).expect("axis").key(76),
+        Bands::PitchClasses { hop_length: 1 }.axis(FrequencyScale::Log, 8000, None, None).expect("axis").key(76.0),
         (4.0 / 12.0, 5.0 / 12.0)
     );
     fs::write(dir.path("s.mid"), score.to_midi()).expect("score");
     dir.wav("w.wav", 8000, &[&|_| 0.0], 32_000);
-    dir.succeeds(&["spectrogram", "w.wav", "-o", "p.png", "--start", "0.5", "--score", "s.mid"]);
+    dir.succeeds(&[
+        "spectrogram",
+        "w.wav",
+        "-o",
+        "p.png",
+        "--start",
+        "0.5",
+        "--score",
+        "s.mid",
+        "--score-transpose",
+        "-1",
+    ]);
     extent(&read_png(&dir.path("p.png")), FIRST_PART);
 }
 

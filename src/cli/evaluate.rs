@@ -15,7 +15,7 @@ use clap::{Args, ValueHint};
 use partita::Error;
 use partita::audio::decode::is_audio_path;
 use partita::error::shown;
-use partita::eval::{self, Channels, EvalConfig, Evaluation, Framing, Matching, Mode, Scores, Silence};
+use partita::eval::{self, Channels, EvalConfig, Evaluation, Framing, Matching, Mode, Scores, Signals, Silence};
 use partita::watch::Watch;
 use serde_json::json;
 
@@ -277,12 +277,17 @@ fn evaluate(track: &Track, trim: bool, config: &EvalConfig, terminal: &Terminal)
     let trimmed = files.trimmed();
     for (path, n_cut) in &trimmed {
         let n_all = evaluation.n_samples as u64 + n_cut;
-        terminal.say(&format!("`{}`: the last {n_cut} of {n_all} samples are left out", shown(path)));
+        let message = format!("`{}`: the last {n_cut} of {n_all} samples are left out", shown(path));
+        // Decoders pad by less than a tenth of a second.
+        match n_cut * 10 > u64::from(files.sample_rate()) {
+            true => terminal.warning(&format!("{message}; is it of the same recording?")),
+            false => terminal.say(&message),
+        }
     }
     for (reference, source) in track.references.iter().zip(&evaluation.sources) {
         warn_of_silence(reference, source, &track.estimates[source.estimate], terminal);
     }
-    let heard = evaluation.sources.iter().filter(|source| source.silence != Some(Silence::Reference));
+    let heard = evaluation.sources.iter().filter(|source| config.framing.is_some() && source.silence.is_none());
     if let Some(n_silent) = heard.map(eval::SourceEvaluation::n_silent_frames).max().filter(|n| *n > 0) {
         let n_frames = evaluation.sources.first().map_or(0, |source| source.frames.len());
         terminal.say(&format!(

@@ -165,6 +165,7 @@ pub(super) struct PenaltyArgs {
 
 pub(super) fn run(args: &FactorizeArgs, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
     matrix_file::check_name(&args.out)?;
+    check_entries(args)?;
     let pictures = PICTURES.map(|name| picture_path(&args.out, name));
     let drawn = if args.plot { &pictures[..] } else { &[] };
     outputs::refuse_existing(&[std::slice::from_ref(&args.out), drawn].concat(), args.force)?;
@@ -239,6 +240,24 @@ impl Matrix {
 /// Files above this size are read by blocks where nobody says otherwise: such a matrix and its packed copy take twice
 /// as much memory, in bytes.
 const WHOLE_BYTES: u64 = 2 << 30;
+
+/// Refuses words about headings and indices where no file can have one.
+fn check_entries(args: &FactorizeArgs) -> Result<(), Failure> {
+    let (start, entries) = (&args.start, &args.entries);
+    let given = [&start.init_dictionary, &start.init_activations, &entries.weights].into_iter().flatten();
+    // Another ending is refused when it is read.
+    let may_be_text = |path: &PathBuf| Kind::of(path).map_or(true, |kind| kind == Kind::Text);
+    if std::iter::once(&args.input).chain(given).any(may_be_text) {
+        return Ok(());
+    }
+    match [("--header", entries.header), ("--index", entries.index)].iter().find(|flag| flag.1 != Presence::Auto) {
+        Some((flag, _)) => Err(Failure::usage(
+            format!("`{flag}` does not go with `{}`: only text has headings and indices", shown(&args.input)),
+            format!("leave `{flag}` out"),
+        )),
+        None => Ok(()),
+    }
+}
 
 fn open(args: &FactorizeArgs, terminal: &Terminal) -> Result<Matrix, Failure> {
     let (path, at) = (&args.input, || Failure::at(shown(&args.input)));

@@ -1,16 +1,19 @@
 //! Options that several commands share. Fields are named as the library names its settings, so that a message about
 //! `hop_length` can be shown as one about `--hop-length`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
-use partita::StftOptions;
 use partita::audio::encode::{ClipMode, FileFormat};
 use partita::batch::Shard;
+use partita::error::shown;
+use partita::knowledge::score::MidiConfig;
 use partita::separate::examples::ExamplesConfig;
 use partita::stft::window::Window;
+use partita::{Score, StftOptions};
 
+use super::failure::Failure;
 use super::parse;
 
 /// Where stems go if nothing is said.
@@ -183,6 +186,30 @@ pub(super) struct TrackArgs {
     /// default, else the first]
     #[arg(long, value_name = "N")]
     pub(super) audio_track: Option<usize>,
+}
+
+/// How a score is read.
+#[derive(Debug, Args)]
+pub(super) struct ScoreReadArgs {
+    /// This track of the score is drums though it is not on channel 10: its name, or its number in the file (repeatable)
+    #[arg(long, value_name = "TRACK", requires = "score")]
+    drum_track: Vec<String>,
+    /// The recording sounds this many semitones higher than the score (or, below 0, lower; fractions are allowed: -1 at
+    /// A = 415 Hz) [default: `separate` finds it within half an octave]
+    #[arg(long, value_name = "SEMITONES", allow_negative_numbers = true, requires = "score")]
+    score_transpose: Option<f64>,
+}
+
+impl ScoreReadArgs {
+    /// Reads a score.
+    pub(super) fn load(&self, path: &Path) -> Result<Score, Failure> {
+        let at = || Failure::at(shown(path));
+        let score = Score::load_with(path, &MidiConfig { drum_tracks: self.drum_track.clone() }).map_err(at())?;
+        match self.score_transpose {
+            Some(semitones) => score.transposed(semitones).map_err(at()),
+            None => Ok(score),
+        }
+    }
 }
 
 /// How sound is cut into frames.

@@ -11,6 +11,7 @@ use super::table::{Note, Presence, ReadConfig, Table};
 use super::values::{Missing, malformed, narrow, unclear, unreadable};
 use crate::Result;
 use crate::error::Advice;
+use crate::text::to_utf8;
 
 /// Longest line, in bytes: three million numbers of 20 digits. One is held at a time, beside the values so far.
 const MAX_LINE_BYTES: u64 = 1 << 26;
@@ -22,6 +23,14 @@ const NAMELESS: &str = "its heading is empty, as that of an index";
 const N_SHOWN: usize = 3;
 
 pub(super) fn read(reader: &mut dyn BufRead, path: &Path, config: &ReadConfig) -> Result<Table> {
+    let start = reader.fill_buf().map_err(unreadable(path))?;
+    if [b"\xff\xfe", b"\xfe\xff"].iter().any(|mark| start.starts_with(*mark)) {
+        // What spreadsheets write so is small: it is held at once.
+        let mut bytes = Vec::new();
+        reader.read_to_end(&mut bytes).map_err(unreadable(path))?;
+        let text = to_utf8(bytes).ok_or_else(|| malformed(path, "it is text in UTF-16, cut off or damaged"))?;
+        return read(&mut &text[..], path, config);
+    }
     let mut lines = Lines { reader, path, number: 0, bytes: Vec::new() };
     let (first, second) = (lines.next()?, lines.next()?);
     let Some(first) = first else { return Ok(Table { values: Array2::zeros((0, 0)), notes: Vec::new() }) };
@@ -84,9 +93,6 @@ impl Lines<'_> {
             let refused = |reason: String| Err(malformed(self.path, reason));
             if self.bytes.len() as u64 == MAX_LINE_BYTES {
                 return refused(format!("line {number} does not end, expected fewer than {MAX_LINE_BYTES} bytes"));
-            }
-            if number == 1 && [b"\xff\xfe", b"\xfe\xff"].iter().any(|mark| self.bytes.starts_with(*mark)) {
-                return refused("it is text in UTF-16, expected UTF-8: save it again as UTF-8".into());
             }
             if self.bytes.contains(&0) {
                 return refused(format!("line {number} is not text in UTF-8"));

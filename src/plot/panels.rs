@@ -275,7 +275,7 @@ fn draw_notes(sheet: &mut Sheet, place: &Place, score: &Score, axis: &VerticalAx
             if to.max(from + least) <= left || from >= right {
                 continue;
             }
-            let (low, high) = axis.key(note.pitch);
+            let (low, high) = axis.key(f64::from(note.pitch) + score.transposition.unwrap_or(0.0));
             let (y0, y1, to) = if part.is_drum {
                 // A row for each drum, from the bottom up.
                 let y = area.bottom() - n_drums as f64 * sheet.px(STROKE + 4.0);

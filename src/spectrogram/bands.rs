@@ -92,16 +92,16 @@ impl From<FrequencyAxis> for VerticalAxis {
 }
 
 impl VerticalAxis {
-    /// Where a note is, as a MIDI key at A = 440 Hz: from 0 at the bottom of the axis to 1 at its top, half a semitone
-    /// down and up. What lies outside of the axis is below 0 or above 1.
-    pub fn key(&self, key: u8) -> (f64, f64) {
+    /// Where a note is, as a MIDI key at A = 440 Hz, fractions included: from 0 at the bottom of the axis to 1 at its top,
+    /// half a semitone down and up. What lies outside of the axis is below 0 or above 1.
+    pub fn key(&self, key: f64) -> (f64, f64) {
         match self {
             Self::Frequency(axis) => {
-                let at = |semitones: f64| axis.fraction(440.0 * ((f64::from(key) - 69.0 + semitones) / 12.0).exp2());
+                let at = |semitones: f64| axis.fraction(440.0 * ((key - 69.0 + semitones) / 12.0).exp2());
                 (at(-0.5), at(0.5))
             }
             Self::PitchClass => {
-                let class = f64::from(key % N_CLASSES as u8);
+                let class = key.round().rem_euclid(N_CLASSES as f64);
                 (class / N_CLASSES as f64, (class + 1.0) / N_CLASSES as f64)
             }
         }

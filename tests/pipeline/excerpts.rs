@@ -106,22 +106,42 @@ fn frames_are_kept_at_times_of_the_whole_recording() {
     assert!((analysis.frame_s(frame_idx) - 4.3).abs() < 0.01, "{}", analysis.frame_s(frame_idx));
 }
 
-#[test]
-fn a_score_is_aligned_to_an_excerpt_of_what_it_has() {
-    // A tune that never repeats.
+/// A tune that never repeats, as a score, and an excerpt of a recording that sounds so many semitones higher.
+fn tune(dir: &Dir, semitones: f32) -> (Score, AudioFile) {
     let pitches: Vec<u8> = (0..22).map(|i| 60 + (i * i % 23) as u8).collect();
     let note =
         |i: usize| Note { onset_s: 0.25 * i as f64, offset_s: 0.25 * (i + 1) as f64, pitch: pitches[i], velocity: 90 };
     let score = Score { parts: vec![Part::new("flute", (0..22).map(note).collect())], ..Score::default() };
     let tone = |i: usize| {
-        let hz = 440.0 * 2f32.powf((f32::from(pitches[(i / 2000).min(21)]) - 69.0) / 12.0);
+        let hz = 440.0 * 2f32.powf((f32::from(pitches[(i / 2000).min(21)]) - 69.0 + semitones) / 12.0);
         0.3 * (std::f32::consts::TAU * hz * i as f32 / SAMPLE_RATE as f32).sin()
     };
-    let dir = Dir::new();
     let path = dir.wav("tune.wav", SAMPLE_RATE, &[&tone], 44_000);
-    let excerpt = AudioFile::open(&path).expect("file").with_excerpt(START_S, None);
+    (score, AudioFile::open(&path).expect("file").with_excerpt(START_S, None))
+}
+
+#[test]
+fn a_score_is_aligned_to_an_excerpt_of_what_it_has() {
+    let dir = Dir::new();
+    let (score, excerpt) = tune(&dir, 0.0);
     let aligned = align(&score, &excerpt, &mut Watch::none()).expect("aligned");
     for (note, aligned) in score.parts[0].notes.iter().zip(&aligned.parts[0].notes).filter(|(n, _)| n.onset_s > 2.2) {
         assert!((note.onset_s - aligned.onset_s).abs() < 0.1, "{note:?} at {}", aligned.onset_s);
+    }
+}
+
+#[test]
+fn how_high_an_excerpt_sounds_is_told_by_the_notes_in_it() {
+    for (semitones, word) in [(0.0, None), (-1.0, Some("lower"))] {
+        let dir = Dir::new();
+        let (score, excerpt) = tune(&dir, semitones);
+        let config = ScoreConfig::new(score);
+        let parts = score::fit(&analyze(&excerpt, &AnalysisConfig::default()), &config, None, &mut Watch::none());
+        let parts = parts.expect("parts");
+        let told: Vec<_> = parts.warnings().iter().filter(|told| told.contains("sounds")).collect();
+        match word {
+            None => assert!(told.is_empty(), "{told:?}"),
+            Some(word) => assert!(told.len() == 1 && told[0].contains(word), "{told:?}"),
+        }
     }
 }

@@ -9,7 +9,7 @@ use partita::separate::AnalysisConfig;
 use partita::separate::blind::BlindConfig;
 use partita::separate::examples::ExamplesConfig;
 
-use crate::cli::flags::{ExcerptArgs, InputArgs, KnowledgeArgs, OutputArgs, PlacesArgs, TransformArgs};
+use crate::cli::flags::{ExcerptArgs, InputArgs, KnowledgeArgs, OutputArgs, PlacesArgs, ScoreReadArgs, TransformArgs};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SeparateArgs {
@@ -74,19 +74,14 @@ pub(in crate::cli) struct ScoreArgs {
         "labels", "components_out", "max_iter", "tol", "divergence",
     ])]
     pub(in crate::cli) score: Option<PathBuf>,
-    /// This track of the score is drums though it is not on channel 10: its name, or its number in the file (repeatable)
-    #[arg(long, value_name = "TRACK", requires = "score")]
-    pub(in crate::cli) drum_track: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) read: ScoreReadArgs,
     /// Play the score this much later (or, below 0, earlier)
     #[arg(long, value_name = "SECONDS", default_value_t = 0.0, allow_negative_numbers = true, requires = "score")]
     pub(in crate::cli) score_offset: f64,
     /// Play the score this many times as slow, before it is moved
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0, requires = "score")]
     pub(in crate::cli) score_stretch: f64,
-    /// The recording sounds this many semitones higher than the score (or, below 0, lower; fractions are allowed: -1 at
-    /// A = 415 Hz) [default: found within half an octave]
-    #[arg(long, value_name = "SEMITONES", allow_negative_numbers = true, requires = "score")]
-    pub(in crate::cli) score_transpose: Option<f64>,
     /// Find when the recording plays each note of the score
     #[arg(long, requires = "score")]
     pub(in crate::cli) align: bool,

@@ -4,12 +4,11 @@ use std::path::Path;
 
 use partita::audio::Recording;
 use partita::error::shown;
-use partita::knowledge::score::MidiConfig;
 use partita::knowledge::score::align::align;
 use partita::separate::score::{self, ScoreConfig, Unscored};
 use partita::separate::{Analysis, AnalysisConfig};
 use partita::watch::Watch;
-use partita::{Error, Score, names};
+use partita::{Error, names};
 
 use super::args::SeparateArgs;
 use crate::cli::failure::Failure;
@@ -29,14 +28,8 @@ pub(super) struct ByScore {
 impl ByScore {
     /// Reads the score and puts it where the arguments say.
     pub(super) fn new(path: &Path, args: &SeparateArgs, terminal: &Terminal) -> Result<Self, Failure> {
-        let at = || Failure::at(shown(path));
-        let midi = MidiConfig { drum_tracks: args.score.drum_track.clone() };
-        let score = Score::load_with(path, &midi).map_err(at())?;
-        let score = match args.score.score_transpose {
-            Some(semitones) => score.transposed(semitones).map_err(at())?,
-            None => score,
-        };
-        let moved = score.moved(args.score.score_offset, args.score.score_stretch).map_err(at())?;
+        let score = args.score.read.load(path)?;
+        let moved = score.moved(args.score.score_offset, args.score.score_stretch).map_err(Failure::at(shown(path)))?;
         let method = &args.method;
         let config = ScoreConfig {
             unscored: if args.score.no_residual { Unscored::Shared } else { Unscored::Residual },

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueHint};
 use partita::plot::ColorMap;
 
-use crate::cli::flags::{BatchArgs, ExcerptArgs, InputArgs, TransformArgs};
+use crate::cli::flags::{BatchArgs, ExcerptArgs, InputArgs, ScoreReadArgs, TransformArgs};
 use crate::cli::parse;
 
 #[derive(Debug, Args)]
@@ -46,6 +46,8 @@ pub(in crate::cli) struct SpectrogramArgs {
     /// Draw the notes of a MIDI file over the spectrogram
     #[arg(long, value_name = "FILE.mid", value_hint = ValueHint::FilePath, help_heading = "Picture")]
     pub(super) score: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "Picture")]
+    pub(super) score_read: ScoreReadArgs,
 
     /// Linear frequency axis
     #[arg(long, group = "frequency_scale", help_heading = "Picture")]

@@ -6,7 +6,6 @@ use partita::StftOptions;
 use partita::atomic::{AtomicFile, commit_all};
 use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
-use partita::error::shown;
 use partita::plot::{self, Panel, PlotConfig};
 use partita::spectrogram::{Bands, Channels, FrequencyScale, Tiles, View, ViewConfig, survey, tiles, views};
 use partita::watch::Watch;
@@ -75,8 +74,7 @@ impl Look {
         // Whatever it will be called.
         config.check(Path::new("picture.png"))?;
         let tiles = args.frames_per_pixel.zip(config.n_columns().try_into().ok());
-        let score =
-            args.score.as_deref().map(|path| Score::load(path).map_err(Failure::at(shown(path)))).transpose()?;
+        let score = args.score.as_deref().map(|path| args.score_read.load(path)).transpose()?;
         for warning in score.iter().flat_map(|score| &score.warnings) {
             terminal.warning(&warning.to_string());
         }

@@ -58,7 +58,7 @@ impl Default for DenoiseConfig {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Noise {
     /// In the pauses: the quietest tenth of the recording, at least half a second, that is not silence. Digital or
-    /// dithered silence far below the noise, and fades from it, are not where the noise is heard.
+    /// dithered silence far below the noise, and the edges beside it, are not where the noise is heard.
     Quietest,
     /// It was heard.
     Profile(NoiseProfile),
@@ -155,14 +155,7 @@ pub fn fit(
         }
         Noise::Profile(profile) => {
             let noise = profile.heard_by(analysis)?;
-            let of_recording = power(analysis.magnitude());
-            if profile.parts_s().is_empty() && of_recording > 0.0 && power(noise.view()) > LOUDER * of_recording {
-                warnings.push(format!(
-                    "the noise in `{}` is {:.1} dB louder than the recording: expected one that is as loud as in it",
-                    profile.name(),
-                    10.0 * (power(noise.view()) / of_recording).log10()
-                ));
-            }
+            warnings.extend(odd_level(profile, power(noise.view()), power(analysis.magnitude())));
             (noise, profile.parts_s().to_vec())
         }
     };
@@ -221,6 +214,26 @@ impl DenoiseConfig {
 
 /// A noise is warned of when it has this many times the power of the recording, 1 dB.
 const LOUDER: f64 = 1.26;
+
+/// And when it has this share of it, -60 dB: dithered silence rather than a noise that somebody wants to be rid of.
+const ALMOST_SILENT: f64 = 1e-6;
+
+/// What is odd about the power of a given noise beside that of the recording, if that is known.
+fn odd_level(profile: &NoiseProfile, of_noise: f64, of_recording: f64) -> Option<String> {
+    let (name, gap_db) = (profile.name(), 10.0 * (of_noise / of_recording).log10());
+    if of_recording > 0.0 && of_noise < ALMOST_SILENT * of_recording {
+        return Some(format!(
+            "the noise given (`{name}`) is almost silent, {:.0} dB below the recording: is it the right place?",
+            -gap_db
+        ));
+    }
+    let is_elsewhere = profile.parts_s().is_empty();
+    (is_elsewhere && of_recording > 0.0 && of_noise > LOUDER * of_recording).then(|| {
+        format!(
+            "the noise in `{name}` is {gap_db:.1} dB louder than the recording: expected one that is as loud as in it"
+        )
+    })
+}
 
 /// Mean power of all entries.
 fn power(magnitude: ArrayView2<'_, f32>) -> f64 {

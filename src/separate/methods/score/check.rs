@@ -59,7 +59,7 @@ pub(super) fn find_transposition(score: &Score, analysis: &Analysis, grid: &Grid
     if let Some(semitones) = score.transposition {
         return semitones;
     }
-    let frame_s = |row| grid.transform.frame_s(analysis.frame_idx(row), grid.sample_rate);
+    let frame_s = |row| analysis.frame_s(analysis.frame_idx(row));
     let found = transposition::find(score, &grid.transform, grid.sample_rate, analysis.magnitude(), frame_s);
     let Some(semitones) = found.filter(|semitones| semitones.abs() > LEAST) else { return 0.0 };
     warnings.push(format!(

@@ -81,6 +81,37 @@ fn tags_between_and_behind_the_streams_of_an_mp3_are_no_sound() {
 }
 
 #[test]
+fn tags_around_frames_are_read() {
+    let dir = Dir::new();
+    let mut v1 = [0; 128];
+    for (at, text) in [(0, "TAGShort"), (33, "Singer   "), (63, "Album"), (93, "1999"), (97, "odd")] {
+        v1[at..at + text.len()].copy_from_slice(text.as_bytes());
+    }
+    let v2 = b"ID3\x04\0\0\0\0\0\x17TIT2\0\0\0\x0D\0\0\x03A long title";
+    for extension in ["mp3", "aac"] {
+        let path = dir.path(&format!("a.{extension}"));
+        let options = if extension == "mp3" { "-id3v2_version 0" } else { "" };
+        if encode(&dir.signal(2, 48_000, 50_000), options, &path).is_none() {
+            return;
+        }
+        let bytes = std::fs::read(&path).expect("file");
+        for (before, behind, title) in
+            [(&v2[..], &v1[..], Some("A long title")), (v2, &[], Some("A long title")), (&[], &v1, Some("Short"))]
+        {
+            let tagged = dir.file(&format!("tagged.{extension}"), &[before, &bytes, behind].concat());
+            let mut reader = Reader::open(&tagged).expect("header");
+            let tags = reader.tags();
+            assert_eq!(tags.field("TITLE"), title, "{extension}");
+            let others = ["ARTIST", "ALBUM", "DATE", "COMMENT", "TRACKNUMBER"].map(|name| tags.field(name));
+            let expected = [Some("Singer"), Some("Album"), Some("1999"), Some("odd"), None];
+            assert_eq!(others, if behind.is_empty() { [None; 5] } else { expected }, "{extension}");
+            let got = decode::read_rest(&mut reader, None).expect("sound");
+            assert!(got == decode::read(&path).expect("sound"), "{extension}");
+        }
+    }
+}
+
+#[test]
 fn tags_and_zeros_behind_the_end_do_no_harm() {
     let dir = Dir::new();
     let signal = dir.signal(2, 48_000, 50_000);
@@ -132,7 +163,9 @@ fn what_follows_that_is_no_sound_is_told() {
         (state >> 24) as u8 | 1
     };
     let noise: Vec<u8> = (0..5000).map(|_| random()).collect();
-    for (extension, options) in [("m4a", ""), ("mkv", "-c:a aac"), ("caf", "-c:a alac"), ("aiff", ""), ("w64", "")] {
+    for (extension, options) in
+        [("m4a", ""), ("mkv", "-c:a aac"), ("caf", "-c:a alac"), ("aiff", ""), ("w64", ""), ("ogg", "")]
+    {
         let path = dir.path(&format!("a.{extension}"));
         if encode(&signal, options, &path).is_none() {
             return;

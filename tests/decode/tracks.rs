@@ -115,3 +115,15 @@ fn the_packet_table_of_caf_says_what_is_heard() {
     let expected = whole.samples().slice(s![.., 1_500..19_500]).to_owned();
     assert_eq!(heard, Audio::new(expected, 44_100).expect("audio"));
 }
+
+#[test]
+fn the_artist_of_a_matroska_file_is_not_that_of_an_album() {
+    let dir = Dir::new();
+    let path = dir.path("a.mka");
+    if encode(&dir.signal(1, 44_100, 44_100), "-metadata artist=Singer -metadata album=Album", &path).is_none() {
+        return;
+    }
+    let tags = Reader::open(&path).expect("header").tags();
+    let got = ["ARTIST", "ALBUMARTIST", "ALBUM"].map(|name| tags.field(name));
+    assert_eq!(got, [Some("Singer"), None, Some("Album")]);
+}

@@ -9,6 +9,7 @@ use std::vec;
 use super::fault::Fault;
 use super::format::{Format, MAX_CHANNELS};
 use super::kind::Kind;
+use super::metadata;
 use super::ogg::Damage;
 use super::parts::{self, Part};
 use super::section::Section;
@@ -36,7 +37,10 @@ pub(super) struct Coded {
 impl Coded {
     /// What the file says of its sound: the first of its streams.
     pub(super) fn tags(&mut self) -> Tags {
-        self.stream.tags()
+        match self.kind {
+            Kind::Mpeg | Kind::Adts => metadata::of_frames(&mut self.file),
+            _ => self.stream.tags(),
+        }
     }
 
     /// Opens a file of a known kind. `parts`: where its streams are, of WAV; `cut_off`: it is already known to end before

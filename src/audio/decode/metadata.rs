@@ -1,4 +1,4 @@
-//! What files say of their sound, from the chunks of WAV files and from what symphonia found elsewhere.
+//! What files say of their sound, from the chunks of WAV files, the tags around frames, and what symphonia found elsewhere.
 //! Bounded: what is larger than any text that people write is passed over.
 
 use std::fs::File;
@@ -7,13 +7,17 @@ use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 use symphonia::core::formats::FormatReader;
 use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::{MetadataOptions, MetadataReader as _, MetadataRevision, RawValue, StandardTag, Tag};
-use symphonia::default::meta::Id3v2Reader;
+use symphonia::default::meta::{Id3v1Reader, Id3v2Reader};
 
 use super::fault::guarded;
+use super::tags::{ID3V1_LEN, id3_len};
 use crate::audio::tags::{Broadcast, Cue, Tags};
 
 /// A chunk of tags that is larger, in bytes, is passed over: it holds pictures, or is wrong.
 const MAX_CHUNK_BYTES: u64 = 1 << 20;
+
+/// A tag before the sound that is larger, in bytes, is passed over; pictures in it are often above a megabyte.
+const MAX_ID3_BYTES: u64 = 1 << 24;
 
 /// Chunks that are looked at: a file may have millions of them.
 const MAX_CHUNKS: usize = 1000;
@@ -37,7 +41,7 @@ const INFO: [(&[u8; 4], &str); 12] = [
     (b"IENG", "ENGINEER"),
 ];
 
-/// The tags of a WAV file; the place in the file is the same afterwards. What is damaged or missing is no reason not to
+/// The tags of a WAV file, unless it is RIFX, Wave64 or another kind; the place in the file is the same afterwards. What is damaged or missing is no reason not to
 /// read the sound, so that it is left out.
 pub(super) fn of_wav(input: &mut BufReader<File>) -> Tags {
     let Ok(place) = input.stream_position() else { return Tags::default() };
@@ -61,6 +65,24 @@ pub(super) fn of_reader(reader: &mut dyn FormatReader) -> Tags {
     tags
 }
 
+/// The tags before and behind the frames of a file: `ID3v2` at its start, then what `ID3v1` at its end knows beside it.
+pub(super) fn of_frames(file: &mut File) -> Tags {
+    let mut tags = Tags::default();
+    // What cannot be read is left out.
+    let mut head = Vec::new();
+    if file.rewind().and_then(|()| file.by_ref().take(10).read_to_end(&mut head)).is_ok()
+        && let Some(len) = id3_len(&head).filter(|len| *len <= MAX_ID3_BYTES)
+        && file.take(len - 10).read_to_end(&mut head).is_ok()
+    {
+        add(&mut tags.fields, id3(head));
+    }
+    let mut tail = Vec::new();
+    if file.seek(SeekFrom::End(-(ID3V1_LEN.cast_signed()))).and_then(|_| file.read_to_end(&mut tail)).is_ok() {
+        add(&mut tags.fields, id3v1(tail));
+    }
+    tags
+}
+
 /// Adds the fields that are not there yet.
 fn add(fields: &mut Vec<(String, String)>, more: Vec<(String, String)>) {
     let known: Vec<_> = fields.iter().map(|(name, _)| name.clone()).collect();
@@ -70,38 +92,42 @@ fn add(fields: &mut Vec<(String, String)>, more: Vec<(String, String)>) {
 
 fn fields_of(revision: &MetadataRevision) -> Vec<(String, String)> {
     let containers = std::iter::once(&revision.media).chain(revision.per_track.iter().map(|track| &track.metadata));
-    let tags = containers.flat_map(|container| &container.tags);
-    tags.filter_map(|tag| {
-        let Some(standard) = &tag.std else { return by_name(tag) };
-        let (name, value) = match standard {
-            StandardTag::TrackTitle(text) => ("TITLE", text.to_string()),
-            StandardTag::Artist(text) => ("ARTIST", text.to_string()),
-            StandardTag::Album(text) => ("ALBUM", text.to_string()),
-            StandardTag::AlbumArtist(text) => ("ALBUMARTIST", text.to_string()),
-            StandardTag::TrackNumber(number) => ("TRACKNUMBER", number.to_string()),
-            StandardTag::TrackTotal(number) => ("TRACKTOTAL", number.to_string()),
-            StandardTag::DiscNumber(number) => ("DISCNUMBER", number.to_string()),
-            StandardTag::DiscTotal(number) => ("DISCTOTAL", number.to_string()),
-            StandardTag::RecordingDate(text) | StandardTag::ReleaseDate(text) => ("DATE", text.to_string()),
-            StandardTag::RecordingYear(year) | StandardTag::ReleaseYear(year) => ("DATE", year.to_string()),
-            StandardTag::Genre(text) => ("GENRE", text.to_string()),
-            StandardTag::Comment(text) => ("COMMENT", text.to_string()),
-            StandardTag::Description(text) => ("DESCRIPTION", text.to_string()),
-            StandardTag::Composer(text) => ("COMPOSER", text.to_string()),
-            StandardTag::Lyricist(text) => ("LYRICIST", text.to_string()),
-            StandardTag::Performer(text) => ("PERFORMER", text.to_string()),
-            StandardTag::Conductor(text) => ("CONDUCTOR", text.to_string()),
-            StandardTag::Engineer(text) => ("ENGINEER", text.to_string()),
-            StandardTag::Copyright(text) => ("COPYRIGHT", text.to_string()),
-            StandardTag::Label(text) => ("LABEL", text.to_string()),
-            StandardTag::IdentIsrc(text) => ("ISRC", text.to_string()),
-            StandardTag::Bpm(number) => ("BPM", number.to_string()),
-            StandardTag::InitialKey(text) => ("KEY", text.to_string()),
-            _ => return by_name(tag),
-        };
-        Some((name.to_owned(), value)).filter(|(_, value)| value.len() as u64 <= MAX_CHUNK_BYTES)
-    })
-    .collect()
+    let tags: Vec<_> = containers.flat_map(|container| &container.tags).collect();
+    // Matroska files have what is about their one song as what is about its album; symphonia takes the artist for another.
+    let has_artist = tags.iter().any(|tag| matches!(tag.std, Some(StandardTag::Artist(_))));
+    let is_artist = |tag: &Tag| !has_artist && tag.raw.key.contains('@');
+    tags.into_iter()
+        .filter_map(|tag| {
+            let Some(standard) = &tag.std else { return by_name(tag) };
+            let (name, value) = match standard {
+                StandardTag::TrackTitle(text) => ("TITLE", text.to_string()),
+                StandardTag::Artist(text) => ("ARTIST", text.to_string()),
+                StandardTag::Album(text) => ("ALBUM", text.to_string()),
+                StandardTag::AlbumArtist(text) if !is_artist(tag) => ("ALBUMARTIST", text.to_string()),
+                StandardTag::TrackNumber(number) => ("TRACKNUMBER", number.to_string()),
+                StandardTag::TrackTotal(number) => ("TRACKTOTAL", number.to_string()),
+                StandardTag::DiscNumber(number) => ("DISCNUMBER", number.to_string()),
+                StandardTag::DiscTotal(number) => ("DISCTOTAL", number.to_string()),
+                StandardTag::RecordingDate(text) | StandardTag::ReleaseDate(text) => ("DATE", text.to_string()),
+                StandardTag::RecordingYear(year) | StandardTag::ReleaseYear(year) => ("DATE", year.to_string()),
+                StandardTag::Genre(text) => ("GENRE", text.to_string()),
+                StandardTag::Comment(text) => ("COMMENT", text.to_string()),
+                StandardTag::Description(text) => ("DESCRIPTION", text.to_string()),
+                StandardTag::Composer(text) => ("COMPOSER", text.to_string()),
+                StandardTag::Lyricist(text) => ("LYRICIST", text.to_string()),
+                StandardTag::Performer(text) => ("PERFORMER", text.to_string()),
+                StandardTag::Conductor(text) => ("CONDUCTOR", text.to_string()),
+                StandardTag::Engineer(text) => ("ENGINEER", text.to_string()),
+                StandardTag::Copyright(text) => ("COPYRIGHT", text.to_string()),
+                StandardTag::Label(text) => ("LABEL", text.to_string()),
+                StandardTag::IdentIsrc(text) => ("ISRC", text.to_string()),
+                StandardTag::Bpm(number) => ("BPM", number.to_string()),
+                StandardTag::InitialKey(text) => ("KEY", text.to_string()),
+                _ => return by_name(tag),
+            };
+            Some((name.to_owned(), value)).filter(|(_, value)| value.len() as u64 <= MAX_CHUNK_BYTES)
+        })
+        .collect()
 }
 
 /// A field that symphonia takes for something else, such as the title of an album of one song, by the name that it has.
@@ -127,6 +153,12 @@ struct Chunks {
 
 impl Chunks {
     fn read(&mut self, input: &mut BufReader<File>) -> io::Result<()> {
+        let mut name = [0; 4];
+        input.rewind()?;
+        input.read_exact(&mut name)?;
+        if !matches!(&name, b"RIFF" | b"RF64" | b"BW64") {
+            return Ok(());
+        }
         let file_len = input.seek(SeekFrom::End(0))?;
         let mut position = 12;
         let mut data_bytes = None;
@@ -203,6 +235,16 @@ fn id3(content: Vec<u8>) -> Vec<(String, String)> {
     let stream = MediaSourceStream::new(Box::new(Cursor::new(content)), MediaSourceStreamOptions::default());
     let read = guarded(|| Id3v2Reader::try_new(stream, MetadataOptions::default())?.read_all());
     read.map_or_else(|_| Vec::new(), |found| fields_of(&found.revision))
+}
+
+/// The fields of an `ID3v1` tag, which are padded.
+fn id3v1(content: Vec<u8>) -> Vec<(String, String)> {
+    let stream = MediaSourceStream::new(Box::new(Cursor::new(content)), MediaSourceStreamOptions::default());
+    let read = guarded(|| Id3v1Reader::try_new(stream, MetadataOptions::default())?.read_all());
+    let fields = read.map_or_else(|_| Vec::new(), |found| fields_of(&found.revision));
+    let trimmed = fields.into_iter().map(|(name, value)| (name, value.trim().to_owned()));
+    // A comment that is shorter than its place makes symphonia find a track 0.
+    trimmed.filter(|(name, value)| name != "TRACKNUMBER" || value != "0").collect()
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {

@@ -2,9 +2,10 @@
 //! Knows as much of the codecs as is needed to tell the time.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use super::fault::Fault;
+use super::tags;
 
 /// Where a file stops being whole, in samples per channel, and why.
 pub(super) type Damage = (u64, Fault);
@@ -42,9 +43,9 @@ enum Next {
 const FIRST: u8 = 2;
 const LAST: u8 = 4;
 
-/// Reads all pages; `None` if they are whole, in order, and end where they say. An error names the codec of a file that
-/// holds none that is read here.
-pub(super) fn find_damage(file: &mut File) -> Result<Option<Damage>, Fault> {
+/// Reads all pages; `None` if they are whole, in order, and end where they say. `end` becomes the place where something
+/// else follows them. An error names the codec of a file that holds none that is read here.
+pub(super) fn find_damage(file: &mut File, end: &mut u64) -> Result<Option<Damage>, Fault> {
     file.rewind()?;
     let mut input = BufReader::new(file);
     let mut stream: Option<Stream> = None;
@@ -53,6 +54,7 @@ pub(super) fn find_damage(file: &mut File) -> Result<Option<Damage>, Fault> {
     let mut other = None;
     loop {
         let time = |stream: &Option<Stream>| n_before.saturating_add(stream.as_ref().map_or(0, Stream::n_samples));
+        let at = input.stream_position()?;
         let page = match next_page(&mut input)? {
             Next::Page(page) => page,
             Next::End if stream.as_ref().is_some_and(|stream| !stream.has_ended) => {
@@ -61,8 +63,22 @@ pub(super) fn find_damage(file: &mut File) -> Result<Option<Damage>, Fault> {
             Next::End if stream.is_none() => return Err(other.unwrap_or(Fault::NoAudioTrack)),
             Next::End => return Ok(None),
             Next::CutOff => return Ok(Some((time(&stream), Fault::CutOff { n_samples: None }))),
-            // Some programs put tags behind the last page.
-            Next::Foreign if stream.as_ref().is_some_and(|stream| stream.has_ended) => return Ok(None),
+            // Some programs put tags behind the last page, and files are strung together with them.
+            Next::Foreign if stream.as_ref().is_some_and(|stream| stream.has_ended) => {
+                input.seek(SeekFrom::Start(at))?;
+                if tags::is_no_content(&mut input)? {
+                    return Ok(None);
+                }
+                let mut head = Vec::new();
+                input.seek(SeekFrom::Start(at))?;
+                input.by_ref().take(64).read_to_end(&mut head)?;
+                let Some(len) = tags::len(&head, &mut input)? else {
+                    *end = at;
+                    return Ok(None);
+                };
+                input.seek(SeekFrom::Start(at.saturating_add(len)))?;
+                continue;
+            }
             Next::Damaged | Next::Foreign => {
                 return Ok(Some((time(&stream), Fault::Corrupt("a page is damaged".into()))));
             }

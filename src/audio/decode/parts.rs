@@ -58,8 +58,12 @@ pub(super) fn find(kind: Kind, file: &mut File, known: Vec<Range<u64>>, mut cut_
         // Its pages tell where one begins.
         Kind::Ogg => {
             let file_len = file.seek(SeekFrom::End(0))?;
-            found.damage = ogg::find_damage(file)?;
-            found.all.push(Part::new(0..file_len, Says::Nothing));
+            let mut pages_end = file_len;
+            found.damage = ogg::find_damage(file, &mut pages_end)?;
+            found.all.push(Part::new(0..pages_end, Says::Nothing));
+            if pages_end < file_len {
+                found.notes.push(left_out(end.saturating_sub(pages_end)));
+            }
         }
         Kind::Mpeg | Kind::Adts => {
             let frames = frames::scan(file)?;

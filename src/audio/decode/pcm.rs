@@ -1,5 +1,5 @@
 //! Samples that lie side by side in a file, each in a place of its own: read, passed over, and judged by what they are
-//! like. Knows no header.
+//! like. Knows no header, and of tags only who reads them.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -33,7 +33,7 @@ pub(super) struct Stretch {
     pub(super) is_big_endian: bool,
 }
 
-/// How one sample is stored, in little-endian order; integers shorter than their bytes are left-justified.
+/// How one sample is stored, but for the order of its bytes; integers shorter than their bytes are left-justified.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Encoding {
     Signed8,

@@ -249,7 +249,8 @@ fn probe(kind: Kind, section: Section) -> Result<Box<dyn FormatReader>, Error> {
         Kind::Mpeg => probe.register_format::<formats::MpaReader<'_>>(),
         Kind::Adts => probe.register_format::<formats::AdtsReader<'_>>(),
     }
-    if matches!(kind, Kind::Flac | Kind::Mpeg | Kind::Adts) {
+    // Before frames, tags are no part of the stream.
+    if kind == Kind::Flac {
         probe.register_metadata::<meta::Id3v2Reader<'_>>();
     }
     let stream = MediaSourceStream::new(Box::new(section), MediaSourceStreamOptions::default());

@@ -8,7 +8,7 @@ use super::format::in_bytes;
 
 /// Lengths in bytes of tags that have always the same: `ID3v1`, its extension before it, the header or footer of an APE
 /// tag and of an `ID3v2` tag.
-const ID3V1_LEN: u64 = 128;
+pub(super) const ID3V1_LEN: u64 = 128;
 const EXTENDED_LEN: u64 = 227;
 const APE_HEADER_LEN: u64 = 32;
 const ID3_HEADER_LEN: u64 = 10;

@@ -52,8 +52,9 @@ pub(super) fn chunks(tags: &Tags) -> Vec<u8> {
             push_chunk(&mut chunks, b"LIST", &labels);
         }
     }
+    let fields = with_totals(tags);
     let mut info = b"INFO".to_vec();
-    for (name, value) in &tags.fields {
+    for (name, value) in &fields {
         if let Some((_, Some(id), _)) = NAMES.iter().find(|(known, ..)| known == name) {
             push_chunk(&mut info, id, &[value.as_bytes(), &[0]].concat());
         }
@@ -61,10 +62,23 @@ pub(super) fn chunks(tags: &Tags) -> Vec<u8> {
     if info.len() > 4 {
         push_chunk(&mut chunks, b"LIST", &info);
     }
-    if !tags.fields.is_empty() {
-        push_chunk(&mut chunks, b"id3 ", &id3(&tags.fields));
+    if !fields.is_empty() {
+        push_chunk(&mut chunks, b"id3 ", &id3(&fields));
     }
     chunks
+}
+
+/// The fields with totals as WAV files have them, behind the number: `3/9`.
+fn with_totals(tags: &Tags) -> Vec<(String, String)> {
+    let mut fields = tags.fields.clone();
+    for (number, total) in [("TRACKNUMBER", "TRACKTOTAL"), ("DISCNUMBER", "DISCTOTAL")] {
+        let Some(n_total) = tags.field(total) else { continue };
+        if let Some((_, value)) = fields.iter_mut().find(|(name, value)| name == number && !value.contains('/')) {
+            *value = format!("{value}/{n_total}");
+            fields.retain(|(name, _)| name != total);
+        }
+    }
+    fields
 }
 
 /// The comments of a FLAC file. Those of a Broadcast Wave have the names that FFmpeg gives them, and cues are chapters.

@@ -76,6 +76,15 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> Option<Vec<u8>> {
     }
 }
 
+/// What `SoX` makes of a signal under a name, without dither; `None` where there is no `SoX`.
+pub(crate) fn sox(dir: &Dir, signal: &Path, name: &str, options: &str) -> Option<PathBuf> {
+    let path = dir.path(name);
+    let mut arguments = vec!["-D", text(signal)];
+    arguments.extend(options.split_whitespace());
+    arguments.push(text(&path));
+    run("sox", &arguments).map(|_| path)
+}
+
 pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }

@@ -2,7 +2,7 @@
 
 use partita::audio::decode::{self, Reader};
 
-use crate::files::{Dir, EXACT, LOSSY, OPUS, check, difference, encode, run, text, wav};
+use crate::files::{Dir, EXACT, LOSSY, OPUS, check, difference, encode, sox, wav};
 
 #[test]
 fn pcm_is_exact() {
@@ -136,13 +136,7 @@ fn what_sox_writes_is_read_as_ffmpeg_reads_it() {
         ("f.flac", "-b 24"),
         ("g.ogg", ""),
     ] {
-        let path = dir.path(name);
-        let mut arguments = vec!["-D", text(&signal)];
-        arguments.extend(options.split_whitespace());
-        arguments.push(text(&path));
-        if run("sox", &arguments).is_none() {
-            return;
-        }
+        let Some(path) = sox(&dir, &signal, name, options) else { return };
         assert_eq!(difference(&path, 2, 44_100, if name == "g.ogg" { LOSSY } else { EXACT }, &[]), None, "{name}");
     }
 }

@@ -4,7 +4,7 @@ use ndarray::{Array2, Axis};
 use partita::audio::Recording;
 use partita::audio::decode::{self, AudioFile, Reader};
 
-use crate::files::{Dir, EXACT, check, refusal, run, stereo, text, wav};
+use crate::files::{Dir, EXACT, check, refusal, run, sox, stereo, text, wav};
 
 /// Bytes of 16-bit stereo, in big-endian order.
 fn swapped(data: &[u8]) -> Vec<u8> {
@@ -135,13 +135,7 @@ fn what_sox_writes_is_exact() {
         ("g.au", "-b 24"),
         ("h.snd", "-b 16"),
     ] {
-        let path = dir.path(name);
-        let mut arguments = vec!["-D", text(&signal)];
-        arguments.extend(options.split_whitespace());
-        arguments.push(text(&path));
-        if run("sox", &arguments).is_none() {
-            return;
-        }
+        let Some(path) = sox(&dir, &signal, name, options) else { return };
         // FFmpeg takes the numbers of RIFX for little-endian ones.
         let plain = dir.path("plain.wav");
         run("sox", &["-D", text(&path), "-L", "-e", "floating-point", "-b", "32", text(&plain)]).expect("SoX");

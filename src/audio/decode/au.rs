@@ -66,7 +66,7 @@ pub(super) fn open(mut file: File) -> Result<(Pcm, Format), Fault> {
         n_samples += (samples.n_bytes + n_missing) / row_bytes;
         stretches.push(samples);
     }
-    let pcm = Pcm::new(input, n_channels, stretches, fault)?;
+    let pcm = Pcm::new(input, n_channels, stretches, fault, Vec::new())?;
     let n_samples = Some(n_samples);
     Ok((pcm, Format { container: "AU", codec, sample_rate, n_channels, channel_mask: None, n_samples, notes }))
 }

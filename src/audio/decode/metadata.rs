@@ -19,11 +19,25 @@ const MAX_CHUNK_BYTES: u64 = 1 << 20;
 /// A tag before the sound that is larger, in bytes, is passed over; pictures in it are often above a megabyte.
 const MAX_ID3_BYTES: u64 = 1 << 24;
 
-/// Chunks that are looked at: a file may have millions of them.
-const MAX_CHUNKS: usize = 1000;
-
 /// Cues and fields that are kept.
 const MAX_ENTRIES: usize = 4096;
+
+/// Where a chunk of tags has its content.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    id: [u8; 4],
+    /// In bytes from the start of the file.
+    at: u64,
+    n_bytes: u64,
+}
+
+impl Place {
+    /// `None` where a chunk holds no tags, or too many.
+    pub(super) fn new(id: [u8; 4], at: u64, n_bytes: u64) -> Option<Self> {
+        let is_wanted = matches!(&id, b"LIST" | b"bext" | b"cue " | b"id3 " | b"ID3 ") && n_bytes <= MAX_CHUNK_BYTES;
+        is_wanted.then_some(Self { id, at, n_bytes })
+    }
+}
 
 /// Fields of `LIST INFO` chunks.
 const INFO: [(&[u8; 4], &str); 12] = [
@@ -41,14 +55,14 @@ const INFO: [(&[u8; 4], &str); 12] = [
     (b"IENG", "ENGINEER"),
 ];
 
-/// The tags of a WAV file, unless it is RIFX, Wave64 or another kind; the place in the file is the same afterwards. What is damaged or missing is no reason not to
-/// read the sound, so that it is left out.
-pub(super) fn of_wav(input: &mut BufReader<File>) -> Tags {
-    let Ok(place) = input.stream_position() else { return Tags::default() };
+/// The tags in these chunks of a WAV file; the place in the file is the same afterwards. What is damaged or missing is no
+/// reason not to read the sound, so that it is left out.
+pub(super) fn of_chunks(input: &mut BufReader<File>, places: &[Place]) -> Tags {
+    let Ok(position) = input.stream_position() else { return Tags::default() };
     let mut found = Chunks::default();
     // What was read up to a fault stays.
-    let _ = found.read(input);
-    let _ = input.seek(SeekFrom::Start(place));
+    let _ = found.read(input, places);
+    let _ = input.seek(SeekFrom::Start(position));
     found.tags()
 }
 
@@ -152,44 +166,17 @@ struct Chunks {
 }
 
 impl Chunks {
-    fn read(&mut self, input: &mut BufReader<File>) -> io::Result<()> {
-        let mut name = [0; 4];
-        input.rewind()?;
-        input.read_exact(&mut name)?;
-        if !matches!(&name, b"RIFF" | b"RF64" | b"BW64") {
-            return Ok(());
-        }
-        let file_len = input.seek(SeekFrom::End(0))?;
-        let mut position = 12;
-        let mut data_bytes = None;
-        for _ in 0..MAX_CHUNKS {
-            if position + 8 > file_len {
-                break;
+    fn read(&mut self, input: &mut BufReader<File>, places: &[Place]) -> io::Result<()> {
+        for place in places {
+            let mut content = vec![0; place.n_bytes as usize];
+            input.seek(SeekFrom::Start(place.at))?;
+            input.read_exact(&mut content)?;
+            match &place.id {
+                b"bext" => self.broadcast = Broadcast::new(content),
+                b"cue " => self.read_cues(&content),
+                b"LIST" => self.read_list(&content),
+                _ => self.id3 = id3(content),
             }
-            input.seek(SeekFrom::Start(position))?;
-            let mut header = [0; 8];
-            input.read_exact(&mut header)?;
-            let (id, size) = header.split_at(4);
-            let declared = u32_at(size, 0).unwrap_or(0);
-            let mut size = u64::from(declared);
-            if id == b"data" && declared == u32::MAX {
-                size = data_bytes.unwrap_or(size);
-            }
-            let is_wanted = matches!(id, b"ds64" | b"LIST" | b"bext" | b"cue " | b"id3 " | b"ID3 ");
-            if is_wanted && size <= MAX_CHUNK_BYTES && position + 8 + size <= file_len {
-                let mut content = vec![0; size as usize];
-                input.read_exact(&mut content)?;
-                match id {
-                    b"ds64" => {
-                        data_bytes = content.get(8..16).and_then(|b| b.first_chunk()).map(|b| u64::from_le_bytes(*b))
-                    }
-                    b"bext" => self.broadcast = Broadcast::new(content),
-                    b"cue " => self.read_cues(&content),
-                    b"LIST" => self.read_list(&content),
-                    _ => self.id3 = id3(content),
-                }
-            }
-            position = position.saturating_add(8).saturating_add(size).saturating_add(size % 2);
         }
         Ok(())
     }

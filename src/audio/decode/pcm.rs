@@ -7,7 +7,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use super::fault::Fault;
 use super::format::in_bytes;
-use super::metadata;
+use super::metadata::{self, Place};
 use super::tags::{self, left_out};
 use crate::audio::tags::Tags;
 
@@ -20,6 +20,8 @@ pub(super) struct Pcm {
     stretches: VecDeque<Stretch>,
     /// What is wrong behind the last stretch.
     fault: Option<Fault>,
+    /// Where the tags are.
+    tags: Vec<Place>,
     scratch: Vec<u8>,
 }
 
@@ -104,15 +106,16 @@ impl Pcm {
         n_channels: usize,
         stretches: Vec<Stretch>,
         fault: Option<Fault>,
+        tags: Vec<Place>,
     ) -> Result<Self, Fault> {
-        let mut pcm = Self { input, n_channels, stretches: stretches.into(), fault, scratch: Vec::new() };
+        let mut pcm = Self { input, n_channels, stretches: stretches.into(), fault, tags, scratch: Vec::new() };
         pcm.start_stretch()?;
         Ok(pcm)
     }
 
     /// What the file says of its sound.
     pub(super) fn tags(&mut self) -> Tags {
-        metadata::of_wav(&mut self.input)
+        metadata::of_chunks(&mut self.input, &self.tags)
     }
 
     /// Samples per channel that are still to come.

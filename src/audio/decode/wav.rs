@@ -8,8 +8,9 @@ use std::ops::Range;
 
 use super::fault::Fault;
 use super::format::{Format, MAX_CHANNELS, in_bytes};
+use super::metadata::Place;
 use super::pcm::{self, Encoding, Pcm, Stretch};
-use super::tags::{self, left_out};
+use super::tags::{is_no_content, left_out};
 
 /// What the headers of a WAV file told.
 pub(super) enum Opened {
@@ -23,6 +24,8 @@ pub(super) enum Opened {
 struct Walk {
     input: BufReader<File>,
     len: u64,
+    /// Where tags are, but of RIFX and Wave64.
+    tags: Vec<Place>,
     notes: Vec<String>,
 }
 
@@ -90,8 +93,10 @@ const WAVE64_TAIL: [u8; 12] = *b"\xf3\xac\xd3\x11\x8c\xd1\0\xc0\x4f\x8e\xdb\x8a"
 /// Reads the headers of a file that starts with `RIFF`, `RF64`, `BW64`, `RIFX` or the GUID of Wave64.
 pub(super) fn open(mut file: File) -> Result<Opened, Fault> {
     let len = file.seek(SeekFrom::End(0))?;
-    let mut walk = Walk { input: BufReader::new(file), len, notes: Vec::new() };
+    let mut walk = Walk { input: BufReader::new(file), len, tags: Vec::new(), notes: Vec::new() };
     let first = walk.member(0)?;
+    // Those of the first file are those of all.
+    let tags = std::mem::take(&mut walk.tags);
     let (sample_rate, n_channels) = (first.format.sample_rate, usize::from(first.format.n_channels));
     let (container, channel_mask) = (first.container, first.format.channel_mask);
     let (mut stretches, mut parts, mut fault) = (Vec::new(), Vec::new(), None);
@@ -132,7 +137,7 @@ pub(super) fn open(mut file: File) -> Result<Opened, Fault> {
     }
     let codec = stretches.first().map_or("", |stretch| stretch.encoding.name()).into();
     let declared = if let Some(Fault::CutOff { n_samples }) = fault { n_samples } else { None };
-    let pcm = Pcm::new(input, n_channels, stretches, fault)?;
+    let pcm = Pcm::new(input, n_channels, stretches, fault, tags)?;
     let n_samples = declared.or(Some(pcm.n_samples()));
     let format = Format { container, codec, sample_rate, n_channels, channel_mask, n_samples, notes };
     Ok(Opened::Plain(Box::new(pcm), format))
@@ -174,7 +179,7 @@ impl Walk {
                     };
                     return self.data(&chunk, declared, dialect, container, format);
                 }
-                _ => {}
+                _ => self.keep_tags(&chunk, dialect),
             }
             position = self.next(&chunk, dialect)?;
             if position > self.len {
@@ -247,15 +252,24 @@ impl Walk {
         while position < self.len && !self.is_file(position)? {
             if !self.is_chunk(position, dialect)? {
                 self.input.seek(SeekFrom::Start(position))?;
-                if !tags::is_no_content(&mut self.input)? {
+                if !is_no_content(&mut self.input)? {
                     self.notes.push(left_out(self.len - position));
                 }
                 return Ok(self.len);
             }
             let Some(chunk) = self.chunk(position, dialect)? else { return Ok(self.len) };
+            self.keep_tags(&chunk, dialect);
             position = self.next(&chunk, dialect)?;
         }
         Ok(position.min(self.len))
+    }
+
+    fn keep_tags(&mut self, chunk: &Chunk, dialect: Dialect) {
+        /// A file may have millions of chunks.
+        const MOST: usize = 1000;
+        if dialect == (Dialect::Riff { is_big_endian: false }) && self.tags.len() < MOST {
+            self.tags.extend(Place::new(chunk.id, chunk.at, chunk.size));
+        }
     }
 
     /// Where the next chunk is: behind the padding, unless that was left out.

@@ -160,9 +160,10 @@ impl Look {
             let tile = files.len() + 1;
             let path = if survey.n_tiles > 1 { numbered(path, tile, survey.n_tiles) } else { path.to_owned() };
             let n_columns = views.first().map_or(1, |view| view.overview.n_columns());
-            let place = if survey.n_tiles > 1 { format!(" ({tile} of {})", survey.n_tiles) } else { String::new() };
+            // The number first, as long titles lose their end.
+            let place = if survey.n_tiles > 1 { format!("{tile} of {}: ", survey.n_tiles) } else { String::new() };
             let config = PlotConfig {
-                title: format!("{title}{place}"),
+                title: format!("{place}{title}"),
                 peak: Some(survey.peak),
                 waveform_peak: Some(survey.waveform_peak),
                 ..config.clone().with_columns(n_columns)

@@ -14,7 +14,7 @@ const EPSILON: f32 = 1e-9;
 /// Partial sums of a scalar product.
 const LANES: usize = 16;
 
-/// A dictionary, one template per row, and the sum of each template.
+/// A dictionary, one template per row, the sum of each template, and what it costs to use it.
 ///
 /// # Examples
 /// ```
@@ -28,12 +28,13 @@ const LANES: usize = 16;
 pub struct TemplateRows {
     rows: Array2<f32>,
     sums: Vec<f32>,
+    costs: Vec<f32>,
 }
 
 impl TemplateRows {
     /// Takes a dictionary, `n_components` x `n_bins`, non-negative and finite, and adds up each template.
     pub fn new(rows: Array2<f32>) -> Self {
-        let mut dictionary = Self { rows, sums: Vec::new() };
+        let mut dictionary = Self { rows, sums: Vec::new(), costs: Vec::new() };
         dictionary.edit(|_| ());
         dictionary
     }
@@ -46,6 +47,13 @@ impl TemplateRows {
         }
         let sum = |row: ndarray::ArrayView1<'_, f32>| row.iter().map(|x| f64::from(*x)).sum::<f64>() as f32;
         self.sums = self.rows.outer_iter().map(sum).collect();
+        self.costs.resize(self.sums.len(), 0.0);
+    }
+
+    /// Makes templates from `first` on cost this much, a share of their sums: an L1 penalty on what they explain, `cost`
+    /// times the sum of W h over these alone. 0 at first.
+    pub fn set_cost(&mut self, first: usize, cost: f32) {
+        self.costs.iter_mut().skip(first).for_each(|x| *x = cost);
     }
 
     /// The dictionary, `n_components` x `n_bins`, row after row in memory.
@@ -114,7 +122,7 @@ impl SparseColumn {
         }
     }
 
-    /// h <- h * W^T (V / W h) / (W^T 1), over the active components; `quotient`, of `n_bins`, is working space.
+    /// h <- h * W^T (V / W h) / (W^T 1 (1 + cost)), over the active components; `quotient`, of `n_bins`, is working space.
     ///
     /// # References
     /// D. D. Lee and H. S. Seung, "Algorithms for non-negative matrix factorization", NIPS 2001, theorem 2.
@@ -122,7 +130,8 @@ impl SparseColumn {
         self.quotient(v, dictionary, quotient);
         for (k, activation) in self.components.iter().zip(&mut self.activations) {
             let k = *k as usize;
-            *activation *= dot(quotient, dictionary.template(k)) / dictionary.sums[k].max(EPSILON);
+            *activation *=
+                dot(quotient, dictionary.template(k)) / (dictionary.sums[k] * (1.0 + dictionary.costs[k])).max(EPSILON);
         }
     }
 }

@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2};
 
 use super::grid::{Grid, N_BUMPS};
 use super::template::Template;
-use crate::knowledge::score::{Class, Part};
+use crate::knowledge::score::Class;
 use crate::nmf::support::dot;
 
 /// Harmonics of a note at the most; above, there is next to nothing.
@@ -35,13 +35,13 @@ pub(super) struct Tuning {
 }
 
 /// The comb of a pitch: lobes at f0 h sqrt(1 + B h^2) for h = 1, 2, ....
-pub(super) fn comb(part: &Part, pitch: u8, tuning: Tuning, grid: &Grid) -> Vec<Harmonic> {
+pub(super) fn comb(class: Class, pitch: u8, tuning: Tuning, grid: &Grid) -> Vec<Harmonic> {
     let hz_per_bin = grid.transform.bin_hz(1, grid.sample_rate);
     let nyquist_hz = f64::from(grid.sample_rate) / 2.0;
     let last_bin = grid.transform.n_bins() - 1;
     let window = grid.transform.window;
     let reach = window.half_lobe_bins();
-    let stiffness = if part.class == Class::Struck { STIFFNESS } else { 0.0 };
+    let stiffness = if class == Class::Struck { STIFFNESS } else { 0.0 };
     let fundamental_hz = grid.pitch_hz(pitch);
     let bins_of = |hz: f64, semitones: f64| hz * (semitones / 12.0).exp2() / hz_per_bin;
     let mut harmonics = Vec::new();

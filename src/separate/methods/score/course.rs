@@ -1,6 +1,8 @@
 //! The dictionaries that a fit went through, which blocks go through again.
 
-use crate::nmf::support::TemplateRows;
+use super::template::Template;
+use super::unscored;
+use crate::nmf::support::{SparseColumn, TemplateRows};
 
 /// Iterations in which a note's template is a comb under the envelope of its instrument.
 pub(super) const TIED_ITERATIONS: usize = 30;
@@ -10,25 +12,30 @@ pub(super) const TIED_ITERATIONS: usize = 30;
 pub(super) struct Course {
     /// At the end of the tied iterations.
     pub(super) tied: TemplateRows,
-    /// After each free iteration.
+    /// At the beginning of each free iteration.
     pub(super) free: Vec<TemplateRows>,
+    /// At the end: the one of the masks.
+    pub(super) last: TemplateRows,
 }
 
 impl Course {
     pub(super) fn scale(&mut self, factor: f32) {
-        for dictionary in std::iter::once(&mut self.tied).chain(&mut self.free) {
+        for dictionary in std::iter::once(&mut self.tied).chain(&mut self.free).chain(std::iter::once(&mut self.last)) {
             dictionary.edit(|rows| *rows *= factor);
         }
     }
 
-    /// The one of the masks.
-    pub(super) fn last(&self) -> &TemplateRows {
-        self.free.last().unwrap_or(&self.tied)
-    }
-
-    /// The dictionaries under which the activations were updated, and how often: the last one came after the last update.
-    pub(super) fn updates(&self) -> impl Iterator<Item = (&TemplateRows, usize)> {
-        let n_free = self.free.len().saturating_sub(1);
-        std::iter::once((&self.tied, TIED_ITERATIONS + 1)).chain(self.free.iter().take(n_free).map(|free| (free, 1)))
+    /// Goes through them with the activations of a frame as the fit did: with the tied templates as often as it had such, then
+    /// once with each state of the free ones, since few steps leave activations short of what the last templates alone would
+    /// make of them.
+    pub(super) fn follow(&self, templates: &[Template], v: &[f32], column: &mut SparseColumn) {
+        let mut quotient = vec![0.0; v.len()];
+        for n_done in 1..=TIED_ITERATIONS {
+            column.update(v, &self.tied, &mut quotient);
+            if unscored::is_time_to_thin_out(n_done, false) {
+                unscored::thin_out(column, templates, &self.tied);
+            }
+        }
+        self.free.iter().for_each(|dictionary| column.update(v, dictionary, &mut quotient));
     }
 }

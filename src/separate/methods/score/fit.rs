@@ -1,16 +1,19 @@
 //! The fit: templates and activations of the kept frames.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis, Zip};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Axis, Zip, s};
 use rayon::prelude::*;
 
 use super::comb::{Harmonic, Tuning, UNTUNED, comb, draw, envelope, learn_envelopes};
 use super::config::Unscored;
 use super::course::{Course, TIED_ITERATIONS};
 use super::grid::{Grid, N_BUMPS};
+use super::percussion;
 use super::template::{self, Kind, Template, common_rise};
 use super::tune::tune;
+use super::unscored;
 use crate::Result;
-use crate::knowledge::score::Score;
+use crate::knowledge::score::{Class, Score};
+use crate::names::RESIDUAL;
 use crate::nmf::support::{SparseColumn, TemplateRows, dictionary_terms};
 use crate::nmf::{NmfConfig, fit as fit_nmf};
 use crate::separate::pipeline::Analysis;
@@ -51,7 +54,7 @@ pub(super) struct Start<'a> {
 /// What a fit found.
 #[derive(Debug)]
 pub(super) struct Fitted {
-    /// Names of the parts of the score.
+    /// Names of the parts of the score, and of what it lacks.
     names: Vec<String>,
     /// The templates, those of the residual last.
     pub(super) templates: Vec<Template>,
@@ -76,48 +79,67 @@ pub(super) fn fit(
     analysis: &Analysis,
     watch: &mut Watch<'_>,
 ) -> Result<Fitted> {
-    let Start { score, grid, spectra, unscored, previous } = *start;
+    let Start { score, grid, unscored, previous, .. } = *start;
     let mut templates = templates;
     let v = analysis.magnitude();
     let frames: Vec<_> = (0..v.nrows()).map(|row| analysis.frame_idx(row)).collect();
     // Frames are scaled to a mean of 1; masks do not depend on it.
     let mean = (v.iter().map(|x| f64::from(*x)).sum::<f64>() / v.len() as f64) as f32;
 
-    let known =
-        |k: usize| previous.and_then(|previous| previous.like(&score.parts[templates[k].voice].name, &templates, k));
+    // A part that was not there was taken for something else, and all that was found is wrong.
+    let is_known = |previous: &&Fitted| score.parts.iter().all(|part| previous.has_part(&part.name));
+    let previous = previous.filter(is_known);
+    let n_scored = templates.len();
+    let mut names: Vec<_> = score.parts.iter().map(|part| part.name.clone()).collect();
+    let mut spectra = start.spectra.to_vec();
+    let had_none = |before: &Fitted| !before.templates.iter().any(|t| matches!(t.kind, Kind::Unscored(_)));
+    if unscored == Unscored::Residual && !previous.is_some_and(had_none) {
+        templates.extend(unscored::templates(names.len(), grid.n_frames));
+        names.push(RESIDUAL.to_owned());
+        spectra.push(Some(v.sum_axis(Axis(0))));
+    }
+
+    let known = |k: usize| previous.and_then(|previous| previous.like(&names[templates[k].voice], &templates, k));
     let known: Vec<_> = (0..templates.len()).map(known).collect();
     let tuning = |k: usize| match (previous, known[k]) {
         (Some(previous), Some(before)) => previous.tunings[before],
-        (Some(previous), None) => previous.tuning_of(&score.parts[templates[k].voice].name).unwrap_or(UNTUNED),
+        (Some(previous), None) => previous.tuning_of(&names[templates[k].voice]).unwrap_or(UNTUNED),
         (None, _) => UNTUNED,
     };
     let mut tunings: Vec<_> = (0..templates.len()).map(tuning).collect();
     let comb_of = |(template, tuning): (&Template, &Tuning)| match template.kind {
-        Kind::Pitch(pitch) => comb(&score.parts[template.voice], pitch, *tuning, grid),
+        Kind::Pitch(pitch) => comb(score.parts[template.voice].class, pitch, *tuning, grid),
+        Kind::Unscored(pitch) => comb(Class::Sustained, pitch, *tuning, grid),
         _ => Vec::new(),
     };
     let mut combs: Vec<Vec<Harmonic>> = templates.iter().zip(&tunings).map(comb_of).collect();
-    let envelope_of = |(spectrum, part): (&Option<Array1<f32>>, &crate::knowledge::score::Part)| {
-        let before = previous.and_then(|previous| previous.envelope_of(&part.name, spectrum.as_ref()));
+    let envelope_of = |voice: usize| {
+        let spectrum = spectra[voice].as_ref();
+        let before = previous.and_then(|previous| previous.envelope_of(&names[voice], spectrum));
         let flat = [1.0f32; N_BUMPS];
-        before.unwrap_or_else(|| spectrum.as_ref().map_or(flat, |spectrum| envelope(spectrum, grid)))
+        before.unwrap_or_else(|| spectrum.map_or(flat, |spectrum| envelope(spectrum, grid)))
     };
-    let mut envelopes: Vec<_> = spectra.iter().zip(&score.parts).map(envelope_of).collect();
+    let mut envelopes: Vec<_> = (0..names.len()).map(envelope_of).collect();
+    let rise = |template: &Template| common_rise(template, v, mean, |frame_idx| analysis.row_of(frame_idx));
     let mut dictionary = Array2::zeros((templates.len(), v.ncols()));
     for (k, mut row) in dictionary.outer_iter_mut().enumerate() {
         let row = row.as_slice_mut().expect("a row of a new matrix is contiguous");
         let Template { voice: part, kind, .. } = templates[k];
-        let is_as_before = |previous: &&Fitted| previous.has_heard(&score.parts[part].name, spectra[part].as_ref());
+        let is_as_before = |previous: &&Fitted| previous.has_heard(&names[part], spectra[part].as_ref());
         match (kind, previous.filter(is_as_before).zip(known[k])) {
-            (Kind::Pitch(_), _) => draw(&combs[k], &envelopes[part], row),
+            (Kind::Pitch(_) | Kind::Unscored(_), _) => draw(&combs[k], &envelopes[part], row),
             (_, Some((previous, before))) => {
                 let before = previous.course.tied.template(before);
                 row.iter_mut().zip(before).for_each(|(x, before)| *x = before / mean);
             }
-            (Kind::Drum, _) if spectra[part].is_some() => {
-                row.iter_mut().zip(spectra[part].iter().flatten()).for_each(|(x, heard)| *x = *heard);
+            (Kind::Drum { pitch, lag }, _) => {
+                match &spectra[part] {
+                    Some(heard) => row.iter_mut().zip(heard).for_each(|(x, heard)| *x = *heard),
+                    None => row.copy_from_slice(&rise(&templates[k])),
+                }
+                percussion::shape(row, pitch, lag, grid);
             }
-            _ => row.copy_from_slice(&common_rise(&templates[k], v, mean, |frame_idx| analysis.row_of(frame_idx))),
+            _ => row.copy_from_slice(&rise(&templates[k])),
         }
     }
     let mut columns: Vec<_> = frames.iter().map(|frame_idx| template::start(&templates, *frame_idx)).collect();
@@ -126,14 +148,16 @@ pub(super) fn fit(
     }
     let quotients = Array2::zeros(v.raw_dim());
     let mut fit = Fit { columns, quotients, v, mean, dictionary: TemplateRows::new(dictionary) };
-    // Of a part that was not there, nothing is known yet.
-    let is_known = |previous: &Fitted| score.parts.iter().all(|part| previous.has_part(&part.name));
-    let all_before = previous.filter(|previous| is_known(previous));
-    let n_tied = if all_before.is_some() { WARM_TIED_ITERATIONS } else { TIED_ITERATIONS };
+    fit.dictionary.set_cost(n_scored, unscored::COST);
+    let n_tied = if previous.is_some() { WARM_TIED_ITERATIONS } else { TIED_ITERATIONS };
     let total = Some((n_tied + FREE_ITERATIONS) as u64);
     for iteration in 0..n_tied {
         watch.at(Step::Fitting, iteration as u64, total)?;
         fit.update_activations();
+        percussion::pool(&mut fit.columns, &templates, &fit.dictionary, |frame_idx| analysis.row_of(frame_idx));
+        if unscored::is_time_to_thin_out(iteration + 1, previous.is_some()) {
+            fit.columns.par_iter_mut().for_each(|column| unscored::thin_out(column, &templates, &fit.dictionary));
+        }
         let (numerators, masses) = fit.numerators();
         learn_envelopes(&mut envelopes, &templates, &combs, &numerators, &masses);
         if iteration + 1 == TUNE_AFTER {
@@ -144,23 +168,32 @@ pub(super) fn fit(
         fit.dictionary.edit(|dictionary| {
             for (k, (template, mut row)) in templates.iter().zip(dictionary.outer_iter_mut()).enumerate() {
                 match (template.kind, row.as_slice_mut()) {
-                    (Kind::Pitch(_), Some(row)) => draw(&combs[k], &envelopes[template.voice], row),
+                    (Kind::Pitch(_) | Kind::Unscored(_), Some(row)) => draw(&combs[k], &envelopes[template.voice], row),
                     _ => update_template(row, numerators.row(k), masses[k]),
                 }
             }
+            percussion::constrain(&templates, dictionary, grid);
         });
+    }
+    if !unscored::are_needed(score, &fit.columns, &templates, &fit.dictionary) {
+        fit.keep_first(n_scored);
+        templates.truncate(n_scored);
+        tunings.truncate(n_scored);
     }
     if unscored == Unscored::Residual {
         // What was left over by a score that lacked a part holds that part.
-        match all_before.filter(|previous| previous.residual().next().is_some()) {
+        match previous.filter(|previous| previous.residual().next().is_some()) {
             Some(previous) => fit.take_residual(previous, &mut templates, score.parts.len(), &frames),
             None => fit.add_residual(&mut templates, score.parts.len(), grid.n_frames)?,
         }
         tunings.resize(templates.len(), UNTUNED);
     }
-    let mut course = Course { tied: fit.dictionary.clone(), free: Vec::with_capacity(FREE_ITERATIONS) };
+    let tied = fit.dictionary.clone();
+    fit.dictionary.set_cost(0, 0.0);
+    let mut free = Vec::with_capacity(FREE_ITERATIONS);
     for iteration in 0..FREE_ITERATIONS {
         watch.at(Step::Fitting, (n_tied + iteration) as u64, total)?;
+        free.push(fit.dictionary.clone());
         fit.update_activations();
         let (numerators, masses) = fit.numerators();
         fit.dictionary.edit(|dictionary| {
@@ -168,12 +201,10 @@ pub(super) fn fit(
                 update_template(row, numerator, *mass);
             }
         });
-        course.free.push(fit.dictionary.clone());
     }
     // Back to the scale of the recording, so that other frames of it fit.
+    let mut course = Course { tied, free, last: fit.dictionary };
     course.scale(mean);
-    let names = score.parts.iter().map(|part| part.name.clone()).collect();
-    let spectra = spectra.to_vec();
     Ok(Fitted { names, templates, spectra, envelopes, tunings, course, frames, columns: fit.columns })
 }
 
@@ -283,6 +314,16 @@ impl Fit<'_> {
     fn numerators(&mut self) -> (Array2<f32>, Vec<f32>) {
         self.each_frame(|column, v, dictionary, quotient| column.quotient(v, dictionary, quotient));
         dictionary_terms(&self.columns, self.quotients.view(), self.dictionary.n_components())
+    }
+
+    /// Drops all templates but the first.
+    fn keep_first(&mut self, n: usize) {
+        self.dictionary.edit(|rows| *rows = rows.slice(s![..n, ..]).to_owned());
+        self.columns.par_iter_mut().for_each(|column| {
+            let kept = column.iter().filter(|(k, _)| *k < n).map(|(k, h)| (k as u32, h));
+            let (components, activations) = kept.unzip();
+            *column = SparseColumn { components, activations };
+        });
     }
 
     /// Adds the templates that an earlier fit had for what the notes leave unexplained.

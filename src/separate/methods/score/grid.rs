@@ -32,6 +32,11 @@ impl Grid {
         }
     }
 
+    /// Time from one frame to the next, in seconds.
+    pub(super) fn hop_s(&self) -> f64 {
+        self.transform.hop_length as f64 / f64::from(self.sample_rate)
+    }
+
     /// The frequency at which a pitch of the score sounds.
     pub(super) fn pitch_hz(&self, pitch: u8) -> f64 {
         Note::pitch_hz(pitch) * (self.transposition / 12.0).exp2()

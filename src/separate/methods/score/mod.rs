@@ -8,8 +8,10 @@ mod course;
 mod fit;
 mod grid;
 mod model;
+mod percussion;
 mod template;
 mod tune;
+mod unscored;
 
 use std::sync::Arc;
 

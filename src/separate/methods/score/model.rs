@@ -26,15 +26,10 @@ pub(super) struct ScoreModel {
 }
 
 impl ScoreModel {
-    /// Activations of a frame that the fit did not keep: with the tied templates as often as the fit had such, then once
-    /// with each state of the free ones, since few steps leave activations short of what the last templates alone would
-    /// make of them.
+    /// Activations of a frame that the fit did not keep.
     fn solve(&self, frame_idx: usize, v: &[f32]) -> SparseColumn {
         let mut column = start(&self.fitted.templates, frame_idx);
-        let mut quotient = vec![0.0; v.len()];
-        for (dictionary, n_updates) in self.fitted.course.updates() {
-            (0..n_updates).for_each(|_| column.update(v, dictionary, &mut quotient));
-        }
+        self.fitted.course.follow(&self.fitted.templates, v, &mut column);
         column
     }
 }
@@ -49,7 +44,7 @@ impl Model for ScoreModel {
     }
 
     fn split(&self, block: &Block<'_>) -> Result<Split> {
-        let (v, templates, last) = (block.core(), &self.fitted.templates, self.fitted.course.last());
+        let (v, templates, last) = (block.core(), &self.fitted.templates, &self.fitted.course.last);
         let solved: Vec<SparseColumn>;
         let columns = if self.is_complete {
             &self.fitted.columns[block.frames.clone()]

@@ -5,6 +5,7 @@ use std::ops::Range;
 use ndarray::{ArrayView2, s};
 
 use super::grid::Grid;
+use super::percussion;
 use crate::knowledge::score::{Class, Note, Score};
 use crate::nmf::support::SparseColumn;
 
@@ -12,15 +13,11 @@ use crate::nmf::support::SparseColumn;
 const BEFORE_S: f64 = 0.05;
 const AFTER_S: f64 = 0.15;
 
-/// A drum sounds this long after its hit.
-const DRUM_S: f64 = 0.35;
-
 /// The noise of a hammer or a pick lasts this long.
 const ATTACK_S: f64 = 0.06;
 
-/// A drum's activations start from this much less per frame after its hit, as a factor's logarithm. What the fit makes of
-/// them is its own business; that they start as a decay keeps a cymbal from taking what sounds on.
-const DRUM_DECAY: f64 = 0.3;
+/// What is not in the score starts from this, and notes from 1.
+const UNSCORED_START: f32 = 0.01;
 
 /// One column of the dictionary, and where it may be active.
 #[derive(Debug, Clone)]
@@ -40,9 +37,11 @@ pub(super) enum Kind {
     Pitch(u8),
     /// The attacks of a struck instrument.
     Attack,
-    /// A drum.
-    Drum,
-    /// What no note explains.
+    /// A drum, in one frame of its hits.
+    Drum { pitch: u8, lag: u8 },
+    /// A pitch that no note of the score has there.
+    Unscored(u8),
+    /// What neither explains.
     Residual,
 }
 
@@ -74,14 +73,19 @@ impl Template {
         next.checked_sub(1).and_then(|i| self.spans.get(i)).is_some_and(|span| frame_idx < span.end)
     }
 
-    /// What an activation starts from: 1, and for a drum less and less after the hit.
-    pub(super) fn first_guess(&self, frame_idx: usize) -> f32 {
-        if self.kind != Kind::Drum {
-            return 1.0;
+    /// What an activation starts from: 1, and little for what is not in the score.
+    pub(super) fn first_guess(&self) -> f32 {
+        if matches!(self.kind, Kind::Unscored(_)) { UNSCORED_START } else { 1.0 }
+    }
+
+    /// Whether it is of the same drum, some frames before another.
+    pub(super) fn is_hit_before(&self, next: &Self) -> bool {
+        match (self.kind, next.kind) {
+            (Kind::Drum { pitch, lag }, Kind::Drum { pitch: other, lag: later }) => {
+                self.voice == next.voice && pitch == other && lag < later
+            }
+            _ => false,
         }
-        let next = self.onsets.partition_point(|onset| *onset <= frame_idx + 1);
-        let onset = next.checked_sub(1).and_then(|i| self.onsets.get(i)).copied().unwrap_or(frame_idx);
-        (-(frame_idx.saturating_sub(onset) as f64) * DRUM_DECAY).exp() as f32
     }
 }
 
@@ -94,14 +98,14 @@ pub(super) fn templates(score: &Score, grid: &Grid) -> Vec<Template> {
         pitches.dedup();
         for pitch in pitches {
             let notes: Vec<_> = part.notes.iter().filter(|note| note.pitch == pitch).copied().collect();
-            templates.push(match part.class {
-                Class::Percussion => Template::new(part_idx, Kind::Drum, grid, &notes, |note| {
-                    (note.onset_s - BEFORE_S, note.onset_s + DRUM_S)
-                }),
-                Class::Sustained | Class::Struck => Template::new(part_idx, Kind::Pitch(pitch), grid, &notes, |note| {
-                    (note.onset_s - BEFORE_S, note.offset_s + AFTER_S)
-                }),
-            });
+            match part.class {
+                Class::Percussion => templates.extend(percussion::templates(part_idx, pitch, grid, &notes)),
+                Class::Sustained | Class::Struck => {
+                    templates.push(Template::new(part_idx, Kind::Pitch(pitch), grid, &notes, |note| {
+                        (note.onset_s - BEFORE_S, note.offset_s + AFTER_S)
+                    }));
+                }
+            }
         }
         if part.class == Class::Struck {
             templates.push(Template::new(part_idx, Kind::Attack, grid, &part.notes, |note| {
@@ -152,7 +156,7 @@ pub(super) fn start(templates: &[Template], frame_idx: usize) -> SparseColumn {
     let mut column = SparseColumn::default();
     for (k, template) in templates.iter().enumerate().filter(|(_, template)| template.is_active(frame_idx)) {
         column.components.push(k as u32);
-        column.activations.push(template.first_guess(frame_idx));
+        column.activations.push(template.first_guess());
     }
     column
 }

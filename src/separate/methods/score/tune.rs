@@ -44,7 +44,7 @@ pub(super) fn tune(
             let explained = attributed.row(k);
             let mut drawn = vec![0.0; explained.len()];
             let likelihood = |tuning: &Tuning| {
-                draw(&comb(&score.parts[t.voice], pitch, *tuning, grid), &envelopes[t.voice], &mut drawn);
+                draw(&comb(score.parts[t.voice].class, pitch, *tuning, grid), &envelopes[t.voice], &mut drawn);
                 let sum = drawn.iter().map(|x| f64::from(*x)).sum::<f64>().max(f64::MIN_POSITIVE);
                 let floor = FLOOR * sum / drawn.len() as f64;
                 let log = |(e, w): (&f32, &f32)| f64::from(*e) * (f64::from(*w).max(floor) / sum).ln();

@@ -1,0 +1,175 @@
+//! Drums of a score: what a hit sounds like, frame by frame, is the same for all hits, and how loud each was is one number.
+//!
+//! A drum has few hits, and what sounds with all of them would go into its templates. So it is held to what percussion is:
+//! it lies in the range of its kind, it fades, and the fewer hits there are, the smoother its spectrum.
+
+use ndarray::{Array2, s};
+
+use super::grid::Grid;
+use super::template::{Kind, Template};
+use crate::knowledge::score::Note;
+use crate::nmf::support::{SparseColumn, TemplateRows};
+
+/// A window reaches so many frames ahead to a hit.
+const AHEAD: usize = 2;
+
+/// A hit sounds for so long, in seconds.
+const LENGTH_S: f64 = 0.4;
+
+/// At first it fades by a factor of e in this time, in seconds.
+const FIRST_FADE_S: f64 = 0.077;
+
+/// So many frames after the hit a window holds all of its attack: from there on it fades.
+const ATTACK: usize = 2;
+
+/// What lies outside of a drum's range starts from so much less per octave, in dB, down to [`LEAST`].
+const SLOPE_DB: f64 = 24.0;
+const LEAST: f64 = 1e-3;
+
+/// Spectra are smoothed over so many octaves on both sides, from this frequency on: below, drums have tones.
+const SMOOTH_OCTAVES: f64 = 0.2;
+const SMOOTH_FROM_HZ: f64 = 150.0;
+
+/// With so many hits, half of a template is smoothed.
+const HALF_SMOOTH_HITS: f64 = 10.0;
+
+/// Where a drum sounds, in Hz, and the slowest it fades by a factor of e, in seconds.
+struct Range {
+    low_hz: f64,
+    high_hz: f64,
+    fade_s: f64,
+}
+
+impl Range {
+    /// Of a note of General MIDI's percussion.
+    fn of(pitch: u8) -> Self {
+        let (low_hz, high_hz, fade_s) = match pitch {
+            // Bass drums.
+            35 | 36 => (30.0, 200.0, 0.22),
+            // Side stick, hand clap.
+            37 | 39 => (300.0, 8_000.0, 0.1),
+            // Snares.
+            38 | 40 => (150.0, 10_000.0, 0.14),
+            // Toms.
+            41 | 43 | 45 | 47 | 48 | 50 => (60.0, 1_000.0, 0.32),
+            // Hi-hat: closed and by the pedal, then open.
+            42 | 44 => (3_000.0, 20_000.0, 0.065),
+            46 => (3_000.0, 20_000.0, 0.32),
+            // Crash, Chinese and splash cymbals.
+            49 | 52 | 55 | 57 => (300.0, 20_000.0, 0.75),
+            // Ride cymbals.
+            51 | 53 | 59 => (300.0, 20_000.0, 0.45),
+            _ => (100.0, 20_000.0, 0.22),
+        };
+        Self { low_hz, high_hz, fade_s }
+    }
+
+    fn gain(&self, hz: f64) -> f64 {
+        let octaves_outside = (self.low_hz / hz.max(1.0)).log2().max((hz / self.high_hz).log2()).max(0.0);
+        10f64.powf(-SLOPE_DB / 20.0 * octaves_outside).max(LEAST)
+    }
+}
+
+/// The templates of a drum, one for each frame of a hit.
+pub(super) fn templates(voice: usize, pitch: u8, grid: &Grid, notes: &[Note]) -> impl Iterator<Item = Template> {
+    let n_frames = grid.n_frames;
+    let frames = notes.iter().map(|note| grid.frame(note.onset_s)).filter(|frame| *frame < n_frames);
+    let mut onsets: Vec<_> = frames.collect();
+    onsets.sort_unstable();
+    onsets.dedup();
+    let n_lags = AHEAD + 1 + (LENGTH_S / grid.hop_s()) as usize;
+    (0..n_lags.min(usize::from(u8::MAX))).map(move |lag| {
+        let frame = |onset: &usize| (onset + lag).checked_sub(AHEAD).filter(|frame| *frame < n_frames);
+        Template {
+            voice,
+            kind: Kind::Drum { pitch, lag: lag as u8 },
+            spans: onsets.iter().filter_map(frame).map(|frame| frame..frame + 1).collect(),
+            onsets: onsets.clone(),
+        }
+    })
+}
+
+/// Makes a spectrum the start of a template: within the drum's range, and faded so far.
+pub(super) fn shape(spectrum: &mut [f32], pitch: u8, lag: u8, grid: &Grid) {
+    let range = Range::of(pitch);
+    let since_s = usize::from(lag).saturating_sub(AHEAD) as f64 * grid.hop_s();
+    let fade = (-since_s / FIRST_FADE_S).exp();
+    for (bin, x) in spectrum.iter_mut().enumerate() {
+        *x *= (fade * range.gain(grid.transform.bin_hz(bin, grid.sample_rate))) as f32;
+    }
+}
+
+/// Holds the templates of drums to what percussion is.
+pub(super) fn constrain(templates: &[Template], dictionary: &mut Array2<f32>, grid: &Grid) {
+    let mut sums = Vec::with_capacity(dictionary.ncols() + 1);
+    for (k, template) in templates.iter().enumerate() {
+        let Kind::Drum { pitch, lag } = template.kind else { continue };
+        let range = Range::of(pitch);
+        let share = HALF_SMOOTH_HITS / (HALF_SMOOTH_HITS + template.onsets.len() as f64);
+        if let Some(row) = dictionary.row_mut(k).as_slice_mut() {
+            smooth(row, share, |bin| range.gain(grid.transform.bin_hz(bin, grid.sample_rate)), grid, &mut sums);
+        }
+        let goes_on = k > 0 && templates[k - 1].is_hit_before(template);
+        if goes_on && usize::from(lag) > AHEAD + ATTACK {
+            let fade = (-grid.hop_s() / range.fade_s).exp() as f32;
+            let (before, mut row) = dictionary.multi_slice_mut((s![k - 1, ..], s![k, ..]));
+            row.zip_mut_with(&before, |x, before| *x = x.min(before * fade));
+        }
+    }
+}
+
+/// Moves a spectrum towards its mean over some octaves, which leaves the drum's range in it.
+fn smooth(row: &mut [f32], share: f64, gain: impl Fn(usize) -> f64, grid: &Grid, sums: &mut Vec<f64>) {
+    sums.clear();
+    sums.push(0.0);
+    let mut sum = 0.0;
+    for (bin, x) in row.iter().enumerate() {
+        sum += f64::from(*x) / gain(bin);
+        sums.push(sum);
+    }
+    let n_bins = row.len();
+    for (bin, x) in row.iter_mut().enumerate() {
+        if grid.transform.bin_hz(bin, grid.sample_rate) < SMOOTH_FROM_HZ {
+            continue;
+        }
+        let reach = (bin as f64 * (SMOOTH_OCTAVES.exp2() - 1.0)).ceil() as usize;
+        let (low, high) = (bin.saturating_sub(reach), (bin + reach + 1).min(n_bins));
+        let mean = (sums[high] - sums[low]) / (high - low) as f64 * gain(bin);
+        *x = (share * mean.max(0.0) + (1.0 - share) * f64::from(*x)) as f32;
+    }
+}
+
+/// Gives all frames of a hit the same activation: with it each step is that of the Kullback-Leibler divergence for one number
+/// per hit, h <- h * sum over the frames of W^T (V / W h) / sum of W^T 1. `row_of` tells where a frame is kept.
+pub(super) fn pool(
+    columns: &mut [SparseColumn],
+    templates: &[Template],
+    dictionary: &TemplateRows,
+    row_of: impl Fn(usize) -> Option<usize>,
+) {
+    let mut places = Vec::new();
+    let mut first = 0;
+    while first < templates.len() {
+        let goes_on = templates[first..].windows(2).take_while(|pair| pair[0].is_hit_before(&pair[1])).count();
+        let own = first..first + goes_on + 1;
+        first = own.end;
+        let Kind::Drum { .. } = templates[own.start].kind else { continue };
+        for onset in &templates[own.start].onsets {
+            places.clear();
+            let (mut explained, mut sum) = (0.0, 0.0);
+            for k in own.clone() {
+                let Kind::Drum { lag, .. } = templates[k].kind else { continue };
+                let row = (onset + usize::from(lag)).checked_sub(AHEAD).and_then(&row_of);
+                let at = row.and_then(|row| Some((row, columns[row].components.binary_search(&(k as u32)).ok()?)));
+                let Some((row, at)) = at else { continue };
+                let template_sum = f64::from(dictionary.sums()[k]);
+                explained += template_sum * f64::from(columns[row].activations[at]);
+                sum += template_sum;
+                places.push((row, at));
+            }
+            if sum > 0.0 {
+                places.iter().for_each(|(row, at)| columns[*row].activations[*at] = (explained / sum) as f32);
+            }
+        }
+    }
+}

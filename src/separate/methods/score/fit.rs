@@ -86,9 +86,6 @@ pub(super) fn fit(
     // Frames are scaled to a mean of 1; masks do not depend on it.
     let mean = (v.iter().map(|x| f64::from(*x)).sum::<f64>() / v.len() as f64) as f32;
 
-    // A part that was not there was taken for something else, and all that was found is wrong.
-    let is_known = |previous: &&Fitted| score.parts.iter().all(|part| previous.has_part(&part.name));
-    let previous = previous.filter(is_known);
     let n_scored = templates.len();
     let mut names: Vec<_> = score.parts.iter().map(|part| part.name.clone()).collect();
     let mut spectra = start.spectra.to_vec();

@@ -10,6 +10,9 @@ use crate::stft::StftConfig;
 pub(super) const N_BUMPS: usize = 32;
 const LOWEST_HZ: f64 = 60.0;
 
+/// A time half-way between two frames is of the later one, whatever the rounding of its place, in frames.
+const HALF_WAY_UP: f64 = 1e-6;
+
 /// The frames of a recording, and how high it sounds.
 pub(super) struct Grid {
     pub(super) sample_rate: u32,
@@ -45,7 +48,7 @@ impl Grid {
     /// The frame nearest to a time, within the recording.
     pub(super) fn frame(&self, time_s: f64) -> usize {
         let sample = (time_s - self.span_s.start) * f64::from(self.sample_rate);
-        let frame = (sample / self.transform.hop_length as f64).round();
+        let frame = (sample / self.transform.hop_length as f64 + HALF_WAY_UP).round();
         (frame.max(0.0) as usize).min(self.n_frames)
     }
 

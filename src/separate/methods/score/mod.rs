@@ -63,13 +63,15 @@ pub fn listen(
 /// Takes a recording apart by its score: one source for each part, and `residual`.
 ///
 /// Each pitch of an instrument has one template, a comb of harmonics under a spectral envelope that all its pitches share
-/// and that is learned from the recording, as is the tuning; struck strings have one more for their attacks, and each drum
-/// has one, which starts from what its hits have in common. Where the score does not say how much higher or lower than
-/// written the recording sounds, that is found, within half an octave. A template is active only around its notes. Masks are made of
-/// what the templates explain.
+/// and that is learned from the recording, as is the tuning; struck strings have one more for their attacks. Each drum has
+/// one for every frame of a hit, which start from what its hits have in common, fade, and lie in the drum's range; the
+/// fewer hits there are, the smoother they are. Where the score does not say how much higher or lower than written the
+/// recording sounds, that is found, within half an octave. A template is active only around its notes. Pitches that no note
+/// has are looked for, too, for a stem `residual`: it takes what the score lacks. Masks are made of what the templates
+/// explain.
 ///
-/// `previous`, a fit with some of the same parts in the same transform, is gone on from: envelopes, tunings and activations
-/// start where it left them, and where it had all of the parts, the fit takes a fifth of the iterations.
+/// `previous`, a fit with all of these parts in the same transform, is gone on from: envelopes, tunings and activations
+/// start where it left them, and the fit takes a fifth of the iterations. One that lacked a part makes no difference.
 ///
 /// # Errors
 /// [`Error::EmptyScore`] for a score without notes, [`Error::ScoreMismatch`] where none of them lies in the recording,
@@ -83,7 +85,8 @@ pub fn listen(
 ///
 /// # References
 /// S. Ewert and M. Mueller, "Using score-informed constraints for NMF-based source separation", ICASSP 2012, for notes as
-/// constraints; R. Hennequin, B. David and R. Badeau, "Score informed audio source separation using a parametric model of
+/// constraints; P. Smaragdis, "Non-negative matrix factor deconvolution; extraction of multiple sound sources from
+/// monophonic inputs", ICA 2004, for hits of many frames; R. Hennequin, B. David and R. Badeau, "Score informed audio source separation using a parametric model of
 /// non-negative spectrogram", ICASSP 2011, for combs of window lobes.
 pub fn fit(
     analysis: &Analysis,
@@ -112,7 +115,8 @@ pub fn fit(
     let templates = template::templates(&voices, &grid);
     check_sound(score, &templates, analysis, &grid, &mut warnings);
     let previous = previous.and_then(|previous| previous.state_for::<Arc<Fitted>>(analysis));
-    let previous = previous.filter(|before| voices.parts.iter().any(|part| before.has_part(&part.name)));
+    // A part that was not there was taken for something else, and all that was found is wrong.
+    let previous = previous.filter(|before| voices.parts.iter().all(|part| before.has_part(&part.name)));
     let previous = previous.map(|previous| &**previous);
     let start = Start { score: &voices, grid: &grid, spectra: &spectra, unscored: *unscored, previous };
     let fitted = Arc::new(fit::fit(&start, templates, analysis, watch)?);

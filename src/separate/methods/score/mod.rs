@@ -85,9 +85,9 @@ pub fn listen(
 ///
 /// # References
 /// S. Ewert and M. Mueller, "Using score-informed constraints for NMF-based source separation", ICASSP 2012, for notes as
-/// constraints; P. Smaragdis, "Non-negative matrix factor deconvolution; extraction of multiple sound sources from
-/// monophonic inputs", ICA 2004, for hits of many frames; R. Hennequin, B. David and R. Badeau, "Score informed audio source separation using a parametric model of
-/// non-negative spectrogram", ICASSP 2011, for combs of window lobes.
+/// constraints; R. Hennequin, B. David and R. Badeau, "Score informed audio source separation using a parametric model of
+/// non-negative spectrogram", ICASSP 2011, for combs of window lobes; P. Smaragdis, "Non-negative matrix factor
+/// deconvolution; extraction of multiple sound sources from monophonic inputs", ICA 2004, for hits of many frames.
 pub fn fit(
     analysis: &Analysis,
     config: &ScoreConfig,

@@ -13,8 +13,10 @@ use crate::nmf::support::{SparseColumn, TemplateRows};
 /// A window reaches so many frames ahead to a hit.
 const AHEAD: usize = 2;
 
-/// A hit sounds for so long, in seconds.
-const LENGTH_S: f64 = 0.4;
+/// A hit is followed while it may fade by so many factors of e, for at least and at most so long, in seconds.
+const FADES: f64 = 2.5;
+const SHORTEST_S: f64 = 0.4;
+const LONGEST_S: f64 = 1.5;
 
 /// At first it fades by a factor of e in this time, in seconds.
 const FIRST_FADE_S: f64 = 0.077;
@@ -77,7 +79,8 @@ pub(super) fn templates(voice: usize, pitch: u8, grid: &Grid, notes: &[Note]) ->
     let mut onsets: Vec<_> = frames.collect();
     onsets.sort_unstable();
     onsets.dedup();
-    let n_lags = AHEAD + 1 + (LENGTH_S / grid.hop_s()) as usize;
+    let length_s = (FADES * Range::of(pitch).fade_s).clamp(SHORTEST_S, LONGEST_S);
+    let n_lags = AHEAD + 1 + (length_s / grid.hop_s()) as usize;
     (0..n_lags.min(usize::from(u8::MAX))).map(move |lag| {
         let frame = |onset: &usize| (onset + lag).checked_sub(AHEAD).filter(|frame| *frame < n_frames);
         Template {

@@ -29,8 +29,16 @@ pub enum Sound {
     Kick,
     /// A tone of 200 Hz and noise of all frequencies.
     Snare,
-    /// Noise above 5 kHz.
+    /// Noise from 1.5 kHz on that fades within a sixteenth of a second.
     HiHat,
+    /// A tone between 80 and 200 Hz that fades within a fifth of a second.
+    Tom,
+    /// Noise about 5 kHz that goes on.
+    Ride,
+    /// Noise from 2 kHz on that goes on.
+    Crash,
+    /// Noise from 700 Hz to 3 kHz without a tone.
+    Clap,
     /// A recording of one hit or of several hits of this drum alone, at any sample rate.
     Recording {
         /// The hits.
@@ -40,47 +48,148 @@ pub enum Sound {
     },
 }
 
+/// The drums that can be looked for without a recording of them, by name.
+const PIECES: [(&str, Sound); 7] = [
+    ("kick", Sound::Kick),
+    ("snare", Sound::Snare),
+    ("hihat", Sound::HiHat),
+    ("tom", Sound::Tom),
+    ("ride", Sound::Ride),
+    ("crash", Sound::Crash),
+    ("clap", Sound::Clap),
+];
+
 impl Drum {
     /// A kick, a snare and a hi-hat.
     pub fn standard() -> Vec<Self> {
-        let drum = |name: &str, sound| Self { name: name.into(), sounds: vec![sound] };
-        vec![drum("kick", Sound::Kick), drum("snare", Sound::Snare), drum("hihat", Sound::HiHat)]
+        PIECES.iter().take(3).map(|(name, sound)| Self { name: (*name).into(), sounds: vec![sound.clone()] }).collect()
+    }
+
+    /// The names of the drums that can be looked for without a recording of them.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        PIECES.iter().map(|(name, _)| *name)
+    }
+
+    /// The drum of this name, one of [`Drum::names`].
+    pub fn named(name: &str) -> Option<Self> {
+        let (name, sound) = PIECES.iter().find(|(known, _)| *known == name)?;
+        Some(Self { name: (*name).into(), sounds: vec![sound.clone()] })
+    }
+
+    /// What a template of it is like; nothing where there is a recording of it, which knows better.
+    pub(super) fn likeness(&self) -> Option<Likeness> {
+        self.sounds.iter().map(Sound::likeness).next().filter(|_| self.sounds.len() == 1)?
+    }
+}
+
+/// What templates of a drum are like, over kits of all kinds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Likeness {
+    /// Share of the power below 500 Hz, and the deviation of its logarithm.
+    pub(super) low_share: f64,
+    pub(super) low_deviation: f64,
+    /// Center of the power in Hz, and its deviation in octaves.
+    pub(super) center_hz: f64,
+    pub(super) center_deviation: f64,
+}
+
+impl Sound {
+    fn likeness(&self) -> Option<Likeness> {
+        let like = |low_share, low_deviation, center_hz, center_deviation| {
+            Some(Likeness { low_share, low_deviation, center_hz, center_deviation })
+        };
+        match self {
+            Self::Kick => like(0.9, 0.6, 90.0, 0.7),
+            Self::Snare => like(0.45, 1.0, 900.0, 1.2),
+            Self::HiHat => like(0.03, 1.0, 7000.0, 0.8),
+            Self::Tom => like(0.8, 0.6, 170.0, 0.7),
+            Self::Ride => like(0.05, 1.0, 5500.0, 0.8),
+            Self::Crash => like(0.05, 1.0, 4500.0, 0.8),
+            Self::Clap => like(0.05, 0.8, 1800.0, 0.7),
+            Self::Recording { .. } => None,
+        }
     }
 }
 
 /// One template for each sound of the kit, `n_bins` x `n_lags`; the first frame of a sound sums to about one.
 pub(super) fn templates(config: &DrumsConfig, stft: &Stft, sample_rate: u32, n_lags: usize) -> Result<Vec<Array2<f32>>> {
     let sounds = config.kit.iter().flat_map(|drum| drum.sounds.iter().map(move |sound| (drum, sound)));
-    let analytic = |spectrum: fn(f64) -> f64, fade_s| Ok(analytic(spectrum, fade_s, stft.config(), sample_rate, n_lags));
-    let template = |(drum, sound): (&Drum, &Sound)| match sound {
-        Sound::Kick => analytic(kick, KICK_FADE_S),
-        Sound::Snare => analytic(snare, SNARE_FADE_S),
-        Sound::HiHat => analytic(hihat, HIHAT_FADE_S),
-        Sound::Recording { audio, label } => learned(audio, stft, sample_rate, n_lags).map_err(|source| {
-            Error::Example { name: drum.name.clone(), label: label.clone(), source: Box::new(source) }
-        }),
+    let template = |(drum, sound): (&Drum, &Sound)| {
+        let (spectrum, fade_s): (fn(f64) -> f64, f64) = match sound {
+            Sound::Kick => (kick, 0.12),
+            Sound::Snare => (snare, 0.10),
+            Sound::HiHat => (hihat, 0.06),
+            Sound::Tom => (tom, 0.20),
+            Sound::Ride => (ride, 0.40),
+            Sound::Crash => (crash, 0.80),
+            Sound::Clap => (clap, 0.06),
+            Sound::Recording { audio, label } => {
+                return learned(audio, stft, sample_rate, n_lags).map_err(|source| Error::Example {
+                    name: drum.name.clone(),
+                    label: label.clone(),
+                    source: Box::new(source),
+                });
+            }
+        };
+        Ok(analytic(spectrum, fade_s, stft.config(), sample_rate, n_lags))
     };
     sounds.map(template).collect()
 }
 
-/// Seconds in which a drum fades to 37 %.
-const KICK_FADE_S: f64 = 0.12;
-const SNARE_FADE_S: f64 = 0.10;
-const HIHAT_FADE_S: f64 = 0.06;
-
-/// Magnitude of a kick over frequency in Hz: a hump of an octave and a half about 70 Hz, and a click 50 dB below.
+/// Magnitude of a kick over frequency in Hz: a hump of an octave and a half about 50 Hz, and a click 50 dB below.
 fn kick(hz: f64) -> f64 {
-    hump(hz, 70.0, 0.8) + 0.003 / (1.0 + hz / 2000.0)
+    hump(hz, 50.0, 0.8) + 0.003 / (1.0 + hz / 2000.0)
 }
 
 /// Magnitude of a snare: a hump of an octave about 200 Hz, and noise from 300 Hz to 3.5 kHz.
 fn snare(hz: f64) -> f64 {
-    0.5 * hump(hz, 200.0, 0.5) + 0.3 / ((1.0 + (300.0 / hz).powi(2)) * (1.0 + (hz / 3500.0).powi(2)))
+    0.5 * hump(hz, 200.0, 0.5) + 0.3 * noise(hz, 300.0, 3500.0)
 }
 
-/// Magnitude of a hi-hat: noise from 5 kHz on.
+/// Magnitude of a hi-hat: noise from 1.5 kHz on.
 fn hihat(hz: f64) -> f64 {
+    1.0 / (1.0 + (1500.0 / hz).powi(4))
+}
+
+/// Magnitude of a tom: a hump of an octave about 130 Hz, and the noise of the stick.
+fn tom(hz: f64) -> f64 {
+    hump(hz, 130.0, 0.6) + 0.01 / (1.0 + hz / 2000.0)
+}
+
+/// Magnitude of a ride: noise about 5 kHz.
+fn ride(hz: f64) -> f64 {
+    noise(hz, 3000.0, 9000.0)
+}
+
+/// Magnitude of a crash: noise from 2 kHz on.
+fn crash(hz: f64) -> f64 {
+    1.0 / (1.0 + (2000.0 / hz).powi(2))
+}
+
+/// Magnitude of hands: noise from 700 Hz to 3 kHz.
+fn clap(hz: f64) -> f64 {
+    noise(hz, 1000.0, 2500.0).powi(2)
+}
+
+/// What a second sound of some drum may be like, and how it fades: an open hi-hat, a skin, and anything.
+pub(super) const SECOND_SOUNDS: [(fn(f64) -> f64, f64); 3] =
+    [(open_hihat, 0.5), (skin, 0.1), (anything, 0.1)];
+
+fn open_hihat(hz: f64) -> f64 {
     1.0 / (1.0 + (5000.0 / hz).powi(4))
+}
+
+fn skin(hz: f64) -> f64 {
+    hump(hz, 200.0, 0.5)
+}
+
+fn anything(hz: f64) -> f64 {
+    hz.powf(-0.5)
+}
+
+/// Noise between two frequencies.
+fn noise(hz: f64, low_hz: f64, high_hz: f64) -> f64 {
+    1.0 / ((1.0 + (low_hz / hz).powi(2)) * (1.0 + (hz / high_hz).powi(2)))
 }
 
 /// A bell of so many octaves, from the center to 61 %.

@@ -17,8 +17,8 @@ use super::{check_mask_exponent, silence};
 use crate::audio::Recording;
 use crate::error::Advice;
 use crate::names::RESIDUAL;
-use crate::nmf::{ConvolutiveConfig, Factor, Part, fit_convolutive};
-use crate::separate::pipeline::{Analysis, Margin, RUN};
+use crate::nmf::{ConvolutiveConfig, Factor, fit_convolutive};
+use crate::separate::pipeline::{Analysis, Margin, Model, RUN};
 use crate::separate::separation::{Found, Separation};
 use crate::stft::StftConfig;
 use crate::watch::Watch;
@@ -26,9 +26,6 @@ use crate::{Error, Result, names};
 
 pub use self::hits::hits_to_score;
 pub use self::kit::{Drum, Sound};
-
-/// Iterations in which the templates stay as they are given.
-const HELD_ITERATIONS: usize = 5;
 
 /// Longest template, in seconds: a crash cymbal.
 const MAX_TEMPLATE_S: f64 = 5.0;
@@ -59,7 +56,7 @@ pub struct DrumsConfig {
 
 impl Default for DrumsConfig {
     fn default() -> Self {
-        Self { kit: Drum::standard(), template_s: 0.12, n_residual: 0, max_iter: 80, mask_exponent: 2.0, seed: 0 }
+        Self { kit: Drum::standard(), template_s: 0.12, n_residual: 0, max_iter: 30, mask_exponent: 2.0, seed: 0 }
     }
 }
 
@@ -119,44 +116,35 @@ pub fn fit(
     let (stft, sample_rate, magnitude) = (analysis.stft(), analysis.sample_rate(), analysis.magnitude());
     let n_lags = n_lags(config.template_s, stft.config(), sample_rate);
     let templates = templates(config, stft, sample_rate, n_lags)?;
-    let templates = start::best(templates, magnitude, stft.config(), sample_rate, n_lags, (!analysis.is_complete()).then_some(RUN));
-    let n_templates = templates.len() + config.n_residual;
-    let mut columns: Vec<_> = templates
-        .iter()
-        .flat_map(|template| template.columns().into_iter().map(|x| Part::Seed(x.to_owned())))
-        .collect();
-    columns.resize(n_templates * n_lags, Part::Free);
-    let mut nmf = ConvolutiveConfig {
-        n_components: n_templates,
+    let run_length = (!analysis.is_complete()).then_some(RUN);
+    let previous = previous.and_then(|previous| previous.state_for::<Arc<DrumModel>>(analysis)).filter(|previous| {
+        let n_parts = config.kit.len() + usize::from(config.n_residual > 0);
+        previous.kit == config.kit && previous.n_lags == n_lags && previous.n_parts() == n_parts
+    });
+    let mut max_iter = config.max_iter;
+    let (dictionary, activations, partition) = if let Some(previous) = previous {
+        max_iter = config.max_iter.min(WARM_ITERATIONS);
+        let before = previous.activations.clone().filter(|before| before.ncols() == magnitude.nrows());
+        let activations = before.unwrap_or_else(|| even(previous.n_templates(), magnitude));
+        (previous.dictionary.clone(), activations, previous.partition.clone())
+    } else {
+        let frames = start::Frames { magnitude, stft: stft.config(), sample_rate, n_lags, run_length, seed: config.seed };
+        let start = start::find(&config.kit, templates, config.n_residual, &frames, watch)?;
+        (start.dictionary, start.activations, start.partition)
+    };
+    let nmf = ConvolutiveConfig {
+        n_components: partition.len(),
         n_lags,
-        dictionary: Factor::PerComponent(columns),
-        activations: Factor::Seed(even(n_templates, magnitude)),
-        n_held: HELD_ITERATIONS,
-        run_length: (!analysis.is_complete()).then_some(RUN),
-        max_iter: config.max_iter,
+        dictionary: Factor::Seed(dictionary),
+        activations: Factor::Seed(activations),
+        n_held: 0,
+        run_length,
+        max_iter,
         tol: 0.0,
         seed: config.seed,
     };
-    let previous = previous.and_then(|previous| previous.state_for::<Arc<DrumModel>>(analysis)).filter(|previous| {
-        previous.kit == config.kit
-            && previous.n_lags == n_lags
-            && previous.dictionary.dim() == (magnitude.ncols(), n_templates * n_lags)
-    });
-    if let Some(previous) = previous {
-        nmf.dictionary = Factor::Seed(previous.dictionary.clone());
-        nmf.n_held = 0;
-        nmf.max_iter = config.max_iter.min(WARM_ITERATIONS);
-        if let Some(before) = previous.activations.as_ref().filter(|before| before.ncols() == magnitude.nrows()) {
-            nmf.activations = Factor::Seed(before.clone());
-        }
-    }
     let found = fit_convolutive(magnitude.t(), &nmf, watch)?.complete()?;
     eprintln!("KL {:.5}", found.divergence_curve.last().unwrap().1 / magnitude.iter().map(|&x| x as f64).sum::<f64>());
-    let mut partition: Vec<_> =
-        config.kit.iter().enumerate().flat_map(|(i, drum)| std::iter::repeat_n(i, drum.sounds.len())).collect();
-    if config.n_residual > 0 {
-        partition.resize(n_templates, config.kit.len());
-    }
     let model = DrumModel {
         dictionary: found.dictionary,
         activations: None,

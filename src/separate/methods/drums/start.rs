@@ -1,94 +1,310 @@
-//! Where the fit starts.
+//! Where the fit starts: a fit on few bands, which costs little, finds when the templates are played, whether a drum has a
+//! second sound, and which drum each template has become. Knows nothing of what comes after.
 
-use ndarray::{Array2, ArrayView2, Axis, s};
+use std::ops::Range;
+
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
 use super::even;
-use super::kit::{analytic, hump};
-use crate::nmf::{ConvolutiveConfig, Factor, fit_convolutive};
+use super::kit::{Drum, Likeness, SECOND_SOUNDS, analytic};
+use crate::Result;
+use crate::nmf::{ConvolutiveConfig, Factor, Part, StopReason, fit_convolutive};
 use crate::stft::StftConfig;
 use crate::watch::Watch;
 
-/// The first bin of each band, and the end.
-fn bands(stft: &StftConfig, sample_rate: u32) -> Vec<usize> {
-    let width: f64 = 2f64.powf(1.0 / 6.0);
-    let mut edges = vec![0usize, 1];
-    let n = stft.n_bins();
-    while *edges.last().unwrap() < n {
-        let last = *edges.last().unwrap();
-        edges.push(((last as f64 * width).round() as usize).max(last + 1).min(n));
-    }
-    let _ = sample_rate;
-    edges
+/// Iterations in which the templates stay as they are given.
+const HELD_ITERATIONS: usize = 5;
+
+/// Iterations on bands, each of which costs a twentieth of one on bins.
+const BAND_ITERATIONS: usize = 300;
+
+/// Bands are at least a bin and this share of an octave wide: what tells drums apart is not pitch.
+const BANDS_PER_OCTAVE: f64 = 6.0;
+
+/// Another template is for a sound of its own where it leaves at most so much of what was unexplained. A sound that is
+/// split in two leaves 0.74 to 0.9 of it, one that had no template 0.2 to 0.66.
+const SECOND_SOUND_LEAVES: f64 = 0.7;
+
+/// How much more likely a template is still for the drum that it was given for, in the logarithm.
+const GIVEN_BONUS: f64 = 0.75;
+
+/// How much more likely a template is for the drum that it is always played with, in the logarithm.
+const TOGETHER_BONUS: f64 = 2.0;
+
+/// The frames to explain, and how.
+pub(super) struct Frames<'a> {
+    /// Frames x `n_bins`.
+    pub(super) magnitude: ArrayView2<'a, f32>,
+    pub(super) stft: &'a StftConfig,
+    pub(super) sample_rate: u32,
+    pub(super) n_lags: usize,
+    pub(super) run_length: Option<usize>,
+    pub(super) seed: u64,
 }
 
-/// rows = bins
-fn fold(x: ArrayView2<'_, f32>, edges: &[usize]) -> Array2<f32> {
-    let mut out = Array2::zeros((edges.len() - 1, x.ncols()));
-    for (i, pair) in edges.windows(2).enumerate() {
-        out.row_mut(i).assign(&x.slice(s![pair[0]..pair[1], ..]).sum_axis(Axis(0)));
-    }
-    out
+/// What the fit goes on from.
+pub(super) struct Start {
+    /// `n_bins` x (templates x `n_lags`).
+    pub(super) dictionary: Array2<f32>,
+    /// Templates x frames.
+    pub(super) activations: Array2<f32>,
+    /// The part of each template: a drum, or the one after them.
+    pub(super) partition: Vec<usize>,
 }
 
-pub(super) fn best(
-    given: Vec<Array2<f32>>,
-    magnitude: ArrayView2<'_, f32>,
-    stft: &StftConfig,
-    sample_rate: u32,
-    n_lags: usize,
-    run_length: Option<usize>,
-) -> Vec<Array2<f32>> {
-    let n = given.len();
-    if n != 3 || std::env::var("DR_OFF").is_ok() {
-        return given;
-    }
-    let mut starts: Vec<Vec<Array2<f32>>> = vec![given];
-    let a = |f: &dyn Fn(f64) -> f64, fade: f64| analytic(f, fade, stft, sample_rate, n_lags);
-    for kick_hz in [50.0, 75.0, 110.0] {
-        for snare in 0..3 {
-            for hat_hz in [1500.0f64, 4000.0, 8000.0] {
-                let noise = |hz: f64, lo: f64, hi: f64| 1.0 / ((1.0 + (lo / hz).powi(2)) * (1.0 + (hz / hi).powi(2)));
-                let kick = a(&|hz| hump(hz, kick_hz, 0.8) + 0.003 / (1.0 + hz / 2000.0), 0.12);
-                let sn = match snare {
-                    0 => a(&|hz| 0.5 * hump(hz, 200.0, 0.5) + 0.3 * noise(hz, 300.0, 3500.0), 0.1),
-                    1 => a(&|hz| 0.5 * hump(hz, 200.0, 0.4) + 0.05 * noise(hz, 300.0, 5500.0), 0.1),
-                    _ => a(&|hz| 0.3 * noise(hz, 1000.0, 6000.0), 0.1),
-                };
-                let hat = a(&|hz| 1.0 / (1.0 + (hat_hz / hz).powi(4)), 0.06);
-                starts.push(vec![kick, sn, hat]);
+/// Finds a start from one template for each sound of the kit, and free ones for what is left.
+///
+/// # Errors
+/// [`crate::Error::Cancelled`].
+///
+/// # Cost
+/// 300 iterations on about 50 bands, for the given templates and, where all are computed, for three ways to add one.
+pub(super) fn find(
+    kit: &[Drum],
+    templates: Vec<Array2<f32>>,
+    n_residual: usize,
+    frames: &Frames<'_>,
+    watch: &mut Watch<'_>,
+) -> Result<Start> {
+    let edges = bands(frames.stft);
+    let bands = Bands { v: fold(frames.magnitude.t(), &edges), edges: &edges, frames };
+    let mut partition: Vec<_> =
+        kit.iter().enumerate().flat_map(|(i, drum)| std::iter::repeat_n(i, drum.sounds.len())).collect();
+    partition.resize(templates.len() + n_residual, kit.len());
+    let mut best = bands.fit(templates, n_residual, watch)?;
+    let likenesses: Option<Vec<_>> = kit.iter().map(Drum::likeness).collect();
+    if let Some(likenesses) = likenesses {
+        let n_given = best.templates.len();
+        let features: Vec<_> = (0..n_given).map(|k| bands.features(best.band_template(k, frames.n_lags))).collect();
+        exchange(&mut partition[..n_given], &features, &likenesses);
+        if n_residual == 0 {
+            let others: Vec<_> = SECOND_SOUNDS
+                .par_iter()
+                .map(|(spectrum, fade_s)| {
+                    let more = analytic(spectrum, *fade_s, frames.stft, frames.sample_rate, frames.n_lags);
+                    let templates = best.templates.iter().cloned().chain([more]).collect();
+                    bands.fit(templates, 0, &mut Watch::none())
+                })
+                .collect::<Result<_>>()?;
+            let other = others.into_iter().reduce(|a, b| if b.divergence < a.divergence { b } else { a });
+            let other = other.filter(|other| other.divergence < SECOND_SOUND_LEAVES * best.divergence);
+            if let Some(other) = other {
+                best = other;
+                let features: Vec<_> =
+                    (0..=n_given).map(|k| bands.features(best.band_template(k, frames.n_lags))).collect();
+                partition = kit.iter().enumerate().flat_map(|(i, drum)| std::iter::repeat_n(i, drum.sounds.len())).collect();
+                exchange(&mut partition, &features[..n_given], &likenesses);
+                partition.push(owner(&best.activations, &partition, features[n_given], &likenesses, frames.n_lags));
+            }
+            if std::env::var("DBG").is_ok() {
+                eprintln!("partition {partition:?} features {:?}", (0..best.templates.len()).map(|k| bands.features(best.band_template(k, frames.n_lags))).collect::<Vec<_>>());
             }
         }
     }
-    let edges = bands(stft, sample_rate);
-    let v = fold(magnitude.t(), &edges);
-    let sum: f64 = v.iter().map(|&x| f64::from(x)).sum();
-    let iters = std::env::var("DR_IT").map_or(40, |x| x.parse().unwrap());
-    let tries: Vec<_> = starts
-        .par_iter()
-        .map(|start| {
-            let mut d = Array2::zeros((v.nrows(), n * n_lags));
-            for (k, t) in start.iter().enumerate() {
-                d.slice_mut(s![.., k * n_lags..(k + 1) * n_lags]).assign(&fold(t.view(), &edges));
+    watch.at(crate::watch::Step::Fitting, 0, None)?;
+    Ok(Start { dictionary: bands.unfold(&best), activations: best.activations, partition })
+}
+
+// ---- bands -----------------------------------------------------------------------------------------------------------
+
+/// The first bin of each band, and the end.
+fn bands(stft: &StftConfig) -> Vec<usize> {
+    let mut edges = vec![0, 1];
+    let mut last = 1;
+    while last < stft.n_bins() {
+        let wide = (last as f64 * 2f64.powf(1.0 / BANDS_PER_OCTAVE)).round() as usize;
+        last = wide.max(last + 1).min(stft.n_bins());
+        edges.push(last);
+    }
+    edges
+}
+
+/// The sum of the bins of each band, bands x columns.
+fn fold(bins: ArrayView2<'_, f32>, edges: &[usize]) -> Array2<f32> {
+    let mut folded = Array2::zeros((edges.len() - 1, bins.ncols()));
+    for (mut band, range) in folded.outer_iter_mut().zip(ranges(edges)) {
+        band.assign(&bins.slice(s![range, ..]).sum_axis(Axis(0)));
+    }
+    folded
+}
+
+fn ranges(edges: &[usize]) -> impl Iterator<Item = Range<usize>> {
+    edges.iter().zip(&edges[1..]).map(|(first, end)| *first..*end)
+}
+
+/// A recording on bands.
+struct Bands<'a, 'm> {
+    /// Bands x frames.
+    v: Array2<f32>,
+    edges: &'a [usize],
+    frames: &'a Frames<'m>,
+}
+
+/// A fit on bands.
+struct Fit {
+    /// What it started from, on bins.
+    templates: Vec<Array2<f32>>,
+    /// Bands x (templates x lags), the free ones last.
+    dictionary: Array2<f32>,
+    activations: Array2<f32>,
+    divergence: f64,
+}
+
+impl Fit {
+    fn band_template(&self, k: usize, n_lags: usize) -> ArrayView2<'_, f32> {
+        self.dictionary.slice(s![.., k * n_lags..(k + 1) * n_lags])
+    }
+}
+
+impl Bands<'_, '_> {
+    fn fit(&self, templates: Vec<Array2<f32>>, n_free: usize, watch: &mut Watch<'_>) -> Result<Fit> {
+        let n_lags = self.frames.n_lags;
+        let n_components = templates.len() + n_free;
+        let folded = templates.iter().map(|template| fold(template.view(), self.edges));
+        let mut columns: Vec<_> = folded
+            .flat_map(|template| template.columns().into_iter().map(|x| Part::Seed(x.to_owned())).collect::<Vec<_>>())
+            .collect();
+        columns.resize(n_components * n_lags, Part::Free);
+        let config = ConvolutiveConfig {
+            n_components,
+            n_lags,
+            dictionary: Factor::PerComponent(columns),
+            activations: Factor::Seed(even(n_components, self.v.t())),
+            n_held: HELD_ITERATIONS,
+            run_length: self.frames.run_length,
+            max_iter: std::env::var("DR_IT").map_or(BAND_ITERATIONS, |x| x.parse().unwrap()),
+            tol: 0.0,
+            seed: self.frames.seed,
+        };
+        let _ = watch;
+        let found = fit_convolutive(self.v.view(), &config, &mut Watch::none())?;
+        let _ = StopReason::Cancelled;
+        let divergence = found.divergence_curve.last().map_or(f64::INFINITY, |(_, divergence)| *divergence);
+        if std::env::var("DBG").is_ok() {
+            eprintln!("K {n_components} coarse {:.4}", divergence / self.v.iter().map(|x| f64::from(*x)).sum::<f64>());
+        }
+        Ok(Fit { templates, dictionary: found.dictionary, activations: found.activations, divergence })
+    }
+
+    /// The dictionary on bins: each template changed by as much as its bands were, the free ones alike in all bins of a band.
+    fn unfold(&self, fit: &Fit) -> Array2<f32> {
+        let n_lags = self.frames.n_lags;
+        let n_bins = self.frames.magnitude.ncols();
+        let mut dictionary = Array2::zeros((n_bins, fit.dictionary.ncols()));
+        for (k, mut bins) in dictionary.axis_chunks_iter_mut(Axis(1), n_lags).enumerate() {
+            if let Some(given) = fit.templates.get(k) {
+                bins.assign(given);
+            } else {
+                bins.fill(1.0);
             }
-            let config = ConvolutiveConfig {
-                n_components: n,
-                n_lags,
-                dictionary: Factor::Seed(d),
-                activations: Factor::Seed(even(n, v.t())),
-                n_held: 5,
-                run_length,
-                max_iter: iters,
-                tol: 0.0,
-                seed: 0,
-            };
-            let f = fit_convolutive(v.view(), &config, &mut Watch::none()).unwrap();
-            f.divergence_curve.last().unwrap().1 / sum
-        })
-        .collect();
-    let forced = std::env::var("DR_START").ok().map(|x| x.parse::<usize>().unwrap());
-    let best = (0..tries.len()).fold(0, |b, i| if tries[i] < tries[b] { i } else { b });
-    let pick = forced.unwrap_or(best);
-    eprintln!("bands {} tries {:.4?} best {best} pick {pick}", v.nrows(), tries);
-    starts.swap_remove(pick)
+            let before = fold(bins.view(), self.edges);
+            for (band, range) in ranges(self.edges).enumerate() {
+                for (lag, mut column) in bins.slice_mut(s![range, ..]).columns_mut().into_iter().enumerate() {
+                    let (before, after) = (before[[band, lag]], fit.dictionary[[band, k * n_lags + lag]]);
+                    column *= if before > 0.0 { after / before } else { 0.0 };
+                }
+            }
+        }
+        dictionary
+    }
+
+    /// What a template sounds like.
+    fn features(&self, template: ArrayView2<'_, f32>) -> Features {
+        // The magnitudes of n bins of noise sum to as much as a tone of n times the power.
+        let power: Array1<f64> = template
+            .outer_iter()
+            .zip(ranges(self.edges))
+            .map(|(band, range)| {
+                band.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / (range.len() as f64).sqrt()
+            })
+            .collect();
+        let all = power.sum().max(f64::MIN_POSITIVE);
+        let hz = |range: Range<usize>| {
+            0.5 * (range.start + range.end - 1) as f64 * self.frames.stft.bin_hz(1, self.frames.sample_rate)
+        };
+        let bands = || power.iter().zip(ranges(self.edges).map(hz));
+        let low: f64 = bands().filter(|(_, hz)| *hz < LOW_HZ).map(|(power, _)| power / all).sum();
+        Features {
+            log_low: (low + 0.01).ln(),
+            log2_center_hz: bands().map(|(power, hz)| power / all * hz.max(20.0).log2()).sum(),
+        }
+    }
+}
+
+// ---- whose a template is ---------------------------------------------------------------------------------------------
+
+/// What only drums with a skin have power below.
+const LOW_HZ: f64 = 500.0;
+
+/// What a template sounds like, in numbers that tell drums apart.
+#[derive(Debug, Clone, Copy)]
+struct Features {
+    /// Logarithm of the share of the power below 500 Hz.
+    log_low: f64,
+    /// Logarithm of the center of the power in Hz, in octaves.
+    log2_center_hz: f64,
+}
+
+impl Features {
+    /// The logarithm of how likely these are for a drum, up to a constant.
+    fn likelihood(self, drum: Likeness) -> f64 {
+        let term = |x: f64, (mean, deviation): (f64, f64)| -0.5 * ((x - mean) / deviation).powi(2);
+        let low = term(self.log_low, (drum.low_share.ln(), drum.low_deviation));
+        let center = term(self.log2_center_hz, (drum.center_hz.log2(), drum.center_deviation));
+        // However strange a sound is, it is some drum's.
+        (low + center).max(-8.0)
+    }
+}
+
+/// Exchanges the drums of two templates, as long as that makes them more likely.
+fn exchange(partition: &mut [usize], features: &[Features], likenesses: &[Likeness]) {
+    let given = partition.to_vec();
+    let value = |k: usize, drum: usize| {
+        features[k].likelihood(likenesses[drum]) + if given[k] == drum { GIVEN_BONUS } else { 0.0 }
+    };
+    let pairs: Vec<_> = (0..given.len()).flat_map(|b| (0..b).map(move |a| (a, b))).collect();
+    // Each exchange is for the better, so this ends; the bound is for rounding.
+    for _ in 0..pairs.len() {
+        let gain = |&(a, b): &(usize, usize)| {
+            let (x, y) = (partition[a], partition[b]);
+            value(a, y) + value(b, x) - value(a, x) - value(b, y)
+        };
+        let best = pairs.iter().copied().max_by(|a, b| gain(a).total_cmp(&gain(b)));
+        match best.filter(|pair| gain(pair) > 0.0) {
+            Some((a, b)) => partition.swap(a, b),
+            None => break,
+        }
+    }
+}
+
+/// The drum of the last template: one that it sounds like, or one that it is played with.
+fn owner(
+    activations: &Array2<f32>,
+    partition: &[usize],
+    features: Features,
+    likenesses: &[Likeness],
+    n_lags: usize,
+) -> usize {
+    let last = activations.row(partition.len());
+    let value = |drum: usize| {
+        let members = (0..partition.len()).filter(|k| partition[*k] == drum);
+        let together = members.map(|k| likeness_in_time(last, activations.row(k), n_lags)).fold(0.0, f64::max);
+        features.likelihood(likenesses[drum]) + TOGETHER_BONUS * together
+    };
+    (0..likenesses.len()).fold(0, |best, drum| if value(drum) > value(best) { drum } else { best })
+}
+
+/// Correlation of two activations, the best with the second up to a template later... the first follows the second.
+fn likeness_in_time(follower: ArrayView1<'_, f32>, leader: ArrayView1<'_, f32>, n_lags: usize) -> f64 {
+    let centered = |x: ArrayView1<'_, f32>| -> Vec<f64> {
+        let mean = x.iter().map(|x| f64::from(*x)).sum::<f64>() / x.len().max(1) as f64;
+        x.iter().map(|x| f64::from(*x) - mean).collect()
+    };
+    let (follower, leader) = (centered(follower), centered(leader));
+    let norm = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+    let scale = (norm(&follower) * norm(&leader)).max(f64::MIN_POSITIVE);
+    let at = |lag: usize| follower.iter().skip(lag).zip(&leader).map(|(a, b)| a * b).sum::<f64>() / scale;
+    let early = follower.iter().zip(leader.iter().skip(1)).map(|(a, b)| a * b).sum::<f64>() / scale;
+    (0..=n_lags).map(at).fold(early, f64::max)
 }

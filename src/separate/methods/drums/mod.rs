@@ -56,7 +56,7 @@ pub struct DrumsConfig {
 
 impl Default for DrumsConfig {
     fn default() -> Self {
-        Self { kit: Drum::standard(), template_s: 0.12, n_residual: 0, max_iter: 30, mask_exponent: 2.0, seed: 0 }
+        Self { kit: Drum::standard(), template_s: 0.12, n_residual: 0, max_iter: 15, mask_exponent: 2.0, seed: 0 }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::watch::Watch;
 const HELD_ITERATIONS: usize = 5;
 
 /// Iterations on bands, each of which costs a twentieth of one on bins.
-const BAND_ITERATIONS: usize = 300;
+const BAND_ITERATIONS: usize = 100;
 
 /// Bands are at least a bin and this share of an octave wide: what tells drums apart is not pitch.
 const BANDS_PER_OCTAVE: f64 = 6.0;

@@ -172,8 +172,7 @@ fn clap(hz: f64) -> f64 {
 }
 
 /// What a second sound of some drum may be like, and how it fades: an open hi-hat, a skin, and anything.
-pub(super) const SECOND_SOUNDS: [(fn(f64) -> f64, f64); 1] =
-    [(anything, 0.1)];
+pub(super) const SECOND_SOUNDS: [(fn(f64) -> f64, f64); 1] = [(anything, 0.1)];
 
 fn open_hihat(hz: f64) -> f64 {
     1.0 / (1.0 + (5000.0 / hz).powi(4))

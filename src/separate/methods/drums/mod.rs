@@ -5,6 +5,7 @@ mod hits;
 mod kit;
 mod model;
 mod start;
+mod tones;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use crate::{Error, Result, names};
 
 pub use self::hits::hits_to_score;
 pub use self::kit::{Drum, Sound};
+pub use self::tones::has_accompaniment;
 
 /// Longest template, in seconds: a crash cymbal.
 const MAX_TEMPLATE_S: f64 = 5.0;

@@ -27,7 +27,7 @@ const BANDS_PER_OCTAVE: f64 = 6.0;
 const SECOND_SOUND_LEAVES: f64 = 0.7;
 
 /// How much more likely a template is still for the drum that it was given for, in the logarithm.
-const GIVEN_BONUS: f64 = 0.75;
+const GIVEN_BONUS: f64 = 0.6;
 
 /// How much more likely a template is for the drum that it is always played with, in the logarithm.
 const TOGETHER_BONUS: f64 = 2.0;

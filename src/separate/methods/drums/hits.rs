@@ -12,7 +12,7 @@ use crate::stft::StftConfig;
 pub(super) const HIT_THRESHOLD: f32 = 0.1;
 
 /// Two hits of a drum are at least so far apart, in seconds: faster than any roll.
-const HIT_DISTANCE_S: f64 = 0.05;
+pub(super) const HIT_DISTANCE_S: f64 = 0.05;
 
 /// A sound that goes on after its template is at most so many times as loud as the template's end.
 const ECHO_LEVEL: f32 = 1.5;

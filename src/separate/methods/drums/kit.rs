@@ -91,21 +91,23 @@ pub(super) struct Likeness {
     /// Center of the power in Hz, and its deviation in octaves.
     pub(super) center_hz: f64,
     pub(super) center_deviation: f64,
+    /// Hits in a second.
+    pub(super) rate: f64,
 }
 
 impl Sound {
     fn likeness(&self) -> Option<Likeness> {
-        let like = |low_share, low_deviation, center_hz, center_deviation| {
-            Some(Likeness { low_share, low_deviation, center_hz, center_deviation })
+        let like = |low_share, low_deviation, center_hz, center_deviation, rate| {
+            Some(Likeness { low_share, low_deviation, center_hz, center_deviation, rate })
         };
         match self {
-            Self::Kick => like(0.9, 0.6, 90.0, 0.7),
-            Self::Snare => like(0.45, 1.0, 900.0, 1.2),
-            Self::HiHat => like(0.03, 1.0, 7000.0, 0.8),
-            Self::Tom => like(0.8, 0.6, 170.0, 0.7),
-            Self::Ride => like(0.05, 1.0, 5500.0, 0.8),
-            Self::Crash => like(0.05, 1.0, 4500.0, 0.8),
-            Self::Clap => like(0.05, 0.8, 1800.0, 0.7),
+            Self::Kick => like(0.9, 0.6, 90.0, 0.7, 2.0),
+            Self::Snare => like(0.45, 1.0, 900.0, 1.2, 1.5),
+            Self::HiHat => like(0.03, 1.0, 7000.0, 0.8, 4.0),
+            Self::Tom => like(0.8, 0.6, 170.0, 0.7, 0.7),
+            Self::Ride => like(0.05, 1.0, 5500.0, 0.8, 3.0),
+            Self::Crash => like(0.05, 1.0, 4500.0, 0.8, 0.3),
+            Self::Clap => like(0.05, 0.8, 1800.0, 0.7, 1.0),
             Self::Recording { .. } => None,
         }
     }
@@ -171,15 +173,11 @@ fn clap(hz: f64) -> f64 {
     noise(hz, 1000.0, 2500.0).powi(2)
 }
 
-/// What a second sound of some drum may be like, and how it fades: an open hi-hat, a skin, and anything.
-pub(super) const SECOND_SOUNDS: [(fn(f64) -> f64, f64); 1] = [(anything, 0.1)];
+/// What a second sound of some drum may be like, and the seconds in which it fades: anything, or an open hi-hat.
+pub(super) const SECOND_SOUNDS: [(fn(f64) -> f64, f64); 2] = [(anything, 0.1), (open_hihat, 0.5)];
 
 fn open_hihat(hz: f64) -> f64 {
     1.0 / (1.0 + (5000.0 / hz).powi(4))
-}
-
-fn skin(hz: f64) -> f64 {
-    hump(hz, 200.0, 0.5)
 }
 
 fn anything(hz: f64) -> f64 {

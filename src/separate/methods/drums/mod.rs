@@ -146,7 +146,6 @@ pub fn fit(
         seed: config.seed,
     };
     let found = fit_convolutive(magnitude.t(), &nmf, watch)?.complete()?;
-    eprintln!("KL {:.5}", found.divergence_curve.last().unwrap().1 / magnitude.iter().map(|&x| x as f64).sum::<f64>());
     let model = DrumModel {
         dictionary: found.dictionary,
         activations: None,

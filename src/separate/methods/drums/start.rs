@@ -4,12 +4,12 @@
 use std::ops::Range;
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
-use rayon::prelude::*;
 
 use super::even;
+use super::hits::{HIT_DISTANCE_S, peaks};
 use super::kit::{Drum, Likeness, SECOND_SOUNDS, analytic};
 use crate::Result;
-use crate::nmf::{ConvolutiveConfig, Factor, Part, StopReason, fit_convolutive};
+use crate::nmf::{ConvolutiveConfig, Factor, Part, fit_convolutive};
 use crate::stft::StftConfig;
 use crate::watch::Watch;
 
@@ -23,8 +23,17 @@ const BAND_ITERATIONS: usize = 100;
 const BANDS_PER_OCTAVE: f64 = 6.0;
 
 /// Another template is for a sound of its own where it leaves at most so much of what was unexplained. A sound that is
-/// split in two leaves 0.74 to 0.9 of it, one that had no template 0.2 to 0.66.
+/// split in two leaves 0.7 to 0.9 of it, one that had no template 0.2 to 0.66 (19 loops).
 const SECOND_SOUND_LEAVES: f64 = 0.7;
+
+/// Clear hits are at least so loud, relative to the loudest.
+const CLEAR_HIT: f32 = 0.3;
+
+/// The logarithm of the likelihood of what sounds like no drum.
+const STRANGE: f64 = -8.0;
+
+/// Deviation of the logarithm of how often a drum is hit: by 2.2 times.
+const RATE_DEVIATION: f64 = 0.8;
 
 /// How much more likely a template is still for the drum that it was given for, in the logarithm.
 const GIVEN_BONUS: f64 = 0.6;
@@ -59,7 +68,8 @@ pub(super) struct Start {
 /// [`crate::Error::Cancelled`].
 ///
 /// # Cost
-/// 300 iterations on about 50 bands, for the given templates and, where all are computed, for three ways to add one.
+/// 100 iterations on about 50 bands for the given templates and, where all are computed, as many for one more, twice
+/// where that is a sound of its own.
 pub(super) fn find(
     kit: &[Drum],
     templates: Vec<Array2<f32>>,
@@ -69,40 +79,34 @@ pub(super) fn find(
 ) -> Result<Start> {
     let edges = bands(frames.stft);
     let bands = Bands { v: fold(frames.magnitude.t(), &edges), edges: &edges, frames };
-    let mut partition: Vec<_> =
+    let of_kit: Vec<_> =
         kit.iter().enumerate().flat_map(|(i, drum)| std::iter::repeat_n(i, drum.sounds.len())).collect();
-    partition.resize(templates.len() + n_residual, kit.len());
+    let n_given = of_kit.len();
     let mut best = bands.fit(templates, n_residual, watch)?;
     let likenesses: Option<Vec<_>> = kit.iter().map(Drum::likeness).collect();
-    if let Some(likenesses) = likenesses {
-        let n_given = best.templates.len();
-        let features: Vec<_> = (0..n_given).map(|k| bands.features(best.band_template(k, frames.n_lags))).collect();
-        exchange(&mut partition[..n_given], &features, &likenesses);
-        if n_residual == 0 {
-            let others: Vec<_> = SECOND_SOUNDS
-                .par_iter()
-                .map(|(spectrum, fade_s)| {
-                    let more = analytic(spectrum, *fade_s, frames.stft, frames.sample_rate, frames.n_lags);
-                    let templates = best.templates.iter().cloned().chain([more]).collect();
-                    bands.fit(templates, 0, &mut Watch::none())
-                })
-                .collect::<Result<_>>()?;
-            let other = others.into_iter().reduce(|a, b| if b.divergence < a.divergence { b } else { a });
-            let other = other.filter(|other| other.divergence < SECOND_SOUND_LEAVES * best.divergence);
-            if let Some(other) = other {
-                best = other;
-                let features: Vec<_> =
-                    (0..=n_given).map(|k| bands.features(best.band_template(k, frames.n_lags))).collect();
-                partition = kit.iter().enumerate().flat_map(|(i, drum)| std::iter::repeat_n(i, drum.sounds.len())).collect();
-                exchange(&mut partition, &features[..n_given], &likenesses);
-                partition.push(owner(&best.activations, &partition, features[n_given], &likenesses, frames.n_lags));
-            }
-            if std::env::var("DBG").is_ok() {
-                eprintln!("partition {partition:?} features {:?}", (0..best.templates.len()).map(|k| bands.features(best.band_template(k, frames.n_lags))).collect::<Vec<_>>());
-            }
+    // Recorded hits say themselves whose they are, and how many sounds a drum has.
+    let Some(likenesses) = likenesses else {
+        let partition = [of_kit, vec![kit.len(); n_residual]].concat();
+        return Ok(Start { dictionary: bands.unfold(&best), activations: best.activations, partition });
+    };
+    // What no template explains is the residual's, where there is one.
+    let enough = SECOND_SOUND_LEAVES * best.divergence;
+    for (spectrum, fade_s) in SECOND_SOUNDS.iter().filter(|_| n_residual == 0) {
+        let given = best.templates.iter().take(n_given).cloned();
+        let second = analytic(spectrum, *fade_s, frames.stft, frames.sample_rate, frames.n_lags);
+        let other = bands.fit(given.chain([second]).collect(), 0, watch)?;
+        if other.divergence >= enough.min(best.divergence) {
+            break;
         }
+        best = other;
     }
-    watch.at(crate::watch::Step::Fitting, 0, None)?;
+    let features: Vec<_> = (0..best.templates.len()).map(|k| bands.features(&best, k)).collect();
+    let mut partition = of_kit;
+    exchange(&mut partition, &features[..n_given], &likenesses);
+    if let Some(second) = features.get(n_given) {
+        partition.push(owner(&best.activations, &partition, *second, &likenesses, frames.n_lags));
+    }
+    partition.resize(n_given.max(partition.len()) + n_residual, kit.len());
     Ok(Start { dictionary: bands.unfold(&best), activations: best.activations, partition })
 }
 
@@ -152,12 +156,13 @@ struct Fit {
 }
 
 impl Fit {
-    fn band_template(&self, k: usize, n_lags: usize) -> ArrayView2<'_, f32> {
+    fn template(&self, k: usize, n_lags: usize) -> ArrayView2<'_, f32> {
         self.dictionary.slice(s![.., k * n_lags..(k + 1) * n_lags])
     }
 }
 
 impl Bands<'_, '_> {
+    /// A fit that starts from templates on bins, and as many free ones.
     fn fit(&self, templates: Vec<Array2<f32>>, n_free: usize, watch: &mut Watch<'_>) -> Result<Fit> {
         let n_lags = self.frames.n_lags;
         let n_components = templates.len() + n_free;
@@ -173,17 +178,12 @@ impl Bands<'_, '_> {
             activations: Factor::Seed(even(n_components, self.v.t())),
             n_held: HELD_ITERATIONS,
             run_length: self.frames.run_length,
-            max_iter: std::env::var("DR_IT").map_or(BAND_ITERATIONS, |x| x.parse().unwrap()),
+            max_iter: BAND_ITERATIONS,
             tol: 0.0,
             seed: self.frames.seed,
         };
-        let _ = watch;
-        let found = fit_convolutive(self.v.view(), &config, &mut Watch::none())?;
-        let _ = StopReason::Cancelled;
+        let found = fit_convolutive(self.v.view(), &config, watch)?.complete()?;
         let divergence = found.divergence_curve.last().map_or(f64::INFINITY, |(_, divergence)| *divergence);
-        if std::env::var("DBG").is_ok() {
-            eprintln!("K {n_components} coarse {:.4}", divergence / self.v.iter().map(|x| f64::from(*x)).sum::<f64>());
-        }
         Ok(Fit { templates, dictionary: found.dictionary, activations: found.activations, divergence })
     }
 
@@ -209,8 +209,12 @@ impl Bands<'_, '_> {
         dictionary
     }
 
-    /// What a template sounds like.
-    fn features(&self, template: ArrayView2<'_, f32>) -> Features {
+    /// What a template of a fit is like.
+    fn features(&self, fit: &Fit, k: usize) -> Features {
+        let template = fit.template(k, self.frames.n_lags);
+        let frame_s = self.frames.stft.frame_s(1, self.frames.sample_rate);
+        let distance = (HIT_DISTANCE_S / frame_s).round().max(1.0) as usize;
+        let n_hits = peaks(&fit.activations.row(k).to_vec(), distance, CLEAR_HIT).len();
         // The magnitudes of n bins of noise sum to as much as a tone of n times the power.
         let power: Array1<f64> = template
             .outer_iter()
@@ -227,6 +231,7 @@ impl Bands<'_, '_> {
         let low: f64 = bands().filter(|(_, hz)| *hz < LOW_HZ).map(|(power, _)| power / all).sum();
         Features {
             log_low: (low + 0.01).ln(),
+            log_rate: (n_hits.max(1) as f64 / (fit.activations.ncols() as f64 * frame_s)).ln(),
             log2_center_hz: bands().map(|(power, hz)| power / all * hz.max(20.0).log2()).sum(),
         }
     }
@@ -244,24 +249,36 @@ struct Features {
     log_low: f64,
     /// Logarithm of the center of the power in Hz, in octaves.
     log2_center_hz: f64,
+    /// Logarithm of the clear hits in a second.
+    log_rate: f64,
 }
 
 impl Features {
-    /// The logarithm of how likely these are for a drum, up to a constant.
+    /// The logarithm of how likely the sound is for a drum, up to a constant.
     fn likelihood(self, drum: Likeness) -> f64 {
-        let term = |x: f64, (mean, deviation): (f64, f64)| -0.5 * ((x - mean) / deviation).powi(2);
-        let low = term(self.log_low, (drum.low_share.ln(), drum.low_deviation));
-        let center = term(self.log2_center_hz, (drum.center_hz.log2(), drum.center_deviation));
+        let low = deviation(self.log_low - drum.low_share.ln(), drum.low_deviation);
+        let center = deviation(self.log2_center_hz - drum.center_hz.log2(), drum.center_deviation);
         // However strange a sound is, it is some drum's.
-        (low + center).max(-8.0)
+        (low + center).max(STRANGE)
     }
+
+    /// The same of how often it is played.
+    fn rate_likelihood(self, drum: Likeness) -> f64 {
+        deviation(self.log_rate - drum.rate.ln(), RATE_DEVIATION)
+    }
+}
+
+/// The logarithm of a bell.
+fn deviation(x: f64, deviation: f64) -> f64 {
+    -0.5 * (x / deviation).powi(2)
 }
 
 /// Exchanges the drums of two templates, as long as that makes them more likely.
 fn exchange(partition: &mut [usize], features: &[Features], likenesses: &[Likeness]) {
     let given = partition.to_vec();
     let value = |k: usize, drum: usize| {
-        features[k].likelihood(likenesses[drum]) + if given[k] == drum { GIVEN_BONUS } else { 0.0 }
+        let (sound, drum_is) = (features[k], likenesses[drum]);
+        sound.likelihood(drum_is) + sound.rate_likelihood(drum_is) + if given[k] == drum { GIVEN_BONUS } else { 0.0 }
     };
     let pairs: Vec<_> = (0..given.len()).flat_map(|b| (0..b).map(move |a| (a, b))).collect();
     // Each exchange is for the better, so this ends; the bound is for rounding.
@@ -295,7 +312,7 @@ fn owner(
     (0..likenesses.len()).fold(0, |best, drum| if value(drum) > value(best) { drum } else { best })
 }
 
-/// Correlation of two activations, the best with the second up to a template later... the first follows the second.
+/// Correlation of two activations, where the first follows the second by a frame less than nothing to a template.
 fn likeness_in_time(follower: ArrayView1<'_, f32>, leader: ArrayView1<'_, f32>, n_lags: usize) -> f64 {
     let centered = |x: ArrayView1<'_, f32>| -> Vec<f64> {
         let mean = x.iter().map(|x| f64::from(*x)).sum::<f64>() / x.len().max(1) as f64;

@@ -39,7 +39,7 @@ pub fn hits_to_score(kit: &[Drum], hits: &[Hit]) -> Score {
 /// The key of General MIDI's channel 10 that a drum of this name has; of several, the usual one.
 fn pitch(name: &str) -> Option<u8> {
     // The acoustic bass drum comes before the kick that every kit has.
-    let usual = [36, 38, 42, 49, 51];
+    let usual = [36, 38, 42, 45, 49, 51];
     usual.into_iter().chain(0..128).find(|pitch| instrument::drum(*pitch) == name)
 }
 

@@ -93,12 +93,15 @@ pub(super) struct Likeness {
     pub(super) center_deviation: f64,
     /// Hits in a second.
     pub(super) rate: f64,
+    /// Whether it can be taken for granted; other drums are listened for.
+    pub(super) is_in_every_kit: bool,
 }
 
 impl Sound {
     fn likeness(&self) -> Option<Likeness> {
         let like = |low_share, low_deviation, center_hz, center_deviation, rate| {
-            Some(Likeness { low_share, low_deviation, center_hz, center_deviation, rate })
+            let is_in_every_kit = matches!(self, Self::Kick | Self::Snare | Self::HiHat);
+            Some(Likeness { low_share, low_deviation, center_hz, center_deviation, rate, is_in_every_kit })
         };
         match self {
             Self::Kick => like(0.9, 0.6, 90.0, 0.7, 2.0),
@@ -114,7 +117,12 @@ impl Sound {
 }
 
 /// One template for each sound of the kit, `n_bins` x `n_lags`; the first frame of a sound sums to about one.
-pub(super) fn templates(config: &DrumsConfig, stft: &Stft, sample_rate: u32, n_lags: usize) -> Result<Vec<Array2<f32>>> {
+pub(super) fn templates(
+    config: &DrumsConfig,
+    stft: &Stft,
+    sample_rate: u32,
+    n_lags: usize,
+) -> Result<Vec<Array2<f32>>> {
     let sounds = config.kit.iter().flat_map(|drum| drum.sounds.iter().map(move |sound| (drum, sound)));
     let template = |(drum, sound): (&Drum, &Sound)| {
         let (spectrum, fade_s): (fn(f64) -> f64, f64) = match sound {
@@ -195,7 +203,13 @@ pub(super) fn hump(hz: f64, center_hz: f64, octaves: f64) -> f64 {
 }
 
 /// A spectrum that fades, in every bin alike.
-pub(super) fn analytic(spectrum: impl Fn(f64) -> f64, fade_s: f64, stft: &StftConfig, sample_rate: u32, n_lags: usize) -> Array2<f32> {
+pub(super) fn analytic(
+    spectrum: impl Fn(f64) -> f64,
+    fade_s: f64,
+    stft: &StftConfig,
+    sample_rate: u32,
+    n_lags: usize,
+) -> Array2<f32> {
     // The lowest bin has some frequency, too: spectra are given over its logarithm.
     let bins: Array1<f64> = (0..stft.n_bins()).map(|bin| spectrum(stft.bin_hz(bin, sample_rate).max(10.0))).collect();
     let sum = bins.sum();

@@ -130,7 +130,8 @@ pub fn fit(
         let activations = before.unwrap_or_else(|| even(previous.n_templates(), magnitude));
         (previous.dictionary.clone(), activations, previous.partition.clone())
     } else {
-        let frames = start::Frames { magnitude, stft: stft.config(), sample_rate, n_lags, run_length, seed: config.seed };
+        let frames =
+            start::Frames { magnitude, stft: stft.config(), sample_rate, n_lags, run_length, seed: config.seed };
         let start = start::find(&config.kit, templates, config.n_residual, &frames, watch)?;
         (start.dictionary, start.activations, start.partition)
     };

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, concatenate, s};
 
 use super::even;
 use super::hits::{HIT_DISTANCE_S, peaks};
@@ -28,6 +28,10 @@ const SECOND_SOUND_LEAVES: f64 = 0.7;
 
 /// Clear hits are at least so loud, relative to the loudest.
 const CLEAR_HIT: f32 = 0.3;
+
+/// A drum that was asked for, beyond kick, snare and hi-hat, is heard where its template leaves at most so much: less is
+/// asked of it than of a sound of which nobody told. Of 13 drums that were there 10 left 0.37 to 0.85.
+const ASKED_LEAVES: f64 = 0.85;
 
 /// The logarithm of the likelihood of what sounds like no drum.
 const STRANGE: f64 = -8.0;
@@ -79,20 +83,19 @@ pub(super) fn find(
 ) -> Result<Start> {
     let edges = bands(frames.stft);
     let bands = Bands { v: fold(frames.magnitude.t(), &edges), edges: &edges, frames };
-    let of_kit: Vec<_> =
+    let drum_of: Vec<_> =
         kit.iter().enumerate().flat_map(|(i, drum)| std::iter::repeat_n(i, drum.sounds.len())).collect();
-    let n_given = of_kit.len();
-    let mut best = bands.fit(templates, n_residual, watch)?;
-    let likenesses: Option<Vec<_>> = kit.iter().map(Drum::likeness).collect();
-    // Recorded hits say themselves whose they are, and how many sounds a drum has.
-    let Some(likenesses) = likenesses else {
-        let partition = [of_kit, vec![kit.len(); n_residual]].concat();
+    let Some(likenesses) = kit.iter().map(Drum::likeness).collect::<Option<Vec<_>>>() else {
+        // Recorded hits say themselves whose they are, and how many sounds a drum has.
+        let best = bands.fit(templates, n_residual, watch)?;
+        let partition = [drum_of, vec![kit.len(); n_residual]].concat();
         return Ok(Start { dictionary: bands.unfold(&best), activations: best.activations, partition });
     };
+    let (heard, mut best) = bands.heard(&templates, n_residual, &likenesses, watch)?;
     // What no template explains is the residual's, where there is one.
     let enough = SECOND_SOUND_LEAVES * best.divergence;
     for (spectrum, fade_s) in SECOND_SOUNDS.iter().filter(|_| n_residual == 0) {
-        let given = best.templates.iter().take(n_given).cloned();
+        let given = best.templates.iter().take(heard.len()).cloned();
         let second = analytic(spectrum, *fade_s, frames.stft, frames.sample_rate, frames.n_lags);
         let other = bands.fit(given.chain([second]).collect(), 0, watch)?;
         if other.divergence >= enough.min(best.divergence) {
@@ -101,13 +104,23 @@ pub(super) fn find(
         best = other;
     }
     let features: Vec<_> = (0..best.templates.len()).map(|k| bands.features(&best, k)).collect();
-    let mut partition = of_kit;
-    exchange(&mut partition, &features[..n_given], &likenesses);
-    if let Some(second) = features.get(n_given) {
+    let mut partition: Vec<_> = heard.iter().map(|k| drum_of[*k]).collect();
+    exchange(&mut partition, &features[..heard.len()], &likenesses);
+    if let Some(second) = features.get(heard.len()) {
         partition.push(owner(&best.activations, &partition, *second, &likenesses, frames.n_lags));
     }
-    partition.resize(n_given.max(partition.len()) + n_residual, kit.len());
-    Ok(Start { dictionary: bands.unfold(&best), activations: best.activations, partition })
+    // Drums that are not heard have templates of nothing.
+    let silent: Vec<_> = (0..kit.len()).filter(|drum| !partition.contains(drum)).collect();
+    partition.resize(partition.len() + n_residual, kit.len());
+    let dictionary = bands.unfold(&best);
+    let nothing = Array2::zeros((dictionary.nrows(), silent.len() * frames.n_lags));
+    let never = Array2::zeros((silent.len(), best.activations.ncols()));
+    partition.extend(silent);
+    Ok(Start {
+        dictionary: concatenate![Axis(1), dictionary, nothing],
+        activations: concatenate![Axis(0), best.activations, never],
+        partition,
+    })
 }
 
 // ---- bands -----------------------------------------------------------------------------------------------------------
@@ -187,6 +200,43 @@ impl Bands<'_, '_> {
         Ok(Fit { templates, dictionary: found.dictionary, activations: found.activations, divergence })
     }
 
+    /// Which of the given templates are heard, and the fit with them: first those that every kit has, then one after the
+    /// other, as long as that explains enough.
+    fn heard(
+        &self,
+        templates: &[Array2<f32>],
+        n_free: usize,
+        likenesses: &[Likeness],
+        watch: &mut Watch<'_>,
+    ) -> Result<(Vec<usize>, Fit)> {
+        let fit = |heard: &[usize], watch: &mut Watch<'_>| {
+            self.fit(heard.iter().map(|k| templates[*k].clone()).collect(), n_free, watch)
+        };
+        // With likenesses, each drum has one template.
+        let (mut heard, mut others): (Vec<_>, Vec<_>) =
+            (0..templates.len()).partition(|k| likenesses[*k].is_in_every_kit);
+        if heard.is_empty() {
+            heard.append(&mut others);
+        }
+        let mut best = fit(&heard, watch)?;
+        while !others.is_empty() {
+            let mut next: Option<(usize, Fit)> = None;
+            for k in &others {
+                let with = fit(&[&heard[..], &[*k]].concat(), watch)?;
+                if next.as_ref().is_none_or(|(_, next)| with.divergence < next.divergence) {
+                    next = Some((*k, with));
+                }
+            }
+            let Some((k, with)) = next.filter(|(_, with)| with.divergence < ASKED_LEAVES * best.divergence) else {
+                break;
+            };
+            heard.push(k);
+            others.retain(|other| *other != k);
+            best = with;
+        }
+        Ok((heard, best))
+    }
+
     /// The dictionary on bins: each template changed by as much as its bands were, the free ones alike in all bins of a band.
     fn unfold(&self, fit: &Fit) -> Array2<f32> {
         let n_lags = self.frames.n_lags;
@@ -219,9 +269,7 @@ impl Bands<'_, '_> {
         let power: Array1<f64> = template
             .outer_iter()
             .zip(ranges(self.edges))
-            .map(|(band, range)| {
-                band.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / (range.len() as f64).sqrt()
-            })
+            .map(|(band, range)| band.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / (range.len() as f64).sqrt())
             .collect();
         let all = power.sum().max(f64::MIN_POSITIVE);
         let hz = |range: Range<usize>| {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use ndarray::Axis;
 
-use super::median::median;
 use super::check_mask_exponent;
+use super::median::median;
 use crate::error::Advice;
 use crate::separate::pipeline::{Analysis, Block, Margin, Model, Split, mask};
 use crate::separate::separation::Separation;

@@ -41,14 +41,15 @@ const WARM_ITERATIONS: usize = 6;
 /// How to take drums apart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DrumsConfig {
-    /// The drums, in the order of the stems. Default: kick, snare and hi-hat.
+    /// The drums, in the order of the stems. Default: kick, snare and hi-hat. Any other one without a recording is looked for,
+    /// and silent where it is not heard.
     pub kit: Vec<Drum>,
     /// Length of each template in seconds, above 0 to 5: what a hit sounds like before it fades. Default 0.12.
     pub template_s: f64,
     /// Free templates for what no drum of the kit explains, which go to a part `residual`. Default 0: all of the sound
     /// is shared out among the drums.
     pub n_residual: usize,
-    /// Iterations. Default 80.
+    /// Iterations on bins, which come after 100 on bands. Default 15: 30 gain less than 0.1 dB.
     pub max_iter: usize,
     /// Exponent of the masks, above 0; 2 is the Wiener filter's. Default 2.
     pub mask_exponent: f32,
@@ -65,8 +66,9 @@ impl Default for DrumsConfig {
 /// Takes drums apart, and lists the hits of each ([`Separation::hits`]).
 ///
 /// Every drum starts from a template, its spectrum in the frames after a hit. Convolutive NMF finds when it is played
-/// and adapts it to the recording. What no template explains is shared out among the drums, unless there are free
-/// templates for a part `residual`. [`crate::separate::AnalysisConfig::drums`] has the transform that suits.
+/// and adapts it to the recording: first on some 50 bands, where it is also found whether a drum has a second sound, such
+/// as an open hi-hat, and which drum each template has become (not where a drum is given by a recording). What no template
+/// explains is shared out among the drums, unless there are free templates for a part `residual`. [`crate::separate::AnalysisConfig::drums`] has the transform that suits.
 ///
 /// Of a recording of which only some frames were kept, the hits are those in these frames, and what sounds elsewhere is
 /// found block by block; [`follow`] finds all of it.
@@ -79,7 +81,8 @@ impl Default for DrumsConfig {
 /// analysis without magnitudes, and [`Error::Cancelled`].
 ///
 /// # Cost
-/// 8 `n_frames` `n_bins` K T operations per iteration, for K templates of T frames. Memory: as much as the analysis, and the
+/// 8 `n_frames` `n_bins` K T operations per iteration, for K templates of T frames, and two to three fits of 100 iterations on
+/// bands; for n drums beyond kick, snare and hi-hat up to n (n + 1) / 2 more of these. Memory: as much as the analysis, and the
 /// activations, K `n_frames`.
 ///
 /// # References

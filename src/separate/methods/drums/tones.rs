@@ -15,7 +15,7 @@ const HELD_S: f64 = 0.4;
 /// And stands out of half of so many Hz.
 const NARROW_HZ: f64 = 190.0;
 
-/// Share of the power that is held, in songs from 0.49 on (one of 17 with less: 0.40), in drums alone up to 0.40.
+/// Share of the power that is held, in songs from 0.49 on (one of 16 has less: 0.40), in drums alone up to 0.40.
 const HELD_SHARE: f64 = 0.45;
 
 /// Whether other instruments play beside the drums: whether 45 % or more of the power between 200 and 4000 Hz is in tones

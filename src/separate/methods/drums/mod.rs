@@ -68,7 +68,8 @@ impl Default for DrumsConfig {
 /// Every drum starts from a template, its spectrum in the frames after a hit. Convolutive NMF finds when it is played
 /// and adapts it to the recording: first on some 50 bands, where it is also found whether a drum has a second sound, such
 /// as an open hi-hat, and which drum each template has become (not where a drum is given by a recording). What no template
-/// explains is shared out among the drums, unless there are free templates for a part `residual`. [`crate::separate::AnalysisConfig::drums`] has the transform that suits.
+/// explains is shared out among the drums, unless there are free templates for a part `residual`.
+/// [`crate::separate::AnalysisConfig::drums`] has the transform that suits.
 ///
 /// Of a recording of which only some frames were kept, the hits are those in these frames, and what sounds elsewhere is
 /// found block by block; [`follow`] finds all of it.

@@ -12,7 +12,7 @@ use ndarray::{Array2, ArrayView1, s};
 use partita::audio::decode;
 use partita::knowledge::score::Score;
 use partita::separate::drums::{Drum, DrumsConfig, Sound, fit, follow, hits_to_score};
-use partita::separate::{Analysis, AnalysisConfig, Hit};
+use partita::separate::{Accompaniment, Analysis, AnalysisConfig, Hit, drums_of};
 use partita::watch::Watch;
 use partita::{Audio, Error, Separation};
 
@@ -200,6 +200,123 @@ fn what_no_drum_explains_goes_to_the_residual_where_there_is_one() {
     assert!(score > 8.0, "{score:.1} dB");
 }
 
+/// A drum of two tones that glide or not, and noise, so many seconds after its hits.
+fn electronic(onsets: &[f64], n_samples: usize, sound: impl Fn(usize, f32) -> f32) -> Vec<f32> {
+    let mut track = vec![0.0; n_samples];
+    for onset in onsets {
+        let start = (onset * 22_050.0) as usize;
+        for i in 0..11_025.min(n_samples.saturating_sub(start)) {
+            track[start + i] += sound(start + i, i as f32 / 22_050.0);
+        }
+    }
+    track
+}
+
+#[test]
+fn an_electronic_kit_with_an_open_hihat_comes_apart() {
+    // A kick that goes on for half a second, a snare that is mostly a tone, and two hi-hats that have little in common.
+    let every = |first: f64, step: f64| (0..).map(|i| first + step * f64::from(i)).take_while(|at| *at < 5.5);
+    let n_samples = 6 * 22_050;
+    let kick = electronic(&every(0.1, 0.5).collect::<Vec<_>>(), n_samples, |_, t| {
+        (-t / 0.25).exp() * (TAU * (50.0 * t + 4.0 * (1.0 - (-t / 0.02).exp()))).sin()
+    });
+    let snare = electronic(&every(0.6, 1.0).collect::<Vec<_>>(), n_samples, |i, t| {
+        (-t / 0.08).exp() * ((TAU * 200.0 * t).sin() + 0.1 * noise(i))
+    });
+    let high = |i: usize| noise(i + 2) - 2.0 * noise(i + 1) + noise(i);
+    let closed = electronic(&every(0.35, 0.5).collect::<Vec<_>>(), n_samples, |i, t| {
+        (-t / 0.01).exp() * 0.2 * (noise(i) - 0.5 * noise(i + 1))
+    });
+    let open = electronic(&every(0.85, 1.0).collect::<Vec<_>>(), n_samples, |i, t| (-t / 0.15).exp() * 0.05 * high(i));
+    let hihat: Vec<_> = closed.iter().zip(&open).map(|(a, b)| a + b).collect();
+    let tracks = [kick, snare, hihat];
+    let samples = Array2::from_shape_fn((1, n_samples), |(_, i)| tracks.iter().map(|track| track[i]).sum());
+    let audio = Audio::new(samples, 22_050).expect("audio");
+    let stems = stems_of(&separate(&audio, &DrumsConfig::default()).0, &audio);
+    assert_sum(&audio, &stems, "electronic");
+    for ((track, stem), least) in tracks.iter().zip(&stems).zip([12.0, 8.0, 4.0]) {
+        let score = si_sdr(ArrayView1::from(track), stem.channel(0));
+        assert!(score > least, "{score:.1} dB, expected {least}");
+    }
+}
+
+#[test]
+fn drums_that_were_asked_for_and_are_not_heard_are_silent() {
+    let kit: Vec<_> = Drum::names().filter_map(Drum::named).collect();
+    assert_eq!(kit.len(), Drum::names().count());
+    let audio = mixture(2, 22_050, 1);
+    let (parts, hits) = separate(&audio, &DrumsConfig { kit: kit.clone(), ..DrumsConfig::default() });
+    assert_eq!(parts.names(), ["kick", "snare", "hihat", "tom", "ride", "crash", "clap"]);
+    let stems = stems_of(&parts, &audio);
+    assert_sum(&audio, &stems, "all pieces");
+    let silent: Vec<_> = (3..kit.len()).filter(|drum| stems[*drum].peak() == 0.0).collect();
+    assert!(silent.len() >= 2, "silent: {silent:?}");
+    assert!(hits.iter().all(|hit| !silent.contains(&hit.drum)), "hits of what is silent");
+    assert!(stems[..3].iter().all(|stem| stem.peak() > 0.0));
+}
+
+#[test]
+fn a_crash_is_found_where_it_is_asked_for() {
+    let drums = mixture(3, 22_050, 1);
+    let n_samples = drums.n_samples();
+    let crash = electronic(&[0.1, 4.1], n_samples, |i, t| (-t / 0.5).exp() * 0.3 * (noise(i) - noise(i + 1)));
+    let mut samples = drums.samples().to_owned();
+    samples.row_mut(0).iter_mut().zip(&crash).for_each(|(x, crash)| *x += crash);
+    let audio = Audio::new(samples, 22_050).expect("audio");
+    let kit: Vec<_> = ["kick", "snare", "hihat", "crash"].into_iter().filter_map(Drum::named).collect();
+    let (parts, hits) = separate(&audio, &DrumsConfig { kit: kit.clone(), ..DrumsConfig::default() });
+    let stems = stems_of(&parts, &audio);
+    assert_sum(&audio, &stems, "crash");
+    let score = si_sdr(ArrayView1::from(&crash), stems[3].channel(0));
+    assert!(score > 5.0, "{score:.1} dB");
+    let notes = Score::from_midi(&hits_to_score(&kit, &hits).to_midi()).expect("score");
+    let crash = notes.parts.iter().find(|part| part.name == "crash").expect("hits of the crash");
+    assert!(crash.notes.iter().all(|note| note.pitch == 49), "{:?}", crash.notes);
+}
+
+#[test]
+fn every_piece_has_its_key_of_general_midi() {
+    let kit: Vec<_> = Drum::names().filter_map(Drum::named).collect();
+    let hits: Vec<_> = (0..kit.len()).map(|drum| Hit { drum, onset_s: drum as f64, level: 1.0 }).collect();
+    let score = hits_to_score(&kit, &hits);
+    let keys: Vec<_> = score.parts.iter().map(|part| (&part.name[..], part.notes[0].pitch)).collect();
+    let expected = [("kick", 36), ("snare", 38), ("hihat", 42), ("tom", 45), ("ride", 51), ("crash", 49), ("clap", 39)];
+    assert_eq!(keys, expected);
+    assert_eq!(Drum::named("cowbell"), None);
+}
+
+#[test]
+fn a_song_leaves_what_lasts_to_the_residual_and_a_loop_stays_as_it_is() {
+    let drums = mixture(2, 22_050, 1);
+    let chord = |i: usize| {
+        let hz = if i < 44_100 { 330.0 } else { 392.0 };
+        0.3 * [1.0, 1.25, 1.5, 2.0].map(|x: f32| (TAU * hz * x * i as f32 / 22_050.0).sin()).iter().sum::<f32>()
+    };
+    let mut samples = drums.samples().to_owned();
+    samples.row_mut(0).iter_mut().enumerate().for_each(|(i, x)| *x += chord(i));
+    let song = Audio::new(samples, 22_050).expect("audio");
+    let look = AnalysisConfig::drums();
+    let split = |audio: &Audio, accompaniment| {
+        let analysis = Analysis::of(audio, &look, &mut Watch::none()).expect("analysis");
+        let config = DrumsConfig::default();
+        drums_of(audio, &analysis, &look, &config, accompaniment, &mut Watch::none()).expect("separation")
+    };
+    let parts = split(&song, Accompaniment::Auto);
+    assert_eq!(parts.names(), ["kick", "snare", "hihat", "residual"]);
+    assert!(!parts.hits().is_empty());
+    let stems = stems_of(&parts, &song);
+    assert_sum(&song, &stems, "song");
+    let band: Vec<_> = (0..song.n_samples()).map(chord).collect();
+    let score = si_sdr(ArrayView1::from(&band), stems[3].channel(0));
+    assert!(score > 12.0, "{score:.1} dB");
+    // A loop has no residual, and the same bits as before.
+    let parts = split(&drums, Accompaniment::Auto);
+    assert_eq!(parts.names(), ["kick", "snare", "hihat"]);
+    assert_eq!(stems_of(&parts, &drums), stems_of(&separate(&drums, &DrumsConfig::default()).0, &drums));
+    assert_eq!(split(&drums, Accompaniment::Present).names().len(), 4);
+    assert_eq!(split(&song, Accompaniment::Absent).names().len(), 3);
+}
+
 #[test]
 fn the_bundled_loop_scores_as_recorded() {
     let read = |name: &str| decode::read(&sample(name)).expect(name);
@@ -292,6 +409,13 @@ fn the_program_writes_stems_and_a_midi_file() {
     let score = Score::from_midi(&fs::read(out.join("drums.mid")).expect("file")).expect("score");
     assert_eq!(score.parts.iter().map(|part| &part.name[..]).collect::<Vec<_>>(), ["kick", "snare", "hihat"]);
     assert!(message.contains("hits of kick, "), "{message}");
+    let args2 =
+        ["drums", loop_.to_str().expect("UTF-8"), "--pieces", "kick,snare,hihat,clap", "--song", "yes", "-o", "song"];
+    let (code, message) = run(folder.path(), &args2);
+    assert_eq!(code, 0, "{message}");
+    for name in ["kick", "snare", "hihat", "clap", "residual"] {
+        assert!(folder.path().join(format!("song/kick-snare-hihat/{name}.wav")).exists(), "{name}");
+    }
     // A second run would replace what is there.
     assert_eq!(run(folder.path(), &args).0, 2);
 }
@@ -308,6 +432,9 @@ fn the_program_refuses_what_it_cannot_use() {
         (&["--kit", "snare=text.wav"], 1, "`text.wav`"),
         (&["--kit", "snare=nothing.wav"], 1, "cannot open `nothing.wav`"),
         (&["--kit-only"], 2, "--kit"),
+        (&["--pieces", "kick,hihatt"], 2, "hihat, tom, ride, crash, clap"),
+        (&["--pieces", "kick,hihatt"], 2, "similar value exists: 'hihat'"),
+        (&["--pieces", "kick,kick"], 2, "`kick` twice"),
         (&["--template-s", "0"], 2, "`--template-s` is 0, expected above 0 to 5 s"),
     ] {
         let (got, message) = run(folder.path(), &[&["drums", loop_][..], args].concat());

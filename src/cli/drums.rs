@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueHint};
 use partita::audio::Recording;
 use partita::audio::decode::{self, Reader};
 use partita::error::shown;
-use partita::separate::drums::{self, Drum, DrumsConfig, Sound, hits_to_score};
-use partita::separate::{Analysis, AnalysisConfig};
+use partita::separate::drums::{Drum, DrumsConfig, Sound, hits_to_score};
+use partita::separate::{Accompaniment, Analysis, AnalysisConfig, drums_of};
 use partita::watch::Watch;
 use partita::{Error, names};
 
@@ -24,16 +25,23 @@ pub(super) struct DrumsArgs {
     #[command(flatten)]
     pub(super) inputs: InputArgs,
 
-    /// A drum by a recording of one or more of its hits: another drum, or in place of kick, snare or hihat (repeatable;
+    /// The drums to look for, as in kick,snare,hihat,tom; each has a stem, whether it is heard or not
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', default_values = DEFAULT_PIECES, value_parser = PossibleValuesParser::new(Drum::names()))]
+    pub(super) pieces: Vec<String>,
+    /// A drum by a recording of one or more of its hits: another drum, or in place of one of `--pieces` (repeatable;
     /// several recordings of one name are several sounds of one drum)
     #[arg(long, value_name = "NAME=FILE", value_parser = parse::named_file, value_hint = ValueHint::FilePath)]
     pub(super) kit: Vec<(String, PathBuf)>,
-    /// Look for the drums of `--kit` only, not for kick, snare and hihat
-    #[arg(long, requires = "kit")]
+    /// Look for the drums of `--kit` only, not for those of `--pieces`
+    #[arg(long, requires = "kit", conflicts_with = "pieces")]
     pub(super) kit_only: bool,
     /// Also write the hits as a MIDI file, `drums.mid`, beside the stems
     #[arg(long)]
     pub(super) midi_out: bool,
+
+    /// Whether other instruments play, too: then these go to a stem `residual` before the drums are taken apart
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = parse::named(SONGS, song_name))]
+    pub(super) song: Accompaniment,
 
     #[command(flatten)]
     pub(super) output: OutputArgs,
@@ -61,9 +69,22 @@ pub(super) struct DrumsArgs {
     pub(super) places: PlacesArgs,
 }
 
+/// The drums of [`Drum::standard`].
+const DEFAULT_PIECES: [&str; 3] = ["kick", "snare", "hihat"];
+
+const SONGS: [Accompaniment; 3] = [Accompaniment::Auto, Accompaniment::Present, Accompaniment::Absent];
+
+fn song_name(song: Accompaniment) -> &'static str {
+    match song {
+        Accompaniment::Auto => "auto",
+        Accompaniment::Present => "yes",
+        Accompaniment::Absent => "no",
+    }
+}
+
 pub(super) fn run(args: &DrumsArgs, context: &Context) -> Result<u8, Failure> {
     let config = DrumsConfig {
-        kit: kit(&args.kit, args.kit_only, &context.terminal)?,
+        kit: kit(args, &context.terminal)?,
         template_s: args.template_s,
         n_residual: args.n_residual,
         max_iter: args.max_iter,
@@ -75,16 +96,18 @@ pub(super) fn run(args: &DrumsArgs, context: &Context) -> Result<u8, Failure> {
         analysis: AnalysisConfig { stft, max_frames, ..AnalysisConfig::drums() },
         has_places: args.places.is_wanted(false),
         config,
+        song: args.song,
         has_midi: args.midi_out,
     };
     stems::run(&args.inputs, &args.output, &args.excerpt, context, &method)
 }
 
-/// The drums to look for: kick, snare and hi-hat, unless only the recorded ones are wanted, and these, which take the
-/// place of one of the same name.
-fn kit(recorded: &[(String, PathBuf)], kit_only: bool, terminal: &Terminal) -> Result<Vec<Drum>, Failure> {
-    let mut kit = if kit_only { Vec::new() } else { Drum::standard() };
-    for (name, path) in recorded {
+/// The drums to look for: those of `--pieces`, unless only the recorded ones are wanted, and these, which take the place
+/// of one of the same name.
+fn kit(args: &DrumsArgs, terminal: &Terminal) -> Result<Vec<Drum>, Failure> {
+    let pieces = args.pieces.iter().filter(|_| !args.kit_only);
+    let mut kit: Vec<_> = pieces.filter_map(|name| Drum::named(name)).collect();
+    for (name, path) in &args.kit {
         let mut reader = Reader::open(path).map_err(Failure::at(shown(path)))?;
         sound::warn(&shown(path), reader.notes(), terminal);
         let audio = decode::read_rest(&mut reader, None).map_err(Failure::at(shown(path)))?;
@@ -104,14 +127,20 @@ struct Kit {
     analysis: AnalysisConfig,
     has_places: bool,
     config: DrumsConfig,
+    song: Accompaniment,
     /// Whether the hits are written, too.
     has_midi: bool,
 }
 
 impl Method for Kit {
     fn names(&self) -> Vec<String> {
-        let residual = (self.config.n_residual > 0).then(|| names::RESIDUAL.to_owned());
+        let has_residual = self.config.n_residual > 0 || self.song == Accompaniment::Present;
+        let residual = has_residual.then(|| names::RESIDUAL.to_owned());
         self.config.kit.iter().map(|drum| drum.name.clone()).chain(residual).collect()
+    }
+
+    fn has_more_names(&self) -> bool {
+        self.song == Accompaniment::Auto
     }
 
     fn analysis(&self) -> AnalysisConfig {
@@ -123,8 +152,7 @@ impl Method for Kit {
     }
 
     fn fit(&self, recording: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {
-        let separation = drums::fit(analysis, &self.config, None, watch)?;
-        let separation = drums::follow(separation, recording, watch)?;
+        let separation = drums_of(recording, analysis, &self.analysis, &self.config, self.song, watch)?;
         let hits = separation.hits();
         let count = |(i, drum): (usize, &Drum)| {
             let n_hits = hits.iter().filter(|hit| hit.drum == i).count();

@@ -6,6 +6,7 @@
 mod methods;
 mod pipeline;
 mod separation;
+mod song;
 
 pub use self::methods::{Example, blind, denoise, drums, examples, group, hpss, labelled, score};
 pub use self::pipeline::{
@@ -13,6 +14,7 @@ pub use self::pipeline::{
     SPEECH_WINDOW_S, Split, mask,
 };
 pub use self::separation::{Components, Found, Hit, Separation, Stems};
+pub use self::song::{Accompaniment, drums_of};
 use crate::Result;
 use crate::audio::Recording;
 use crate::watch::Watch;

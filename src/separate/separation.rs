@@ -159,6 +159,31 @@ impl Separation {
         self.form.sample_rate == analysis.sample_rate() && self.stft().config() == analysis.stft().config()
     }
 
+    /// What the last part sounds like, as a recording; it is made anew each time that it is read.
+    pub(super) fn rest<'a>(&'a self, recording: &'a dyn Recording) -> impl Recording + 'a {
+        Rest { stages: &self.stages, form: &self.form, recording }
+    }
+
+    /// The parts of `inner`, a separation of [`Separation::rest`], in place of the last part; all others are one source of
+    /// this name, after those of `inner` or together with the one that is called so.
+    pub(super) fn then(self, inner: Self, others: &str) -> Self {
+        let mut names = inner.names;
+        let source = names.iter().position(|name| name == others).unwrap_or(names.len());
+        if source == names.len() {
+            names.push(others.to_owned());
+        }
+        let n_others = self.assignment.len() - 1;
+        Self {
+            stages: [self.stages, inner.stages].concat(),
+            assignment: [vec![source; n_others], inner.assignment].concat(),
+            names,
+            form: self.form,
+            found: inner.found,
+            warnings: self.warnings,
+            state: None,
+        }
+    }
+
     /// With another model in its only stage.
     pub(super) fn with_model(mut self, model: Arc<dyn Model>) -> Self {
         self.stages.iter_mut().for_each(|stage| stage.model = model.clone());

@@ -72,7 +72,7 @@ impl<'a> Stems<'a> {
                 sources.entry(track).or_default().push(i);
             }
         }
-        names.extend(Drum::standard().into_iter().map(|drum| drum.name));
+        names.extend(Drum::names().map(str::to_owned));
         // Components lie in a folder beside the stems.
         let (folder, name) = filename.split_at(filename.rfind('/').map_or(0, |at| at + 1));
         let components = pieces(folder).into_iter().chain([Piece::Text("components/")]).chain(pieces(name)).collect();

@@ -9,6 +9,7 @@ pub mod examples;
 pub mod group;
 pub mod hpss;
 pub mod labelled;
+mod median;
 pub mod score;
 
 use ndarray::Array2;

@@ -9,7 +9,9 @@ pub mod examples;
 pub mod group;
 pub mod hpss;
 pub mod labelled;
+mod median;
 pub mod score;
+mod ward;
 
 use ndarray::Array2;
 

@@ -1,16 +1,14 @@
 //! Harmonic and percussive sound, told apart by medians: tones are ridges along time, hits are ridges along frequency.
 //! Nothing is learned, so memory is bounded at any length.
 
-mod median;
-
 use std::ops::Range;
 use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2, Axis, CowArray, Ix2, Zip, s};
 use rayon::prelude::*;
 
-use self::median::median;
 use super::check_mask_exponent;
+use super::median::median;
 use crate::error::Advice;
 use crate::separate::pipeline::{Analysis, Block, Margin, Model, Split, mask};
 use crate::separate::separation::Separation;

@@ -21,8 +21,8 @@ use crate::{Error, Result, names};
 const SHORTER: usize = 4;
 
 /// Length of the median along time in the second stage, relative to the first: a voice holds a place for less time than
-/// a string (4.2 dB with as long a median as in the first stage, 7.2 with this, mean SDR improvement over fourteen songs
-/// with other settings near these).
+/// a string (mean SDR improvement over fourteen songs: 7.12 dB with 0.25 s, 7.30 with 0.2 s, 7.45 with 0.15 s; a first
+/// window of 186 ms).
 const SECOND_HARMONIC: f64 = 0.375;
 
 /// The same below [`LOW_HZ`], where a kick rings longer than a hit elsewhere, and a bass changes its notes more slowly.

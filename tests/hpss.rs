@@ -138,7 +138,7 @@ fn the_bundled_song_scores_as_recorded() {
     let audio = read("drums-bass-guitar.wav");
     let stems = stems_of(&separate(&audio, &HpssConfig::default()), &audio);
     let score = si_sdr(read("drums-bass-guitar/drums.wav").channel(0), stems[1].channel(0));
-    const RECORDED: f64 = 1.31;
+    const RECORDED: f64 = 1.74;
     assert!((score - RECORDED).abs() < 0.1, "{score:.2} dB, recorded {RECORDED}");
 }
 

@@ -217,7 +217,7 @@ impl ScoreReadArgs {
 #[command(next_help_heading = "Method")]
 pub(super) struct TransformArgs {
     /// Length of the transform in samples [default: the power of two nearest to 93 ms for music, 46 ms for drums and
-    /// pictures, 64 ms for speech; the second stage of `hpss` has an eighth]
+    /// pictures, 64 ms for speech; the second stage of `hpss` has a quarter]
     #[arg(long, value_name = "N")]
     n_fft: Option<usize>,
     /// Samples from one frame to the next [default: a quarter of the transform]

@@ -34,7 +34,7 @@ pub(super) struct HpssArgs {
     pub(super) percussive_hz: f64,
     #[command(flatten)]
     pub(super) transform: TransformArgs,
-    /// Exponent of the masks of the first stage; that of the second is half of it
+    /// Exponent of the masks of the first stage; that of the second is 0.7 of it
     #[arg(long, value_name = "A", default_value_t = HpssConfig::default().mask_exponent, help_heading = "Method")]
     pub(super) mask_exponent: f32,
     #[command(flatten)]

@@ -3,6 +3,7 @@
 use partita::audio::Recording;
 use partita::nmf::NmfConfig;
 use partita::separate::blind::{self, BlindConfig};
+use partita::separate::group::Kind;
 use partita::separate::{Analysis, AnalysisConfig};
 use partita::watch::Watch;
 use partita::{Error, names};
@@ -63,6 +64,12 @@ impl Method for Blind {
             ));
         }
         if n_sources > 1 {
+            let kinds = blind::kinds(&separation);
+            let guess = |(name, kind): (&String, Option<Kind>)| Some(format!("{name}: {}?", kind?.name()));
+            let guesses: Vec<_> = separation.names().iter().zip(kinds).filter_map(guess).collect();
+            if !guesses.is_empty() {
+                remarks.push(guesses.join(", "));
+            }
             remarks.push(
                 "Grouping without knowledge is a suggestion: listen, and try another `-n` or `-k`, or `--components-out`."
                     .into(),

@@ -111,6 +111,14 @@ pub fn fit(
     Ok(Separation { found: Found::Components(Box::new(components)), ..Separation::new(analysis, model, names)? })
 }
 
+/// What each source of such a separation may be, where that is likely: a guess from what it sounds like, in the order of
+/// [`Separation::names`].
+pub fn kinds(separation: &Separation) -> Vec<Option<group::Kind>> {
+    let Some(components) = separation.components() else { return vec![None; separation.names().len()] };
+    let stft = components.stage.stft.config();
+    group::kinds(&components.factorization, &components.assignment, stft, separation.form.sample_rate)
+}
+
 /// The settings of a fit that goes on from an earlier one, if that is of the same kind.
 fn warm(analysis: &Analysis, nmf: &NmfConfig, previous: &Separation) -> Option<NmfConfig> {
     let before = previous.factorization().filter(|_| previous.is_like(analysis))?;

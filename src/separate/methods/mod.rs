@@ -11,6 +11,7 @@ pub mod hpss;
 pub mod labelled;
 mod median;
 pub mod score;
+mod ward;
 
 use ndarray::Array2;
 

@@ -6,7 +6,6 @@
 mod methods;
 mod pipeline;
 mod separation;
-mod song;
 
 pub use self::methods::{Example, blind, denoise, drums, examples, group, hpss, labelled, score};
 pub use self::pipeline::{
@@ -14,10 +13,9 @@ pub use self::pipeline::{
     SPEECH_WINDOW_S, Split, mask,
 };
 pub use self::separation::{Components, Found, Hit, Separation, Stems};
-pub use self::song::{Accompaniment, drums_of};
-use crate::Result;
 use crate::audio::Recording;
 use crate::watch::Watch;
+use crate::{Result, names};
 
 /// Takes a recording apart without being told what is in it, in the transform that suits music: [`Analysis::of`], then
 /// [`blind::fit`].
@@ -43,4 +41,54 @@ use crate::watch::Watch;
 pub fn separate(recording: &dyn Recording, config: &blind::BlindConfig) -> Result<Separation> {
     let analysis = Analysis::of(recording, &AnalysisConfig::default(), &mut Watch::none())?;
     blind::fit(&analysis, config, None, &mut Watch::none())
+}
+
+/// Whether other instruments play beside the drums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Accompaniment {
+    /// It is listened for ([`drums::has_accompaniment`]).
+    #[default]
+    Auto,
+    /// They do.
+    Present,
+    /// There are only drums.
+    Absent,
+}
+
+/// Takes drums apart and finds all of their hits: [`drums::fit`] and [`drums::follow`]. Where other instruments play, hits
+/// are told from what lasts before ([`hpss`]), and what lasts is a part `residual`, so that stems sum to the recording.
+///
+/// `analysis` is that of the recording by `analysis_config`.
+///
+/// # Errors
+/// Those of the three.
+///
+/// # Cost
+/// Without other instruments, that of [`drums::fit`] and [`drums::follow`]; else two more passes over the recording.
+pub fn drums_of(
+    recording: &dyn Recording,
+    analysis: &Analysis,
+    analysis_config: &AnalysisConfig,
+    config: &drums::DrumsConfig,
+    accompaniment: Accompaniment,
+    watch: &mut Watch<'_>,
+) -> Result<Separation> {
+    let has_others = match accompaniment {
+        Accompaniment::Auto => drums::has_accompaniment(analysis)?,
+        Accompaniment::Present => !analysis.is_silent(),
+        Accompaniment::Absent => false,
+    };
+    if !has_others {
+        let separation = drums::fit(analysis, config, None, watch)?;
+        return drums::follow(separation, recording, watch);
+    }
+    let outline = AnalysisConfig { detail: Detail::Outline, ..AnalysisConfig::default() };
+    let outline = Analysis::of(recording, &outline, watch)?;
+    let hits_and_rest = hpss::fit(&outline, &hpss::HpssConfig::default(), None, watch)?;
+    let hits = hits_and_rest.rest(recording);
+    let analysis = Analysis::of(&hits, analysis_config, watch)?;
+    let separation = drums::fit(&analysis, config, None, watch)?;
+    let separation = drums::follow(separation, &hits, watch)?;
+    drop(hits);
+    Ok(hits_and_rest.then(separation, names::RESIDUAL))
 }

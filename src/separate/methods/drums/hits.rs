@@ -3,16 +3,11 @@
 use ndarray::{Array2, Axis};
 
 use super::kit::Drum;
+use super::levels::{HIT_DISTANCE_S, HIT_THRESHOLD, peaks};
 use super::model::DrumModel;
 use crate::knowledge::score::{self, Note, Score, instrument};
 use crate::separate::separation::Hit;
 use crate::stft::StftConfig;
-
-/// A hit is a peak of at least this share of the drum's strongest: weaker ones are echoes of other drums.
-pub(super) const HIT_THRESHOLD: f32 = 0.1;
-
-/// Two hits of a drum are at least so far apart, in seconds: faster than any roll.
-pub(super) const HIT_DISTANCE_S: f64 = 0.05;
 
 /// A sound that goes on after its template is at most so many times as loud as the template's end.
 const ECHO_LEVEL: f32 = 1.5;
@@ -111,18 +106,4 @@ fn without_echoes(peaks: Vec<usize>, level: &[f32], n_lags: usize, end_level: f3
         !is_echo
     };
     peaks.into_iter().filter(is_hit).collect()
-}
-
-/// Indices of values that none within `distance` exceeds, and that are at least this share of the largest of all.
-pub(super) fn peaks(values: &[f32], distance: usize, threshold: f32) -> Vec<usize> {
-    let largest = values.iter().fold(0.0f32, |most, x| most.max(*x));
-    let mut found: Vec<usize> = Vec::new();
-    for (i, &x) in values.iter().enumerate() {
-        let around = &values[i.saturating_sub(distance)..(i + distance + 1).min(values.len())];
-        let is_first = found.last().is_none_or(|last| i - last > distance);
-        if x > 0.0 && x >= threshold * largest && is_first && around.iter().all(|y| *y <= x) {
-            found.push(i);
-        }
-    }
-    found
 }

@@ -2,8 +2,7 @@
 
 use ndarray::{Array1, Array2, Axis};
 
-use super::DrumsConfig;
-use super::hits::{HIT_THRESHOLD, peaks};
+use super::levels::{HIT_THRESHOLD, peaks};
 use crate::audio::resample::resample;
 use crate::nmf::{ConvolutiveConfig, Factor, fit_convolutive};
 use crate::stft::{Stft, StftConfig};
@@ -117,13 +116,8 @@ impl Sound {
 }
 
 /// One template for each sound of the kit, `n_bins` x `n_lags`; the first frame of a sound sums to about one.
-pub(super) fn templates(
-    config: &DrumsConfig,
-    stft: &Stft,
-    sample_rate: u32,
-    n_lags: usize,
-) -> Result<Vec<Array2<f32>>> {
-    let sounds = config.kit.iter().flat_map(|drum| drum.sounds.iter().map(move |sound| (drum, sound)));
+pub(super) fn templates(kit: &[Drum], stft: &Stft, sample_rate: u32, n_lags: usize) -> Result<Vec<Array2<f32>>> {
+    let sounds = kit.iter().flat_map(|drum| drum.sounds.iter().map(move |sound| (drum, sound)));
     let template = |(drum, sound): (&Drum, &Sound)| {
         let (spectrum, fade_s): (fn(f64) -> f64, f64) = match sound {
             Sound::Kick => (kick, 0.12),

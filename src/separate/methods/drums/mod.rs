@@ -3,16 +3,18 @@
 
 mod hits;
 mod kit;
+mod levels;
 mod model;
 mod start;
 mod tones;
 
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::Array2;
 
 use self::hits::later;
 use self::kit::templates;
+use self::levels::even;
 use self::model::DrumModel;
 use super::{check_mask_exponent, silence};
 use crate::audio::Recording;
@@ -49,7 +51,7 @@ pub struct DrumsConfig {
     /// Free templates for what no drum of the kit explains, which go to a part `residual`. Default 0: all of the sound
     /// is shared out among the drums.
     pub n_residual: usize,
-    /// Iterations on bins, which come after 100 on bands. Default 15: 30 gain less than 0.1 dB.
+    /// Iterations on bins, which come after 100 on bands. Default 40.
     pub max_iter: usize,
     /// Exponent of the masks, above 0; 2 is the Wiener filter's. Default 2.
     pub mask_exponent: f32,
@@ -59,7 +61,7 @@ pub struct DrumsConfig {
 
 impl Default for DrumsConfig {
     fn default() -> Self {
-        Self { kit: Drum::standard(), template_s: 0.12, n_residual: 0, max_iter: 15, mask_exponent: 2.0, seed: 0 }
+        Self { kit: Drum::standard(), template_s: 0.12, n_residual: 0, max_iter: 40, mask_exponent: 2.0, seed: 0 }
     }
 }
 
@@ -121,7 +123,7 @@ pub fn fit(
     }
     let (stft, sample_rate, magnitude) = (analysis.stft(), analysis.sample_rate(), analysis.magnitude());
     let n_lags = n_lags(config.template_s, stft.config(), sample_rate);
-    let templates = templates(config, stft, sample_rate, n_lags)?;
+    let templates = templates(&config.kit, stft, sample_rate, n_lags)?;
     let run_length = (!analysis.is_complete()).then_some(RUN);
     let previous = previous.and_then(|previous| previous.state_for::<Arc<DrumModel>>(analysis)).filter(|previous| {
         let n_parts = config.kit.len() + usize::from(config.n_residual > 0);
@@ -245,11 +247,4 @@ impl DrumsConfig {
 /// Frames of a template.
 fn n_lags(template_s: f64, stft: &StftConfig, sample_rate: u32) -> usize {
     (template_s * f64::from(sample_rate) / stft.hop_length as f64).round().max(1.0) as usize
-}
-
-/// Activations that play all templates all the time, each for its share of the sound.
-fn even(n_templates: usize, magnitude: ArrayView2<'_, f32>) -> Array2<f32> {
-    let sum = magnitude.iter().map(|&x| f64::from(x)).sum::<f64>();
-    let share = sum / (magnitude.nrows().max(1) * n_templates) as f64;
-    Array2::from_elem((n_templates, magnitude.nrows()), share as f32)
 }

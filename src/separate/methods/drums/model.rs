@@ -3,8 +3,8 @@
 use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
-use super::even;
 use super::kit::Drum;
+use super::levels::even;
 use crate::Result;
 use crate::nmf::{ConvolutiveConfig, Factor, convolve, fit_convolutive};
 use crate::separate::pipeline::{Block, Margin, Model, Split, mask};

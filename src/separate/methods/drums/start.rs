@@ -5,9 +5,8 @@ use std::ops::Range;
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, concatenate, s};
 
-use super::even;
-use super::hits::{HIT_DISTANCE_S, peaks};
 use super::kit::{Drum, Likeness, SECOND_SOUNDS, analytic};
+use super::levels::{HIT_DISTANCE_S, even, peaks};
 use crate::Result;
 use crate::nmf::{ConvolutiveConfig, Factor, Part, fit_convolutive};
 use crate::stft::StftConfig;

@@ -64,6 +64,10 @@ impl Sources {
         loaded.or(self.solos.first().map(|solo| solo.file.sample_rate()))
     }
 
+    pub(super) fn examples(&self) -> Vec<partita::separate::Example<'_>> {
+        self.solos.iter().map(Solo::example).collect()
+    }
+
     /// All that is known, for recordings of this sample rate.
     pub(super) fn dictionary(&self, sample_rate: u32, watch: &mut Watch<'_>) -> Result<Dictionary, Error> {
         // Held while learning, so that inputs side by side learn once: each has a thread of its own, none of which is one

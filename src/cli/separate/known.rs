@@ -87,6 +87,19 @@ impl Method for Known {
 
     fn fit(&self, _: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {
         let config = self.search.of(self.sources.dictionary(analysis.sample_rate(), watch)?);
+        if std::env::var("T").is_ok() {
+            use partita::separate::{score, transcribe};
+            let known = self.sources.examples();
+            let players = transcribe::listen(&known, analysis.sample_rate(), &self.analysis, watch)?;
+            let score = transcribe::transcribe(analysis, &players)?;
+            if let Ok(path) = std::env::var("MIDI") {
+                std::fs::write(path, score.to_midi()).ok();
+            }
+            let mut config = score::ScoreConfig { unscored: score::Unscored::Shared, ..score::ScoreConfig::new(score) };
+            config.solos = score::listen(&known, analysis.sample_rate(), &self.analysis, watch)?;
+            let separation = score::fit(analysis, &config, None, watch)?;
+            return Ok(separation.into());
+        }
         let separation = examples::fit(analysis, &config, None, watch)?;
         let dictionary = &config.dictionary;
         let n_templates: usize = dictionary.sources().iter().map(|source| source.templates.ncols()).sum();

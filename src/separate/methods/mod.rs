@@ -10,6 +10,7 @@ pub mod group;
 pub mod hpss;
 pub mod labelled;
 pub mod score;
+pub mod transcribe;
 
 use ndarray::Array2;
 

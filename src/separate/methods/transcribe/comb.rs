@@ -65,7 +65,8 @@ pub(super) struct Timbre {
 
 impl Timbre {
     pub(super) fn flat() -> Self {
-        Self { envelope: [1.0; N_BUMPS], harmonics: [1.0; N_FREE + 1] }
+        let decay = crate::separate::methods::transcribe::env("DECAY", 0.65);
+        Self { envelope: [1.0; N_BUMPS], harmonics: std::array::from_fn(|i| decay.powi(i as i32)) }
     }
 }
 
@@ -140,7 +141,7 @@ impl Combs {
 
     /// Brings a timbre closer to what was heard of each pitch (pitches x `n_bands`), by multiplicative updates for the
     /// Kullback-Leibler divergence.
-    pub(super) fn learn(&self, timbre: &mut Timbre, heard: ArrayView2<'_, f32>, n_iter: usize) {
+    pub(super) fn learn(&self, timbre: &mut Timbre, heard: ArrayView2<'_, f32>, n_iter: usize, body_only: bool) {
         /// What was never heard is 60 dB below the rest.
         const LEAST: f32 = 1e-3;
         for iteration in 0..n_iter {
@@ -177,7 +178,7 @@ impl Combs {
                 }
             }
             let (gains, fractions): (&mut [f32], &[(f64, f64)]) =
-                if iteration % 2 == 0 { (&mut timbre.envelope, &bumps) } else { (&mut timbre.harmonics, &numbers) };
+                if body_only || iteration % 2 == 0 { (&mut timbre.envelope, &bumps) } else { (&mut timbre.harmonics, &numbers) };
             for (gain, (above, below)) in gains.iter_mut().zip(fractions) {
                 if *below > 0.0 {
                     *gain *= (above / below) as f32;
@@ -185,6 +186,9 @@ impl Combs {
             }
             let most = gains.iter().fold(f32::MIN_POSITIVE, |most, x| most.max(*x));
             gains.iter_mut().for_each(|gain| *gain = (*gain / most).max(LEAST));
+            let c = crate::separate::methods::transcribe::env("CMIN", 0.1);
+            timbre.harmonics.iter_mut().for_each(|g| *g = g.max(c));
+            timbre.harmonics[0] = timbre.harmonics[0].max(crate::separate::methods::transcribe::env("C1", 0.3));
         }
     }
 }

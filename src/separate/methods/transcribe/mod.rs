@@ -73,3 +73,7 @@ pub fn transcribe(analysis: &Analysis, players: &[Player]) -> Result<Score> {
     }
     Ok(Score { parts, transposition: Some(0.0), ..Score::default() })
 }
+
+fn env(name: &str, default: f32) -> f32 {
+    std::env::var(name).ok().and_then(|x| x.parse().ok()).unwrap_or(default)
+}

@@ -73,7 +73,8 @@ impl Player {
         let all: Vec<_> = pooled.iter().map(|run| run.view()).collect();
         let all = ndarray::concatenate(Axis(0), &all).unwrap_or_default();
         let (_, reference) = levels(all.view());
-        for _ in 0..N_ROUNDS {
+        let mut prior = vec![0.0f32; N_PITCHES];
+        for round in 0..N_ROUNDS {
             let templates = combs.templates(&timbre, 0..N_PITCHES);
             paths.clear();
             let mut heard = Array2::zeros((N_PITCHES, combs.n_bands));
@@ -81,7 +82,8 @@ impl Player {
                 let mut likely = likelihoods(run.view(), templates.view());
                 let (levels, _) = levels(run.view());
                 for (mut row, level) in likely.outer_iter_mut().zip(&levels) {
-                    row *= WEIGHT * level / (level + 0.15 * reference);
+                    row *= super::env("EWEIGHT", WEIGHT) * level / (level + 0.15 * reference);
+                    row.iter_mut().zip(&prior).for_each(|(x, prior)| *x -= prior);
                 }
                 let path = path::best(likely.view(), JUMP);
                 for (pitch, frame) in path.iter().zip(run.outer_iter()) {
@@ -90,7 +92,14 @@ impl Player {
                 }
                 paths.push(path);
             }
-            combs.learn(&mut timbre, heard.view(), LEARN_ITERATIONS);
+            combs.learn(&mut timbre, heard.view(), LEARN_ITERATIONS, round == 0);
+            // The weighted median of what it played.
+            let weights: Vec<f32> = heard.outer_iter().map(|row| row.sum()).collect();
+            let half = weights.iter().sum::<f32>() / 2.0;
+            let mut seen = 0.0;
+            let median = weights.iter().position(|w| { seen += w; seen > half }).unwrap_or(0) as f32;
+            let width = super::env("EWIDTH", 8.0) * STEPS as f32;
+            prior = (0..N_PITCHES).map(|p| super::env("EPRIOR", 4.0) * ((p as f32 - median) / width).powi(2) / 2.0).collect();
         }
         let templates = combs.templates(&timbre, 0..N_PITCHES);
         let encoder = Encoder::new(templates.view(), &EncoderConfig::default())?;
@@ -105,7 +114,7 @@ impl Player {
             sum += column.sum();
             let frame = all.row(t);
             let level = frame.sum();
-            if level > 0.1 * reference {
+            if level > super::env("EGATE", 0.25) * reference {
                 heard[*pitch] += 1;
             }
             misfit += frame
@@ -128,6 +137,10 @@ impl Player {
         };
         let (middle, spread) = (quantile(0.5), 0.5 * (quantile(0.9) - quantile(0.1)));
         let total: f32 = all.sum();
+        if std::env::var("HIST").is_ok() {
+            let h: Vec<_> = (0..N_PITCHES).filter(|p| heard[*p] > 0).map(|p| format!("{}:{}", super::comb::key(p), heard[p])).collect();
+            eprintln!("{name} {} harm {:.2?}", h.join(" "), timbre.harmonics);
+        }
         Ok(Self {
             name: name.to_owned(),
             spectrum,

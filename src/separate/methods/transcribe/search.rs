@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
 use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 
 use super::comb::{Combs, STEPS};
@@ -21,9 +22,7 @@ pub(super) struct Line {
     pub(super) certainty: f32,
 }
 
-fn env(name: &str, default: f32) -> f32 {
-    std::env::var(name).ok().and_then(|x| x.parse().ok()).unwrap_or(default)
-}
+use super::env;
 
 /// Looks for the paths of all players in a run of frames (frames x `n_bins`).
 pub(super) fn search(frames: ArrayView2<'_, f32>, players: &[&Player], combs: &Combs) -> Result<Vec<Line>> {
@@ -52,7 +51,7 @@ pub(super) fn search(frames: ArrayView2<'_, f32>, players: &[&Player], combs: &C
     let first = env("FIRST", 8.0) as usize;
     let every = env("EVERY", 3.0) as usize;
     let total = env("TOTAL", 60.0) as usize;
-    let (prior, jump, off, near) = (env("PRIOR", 4.0), env("JUMP", 6.0), env("OFF", 0.6), env("NEAR", 1.0) as usize);
+    let (prior, jump, off, near) = (env("PRIOR", 12.0), env("JUMP", 6.0), env("OFF", 0.6), env("NEAR", 1.0) as usize);
     activations = encoder.encode_from(v.t(), activations, first)?;
     let mut done = first;
     let mut paths = vec![Vec::new(); players.len()];
@@ -64,14 +63,7 @@ pub(super) fn search(frames: ArrayView2<'_, f32>, players: &[&Player], combs: &C
         for (i, player) in players.iter().enumerate() {
             let mut likely = likelihoods(attributed[i].view(), templates[i].view());
             let level = attributed[i].sum_axis(Axis(1));
-            let register: Vec<f32> = ranges[i]
-                .clone()
-                .map(|pitch| {
-                    let beside = (pitch as f32 - player.middle) / STEPS as f32;
-                    let spread = player.spread / STEPS as f32 + 5.0;
-                    prior * (beside / spread).powi(2) / 2.0
-                })
-                .collect();
+            let register = register_of(player, &ranges[i], prior);
             for (mut row, level) in likely.outer_iter_mut().zip(&level) {
                 let n = env("WEIGHT", 8.0) * level / (level + 0.15 * reference);
                 for (x, register) in row.iter_mut().zip(&register) {
@@ -100,6 +92,66 @@ pub(super) fn search(frames: ArrayView2<'_, f32>, players: &[&Player], combs: &C
         done += every;
     }
     let _ = WEIGHT;
+    let n_rounds = env("ROUNDS", 0.0) as usize;
+    if n_rounds > 0 {
+        let attributed = attribute(v.view(), &views, &rows, activations.view());
+        let mut gains: Vec<Vec<f32>> = attributed.iter().map(|a| a.sum_axis(Axis(1)).to_vec()).collect();
+        let columns: Vec<Array2<f32>> = templates.iter().map(|w| w.t().as_standard_layout().into_owned()).collect();
+        let (levels, reference) = super::player::levels(v.view());
+        for _ in 0..n_rounds {
+            for i in 0..players.len() {
+                let register = register_of(players[i], &ranges[i], prior);
+                let scored: Vec<(Vec<f32>, Vec<f32>)> = (0..n_frames)
+                    .into_par_iter()
+                    .map(|t| {
+                        let mut rest = vec![1e-6 * levels[t] / v.ncols() as f32 + 1e-12; v.ncols()];
+                        for other in (0..players.len()).filter(|other| *other != i) {
+                            let w = columns[other].row(paths[other][t]);
+                            rest.iter_mut().zip(w).for_each(|(x, w)| *x += gains[other][t] * w);
+                        }
+                        let frame = v.row(t);
+                        let frame = frame.as_slice().unwrap_or_default();
+                        let mut score = Vec::with_capacity(ranges[i].len());
+                        let mut best_gain = Vec::with_capacity(ranges[i].len());
+                        for w in columns[i].outer_iter() {
+                            let w = w.to_slice().unwrap_or_default();
+                            let mut gain = gains[i][t].max(0.05 * levels[t]).max(1e-9);
+                            for _ in 0..3 {
+                                let mut sum = 0.0f32;
+                                for ((v, rest), w) in frame.iter().zip(&rest).zip(w) {
+                                    sum += v * w / (rest + gain * w);
+                                }
+                                gain *= sum;
+                            }
+                            let mut delta = -gain;
+                            for ((v, rest), w) in frame.iter().zip(&rest).zip(w) {
+                                delta += v * (1.0 + gain * w / rest).ln();
+                            }
+                            score.push(delta);
+                            best_gain.push(gain);
+                        }
+                        let n = env("W2", 30.0) / (levels[t] + 0.15 * reference);
+                        score.iter_mut().zip(&register).for_each(|(x, r)| *x = n * *x - r);
+                        (score, best_gain)
+                    })
+                    .collect();
+                let likely = Array2::from_shape_fn((n_frames, ranges[i].len()), |(t, k)| scored[t].0[k]);
+                paths[i] = path::best(likely.view(), jump);
+                for t in 0..n_frames {
+                    gains[i][t] = scored[t].1[paths[i][t]];
+                }
+            }
+        }
+        return Ok(paths
+            .into_iter()
+            .enumerate()
+            .map(|(i, path)| Line {
+                path: path.iter().map(|pitch| pitch + ranges[i].start).collect(),
+                level: gains[i].clone(),
+                certainty: certainty[i],
+            })
+            .collect());
+    }
     let attributed = attribute(v.view(), &views, &rows, activations.view());
     Ok(paths
         .into_iter()
@@ -110,6 +162,16 @@ pub(super) fn search(frames: ArrayView2<'_, f32>, players: &[&Player], combs: &C
             certainty: certainty[i],
         })
         .collect())
+}
+
+/// What a pitch costs that lies beside the register of the player.
+fn register_of(player: &Player, range: &Range<usize>, prior: f32) -> Vec<f32> {
+    let cost = |pitch: usize| {
+        let beside = (pitch as f32 - player.middle) / STEPS as f32;
+        let spread = player.spread / STEPS as f32 + env("WIDEN", 5.0);
+        prior * (beside / spread).powi(2) / 2.0
+    };
+    range.clone().map(cost).collect()
 }
 
 /// What the templates of each player explain of the sound: frames x bands.

@@ -32,6 +32,7 @@ impl Bands {
         Self { edges }
     }
 
+    /// Number of bands.
     pub(crate) fn n_bands(&self) -> usize {
         self.edges.len() - 1
     }

@@ -64,10 +64,25 @@ pub(super) struct Timbre {
 }
 
 impl Timbre {
-    pub(super) fn flat() -> Self {
-        let decay = crate::separate::methods::transcribe::env("DECAY", 0.65);
-        Self { envelope: [1.0; N_BUMPS], harmonics: std::array::from_fn(|i| decay.powi(i as i32)) }
+    /// Before anything is known: each harmonic has less than the one before. Without that, the octave below every note
+    /// fits as well.
+    pub(super) fn unknown() -> Self {
+        /// Of 0.8, 0.7 and 0.6, the middle finds the most notes.
+        const DECAY: f32 = 0.65;
+        let mut level = 1.0 / DECAY;
+        let harmonics = std::array::from_fn(|_| {
+            level *= DECAY;
+            level
+        });
+        Self { envelope: [1.0; N_BUMPS], harmonics }
     }
+}
+
+/// What of a timbre is learned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Learn {
+    Envelope,
+    All,
 }
 
 /// The combs of all pitches in the bands of a transform.
@@ -140,11 +155,15 @@ impl Combs {
     }
 
     /// Brings a timbre closer to what was heard of each pitch (pitches x `n_bands`), by multiplicative updates for the
-    /// Kullback-Leibler divergence.
-    pub(super) fn learn(&self, timbre: &mut Timbre, heard: ArrayView2<'_, f32>, n_iter: usize, body_only: bool) {
+    /// Kullback-Leibler divergence; the envelope alone, or envelope and harmonics in turn.
+    pub(super) fn learn(&self, timbre: &mut Timbre, heard: ArrayView2<'_, f32>, what: Learn) {
+        const ITERATIONS: usize = 12;
         /// What was never heard is 60 dB below the rest.
         const LEAST: f32 = 1e-3;
-        for iteration in 0..n_iter {
+        /// No harmonic is ruled out, and least of all the first: else a note is the second harmonic of the octave below.
+        const LEAST_HARMONIC: f32 = 0.1;
+        const LEAST_FIRST: f32 = 0.3;
+        for iteration in 0..ITERATIONS {
             let mut bumps = [(0.0f64, 0.0f64); N_BUMPS];
             let mut numbers = [(0.0f64, 0.0f64); N_FREE + 1];
             let templates = self.templates(timbre, 0..N_PITCHES);
@@ -178,7 +197,7 @@ impl Combs {
                 }
             }
             let (gains, fractions): (&mut [f32], &[(f64, f64)]) =
-                if body_only || iteration % 2 == 0 { (&mut timbre.envelope, &bumps) } else { (&mut timbre.harmonics, &numbers) };
+                if what == Learn::Envelope || iteration % 2 == 0 { (&mut timbre.envelope, &bumps) } else { (&mut timbre.harmonics, &numbers) };
             for (gain, (above, below)) in gains.iter_mut().zip(fractions) {
                 if *below > 0.0 {
                     *gain *= (above / below) as f32;
@@ -186,9 +205,8 @@ impl Combs {
             }
             let most = gains.iter().fold(f32::MIN_POSITIVE, |most, x| most.max(*x));
             gains.iter_mut().for_each(|gain| *gain = (*gain / most).max(LEAST));
-            let c = crate::separate::methods::transcribe::env("CMIN", 0.1);
-            timbre.harmonics.iter_mut().for_each(|g| *g = g.max(c));
-            timbre.harmonics[0] = timbre.harmonics[0].max(crate::separate::methods::transcribe::env("C1", 0.3));
+            timbre.harmonics.iter_mut().for_each(|gain| *gain = gain.max(LEAST_HARMONIC));
+            timbre.harmonics[0] = timbre.harmonics[0].max(LEAST_FIRST);
         }
     }
 }

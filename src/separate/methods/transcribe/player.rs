@@ -2,161 +2,185 @@
 
 use std::ops::Range;
 
-use ndarray::{Array1, Array2, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate};
 
-use super::comb::{Combs, N_PITCHES, STEPS, Timbre};
+use super::comb::{Combs, Learn, N_PITCHES, STEPS, Timbre};
 use super::path;
-use crate::nmf::{Encoder, EncoderConfig};
 use crate::Result;
+use crate::nmf::{Encoder, EncoderConfig};
 
-/// What a frame's likelihood counts for: frames overlap, and a pitch goes on.
-pub(super) const WEIGHT: f32 = 60.0;
+/// What the logarithm of a frame's likelihood counts for, beside the costs of moves and jumps.
+const WEIGHT: f32 = 60.0;
 
-/// What a jump costs in a recording of one player.
-const JUMP: f32 = 6.0;
-
+/// Times that the path is found and the timbre learned from it.
 const N_ROUNDS: usize = 3;
-const LEARN_ITERATIONS: usize = 12;
 
-/// A source that plays one note at a time, as far as its example tells.
+/// Pitches this far from the median of the path, in semitones, cost as much as [`REGISTER_COST`] halved.
+const REGISTER: f32 = 8.0;
+const REGISTER_COST: f32 = 4.0;
+
+/// Frames below this share of the loud ones tell no pitch.
+const GATE: f32 = 0.25;
+
+/// A source that plays one note at a time has at least this share of its sound on its path, where all pitches compete:
+/// melodies of `dev` and `dev2` have 0.65 to 0.96, a piano and an organ 0.63 and 0.57, drums at most 0.5.
+const LEAST_ON_PATH: f32 = 0.64;
+
+/// The path's model misses at most this much of the sound, as a divergence over the sum: melodies miss 0.2 to 0.9, drums
+/// 1.4 and more.
+const MOST_MISSED: f32 = 0.95;
+
+/// A source as its example plays: how it sounds, how high, and whether it plays one note at a time.
 #[derive(Debug, Clone)]
 pub struct Player {
     /// The source.
-    pub name: String,
+    pub(super) name: String,
     /// The sum of its magnitudes over time, `n_bins`.
-    pub spectrum: Array1<f32>,
+    pub(super) spectrum: Array1<f32>,
     pub(super) timbre: Timbre,
-    /// The median of its pitches, and half of where 80 % of them lie, in steps of the grid.
-    pub(super) middle: f32,
-    pub(super) spread: f32,
+    /// The median of its pitches, and half of the range of 80 % of them, in steps of the grid.
+    middle: f32,
+    spread: f32,
     /// How many of its frames had each pitch.
-    pub(super) heard: Vec<usize>,
-    /// Share of the sound that lies on its path where all pitches compete.
-    pub(super) on_path: f32,
+    heard: Vec<usize>,
+    /// Share of the sound on its path where all pitches compete.
+    on_path: f32,
     /// Divergence of its path's model, relative to the sound.
-    pub(super) misfit: f32,
+    missed: f32,
+}
+
+impl Player {
+    /// Listens to runs of frames (frames x `n_bins`) of one source alone; there is at least one frame.
+    pub(super) fn new(name: &str, runs: &[ArrayView2<'_, f32>], combs: &Combs) -> Result<Self> {
+        let mut spectrum = Array1::zeros(runs.first().map_or(0, |run| run.ncols()));
+        runs.iter().for_each(|run| spectrum += &run.sum_axis(Axis(0)));
+        let pooled: Vec<_> = runs.iter().map(|run| combs.bands.pool(run.view(), 1)).collect();
+        let views: Vec<_> = pooled.iter().map(|run| run.view()).collect();
+        let all = concatenate(Axis(0), &views).unwrap_or_default();
+        let (level, loud) = levels(all.view());
+        let mut timbre = Timbre::unknown();
+        let mut path = Vec::new();
+        let mut register = vec![0.0f32; N_PITCHES];
+        for round in 0..N_ROUNDS {
+            path = own_path(&views, combs.templates(&timbre, 0..N_PITCHES).view(), loud, &register);
+            let mut heard = Array2::zeros((N_PITCHES, combs.n_bands));
+            for (pitch, frame) in path.iter().zip(all.outer_iter()) {
+                let mut row = heard.row_mut(*pitch);
+                row += &frame;
+            }
+            combs.learn(&mut timbre, heard.view(), if round == 0 { Learn::Envelope } else { Learn::All });
+            let middle = quantile(&heard.sum_axis(Axis(1)).to_vec(), 0.5);
+            let beside = |pitch| (pitch as f32 - middle) / (REGISTER * STEPS as f32);
+            register = (0..N_PITCHES).map(|pitch| REGISTER_COST * beside(pitch).powi(2) / 2.0).collect();
+        }
+        let mut heard = vec![0; N_PITCHES];
+        for (pitch, _) in path.iter().zip(&level).filter(|(_, level)| **level > GATE * loud) {
+            heard[*pitch] += 1;
+        }
+        let counts: Vec<_> = heard.iter().map(|n| *n as f32).collect();
+        let (low, middle, high) = (quantile(&counts, 0.1), quantile(&counts, 0.5), quantile(&counts, 0.9));
+        let (on_path, missed) = fitness(&path, all.view(), combs.templates(&timbre, 0..N_PITCHES).view())?;
+        let spread = 0.5 * (high - low);
+        Ok(Self { name: name.to_owned(), spectrum, timbre, middle, spread, heard, on_path, missed })
+    }
+
+    /// Name of the source.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it plays one note at a time, in its example.
+    pub fn is_melodic(&self) -> bool {
+        self.on_path >= LEAST_ON_PATH && self.missed <= MOST_MISSED
+    }
+
+    /// The pitches that it may play: those of its example, and 14 semitones beyond its middle ones.
+    pub(super) fn range(&self) -> Range<usize> {
+        let reach = self.spread + 14.0 * STEPS as f32;
+        let low = (self.middle - reach).max(0.0) as usize;
+        low..((self.middle + reach) as usize + 1).min(N_PITCHES)
+    }
+
+    /// What each pitch of its range costs that lies beside its register.
+    pub(super) fn register(&self) -> Vec<f32> {
+        /// Of 2 to 20, the more the better; examples and pieces share registers.
+        const COST: f32 = 20.0;
+        /// Pieces go beyond what examples happen to play, in semitones.
+        const BEYOND: f32 = 6.0;
+        let width = self.spread + BEYOND * STEPS as f32;
+        self.range().map(|pitch| COST * ((pitch as f32 - self.middle) / width).powi(2) / 2.0).collect()
+    }
+
+    /// Whether its example has a pitch, or a neighbor of it on the grid.
+    pub(super) fn has_heard(&self, pitch: usize) -> bool {
+        self.heard[pitch.saturating_sub(1)..(pitch + 2).min(N_PITCHES)].iter().any(|n| *n > 0)
+    }
+}
+
+/// The path of the only player, over runs of frames.
+fn own_path(
+    runs: &[ArrayView2<'_, f32>],
+    templates: ArrayView2<'_, f32>,
+    loud: f32,
+    register: &[f32],
+) -> Vec<usize> {
+    let mut path = Vec::new();
+    for run in runs {
+        let mut likely = likelihoods(*run, templates);
+        for (mut row, level) in likely.outer_iter_mut().zip(run.sum_axis(Axis(1))) {
+            let weight = WEIGHT * trust(level, loud);
+            row.iter_mut().zip(register).for_each(|(x, cost)| *x = weight * *x - cost);
+        }
+        path.extend(path::best(likely.view()));
+    }
+    path
+}
+
+/// The share of the sound on a path where all pitches compete, and what the path's own model misses of it.
+fn fitness(path: &[usize], frames: ArrayView2<'_, f32>, templates: ArrayView2<'_, f32>) -> Result<(f32, f32)> {
+    let activations = Encoder::new(templates, &EncoderConfig::default())?.encode(frames.t())?;
+    let (mut on_path, mut missed) = (0.0, 0.0);
+    for ((pitch, frame), column) in path.iter().zip(frames.outer_iter()).zip(activations.columns()) {
+        on_path += column.iter().skip(pitch.saturating_sub(STEPS)).take(2 * STEPS + 1).sum::<f32>();
+        let level = frame.sum();
+        let gap = |(v, w): (&f32, &f32)| if *v > 0.0 { v * (v / (level * w)).ln() } else { 0.0 };
+        missed += frame.iter().zip(templates.column(*pitch)).map(gap).sum::<f32>();
+    }
+    let share = |part: f32, whole: f32| part / whole.max(f32::MIN_POSITIVE);
+    Ok((share(on_path, activations.sum()), share(missed, frames.sum())))
+}
+
+/// Where this share of the weights is reached.
+fn quantile(weights: &[f32], share: f32) -> f32 {
+    let wanted = share * weights.iter().sum::<f32>();
+    let mut seen = 0.0;
+    let reached = |weight: &f32| {
+        seen += weight;
+        seen > wanted
+    };
+    weights.iter().position(reached).unwrap_or(weights.len() / 2) as f32
+}
+
+/// How much a frame's pitch is to be believed, 0 to 1: quiet frames say little.
+pub(super) fn trust(level: f32, loud: f32) -> f32 {
+    level / (level + 0.15 * loud)
 }
 
 /// Logarithms of the likelihoods of each pitch for the shape of each frame: frames x pitches.
 pub(super) fn likelihoods(frames: ArrayView2<'_, f32>, templates: ArrayView2<'_, f32>) -> Array2<f32> {
     let mut shapes = frames.to_owned();
     for mut frame in shapes.outer_iter_mut() {
-        let sum = frame.sum();
-        if sum > 0.0 {
-            frame /= sum;
-        }
+        let sum = frame.sum().max(f32::MIN_POSITIVE);
+        frame /= sum;
     }
     shapes.dot(&templates.mapv(f32::ln))
 }
 
-/// The level of each frame, and that of the loud ones (80th percentile).
+/// The level of each frame, and that of the loud ones (80th percentile), which is above 0.
 pub(super) fn levels(frames: ArrayView2<'_, f32>) -> (Array1<f32>, f32) {
     let levels = frames.sum_axis(Axis(1));
     let mut sorted = levels.to_vec();
     sorted.sort_by(f32::total_cmp);
-    let reference = sorted.get(sorted.len() * 4 / 5).copied().unwrap_or(0.0);
-    (levels, reference.max(f32::MIN_POSITIVE))
-}
-
-impl Player {
-    /// Listens to the runs of frames (frames x `n_bins`) of one source alone.
-    pub(super) fn new(name: &str, runs: &[ArrayView2<'_, f32>], combs: &Combs) -> Result<Self> {
-        let n_bins = runs.first().map_or(0, |run| run.ncols());
-        let mut spectrum = Array1::zeros(n_bins);
-        let mut pooled = Vec::new();
-        for run in runs {
-            spectrum += &run.sum_axis(Axis(0));
-            pooled.push(combs.bands.pool(run.view(), 1));
-        }
-        let mut timbre = Timbre::flat();
-        let mut paths: Vec<Vec<usize>> = Vec::new();
-        let all: Vec<_> = pooled.iter().map(|run| run.view()).collect();
-        let all = ndarray::concatenate(Axis(0), &all).unwrap_or_default();
-        let (_, reference) = levels(all.view());
-        let mut prior = vec![0.0f32; N_PITCHES];
-        for round in 0..N_ROUNDS {
-            let templates = combs.templates(&timbre, 0..N_PITCHES);
-            paths.clear();
-            let mut heard = Array2::zeros((N_PITCHES, combs.n_bands));
-            for run in &pooled {
-                let mut likely = likelihoods(run.view(), templates.view());
-                let (levels, _) = levels(run.view());
-                for (mut row, level) in likely.outer_iter_mut().zip(&levels) {
-                    row *= super::env("EWEIGHT", WEIGHT) * level / (level + 0.15 * reference);
-                    row.iter_mut().zip(&prior).for_each(|(x, prior)| *x -= prior);
-                }
-                let path = path::best(likely.view(), JUMP);
-                for (pitch, frame) in path.iter().zip(run.outer_iter()) {
-                    let mut row = heard.row_mut(*pitch);
-                    row += &frame;
-                }
-                paths.push(path);
-            }
-            combs.learn(&mut timbre, heard.view(), LEARN_ITERATIONS, round == 0);
-            // The weighted median of what it played.
-            let weights: Vec<f32> = heard.outer_iter().map(|row| row.sum()).collect();
-            let half = weights.iter().sum::<f32>() / 2.0;
-            let mut seen = 0.0;
-            let median = weights.iter().position(|w| { seen += w; seen > half }).unwrap_or(0) as f32;
-            let width = super::env("EWIDTH", 8.0) * STEPS as f32;
-            prior = (0..N_PITCHES).map(|p| super::env("EPRIOR", 4.0) * ((p as f32 - median) / width).powi(2) / 2.0).collect();
-        }
-        let templates = combs.templates(&timbre, 0..N_PITCHES);
-        let encoder = Encoder::new(templates.view(), &EncoderConfig::default())?;
-        let activations = encoder.encode(all.t())?;
-        let path: Vec<usize> = paths.concat();
-        let (mut on_path, mut sum, mut misfit) = (0.0, 0.0, 0.0);
-        let mut heard = vec![0; N_PITCHES];
-        for (t, pitch) in path.iter().enumerate() {
-            let column = activations.column(t);
-            let near = pitch.saturating_sub(STEPS)..(pitch + STEPS + 1).min(N_PITCHES);
-            on_path += column.iter().skip(near.start).take(near.len()).sum::<f32>();
-            sum += column.sum();
-            let frame = all.row(t);
-            let level = frame.sum();
-            if level > super::env("EGATE", 0.25) * reference {
-                heard[*pitch] += 1;
-            }
-            misfit += frame
-                .iter()
-                .zip(templates.column(*pitch))
-                .map(|(v, w)| if *v > 0.0 { v * (v / (level * w)).ln() } else { 0.0 })
-                .sum::<f32>();
-        }
-        let quantile = |q: f64| {
-            let total: usize = heard.iter().sum();
-            let wanted = (q * total as f64) as usize;
-            let mut seen = 0;
-            heard
-                .iter()
-                .position(|n| {
-                    seen += n;
-                    seen > wanted
-                })
-                .unwrap_or(N_PITCHES / 2) as f32
-        };
-        let (middle, spread) = (quantile(0.5), 0.5 * (quantile(0.9) - quantile(0.1)));
-        let total: f32 = all.sum();
-        if std::env::var("HIST").is_ok() {
-            let h: Vec<_> = (0..N_PITCHES).filter(|p| heard[*p] > 0).map(|p| format!("{}:{}", super::comb::key(p), heard[p])).collect();
-            eprintln!("{name} {} harm {:.2?}", h.join(" "), timbre.harmonics);
-        }
-        Ok(Self {
-            name: name.to_owned(),
-            spectrum,
-            timbre,
-            middle,
-            spread,
-            heard,
-            on_path: on_path / sum.max(f32::MIN_POSITIVE),
-            misfit: misfit / total.max(f32::MIN_POSITIVE),
-        })
-    }
-
-    /// The pitches that it may play.
-    pub(super) fn range(&self) -> Range<usize> {
-        let reach = self.spread + 14.0 * STEPS as f32;
-        let low = (self.middle - reach).max(0.0) as usize;
-        low..((self.middle + reach) as usize + 1).min(N_PITCHES)
-    }
+    let loud = sorted.get(sorted.len() * 4 / 5).copied().unwrap_or(0.0);
+    (levels, loud.max(f32::MIN_POSITIVE))
 }

@@ -1,195 +1,174 @@
-//! Who plays which pitch when: a factorization whose combs are held to a path for each player.
+//! Who plays which pitch when: a factorization whose combs are held, more and more, to a path for each player.
 
 use std::ops::Range;
 
+use ndarray::{Array2, ArrayView2, Axis, Zip, concatenate, s};
 use rayon::prelude::*;
-use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 
-use super::comb::{Combs, STEPS};
+use super::comb::Combs;
 use super::path;
-use super::player::{Player, WEIGHT, likelihoods};
+use super::player::{Player, levels, likelihoods, trust};
 use crate::Result;
 use crate::nmf::{Encoder, EncoderConfig};
 
-/// What was found of each player.
-#[derive(Debug)]
+/// Iterations before the first path, between two, and in all.
+const FIRST: usize = 8;
+const EVERY: usize = 4;
+const TOTAL: usize = 44;
+
+/// The certainty of a line is that of its first paths, when activations are still free to lie beside them.
+const SURE_UP_TO: usize = TOTAL / 2;
+
+/// Activations off the path go down by this factor each time, to this share of their mean.
+const OFF_PATH: f32 = 0.6;
+const LEAST: f32 = 1e-3;
+
+/// What the logarithm of a likelihood counts for: of the shape of what a player has of a frame, and, in the end, of a frame
+/// beside the other players.
+const WEIGHT: f32 = 5.0;
+const LAST_WEIGHT: f32 = 60.0;
+
+/// What was found of a player.
+#[derive(Debug, Default)]
 pub(super) struct Line {
-    /// The pitch in each frame.
+    /// The pitch in each frame, on the grid.
     pub(super) path: Vec<usize>,
-    /// The magnitude on the path in each frame.
+    /// The sum of its magnitude in each frame.
     pub(super) level: Vec<f32>,
-    /// Share of its sound that lies on the path before the last rounds hold it there.
+    /// Share of its activations on the path while they are free to lie beside it.
     pub(super) certainty: f32,
 }
 
-use super::env;
+/// The templates of a player, and what is known of each.
+struct Voice {
+    pitches: Range<usize>,
+    /// `n_bands` x pitches, and the same one pitch after the other.
+    templates: Array2<f32>,
+    columns: Array2<f32>,
+    /// What each pitch costs.
+    register: Vec<f32>,
+    /// The rows of the activations.
+    rows: Range<usize>,
+}
 
-/// Looks for the paths of all players in a run of frames (frames x `n_bins`).
-pub(super) fn search(frames: ArrayView2<'_, f32>, players: &[&Player], combs: &Combs) -> Result<Vec<Line>> {
+/// Looks for the lines of all players in a run of frames (frames x `n_bins`).
+///
+/// # References
+/// J.-L. Durrieu, G. Richard, B. David and C. Fevotte, "Source/filter model for unsupervised main melody extraction from
+/// polyphonic audio signals", IEEE TASLP 18(3), 2010, for combs under an envelope and a path over them.
+pub(super) fn search(frames: ArrayView2<'_, f32>, players: &[Player], combs: &Combs) -> Result<Vec<Line>> {
     let v = combs.bands.pool(frames, 1);
-    let ranges: Vec<Range<usize>> = players.iter().map(|player| player.range()).collect();
-    let templates: Vec<_> =
-        players.iter().zip(&ranges).map(|(player, range)| combs.templates(&player.timbre, range.clone())).collect();
-    let views: Vec<_> = templates.iter().map(|part| part.view()).collect();
-    let dictionary = concatenate(Axis(1), &views).expect("templates of one grid have the same bands");
-    let cost = env("COST", 0.15);
-    let encoder = Encoder::new(
-        dictionary.view(),
-        &EncoderConfig { costs: Some(Array1::from_elem(dictionary.ncols(), cost)), ..EncoderConfig::default() },
-    )?;
-    let mut rows = Vec::new();
-    let mut start = 0;
-    for range in &ranges {
-        rows.push(start..start + range.len());
-        start += range.len();
+    let mut voices: Vec<Voice> = Vec::new();
+    for player in players {
+        let pitches = player.range();
+        let start = voices.last().map_or(0, |voice| voice.rows.end);
+        let templates = combs.templates(&player.timbre, pitches.clone());
+        let columns = templates.t().as_standard_layout().into_owned();
+        let rows = start..start + pitches.len();
+        voices.push(Voice { pitches, templates, columns, register: player.register(), rows });
     }
-    let n_frames = v.nrows();
-    let mut activations = Array2::zeros((dictionary.ncols(), n_frames));
-    for (mut column, frame) in activations.columns_mut().into_iter().zip(v.outer_iter()) {
-        column.fill(frame.sum() / dictionary.ncols() as f32);
+    let mut lines = held(v.view(), &voices)?;
+    beside_the_others(v.view(), &voices, &mut lines);
+    for (line, voice) in lines.iter_mut().zip(&voices) {
+        line.path.iter_mut().for_each(|pitch| *pitch += voice.pitches.start);
     }
-    let first = env("FIRST", 8.0) as usize;
-    let every = env("EVERY", 3.0) as usize;
-    let total = env("TOTAL", 60.0) as usize;
-    let (prior, jump, off, near) = (env("PRIOR", 12.0), env("JUMP", 6.0), env("OFF", 0.6), env("NEAR", 1.0) as usize);
-    activations = encoder.encode_from(v.t(), activations, first)?;
-    let mut done = first;
-    let mut paths = vec![Vec::new(); players.len()];
-    let mut certainty = vec![1.0f32; players.len()];
-    while done < total {
-        let attributed = attribute(v.view(), &views, &rows, activations.view());
-        let (_, reference) = super::player::levels(v.view());
-        let reference = reference / players.len() as f32;
-        for (i, player) in players.iter().enumerate() {
-            let mut likely = likelihoods(attributed[i].view(), templates[i].view());
-            let level = attributed[i].sum_axis(Axis(1));
-            let register = register_of(player, &ranges[i], prior);
+    Ok(lines)
+}
+
+/// The lines by a factorization that is held to them; paths count from the first pitch of each voice.
+fn held(v: ArrayView2<'_, f32>, voices: &[Voice]) -> Result<Vec<Line>> {
+    let templates: Vec<_> = voices.iter().map(|voice| voice.templates.view()).collect();
+    let dictionary = concatenate(Axis(1), &templates).expect("templates of one grid have the same bands");
+    let config = EncoderConfig { max_iter: FIRST, ..EncoderConfig::default() };
+    let encoder = Encoder::new(dictionary.view(), &config)?;
+    let mut activations = encoder.encode(v.t())?;
+    let loud = levels(v).1 / voices.len() as f32;
+    let mut lines: Vec<Line> = voices.iter().map(|_| Line { certainty: 1.0, ..Line::default() }).collect();
+    for n_done in (FIRST..TOTAL).step_by(EVERY) {
+        let shares = shares(v, voices, activations.view());
+        for ((voice, line), share) in voices.iter().zip(&mut lines).zip(&shares) {
+            let mut likely = likelihoods(share.view(), voice.templates.view());
+            let level = share.sum_axis(Axis(1));
             for (mut row, level) in likely.outer_iter_mut().zip(&level) {
-                let n = env("WEIGHT", 8.0) * level / (level + 0.15 * reference);
-                for (x, register) in row.iter_mut().zip(&register) {
-                    *x = n * *x - register;
-                }
+                let weight = WEIGHT * trust(*level, loud);
+                row.iter_mut().zip(&voice.register).for_each(|(x, cost)| *x = weight * *x - cost);
             }
-            let path = path::best(likely.view(), jump);
-            let mut part = activations.slice_mut(s![rows[i].clone(), ..]);
-            let (mut on, mut sum) = (0.0, 0.0);
-            for (t, pitch) in path.iter().enumerate() {
-                for (k, x) in part.column_mut(t).iter_mut().enumerate() {
-                    sum += *x;
-                    if k.abs_diff(*pitch) > near {
-                        *x = (*x * off).max(1e-3 * level[t] / ranges[i].len() as f32);
+            line.path = path::best(likely.view());
+            let mut own = activations.slice_mut(s![voice.rows.clone(), ..]);
+            let (mut on_path, mut sum) = (0.0, 0.0);
+            for ((pitch, level), mut column) in line.path.iter().zip(&level).zip(own.columns_mut()) {
+                let least = LEAST * level / voice.pitches.len() as f32;
+                sum += column.sum();
+                for (k, x) in column.iter_mut().enumerate() {
+                    if k.abs_diff(*pitch) <= 1 {
+                        on_path += *x;
                     } else {
-                        on += *x;
+                        *x = (*x * OFF_PATH).max(least);
                     }
                 }
             }
-            if paths[i].is_empty() || done < total / 2 {
-                certainty[i] = on / sum.max(f32::MIN_POSITIVE);
-            }
-            paths[i] = path;
-        }
-        activations = encoder.encode_from(v.t(), activations, every)?;
-        done += every;
-    }
-    let _ = WEIGHT;
-    let n_rounds = env("ROUNDS", 0.0) as usize;
-    if n_rounds > 0 {
-        let attributed = attribute(v.view(), &views, &rows, activations.view());
-        let mut gains: Vec<Vec<f32>> = attributed.iter().map(|a| a.sum_axis(Axis(1)).to_vec()).collect();
-        let columns: Vec<Array2<f32>> = templates.iter().map(|w| w.t().as_standard_layout().into_owned()).collect();
-        let (levels, reference) = super::player::levels(v.view());
-        for _ in 0..n_rounds {
-            for i in 0..players.len() {
-                let register = register_of(players[i], &ranges[i], prior);
-                let scored: Vec<(Vec<f32>, Vec<f32>)> = (0..n_frames)
-                    .into_par_iter()
-                    .map(|t| {
-                        let mut rest = vec![1e-6 * levels[t] / v.ncols() as f32 + 1e-12; v.ncols()];
-                        for other in (0..players.len()).filter(|other| *other != i) {
-                            let w = columns[other].row(paths[other][t]);
-                            rest.iter_mut().zip(w).for_each(|(x, w)| *x += gains[other][t] * w);
-                        }
-                        let frame = v.row(t);
-                        let frame = frame.as_slice().unwrap_or_default();
-                        let mut score = Vec::with_capacity(ranges[i].len());
-                        let mut best_gain = Vec::with_capacity(ranges[i].len());
-                        for w in columns[i].outer_iter() {
-                            let w = w.to_slice().unwrap_or_default();
-                            let mut gain = gains[i][t].max(0.05 * levels[t]).max(1e-9);
-                            for _ in 0..3 {
-                                let mut sum = 0.0f32;
-                                for ((v, rest), w) in frame.iter().zip(&rest).zip(w) {
-                                    sum += v * w / (rest + gain * w);
-                                }
-                                gain *= sum;
-                            }
-                            let mut delta = -gain;
-                            for ((v, rest), w) in frame.iter().zip(&rest).zip(w) {
-                                delta += v * (1.0 + gain * w / rest).ln();
-                            }
-                            score.push(delta);
-                            best_gain.push(gain);
-                        }
-                        let n = env("W2", 30.0) / (levels[t] + 0.15 * reference);
-                        score.iter_mut().zip(&register).for_each(|(x, r)| *x = n * *x - r);
-                        (score, best_gain)
-                    })
-                    .collect();
-                let likely = Array2::from_shape_fn((n_frames, ranges[i].len()), |(t, k)| scored[t].0[k]);
-                paths[i] = path::best(likely.view(), jump);
-                for t in 0..n_frames {
-                    gains[i][t] = scored[t].1[paths[i][t]];
-                }
+            if n_done < SURE_UP_TO {
+                line.certainty = on_path / sum.max(f32::MIN_POSITIVE);
             }
         }
-        return Ok(paths
-            .into_iter()
-            .enumerate()
-            .map(|(i, path)| Line {
-                path: path.iter().map(|pitch| pitch + ranges[i].start).collect(),
-                level: gains[i].clone(),
-                certainty: certainty[i],
-            })
-            .collect());
+        activations = encoder.encode_from(v.t(), activations, EVERY)?;
     }
-    let attributed = attribute(v.view(), &views, &rows, activations.view());
-    Ok(paths
-        .into_iter()
-        .enumerate()
-        .map(|(i, path)| Line {
-            path: path.iter().map(|pitch| pitch + ranges[i].start).collect(),
-            level: attributed[i].sum_axis(Axis(1)).to_vec(),
-            certainty: certainty[i],
-        })
-        .collect())
+    for (line, share) in lines.iter_mut().zip(shares(v, voices, activations.view())) {
+        line.level = share.sum_axis(Axis(1)).to_vec();
+    }
+    Ok(lines)
 }
 
-/// What a pitch costs that lies beside the register of the player.
-fn register_of(player: &Player, range: &Range<usize>, prior: f32) -> Vec<f32> {
-    let cost = |pitch: usize| {
-        let beside = (pitch as f32 - player.middle) / STEPS as f32;
-        let spread = player.spread / STEPS as f32 + env("WIDEN", 5.0);
-        prior * (beside / spread).powi(2) / 2.0
-    };
-    range.clone().map(cost).collect()
-}
-
-/// What the templates of each player explain of the sound: frames x bands.
-fn attribute(
-    v: ArrayView2<'_, f32>,
-    templates: &[ArrayView2<'_, f32>],
-    rows: &[Range<usize>],
-    activations: ArrayView2<'_, f32>,
-) -> Vec<Array2<f32>> {
-    let models: Vec<Array2<f32>> =
-        templates.iter().zip(rows).map(|(w, rows)| activations.slice(s![rows.clone(), ..]).t().dot(&w.t())).collect();
+/// What each voice has of the sound, frames x bands: the shares of its model.
+fn shares(v: ArrayView2<'_, f32>, voices: &[Voice], activations: ArrayView2<'_, f32>) -> Vec<Array2<f32>> {
+    let model = |voice: &Voice| activations.slice(s![voice.rows.clone(), ..]).t().dot(&voice.columns);
+    let mut models: Vec<Array2<f32>> = voices.par_iter().map(model).collect();
     let mut sum = Array2::<f32>::zeros(v.raw_dim());
     models.iter().for_each(|model| sum += model);
+    for model in &mut models {
+        Zip::from(model).and(&sum).and(&v).for_each(|x, sum, v| *x *= v / sum.max(f32::MIN_POSITIVE));
+    }
     models
-        .into_iter()
-        .map(|mut model| {
-            ndarray::Zip::from(&mut model).and(&sum).and(&v).for_each(|m, sum, v| *m *= v / sum.max(f32::MIN_POSITIVE));
-            model
-        })
-        .collect()
+}
+
+/// Each line once more, one player after the other, by what each of its pitches explains beside the lines of the others.
+fn beside_the_others(v: ArrayView2<'_, f32>, voices: &[Voice], lines: &mut [Line]) {
+    let (level, loud) = levels(v);
+    for (own, voice) in voices.iter().enumerate() {
+        let gains: Vec<(Vec<f32>, Vec<f32>)> = (v.outer_iter().into_par_iter().enumerate())
+            .map(|(t, frame)| {
+                let mut rest = vec![1e-6 * level[t] / frame.len() as f32 + f32::MIN_POSITIVE; frame.len()];
+                for (other, line) in lines.iter().enumerate().filter(|(other, _)| *other != own) {
+                    let template = voices[other].columns.row(line.path[t]);
+                    rest.iter_mut().zip(template).for_each(|(x, w)| *x += line.level[t] * w);
+                }
+                let frame = frame.to_vec();
+                let start = lines[own].level[t].max(0.05 * level[t]).max(f32::MIN_POSITIVE);
+                let explained = |template: ArrayView2<'_, f32>| {
+                    template.outer_iter().map(|w| explained(&frame, &rest, w.to_slice().unwrap_or(&[]), start)).unzip()
+                };
+                explained(voice.columns.view())
+            })
+            .collect();
+        let weigh = |(t, pitch): (usize, usize)| {
+            LAST_WEIGHT * gains[t].0[pitch] / (level[t] + 0.15 * loud) - voice.register[pitch]
+        };
+        let line = &mut lines[own];
+        line.path = path::best(Array2::from_shape_fn((v.nrows(), voice.pitches.len()), weigh).view());
+        line.level = line.path.iter().zip(&gains).map(|(pitch, gain)| gain.1[*pitch]).collect();
+    }
+}
+
+/// By how much the divergence from a frame to what the others play of it goes down where a template is added with the gain
+/// that suits it best, and that gain.
+fn explained(frame: &[f32], rest: &[f32], template: &[f32], start: f32) -> (f32, f32) {
+    /// Multiplicative updates of a single gain: it is near after these.
+    const ITERATIONS: usize = 3;
+    let mut gain = start;
+    for _ in 0..ITERATIONS {
+        let ratio = |((v, rest), w): ((&f32, &f32), &f32)| v * w / (rest + gain * w);
+        gain *= frame.iter().zip(rest).zip(template).map(ratio).sum::<f32>();
+    }
+    let log = |((v, rest), w): ((&f32, &f32), &f32)| v * (1.0 + gain * w / rest).ln();
+    (frame.iter().zip(rest).zip(template).map(log).sum::<f32>() - gain, gain)
 }

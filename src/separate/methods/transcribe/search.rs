@@ -14,10 +14,10 @@ use crate::nmf::{Encoder, EncoderConfig};
 /// Iterations before the first path, between two, and in all.
 const FIRST: usize = 8;
 const EVERY: usize = 4;
-const TOTAL: usize = 44;
+const TOTAL: usize = 36;
 
 /// The certainty of a line is that of its first paths, when activations are still free to lie beside them.
-const SURE_UP_TO: usize = TOTAL / 2;
+const SURE_UP_TO: usize = 22;
 
 /// Activations off the path go down by this factor each time, to this share of their mean.
 const OFF_PATH: f32 = 0.6;

@@ -120,9 +120,11 @@ impl Method for Known {
         } else if self.has_midi {
             let others: Vec<_> = players.iter().filter(|player| !player.is_melodic()).map(Player::name).collect();
             remarks.push(match others.is_empty() {
-                true => "no notes are written: they are looked for where there are examples of two sources or more, no \
+                true => {
+                    "no notes are written: they are looked for where there are examples of two sources or more, no \
                          dictionary and no `--residual`"
-                    .into(),
+                        .into()
+                }
                 false => format!("no notes are written: not all play one at a time (`{}`)", others.join("`, `")),
             });
         }

@@ -196,8 +196,11 @@ impl Combs {
                     }
                 }
             }
-            let (gains, fractions): (&mut [f32], &[(f64, f64)]) =
-                if what == Learn::Envelope || iteration % 2 == 0 { (&mut timbre.envelope, &bumps) } else { (&mut timbre.harmonics, &numbers) };
+            let (gains, fractions): (&mut [f32], &[(f64, f64)]) = if what == Learn::Envelope || iteration % 2 == 0 {
+                (&mut timbre.envelope, &bumps)
+            } else {
+                (&mut timbre.harmonics, &numbers)
+            };
             for (gain, (above, below)) in gains.iter_mut().zip(fractions) {
                 if *below > 0.0 {
                     *gain *= (above / below) as f32;

@@ -118,12 +118,7 @@ impl Player {
 }
 
 /// The path of the only player, over runs of frames.
-fn own_path(
-    runs: &[ArrayView2<'_, f32>],
-    templates: ArrayView2<'_, f32>,
-    loud: f32,
-    register: &[f32],
-) -> Vec<usize> {
+fn own_path(runs: &[ArrayView2<'_, f32>], templates: ArrayView2<'_, f32>, loud: f32, register: &[f32]) -> Vec<usize> {
     let mut path = Vec::new();
     for run in runs {
         let mut likely = likelihoods(*run, templates);

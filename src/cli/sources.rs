@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use partita::audio::Recording;
-use partita::separate::examples;
+use partita::separate::transcribe::Player;
+use partita::separate::{AnalysisConfig, examples, transcribe};
 use partita::watch::Watch;
 use partita::{Dictionary, DictionaryConfig, Error, StftOptions};
 
@@ -21,6 +22,8 @@ pub(super) struct Sources {
     learn: DictionaryConfig,
     /// What was learned from the solos for the sample rate of the last input.
     learned: Mutex<Option<Dictionary>>,
+    /// What was heard in them, for the sample rate of the last input.
+    heard: Mutex<Option<(u32, Vec<Player>)>>,
 }
 
 impl Sources {
@@ -43,7 +46,7 @@ impl Sources {
         };
         learn.check()?;
         let solos = Solo::open_all(&args.example, None, terminal)?;
-        Ok(Self { solos, dictionaries, stft, learn, learned: Mutex::new(None) })
+        Ok(Self { solos, dictionaries, stft, learn, learned: Mutex::new(None), heard: Mutex::new(None) })
     }
 
     /// Names of the sources, each once.
@@ -62,6 +65,27 @@ impl Sources {
     pub(super) fn sample_rate(&self) -> Option<u32> {
         let loaded = self.dictionaries.first().map(Dictionary::sample_rate);
         loaded.or(self.solos.first().map(|solo| solo.file.sample_rate()))
+    }
+
+    /// What plays in the solos, for recordings of this sample rate that are looked at so; none beside dictionaries, whose
+    /// sources nobody can listen to.
+    pub(super) fn players(
+        &self,
+        sample_rate: u32,
+        analysis: &AnalysisConfig,
+        watch: &mut Watch<'_>,
+    ) -> Result<Vec<Player>, Error> {
+        if !self.dictionaries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, players)) = heard.as_ref().filter(|(rate, _)| *rate == sample_rate) {
+            return Ok(players.clone());
+        }
+        let known: Vec<_> = self.solos.iter().map(Solo::example).collect();
+        let players = transcribe::listen(&known, sample_rate, analysis, watch)?;
+        *heard = Some((sample_rate, players.clone()));
+        Ok(players)
     }
 
     /// All that is known, for recordings of this sample rate.

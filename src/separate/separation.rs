@@ -13,6 +13,7 @@ use super::pipeline::{
 };
 use crate::audio::Recording;
 use crate::knowledge::labels::Settings;
+use crate::knowledge::score::Score;
 use crate::nmf::Factorization;
 use crate::spectrogram::{Overview, OverviewStream};
 use crate::stft::Stft;
@@ -46,6 +47,8 @@ pub enum Found {
     Components(Box<Components>),
     /// When drums were hit, in the order of time.
     Hits(Vec<Hit>),
+    /// What is played, in the time of the recording.
+    Notes(Box<Score>),
     /// A noise.
     Noise {
         /// The parts of the recording that it was learned from, in seconds; none where it came from elsewhere. Of a
@@ -225,6 +228,11 @@ impl Separation {
     /// The hits of drums; none where no drums were looked for.
     pub fn hits(&self) -> &[Hit] {
         if let Found::Hits(hits) = &self.found { hits } else { &[] }
+    }
+
+    /// The notes; `None` where none were looked for.
+    pub fn notes(&self) -> Option<&Score> {
+        if let Found::Notes(score) = &self.found { Some(score) } else { None }
     }
 
     /// The components of each source; none without a factorization.

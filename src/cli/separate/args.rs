@@ -37,6 +37,10 @@ pub(in crate::cli) struct SeparateArgs {
     pub(in crate::cli) knowledge: KnowledgeArgs,
     #[arg(id = "n_residual", long = "residual", value_name = "K", help = residual_help(), help_heading = "Knowledge")]
     pub(in crate::cli) n_residual: Option<usize>,
+    /// Also write the notes as a MIDI file, `notes.mid`, beside the stems: those that were found with the help of the examples,
+    /// or those of the score, where they are in the recording; corrected, it is the next `--score`
+    #[arg(long, help_heading = "Knowledge")]
+    pub(in crate::cli) midi_out: bool,
     #[command(flatten)]
     pub(in crate::cli) output: OutputArgs,
     #[command(flatten)]

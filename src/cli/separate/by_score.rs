@@ -13,7 +13,7 @@ use partita::{Error, names};
 use super::args::SeparateArgs;
 use crate::cli::failure::Failure;
 use crate::cli::sound::Solo;
-use crate::cli::stems::{Method, Outcome};
+use crate::cli::stems::{Extra, Method, Outcome};
 use crate::cli::terminal::Terminal;
 
 pub(super) struct ByScore {
@@ -22,6 +22,8 @@ pub(super) struct ByScore {
     config: ScoreConfig,
     /// Whether the score's time is to be found in the recording.
     is_aligned: bool,
+    /// Whether the notes are written, where they are in the recording.
+    has_midi: bool,
     solos: Vec<Solo>,
 }
 
@@ -41,6 +43,7 @@ impl ByScore {
             has_places: args.places.is_wanted(false),
             config,
             is_aligned: args.score.align,
+            has_midi: args.midi_out,
             solos: Solo::open_all(&args.knowledge.example, None, terminal)?,
         })
     }
@@ -74,6 +77,8 @@ impl Method for ByScore {
             format!("{} ({}, {notes} {})", part.name, part.class.name(), if notes == 1 { "note" } else { "notes" })
         });
         let remarks = vec![format!("by the score: {}", parts.collect::<Vec<_>>().join(", "))];
-        Ok(Outcome { remarks, ..separation.into() })
+        let written = || Extra { name: "notes", extension: "mid", bytes: config.score.to_midi() };
+        let extras = self.has_midi.then(written).into_iter().collect();
+        Ok(Outcome { remarks, extras, ..separation.into() })
     }
 }

@@ -2,7 +2,8 @@
 
 use partita::audio::Recording;
 use partita::nmf::Divergence;
-use partita::separate::examples::{self, ExamplesConfig};
+use partita::separate::examples::ExamplesConfig;
+use partita::separate::transcribe::{self, Player};
 use partita::separate::{Analysis, AnalysisConfig};
 use partita::watch::Watch;
 use partita::{Dictionary, Error, names};
@@ -10,7 +11,7 @@ use partita::{Dictionary, Error, names};
 use super::args::SeparateArgs;
 use crate::cli::failure::Failure;
 use crate::cli::sources::Sources;
-use crate::cli::stems::{Method, Outcome};
+use crate::cli::stems::{Extra, Method, Outcome};
 use crate::cli::terminal::Terminal;
 
 /// How the sources are looked for.
@@ -41,6 +42,8 @@ pub(super) struct Known {
     sources: Sources,
     analysis: AnalysisConfig,
     has_places: bool,
+    /// Whether the notes are written, too.
+    has_midi: bool,
     search: Search,
 }
 
@@ -56,6 +59,7 @@ impl Known {
             sources: Sources::new(knowledge, args.n_components, analysis.stft, seed, terminal)?,
             analysis,
             has_places: args.places.is_wanted(true),
+            has_midi: args.midi_out,
             search: Search {
                 n_residual: args.n_residual,
                 n_semitones: knowledge.n_semitones,
@@ -85,9 +89,14 @@ impl Method for Known {
         self.has_places
     }
 
-    fn fit(&self, _: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {
+    fn fit(&self, recording: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {
         let config = self.search.of(self.sources.dictionary(analysis.sample_rate(), watch)?);
-        let separation = examples::fit(analysis, &config, None, watch)?;
+        let wants_notes = config.n_residual == 0 && config.dictionary.sources().len() > 1;
+        let players = match wants_notes {
+            true => self.sources.players(analysis.sample_rate(), &self.analysis, watch)?,
+            false => Vec::new(),
+        };
+        let separation = transcribe::fit(recording, analysis, &config, &players, watch)?;
         let dictionary = &config.dictionary;
         let n_templates: usize = dictionary.sources().iter().map(|source| source.templates.ncols()).sum();
         let remark = format!(
@@ -104,6 +113,21 @@ impl Method for Known {
                 names::RESIDUAL
             ));
         }
-        Ok(Outcome { remarks, ..separation.into() })
+        let mut extras = Vec::new();
+        if let Some(score) = separation.notes() {
+            remarks.push(format!("{} notes were found", score.n_notes()));
+            extras.extend(self.has_midi.then(|| Extra { name: "notes", extension: "mid", bytes: score.to_midi() }));
+        } else if self.has_midi {
+            let others: Vec<_> = players.iter().filter(|player| !player.is_melodic()).map(Player::name).collect();
+            remarks.push(match others.is_empty() {
+                true => {
+                    "no notes are written: they are looked for where there are examples of two sources or more, no \
+                         dictionary and no `--residual`"
+                        .into()
+                }
+                false => format!("no notes are written: not all play one at a time (`{}`)", others.join("`, `")),
+            });
+        }
+        Ok(Outcome { remarks, extras, ..separation.into() })
     }
 }

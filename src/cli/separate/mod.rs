@@ -32,5 +32,9 @@ fn method(args: &SeparateArgs, context: &Context) -> Result<Box<dyn Method>, Fai
         let hint = "give `--example NAME=FILE` for what is known";
         return Err(Failure::usage("`--residual` needs `--example` or `--dictionary`", hint));
     }
+    if args.midi_out {
+        let hint = "give `--example NAME=FILE` for each source, or a score with `--score FILE.mid`";
+        return Err(Failure::usage("`--midi-out` needs `--example` or `--score`", hint));
+    }
     Ok(Box::new(blind::Blind::new(args, seed)?))
 }

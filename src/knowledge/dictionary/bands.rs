@@ -32,6 +32,11 @@ impl Bands {
         Self { edges }
     }
 
+    /// Number of bands.
+    pub(crate) fn n_bands(&self) -> usize {
+        self.edges.len() - 1
+    }
+
     /// Sums of the bins of each band, row by row: rows x `n_context * n_bins` to rows x `n_context * n_bands`.
     pub(crate) fn pool(&self, stacks: ArrayView2<'_, f32>, n_context: usize) -> Array2<f32> {
         let n_bins = stacks.ncols() / n_context;

@@ -1,4 +1,5 @@
-//! One file or folder per kind of knowledge, all shaped alike: a config, and `fit`. No method knows another.
+//! One file or folder per kind of knowledge, all shaped alike: a config, and `fit`. No method knows another,
+//! but `transcribe`, which leads two.
 
 pub mod blind;
 mod components;
@@ -11,6 +12,7 @@ pub mod hpss;
 pub mod labelled;
 mod median;
 pub mod score;
+pub mod transcribe;
 mod ward;
 
 use ndarray::Array2;

@@ -1,0 +1,262 @@
+//! With examples of players of one note at a time: what each of them plays is found first, and then helps to take the
+//! recording apart. The only method that leads others: `examples` and `score`.
+
+mod comb;
+mod notes;
+mod path;
+mod player;
+mod search;
+
+use std::sync::Arc;
+
+use ndarray::s;
+
+use self::comb::Combs;
+pub use self::player::Player;
+use self::search::Line;
+use super::example::Example;
+use super::examples::{self, ExamplesConfig};
+use super::score::{self, ScoreConfig, Solo, Unscored};
+use crate::audio::Recording;
+use crate::audio::resample::Resampled;
+use crate::knowledge::score::{Note, Part, Score};
+use crate::separate::pipeline::{Analysis, AnalysisConfig, Block, Margin, Model, Split, each_span};
+use crate::separate::separation::{Found, Separation};
+use crate::watch::Watch;
+use crate::{Error, Result};
+
+/// Frames of each example that are listened to at the most: 24 s at 44.1 kHz with a hop of 1024.
+const MAX_FRAMES: usize = 1024;
+
+/// Frames that are searched at once, and beside them on both sides: a short recording is one span.
+const SPAN: usize = 4096;
+const MARGIN: Margin = Margin { before: 64, after: 64 };
+
+/// Where less of a player's sound is on its line while it is free to lie elsewhere, the line is a guess: 0.42 and more where
+/// the notes helped, 0.32 and less beside a guitar and a piano that passed for melodic.
+const LEAST_CERTAINTY: f32 = 0.4;
+
+/// Notes count for this much more than the share of them that the examples lack, up to [`MOST_WEIGHT`]: what an example
+/// has, its templates know better.
+const WEIGHT_OF_NEW: f32 = 2.0;
+const MOST_WEIGHT: f32 = 0.6;
+
+/// What the players play, as far as it was found.
+#[derive(Debug, Clone)]
+pub struct Transcript {
+    /// A part for each player that plays anything.
+    pub score: Score,
+    /// How sure the least sure of the lines is, 0 to 1.
+    pub certainty: f32,
+    /// Share of the players' sound at pitches that their examples lack, 0 to 1.
+    pub new: f32,
+}
+
+/// Listens to recordings of each source alone, at any sample rate, for a mixture of `sample_rate` (Hz): how each sounds, how
+/// high it plays, and whether it plays one note at a time.
+///
+/// # Errors
+/// [`Error::Example`] for an example that is silent or shorter than one window, [`Error::Setting`],
+/// [`Error::Cancelled`], and those of the recordings.
+///
+/// # Cost
+/// Each example is read once; 1024 frames of a source are listened to at the most, spread evenly over a longer one.
+pub fn listen(
+    examples: &[Example<'_>],
+    sample_rate: u32,
+    config: &AnalysisConfig,
+    watch: &mut Watch<'_>,
+) -> Result<Vec<Player>> {
+    let combs = Combs::new(&config.transform(sample_rate), sample_rate);
+    let mut names: Vec<&str> = Vec::new();
+    for example in examples {
+        if !names.contains(&example.name) {
+            names.push(example.name);
+        }
+    }
+    let mut players = Vec::with_capacity(names.len());
+    for name in names {
+        let of_name: Vec<_> = examples.iter().filter(|example| example.name == name).collect();
+        let max_frames = MAX_FRAMES / of_name.len();
+        let mut analyses = Vec::with_capacity(of_name.len());
+        for example in of_name {
+            let solo = Resampled::new(example.recording, sample_rate);
+            let of_each = AnalysisConfig { max_frames, keep_s: Vec::new(), ..config.clone() };
+            let analysis = Analysis::of(&solo, &of_each, watch).and_then(Analysis::need_sound);
+            analyses.push(analysis.map_err(|error| example.error(error))?);
+        }
+        let runs: Vec<_> = analyses.iter().flat_map(Analysis::runs).collect();
+        players.push(Player::new(name, &runs, &combs)?);
+    }
+    Ok(players)
+}
+
+/// Finds what each player plays in a recording: one note at a time, or none.
+///
+/// The combs of all pitches under the timbre of each player are fitted to the mixture, and the activations of each are held
+/// more and more to the likeliest path over its pitches, near the register of its example.
+///
+/// # Errors
+/// [`Error::Setting`] for no players, [`Error::Cancelled`], and those of the recording.
+///
+/// # Cost
+/// One pass over the recording. Time O(`n_frames` `n_bands` x pitches of all players) for each of 36 iterations; memory for
+/// some 4000 frames.
+pub fn transcribe(
+    recording: &dyn Recording,
+    analysis: &Analysis,
+    players: &[Player],
+    watch: &mut Watch<'_>,
+) -> Result<Transcript> {
+    if players.is_empty() {
+        return Err(Error::Setting {
+            name: "players",
+            got: "none".into(),
+            expected: "at least one".into(),
+            advice: None,
+        });
+    }
+    let combs = Combs::new(analysis.stft().config(), analysis.sample_rate());
+    let mut found = vec![Vec::<Note>::new(); players.len()];
+    // Of each player, certainties weighted by frames, frames, those with sound, and those of them at new pitches.
+    let mut certain = vec![0.0f64; players.len()];
+    let (mut n_frames, mut n_sounding, mut n_new) = (0, 0, 0);
+    each_span(recording, analysis.stft(), SPAN, MARGIN, watch, &mut |block| {
+        let lines = search::search(block.magnitude, players, &combs)?;
+        let core = block.before..block.before + block.frames.len();
+        for (i, (line, player)) in lines.iter().zip(players).enumerate() {
+            let line = Line {
+                path: line.path[core.clone()].to_vec(),
+                level: line.level[core.clone()].to_vec(),
+                certainty: line.certainty,
+            };
+            certain[i] += f64::from(line.certainty) * core.len() as f64;
+            let sounding = notes::sounding(&line);
+            let heard = || line.path.iter().zip(&sounding).filter(|(_, sounds)| **sounds);
+            n_sounding += heard().count();
+            n_new += heard().filter(|(pitch, _)| !player.has_heard(**pitch)).count();
+            join(&mut found[i], notes::notes(&line, |t| analysis.frame_s(block.frames.start + t)));
+        }
+        n_frames += core.len();
+        Ok(())
+    })?;
+    let least = certain.iter().copied().fold(f64::INFINITY, f64::min);
+    let parts = players.iter().zip(found).filter(|(_, notes)| !notes.is_empty());
+    let parts = parts.map(|(player, notes)| Part::new(player.name(), notes)).collect();
+    Ok(Transcript {
+        score: Score { parts, transposition: Some(0.0), ..Score::default() },
+        certainty: (least / n_frames.max(1) as f64) as f32,
+        new: n_new as f32 / n_sounding.max(1) as f32,
+    })
+}
+
+/// Adds the notes of the next span; one that goes on over its start stays one.
+fn join(notes: &mut Vec<Note>, next: Vec<Note>) {
+    let mut next = next.into_iter().peekable();
+    if let (Some(last), Some(first)) = (notes.last_mut(), next.peek())
+        && last.pitch == first.pitch
+        && first.onset_s <= last.offset_s
+    {
+        last.offset_s = first.offset_s;
+        next.next();
+    }
+    notes.extend(next);
+}
+
+/// Takes a recording apart by examples as [`examples::fit`] does, and where all sources play one note at a time
+/// ([`Player::is_melodic`]), also by what they play: their notes make a score, [`score::fit`] takes the recording apart by
+/// it, and what comes out is between the two. The more the players play what their examples lack, the more the notes count.
+///
+/// The notes are in [`Separation::found`], whether they counted or not. `players` are of [`listen`], in the same transform;
+/// where they are not those of all sources of the dictionary, or there is a residual, it is [`examples::fit`] alone.
+///
+/// # Errors
+/// Those of [`examples::fit`] and [`transcribe`], and [`Error::MatrixShape`] for players of another transform.
+///
+/// # Cost
+/// Those of [`examples::fit`], [`transcribe`] and [`score::fit`].
+pub fn fit(
+    recording: &dyn Recording,
+    analysis: &Analysis,
+    config: &ExamplesConfig,
+    players: &[Player],
+    watch: &mut Watch<'_>,
+) -> Result<Separation> {
+    let separation = examples::fit(analysis, config, None, watch)?;
+    let names: Vec<_> = players.iter().map(Player::name).collect();
+    let can_play = names.len() > 1 && names == separation.names() && players.iter().all(Player::is_melodic);
+    if !can_play || analysis.is_silent() || analysis.magnitude().is_empty() {
+        return Ok(separation);
+    }
+    let transcript = transcribe(recording, analysis, players, watch)?;
+    let weight = (WEIGHT_OF_NEW * transcript.new).min(MOST_WEIGHT);
+    let is_sure = transcript.certainty >= LEAST_CERTAINTY && transcript.score.parts.len() == players.len();
+    let found = Found::Notes(Box::new(transcript.score.clone()));
+    if !is_sure {
+        return Ok(Separation { found, ..separation });
+    }
+    let solo = |player: &Player| Solo { name: player.name.clone(), spectrum: player.spectrum.clone() };
+    let config = ScoreConfig {
+        solos: players.iter().map(solo).collect(),
+        unscored: Unscored::Shared,
+        mask_exponent: config.mask_exponent,
+        ..ScoreConfig::new(transcript.score)
+    };
+    let by_notes = score::fit(analysis, &config, None, watch)?;
+    let model = |separation: &Separation| separation.stages[0].model.clone();
+    let between = Between { one: model(&separation), other: model(&by_notes), weight };
+    Ok(Separation { found, ..separation.with_model(Arc::new(between)) })
+}
+
+/// Masks between those of two models of the same parts.
+#[derive(Debug)]
+struct Between {
+    one: Arc<dyn Model>,
+    other: Arc<dyn Model>,
+    /// What those of the other count for, 0 to 1.
+    weight: f32,
+}
+
+impl Between {
+    /// A block with this much of its margin.
+    fn within<'a>(block: &'a Block<'_>, margin: Margin) -> Block<'a> {
+        let first = block.before - block.before.min(margin.before);
+        let end = (block.before + block.frames.len() + margin.after).min(block.magnitude.nrows());
+        Block {
+            frames: block.frames.clone(),
+            magnitude: block.magnitude.slice(s![first..end, ..]),
+            spectra: block.spectra.iter().map(|spectrum| spectrum.slice_move(s![first..end, ..])).collect(),
+            before: block.before - first,
+        }
+    }
+}
+
+impl Model for Between {
+    fn n_parts(&self) -> usize {
+        self.one.n_parts()
+    }
+
+    fn margin(&self) -> Margin {
+        let (one, other) = (self.one.margin(), self.other.margin());
+        Margin { before: one.before.max(other.before), after: one.after.max(other.after) }
+    }
+
+    fn mask_exponent(&self) -> f32 {
+        self.one.mask_exponent()
+    }
+
+    fn split(&self, block: &Block<'_>) -> Result<Split> {
+        let one = self.one.split(&Self::within(block, self.one.margin()))?;
+        let other = self.other.split(&Self::within(block, self.other.margin()))?;
+        match (one, other) {
+            (Split::Masks(mut masks), Split::Masks(others)) => {
+                for (mask, other) in masks.iter_mut().zip(&others) {
+                    mask.zip_mut_with(other, |x, other| *x += self.weight * (other - *x));
+                }
+                Ok(Split::Masks(masks))
+            }
+            // No method in one transform gives images before places are looked for.
+            (one, _) => Ok(one),
+        }
+    }
+}

@@ -84,8 +84,17 @@ impl Model for DrumModel {
                 sum + convolve(self.template(k), &activations.row(k).to_vec(), before)
             })
         };
-        let mut masks: Vec<_> = (0..self.n_parts()).into_par_iter().map(part).collect();
-        mask::wiener(&mut masks, self.mask_exponent);
+        // What is not heard gets nothing, not even of what no template explains.
+        let is_heard = |part: &usize| {
+            let mut members = (0..self.partition.len()).filter(|k| self.partition[*k] == *part);
+            members.any(|k| self.template(k).iter().any(|x| *x > 0.0))
+        };
+        let heard: Vec<_> = (0..self.n_parts()).filter(is_heard).collect();
+        let heard = if heard.is_empty() { (0..self.n_parts()).collect() } else { heard };
+        let mut found: Vec<_> = heard.par_iter().map(|i| part(*i)).collect();
+        mask::wiener(&mut found, self.mask_exponent);
+        let mut masks = vec![Array2::zeros(block.core().raw_dim()); self.n_parts()];
+        heard.into_iter().zip(found).for_each(|(i, mask)| masks[i] = mask);
         Ok(Split::Masks(masks))
     }
 }

@@ -131,6 +131,22 @@ impl Silence {
 }
 
 #[test]
+fn a_voice_with_hardly_any_noise_stays_as_it_is() {
+    let (n_samples, sample_rate) = (64_000, 16_000);
+    let clean = mono(voice(n_samples, sample_rate), sample_rate);
+    // The model of speech alone would leave 20 to 30 dB.
+    for level in [3e-4, 3e-3] {
+        let mut hiss = hiss(1);
+        let mixture = Audio::new(clean.samples().mapv(|x| x + level * hiss()), sample_rate).expect("audio");
+        let config = DenoiseConfig::default();
+        let denoised = run(&mixture, &noise_example(level, 32_000, sample_rate), &config).expect("denoised");
+        let [before, after] = [&mixture, &stems_of(&denoised, &mixture)[0]]
+            .map(|audio: &Audio| si_sdr(clean.channel(0), audio.channel(0)));
+        assert!(after > before - 0.3, "noise of {level}: {before} dB before, {after} dB after");
+    }
+}
+
+#[test]
 fn silence_is_not_taken_for_the_noise() {
     let (n_samples, sample_rate) = (64_000, 16_000);
     let clean = voice(n_samples, sample_rate);

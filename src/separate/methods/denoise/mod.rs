@@ -170,8 +170,8 @@ pub fn fit(
         strength: config.strength,
         mask_exponent: config.mask_exponent,
     };
-    // A given noise and a given content are taken at their word, as for sound that is yet to come.
-    let is_found_out = config.content == Content::Auto || config.noise == Noise::Quietest;
+    // A content that is said is taken at its word, as for sound that is yet to come.
+    let is_found_out = config.content == Content::Auto;
     let mut state = None;
     if config.content != Content::Any {
         let previous =

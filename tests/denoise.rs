@@ -411,3 +411,23 @@ fn the_command_writes_clean_and_noise_and_says_where_the_noise_was() {
     let output = dir.partita(&["denoise", "talk.wav", "--noise-range", "2-1", "-f"]);
     assert_eq!(output.status.code(), Some(2), "a range that ends before it begins is wrong usage");
 }
+
+#[test]
+fn the_command_warns_of_a_noise_that_sounds_like_speech() {
+    let dir = Dir::new();
+    let voice = voice(64_000, 16_000);
+    let mut hiss = hiss(6);
+    let hiss: Vec<f32> = (0..16_000).map(|_| hiss()).collect();
+    let talk = |i: usize| voice[i] + 0.02 * hiss[i % 16_000];
+    dir.wav("talk.wav", 16_000, &[&talk], 32_000);
+    // Of several talkers, one is always in the middle of a word.
+    let talkers = |i: usize| (0..4).map(|n| voice[i + 5000 * n]).sum::<f32>();
+    dir.wav("talkers.wav", 16_000, &[&|i| 0.1 * talkers(i)], 32_000);
+    dir.wav("hiss.wav", 16_000, &[&|i| 0.02 * hiss[i % 16_000]], 32_000);
+    for (noise, is_like_speech) in [("talkers.wav", true), ("hiss.wav", false)] {
+        let output = dir.partita(&["denoise", "talk.wav", "--noise", noise, "-f"]);
+        assert!(output.status.success(), "{noise}: {}", stderr(&output));
+        let is_warned = stderr(&output).contains("the noise sounds like speech");
+        assert_eq!(is_warned, is_like_speech, "{noise}: {}", stderr(&output));
+    }
+}

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array1, ArrayView1, ArrayView2, Axis, Zip, s};
+use ndarray::{ArrayView1, ArrayView2, Axis, Zip, s};
 
 use super::decision_directed::SETTLING_FRAMES;
 use super::denoiser::{self, Denoiser};
@@ -38,12 +38,6 @@ const DOUBTFUL_MISFIT: f64 = 0.2;
 /// Taking out this many times what should be taken does as much harm as taking nothing: the error is a parabola.
 const NO_GAIN: f64 = 2.0;
 
-/// A frame is a burst of noise where the gains leave less than this of its power.
-const BURST: f64 = 0.1;
-
-/// Bursts count from this share of a recording on, and fully at the second: of clean speech the gains take 1%.
-const BURSTS: (f64, f64) = (0.02, 0.06);
-
 /// Shares of an example of noise that speech could be, between which the model of speech loses its say. Seven talkers have
 /// 0.05 to 0.06, every other noise of the development recordings at most 0.015.
 const LIKE_SPEECH: (f64, f64) = (0.02, 0.045);
@@ -62,19 +56,17 @@ pub(super) struct Evidence {
     standing_out: f64,
     n_loud: usize,
     n_frames: usize,
-    power: f64,
-    /// Power that the gains would take out, in all and in bursts, and what of it the noise accounts for.
+    /// Power that the gains would take out, and what of it the noise accounts for.
     taken: f64,
-    taken_in_bursts: f64,
     accounted_for: f64,
 }
 
 impl Evidence {
-    /// Looks at stretches all over the recording. `noise_power` is what is sure of the noise, in each bin.
+    /// Looks at stretches all over the recording.
     ///
     /// # Cost
     /// That of rendering [`LOOK_FRAMES`] frames.
-    pub(super) fn of(denoiser: &Denoiser, noise_power: &Array1<f32>, analysis: &Analysis) -> Self {
+    pub(super) fn of(denoiser: &Denoiser, analysis: &Analysis) -> Self {
         let magnitude = analysis.magnitude();
         let mut has_sound = vec![false; magnitude.nrows()];
         pauses::with_sound(analysis).into_iter().for_each(|row| has_sound[row] = true);
@@ -93,19 +85,13 @@ impl Evidence {
         let mut evidence = Self::default();
         for (rows, first) in stretches.into_iter().step_by(stride) {
             let seen = magnitude.slice(s![first..rows.end, ..]);
-            evidence.add(denoiser, noise_power, seen, &has_sound[rows]);
+            evidence.add(denoiser, seen, &has_sound[rows]);
         }
         evidence
     }
 
     /// The last rows of `magnitude` count, those that have sound of them.
-    fn add(
-        &mut self,
-        denoiser: &Denoiser,
-        noise_power: &Array1<f32>,
-        magnitude: ArrayView2<'_, f32>,
-        has_sound: &[bool],
-    ) {
+    fn add(&mut self, denoiser: &Denoiser, magnitude: ArrayView2<'_, f32>, has_sound: &[bool]) {
         let before = magnitude.nrows() - has_sound.len();
         let (gains, explained) = denoiser.gains(magnitude, before);
         let n_bins = denoiser.speech.as_ref().map_or(0, SpeechModel::n_bins);
@@ -113,7 +99,7 @@ impl Evidence {
         let threshold = PAUSE * of_example.sum();
         for (row, _) in has_sound.iter().enumerate().filter(|(_, has_sound)| **has_sound) {
             let v = magnitude.row(before + row);
-            self.add_taken(v, gains.row(row), noise_power.view());
+            self.add_taken(v, gains.row(row), denoiser.noise_power.view());
             let Some(explained) = &explained else { continue };
             let v = v.slice_move(s![..n_bins]);
             if v.iter().map(|x| x * x).sum::<f32>() > threshold {
@@ -124,20 +110,12 @@ impl Evidence {
     }
 
     fn add_taken(&mut self, v: ArrayView1<'_, f32>, gains: ArrayView1<'_, f32>, noise_power: ArrayView1<'_, f32>) {
-        let (mut power, mut taken, mut left) = (0.0, 0.0, 0.0);
         Zip::from(v).and(gains).and(noise_power).for_each(|v, gain, noise_power| {
-            let (here, gain) = (f64::from(*v).powi(2), f64::from(*gain));
-            power += here;
-            taken += (1.0 - gain).powi(2) * here;
-            left += gain.powi(2) * here;
+            let gain = f64::from(*gain);
+            self.taken += ((1.0 - gain) * f64::from(*v)).powi(2);
             self.accounted_for += (1.0 - gain) * f64::from(*noise_power);
         });
         self.n_frames += 1;
-        self.power += power;
-        self.taken += taken;
-        if left < BURST * power {
-            self.taken_in_bursts += taken;
-        }
     }
 
     fn add_misfit(
@@ -168,15 +146,12 @@ impl Evidence {
     ///
     /// Of Y = S + N the gains G take out T = (1 - G) Y. Of a share a of T the error is E|N - a T|^2, least at
     /// a = E[N* T] / E|T|^2, as bad as leaving all in at twice that. E[N* T] is (1 - G) E|N|^2, as for Wiener filters. So
-    /// only gains that take out much more than there is noise are held back. Where `has_bursts`, bursts of which hardly
-    /// anything is left are noise, however loud.
-    pub(super) fn share(&self, has_bursts: bool) -> f32 {
+    /// only gains that take out much more than there is noise are held back.
+    pub(super) fn share(&self) -> f32 {
         if self.taken <= 0.0 {
             return 1.0;
         }
-        let of_bursts = (self.taken / self.power - BURSTS.0) / (BURSTS.1 - BURSTS.0);
-        let bursts = if has_bursts { self.taken_in_bursts * of_bursts.clamp(0.0, 1.0) } else { 0.0 };
-        ((NO_GAIN * self.accounted_for + bursts) / self.taken).clamp(0.0, 1.0) as f32
+        (NO_GAIN * self.accounted_for / self.taken).clamp(0.0, 1.0) as f32
     }
 }
 
@@ -207,7 +182,7 @@ pub(super) fn is_like_speech(like_speech: f64) -> bool {
 
 /// How much goes by level where it is too low for speech, 0 to 1; the rest is taken for noise.
 ///
-/// Clean recordings rumble, too: 6 to 9 dB below the speech in three of fourteen. What is more than the noise has there is
+/// Clean recordings rumble, too: 6 to 9 dB below the speech in three of fourteen mixes. What is more than the noise has there is
 /// the recording's, or the noise is louder than in its example. It is the recording's where it is too much for the noise:
 /// louder than it there and louder than all of it, the two in dB together. And where all of it is 10 dB below the noise,
 /// taking it out cannot do harm.

@@ -296,32 +296,33 @@ const LITTLE: f32 = 0.5;
 const WORTH_SAYING: f32 = 1e-3;
 
 /// Holds a model back as far as the recording does not bear it out. Returns how much it is speech, and what is not sure.
+///
+/// Pauses that were found do not hold the gains back: in bursts there is more noise than in the quietest parts.
 fn hold_back(model: &mut Denoiser, config: &DenoiseConfig, analysis: &Analysis) -> (f32, Vec<String>) {
-    let is_of_pauses = config.noise == Noise::Quietest;
-    let noise_power =
-        if is_of_pauses { pauses::steady(analysis, &model.noise_power) } else { model.noise_power.clone() };
-    let mut evidence = Evidence::of(model, &noise_power, analysis);
-    let of_speech = if config.content == Content::Auto { evidence.of_speech() } else { 1.0 };
+    let mut evidence = Evidence::of(model, analysis);
+    let of_speech = evidence.of_speech();
     if of_speech < 1.0 {
         model.speech_weight *= of_speech;
         if of_speech == 0.0 {
             model.speech = None;
         }
-        evidence = Evidence::of(model, &noise_power, analysis);
+        evidence = Evidence::of(model, analysis);
     }
-    model.share = evidence.share(is_of_pauses);
-    let mut warnings = Vec::new();
-    if is_of_pauses && noise_power.sum() < STEADY * model.noise_power.sum() {
-        warnings.push(UNSTEADY.into());
+    if config.noise == Noise::Quietest {
+        let is_steady = pauses::steady(analysis, &model.noise_power).sum() >= STEADY * model.noise_power.sum();
+        return (of_speech, if is_steady { Vec::new() } else { vec![UNSTEADY.into()] });
     }
-    let is_worth_saying = f64::from(noise_power.sum()) > f64::from(WORTH_SAYING) * frame_power(analysis.magnitude());
-    if model.share < LITTLE && is_worth_saying {
-        warnings.push(format!(
+    model.share = evidence.share();
+    let of_noise = f64::from(model.noise_power.sum());
+    let is_worth_saying = of_noise > f64::from(WORTH_SAYING) * frame_power(analysis.magnitude());
+    let is_unsure = model.share < LITTLE && is_worth_saying;
+    let unsure = || {
+        format!(
             "not sure what is noise: {:.0}% of what looks like it is taken out, as it has more power than the noise has alone",
             100.0 * model.share
-        ));
-    }
-    (of_speech, warnings)
+        )
+    };
+    (of_speech, is_unsure.then(unsure).into_iter().collect())
 }
 
 /// A noise to learn from, frames x bins.

@@ -299,19 +299,19 @@ const WORTH_SAYING: f32 = 1e-3;
 ///
 /// Pauses that were found do not hold the gains back: in bursts there is more noise than in the quietest parts.
 fn hold_back(model: &mut Denoiser, config: &DenoiseConfig, analysis: &Analysis) -> (f32, Vec<String>) {
-    let mut evidence = Evidence::of(model, analysis);
+    let evidence = Evidence::of(model, analysis);
     let of_speech = evidence.of_speech();
     if of_speech < 1.0 {
         model.speech_weight *= of_speech;
         if of_speech == 0.0 {
             model.speech = None;
         }
-        evidence = Evidence::of(model, analysis);
     }
     if config.noise == Noise::Quietest {
         let is_steady = pauses::steady(analysis, &model.noise_power).sum() >= STEADY * model.noise_power.sum();
         return (of_speech, if is_steady { Vec::new() } else { vec![UNSTEADY.into()] });
     }
+    let evidence = if of_speech < 1.0 { Evidence::of(model, analysis) } else { evidence };
     model.share = evidence.share();
     let of_noise = f64::from(model.noise_power.sum());
     let is_worth_saying = of_noise > f64::from(WORTH_SAYING) * frame_power(analysis.magnitude());

@@ -131,6 +131,22 @@ impl Silence {
 }
 
 #[test]
+fn a_voice_with_hardly_any_noise_stays_as_it_is() {
+    let (n_samples, sample_rate) = (64_000, 16_000);
+    let clean = mono(voice(n_samples, sample_rate), sample_rate);
+    // The model of speech alone would leave 20 to 30 dB.
+    for level in [3e-4, 3e-3] {
+        let mut hiss = hiss(1);
+        let mixture = Audio::new(clean.samples().mapv(|x| x + level * hiss()), sample_rate).expect("audio");
+        let config = DenoiseConfig::default();
+        let denoised = run(&mixture, &noise_example(level, 32_000, sample_rate), &config).expect("denoised");
+        let [before, after] = [&mixture, &stems_of(&denoised, &mixture)[0]]
+            .map(|audio: &Audio| si_sdr(clean.channel(0), audio.channel(0)));
+        assert!(after > before - 0.3, "noise of {level}: {before} dB before, {after} dB after");
+    }
+}
+
+#[test]
 fn silence_is_not_taken_for_the_noise() {
     let (n_samples, sample_rate) = (64_000, 16_000);
     let clean = voice(n_samples, sample_rate);
@@ -394,4 +410,24 @@ fn the_command_writes_clean_and_noise_and_says_where_the_noise_was() {
     assert!(stderr(&output).contains("the noise `silent.wav` is silent"), "{}", stderr(&output));
     let output = dir.partita(&["denoise", "talk.wav", "--noise-range", "2-1", "-f"]);
     assert_eq!(output.status.code(), Some(2), "a range that ends before it begins is wrong usage");
+}
+
+#[test]
+fn the_command_warns_where_it_is_not_sure_what_is_noise() {
+    let dir = Dir::new();
+    let voice = voice(64_000, 16_000);
+    let mut hiss = hiss(6);
+    let hiss: Vec<f32> = (0..16_000).map(|_| hiss()).collect();
+    let talk = |i: usize| voice[i] + 0.02 * hiss[i % 16_000];
+    dir.wav("talk.wav", 16_000, &[&talk], 32_000);
+    // Of several talkers, one is always in the middle of a word.
+    let talkers = |i: usize| (0..4).map(|n| voice[i + 5000 * n]).sum::<f32>();
+    dir.wav("talkers.wav", 16_000, &[&|i| 0.1 * talkers(i)], 32_000);
+    dir.wav("hiss.wav", 16_000, &[&|i| 0.02 * hiss[i % 16_000]], 32_000);
+    for (noise, is_unsure) in [("talkers.wav", true), ("hiss.wav", false)] {
+        let output = dir.partita(&["denoise", "talk.wav", "--noise", noise, "-f"]);
+        assert!(output.status.success(), "{noise}: {}", stderr(&output));
+        let is_warned = stderr(&output).contains("not sure what is noise");
+        assert_eq!(is_warned, is_unsure, "{noise}: {}", stderr(&output));
+    }
 }

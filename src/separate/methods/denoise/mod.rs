@@ -1,20 +1,24 @@
 //! A noise that can be heard alone, in a file, in a stretch of the recording or in its pauses: taken out.
 
 mod decision_directed;
+mod denoiser;
+mod evidence;
 mod pauses;
 mod profile;
 mod speech;
 
 use std::ops::Range;
 
-use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 
+use self::denoiser::{Denoiser, lowness};
+use self::evidence::Evidence;
 pub use self::profile::NoiseProfile;
 use self::speech::{NoiseTemplates, SpeechModel};
 use super::{check_mask_exponent, silence};
 use crate::error::Advice;
 use crate::nmf::{Factor, NmfConfig, fit_with};
-use crate::separate::pipeline::{Analysis, Block, Margin, Model, Split};
+use crate::separate::pipeline::Analysis;
 use crate::separate::separation::{Found, Separation};
 use crate::watch::Watch;
 use crate::{Error, Result, names};
@@ -25,12 +29,6 @@ const NOISE_TEMPLATES: usize = 16;
 /// Iterations of the noise's factorization, and of one that goes on from an earlier fit.
 const NOISE_ITERATIONS: usize = 60;
 const WARM_ITERATIONS: usize = 10;
-
-/// Least gain of the clean part at full strength, -30 dB: an even rest of the noise covers what tinkles.
-const FLOOR: f32 = 0.03;
-
-/// Bell of one bin's deviation: smooths the models over frequency before the masks are made (0.1 dB more).
-const BELL: [f32; 5] = [0.054_49, 0.244_2, 0.402_62, 0.244_2, 0.054_49];
 
 /// How to take the noise out of a recording.
 #[derive(Debug, Clone, PartialEq)]
@@ -160,20 +158,55 @@ pub fn fit(
         }
     };
     let noise_power = noise.mapv(|x| x * x).mean_axis(Axis(0)).unwrap_or_default();
-    let mut model =
-        Denoiser { speech: None, noise_power, strength: config.strength, mask_exponent: config.mask_exponent };
+    let stft = analysis.stft().config();
+    let low = Array1::from_shape_fn(noise_power.len(), |bin| lowness(stft.bin_hz(bin, analysis.sample_rate())));
+    let mut model = Denoiser {
+        speech: None,
+        noise_power,
+        speech_weight: 0.0,
+        low,
+        low_weight: 1.0,
+        share: 1.0,
+        strength: config.strength,
+        mask_exponent: config.mask_exponent,
+    };
+    // A content that is said is taken at its word, as for sound that is yet to come.
+    let is_found_out = config.content == Content::Auto;
     let mut state = None;
     if config.content != Content::Any {
         let previous =
             previous.and_then(|previous| previous.state_for::<NoiseDictionary>(analysis)).map(|before| &before.0);
-        let (templates, dictionary) = templates(noise.view(), config.seed, previous, watch)?;
-        let speech = SpeechModel::new(analysis.stft().config(), analysis.sample_rate(), &templates);
-        if config.content == Content::Speech || is_speech(&speech, analysis, &model.noise_power) {
-            model.speech = Some(speech);
+        let learn = |noise: &Example, watch: &mut Watch<'_>| {
+            let (templates, dictionary) = templates(noise, config.seed, previous, watch)?;
+            Ok::<_, Error>((SpeechModel::new(stft, analysis.sample_rate(), &templates), dictionary))
+        };
+        let mut example = Example { noise, weights: None };
+        let (mut speech, mut dictionary) = learn(&example, watch)?;
+        let like_speech = evidence::like_speech(&speech, example.noise.view(), config.mask_exponent);
+        model.speech_weight = evidence::speech_weight(like_speech);
+        if is_found_out {
+            model.low_weight = evidence::low_weight(&model, analysis);
+            // The noise of the recording is never quite that of its example.
+            let heard = match &config.noise {
+                Noise::Profile(_) => evidence::noise_alone(&model, &speech, analysis),
+                Noise::Quietest => Vec::new(),
+            };
+            if !heard.is_empty() {
+                example.add(analysis.magnitude().select(Axis(0), &heard));
+                (speech, dictionary) = learn(&example, watch)?;
+            }
         }
+        warnings.extend(evidence::is_like_speech(like_speech).then(|| LIKE_SPEECH.into()));
+        model.speech = Some(speech);
         state = Some(NoiseDictionary(dictionary));
     }
-    let found = Found::Noise { parts_s, is_speech: model.speech.is_some() };
+    let mut is_speech = model.speech.is_some();
+    if is_found_out {
+        let (of_speech, unsure) = hold_back(&mut model, config, analysis);
+        is_speech &= of_speech > 0.5;
+        warnings.extend(unsure);
+    }
+    let found = Found::Noise { parts_s, is_speech };
     let separation = Separation::new(analysis, model, stems)?;
     let separation = match state {
         Some(state) => separation.with_state(state),
@@ -235,73 +268,107 @@ fn odd_level(profile: &NoiseProfile, of_noise: f64, of_recording: f64) -> Option
     })
 }
 
+/// Mean power of a frame.
+fn frame_power(magnitude: ArrayView2<'_, f32>) -> f64 {
+    power(magnitude) * magnitude.ncols() as f64
+}
+
 /// Mean power of all entries.
 fn power(magnitude: ArrayView2<'_, f32>) -> f64 {
     magnitude.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / (magnitude.len().max(1) as f64)
 }
 
-/// Frames that are looked at to tell speech from other things, at the most.
-const LOOK_FRAMES: usize = 1500;
+/// What the caller is told of a noise that the model of speech takes for speech.
+const LIKE_SPEECH: &str =
+    "the noise sounds like speech: it is told from the voice by its level alone, and little is taken out";
 
-/// A frame is a pause up to this many times the mean power of the noise, 3 dB.
-const PAUSE: f32 = 2.0;
+/// And of pauses that are unlike each other.
+const UNSTEADY: &str = "the quietest parts are unlike each other, and may hold more than noise: \
+     it is surer where the noise can be heard alone and is given";
 
-/// A bin stands out from this many times the mean power of the noise on, 10 dB.
-const STANDS_OUT: f32 = 10.0;
+/// The share of a noise that is steady, -3 dB, below which its pauses are warned of.
+const STEADY: f32 = 0.5;
 
-/// The divergence of a recording from the model of speech, per magnitude that stands out: 0.08 to 0.19 for the
-/// development recordings of speech (one with a noise unlike its example: 0.26), 0.18 to 0.58 for those of music.
-const SPEECH_MISFIT: f64 = 0.16;
+/// The share of what looks like noise, below which it is said that little is taken out.
+const LITTLE: f32 = 0.5;
 
-/// More misfit is allowed by so much where all is pause. Speech pauses, music hardly does; and the fewer the frames above
-/// the noise, the more a model of speech is needed to find them.
-const PAUSE_BONUS: f64 = 0.2;
+/// It is said where the noise has this share of the recording, -30 dB: of less, little is to be taken out.
+const WORTH_SAYING: f32 = 1e-3;
 
-/// Whether a recording can be speech: by how well what stands out of the noise is explained, and by its pauses.
-fn is_speech(speech: &SpeechModel, analysis: &Analysis, noise_power: &Array1<f32>) -> bool {
-    let n_bins = speech.n_bins();
-    let noise_power = noise_power.slice(s![..n_bins]);
-    let threshold = PAUSE * noise_power.sum();
-    let magnitude = analysis.magnitude();
-    let magnitude = magnitude.slice(s![.., ..n_bins]);
-    let is_loud = |row: &usize| magnitude.row(*row).iter().map(|x| x * x).sum::<f32>() > threshold;
-    let sound = pauses::with_sound(analysis);
-    let pauses = 1.0 - sound.iter().filter(|row| is_loud(row)).count() as f64 / sound.len() as f64;
-    let loud: Vec<_> = sound.into_iter().filter(is_loud).collect();
-    let stride = loud.len().div_ceil(LOOK_FRAMES).max(1);
-    let rows: Vec<_> = loud.into_iter().step_by(stride).collect();
-    let v = magnitude.select(Axis(0), &rows);
-    let explained = speech.explain(v.view());
-    let (mut divergence, mut total) = (0.0, 0.0);
-    for ((v, speech), noise) in v.outer_iter().zip(explained.speech.outer_iter()).zip(explained.noise.outer_iter()) {
-        Zip::from(v).and(speech).and(noise).and(noise_power).for_each(|v, speech, noise, noise_power| {
-            if v * v > STANDS_OUT * noise_power {
-                let (v, y) = (f64::from(*v), f64::from(speech + noise).max(1e-30));
-                divergence += v * (v / y).ln() - v + y;
-                total += v;
-            }
-        });
+/// Holds a model back as far as the recording does not bear it out. Returns how much it is speech, and what is not sure.
+///
+/// Pauses that were found do not hold the gains back: in bursts there is more noise than in the quietest parts.
+fn hold_back(model: &mut Denoiser, config: &DenoiseConfig, analysis: &Analysis) -> (f32, Vec<String>) {
+    let evidence = Evidence::of(model, analysis);
+    let of_speech = evidence.of_speech();
+    if of_speech < 1.0 {
+        model.speech_weight *= of_speech;
+        if of_speech == 0.0 {
+            model.speech = None;
+        }
     }
-    divergence <= (SPEECH_MISFIT + PAUSE_BONUS * pauses) * total
+    if config.noise == Noise::Quietest {
+        let is_steady = pauses::steady(analysis, &model.noise_power).sum() >= STEADY * model.noise_power.sum();
+        return (of_speech, if is_steady { Vec::new() } else { vec![UNSTEADY.into()] });
+    }
+    let evidence = if of_speech < 1.0 { Evidence::of(model, analysis) } else { evidence };
+    model.share = evidence.share();
+    let of_noise = f64::from(model.noise_power.sum());
+    let is_worth_saying = of_noise > f64::from(WORTH_SAYING) * frame_power(analysis.magnitude());
+    let is_unsure = model.share < LITTLE && is_worth_saying;
+    let unsure = || {
+        format!(
+            "not sure what is noise: {:.0}% of what looks like it is taken out, as it has more power than the noise has alone",
+            100.0 * model.share
+        )
+    };
+    (of_speech, is_unsure.then(unsure).into_iter().collect())
+}
+
+/// A noise to learn from, frames x bins.
+struct Example {
+    noise: Array2<f32>,
+    /// How much each frame counts, if not all do alike.
+    weights: Option<Array1<f32>>,
+}
+
+impl Example {
+    /// Adds frames that count as much as those before, together.
+    fn add(&mut self, frames: Array2<f32>) {
+        let (n_before, n_added) = (self.noise.nrows(), frames.nrows());
+        let weight = n_before as f32 / n_added as f32;
+        let weights = (0..n_before + n_added).map(|row| if row < n_before { 1.0 } else { weight }).collect();
+        self.noise.append(Axis(0), frames.view()).expect("frames of one transform have one width");
+        self.weights = Some(weights);
+    }
 }
 
 /// Templates of a noise and how loud each of them is, and the dictionary that a later fit goes on from.
 fn templates(
-    noise: ArrayView2<'_, f32>,
+    example: &Example,
     seed: u64,
     previous: Option<&Array2<f32>>,
     watch: &mut Watch<'_>,
 ) -> Result<(NoiseTemplates, Array2<f32>)> {
+    let (n_frames, n_bins) = example.noise.dim();
     // Several frames for each template, or it would hold single frames.
-    let n_components = (noise.nrows() / 4).clamp(1, NOISE_TEMPLATES);
+    let n_components = (n_frames / 4).clamp(1, NOISE_TEMPLATES);
     let mut config = NmfConfig { n_components, max_iter: NOISE_ITERATIONS, seed, ..NmfConfig::default() };
-    if let Some(previous) = previous.filter(|previous| previous.dim() == (noise.ncols(), n_components)) {
+    if let Some(previous) = previous.filter(|previous| previous.dim() == (n_bins, n_components)) {
         config.dictionary = Factor::Seed(previous.clone());
         config.max_iter = WARM_ITERATIONS;
     }
-    let factors = fit_with(noise.t(), &config, watch)?.complete()?;
+    // The divergence of a column that is scaled is scaled alike: so it counts for more or less.
+    let (factors, total) = match &example.weights {
+        Some(weights) => {
+            let weighted = &example.noise * &weights.view().insert_axis(Axis(1));
+            (fit_with(weighted.t(), &config, watch)?, weights.sum())
+        }
+        None => (fit_with(example.noise.t(), &config, watch)?, n_frames as f32),
+    };
+    let factors = factors.complete()?;
     let sums = factors.dictionary.sum_axis(Axis(0));
-    let mut levels = factors.activations.mean_axis(Axis(1)).unwrap_or_default();
+    let mut levels = factors.activations.sum_axis(Axis(1)) / total.max(1.0);
     levels *= &sums;
     let templates = &factors.dictionary / &sums.mapv(|sum| sum.max(f32::MIN_POSITIVE));
     Ok((NoiseTemplates { templates: templates.t().to_owned(), levels }, factors.dictionary))
@@ -318,76 +385,4 @@ fn parts_s(rows: &[usize], analysis: &Analysis) -> Vec<Range<f64>> {
     }
     let time_s = |frame_idx| analysis.frame_s(frame_idx).min(analysis.span_s().end);
     parts.into_iter().map(|part| time_s(part.start)..time_s(part.end)).collect()
-}
-
-/// What is known after the fit.
-#[derive(Debug)]
-struct Denoiser {
-    /// `None`: what there is beside the noise can be anything.
-    speech: Option<SpeechModel>,
-    /// Mean power of the noise in each bin.
-    noise_power: Array1<f32>,
-    strength: f32,
-    mask_exponent: f32,
-}
-
-impl Denoiser {
-    /// Bins for which speech is known.
-    fn n_speech_bins(&self) -> usize {
-        self.speech.as_ref().map_or(0, SpeechModel::n_bins)
-    }
-}
-
-impl Model for Denoiser {
-    fn n_parts(&self) -> usize {
-        2
-    }
-
-    fn margin(&self) -> Margin {
-        let is_all_speech = self.n_speech_bins() == self.noise_power.len();
-        Margin { before: if is_all_speech { 0 } else { decision_directed::SETTLING_FRAMES }, after: 0 }
-    }
-
-    fn mask_exponent(&self) -> f32 {
-        self.mask_exponent
-    }
-
-    fn split(&self, block: &Block<'_>) -> Result<Split> {
-        let mut clean = Array2::zeros(block.core().raw_dim());
-        let n_bins = self.n_speech_bins();
-        if let Some(speech) = &self.speech {
-            let explained = speech.explain(block.core());
-            let (speech, noise) = (smooth(explained.speech.view()), smooth(explained.noise.view()));
-            Zip::from(clean.slice_mut(s![.., ..n_bins])).and(&speech).and(&noise).for_each(|clean, speech, noise| {
-                *clean = share(*speech, *noise, self.mask_exponent);
-            });
-        }
-        if n_bins < clean.ncols() {
-            let magnitude = block.magnitude.slice(s![.., n_bins..]);
-            let gains = decision_directed::gains(magnitude, self.noise_power.slice(s![n_bins..]), block.before);
-            clean.slice_mut(s![.., n_bins..]).assign(&gains);
-        }
-        clean.mapv_inplace(|gain| gain.max(FLOOR).powf(self.strength).min(1.0));
-        let noise = clean.mapv(|gain| 1.0 - gain);
-        Ok(Split::Masks(vec![clean, noise]))
-    }
-}
-
-/// The share of speech in a bin.
-fn share(speech: f32, noise: f32, exponent: f32) -> f32 {
-    let loudest = speech.max(noise);
-    if loudest <= 0.0 {
-        return 1.0;
-    }
-    let (speech, noise) = ((speech / loudest).powf(exponent), (noise / loudest).powf(exponent));
-    speech / (speech + noise)
-}
-
-/// Every row convolved with [`BELL`]; what lies beyond the ends counts as the last value before.
-fn smooth(rows: ArrayView2<'_, f32>) -> Array2<f32> {
-    let last = rows.ncols().saturating_sub(1);
-    let reach = BELL.len() / 2;
-    Array2::from_shape_fn(rows.raw_dim(), |(row, bin)| {
-        BELL.iter().enumerate().map(|(i, w)| w * rows[[row, (bin + i).saturating_sub(reach).min(last)]]).sum()
-    })
 }

@@ -19,7 +19,7 @@ const SLOT_S: f64 = 0.1;
 /// Weight of the likeness of activations against that of spectra.
 const TIMES_WEIGHT: f32 = 0.5;
 /// Weight of how much of a component lasts, from 0 to 1, against that of spectra: what hits is not what sings.
-const STEADY_WEIGHT: f32 = 0.5;
+const STEADY_WEIGHT: f32 = 1.0;
 /// Weight of the distance of pitches in octaves.
 const PITCH_WEIGHT: f32 = 0.02;
 /// A median along time of this length leaves nothing of a hit.
@@ -28,6 +28,8 @@ const STEADY_S: f64 = 0.4;
 const BELOW_PITCH: f64 = 0.1;
 /// A median along frequency of this width leaves nothing of a partial.
 const NOISE_HZ: f64 = 190.0;
+/// Components weigh by their energy to this power.
+const LOUDNESS: f64 = 0.2;
 /// A component weighs as much as if it had at least this share of the energy.
 const LEAST_SHARE: f64 = 1e-12;
 /// Most sources that are suggested where nobody says how many there are.
@@ -51,7 +53,7 @@ pub fn by_likeness(
     let n_sources = n_sources.unwrap_or_else(|| natural_count(&squared));
     let energies = energies(factorization);
     let total = energies.iter().sum::<f64>().max(f64::MIN_POSITIVE);
-    let masses: Vec<_> = energies.iter().map(|energy| (energy / total + LEAST_SHARE).cbrt() as f32).collect();
+    let masses: Vec<_> = energies.iter().map(|energy| (energy / total + LEAST_SHARE).powf(LOUDNESS) as f32).collect();
     cut(n_components, n_sources, ward::merges(&squared, &masses).into_iter())
 }
 

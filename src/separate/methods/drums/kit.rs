@@ -175,8 +175,11 @@ fn clap(hz: f64) -> f64 {
     noise(hz, 1000.0, 2500.0).powi(2)
 }
 
+/// The magnitude at a frequency in Hz.
+pub(super) type Spectrum = fn(f64) -> f64;
+
 /// What a second sound of some drum may be like, and the seconds in which it fades: anything, or an open hi-hat.
-pub(super) const SECOND_SOUNDS: [(fn(f64) -> f64, f64); 2] = [(anything, 0.1), (open_hihat, 0.5)];
+pub(super) const SECOND_SOUNDS: [(Spectrum, f64); 2] = [(anything, 0.1), (open_hihat, 0.5)];
 
 fn open_hihat(hz: f64) -> f64 {
     1.0 / (1.0 + (5000.0 / hz).powi(4))

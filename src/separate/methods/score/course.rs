@@ -32,8 +32,8 @@ impl Course {
         let mut quotient = vec![0.0; v.len()];
         for n_done in 1..=TIED_ITERATIONS {
             column.update(v, &self.tied, &mut quotient);
-            if unscored::is_time_to_thin_out(n_done, false) {
-                unscored::thin_out(column, templates, &self.tied);
+            if let Some(n) = unscored::kept_after(n_done, false) {
+                unscored::thin_out(column, n, templates, &self.tied);
             }
         }
         self.free.iter().for_each(|dictionary| column.update(v, dictionary, &mut quotient));

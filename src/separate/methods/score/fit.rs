@@ -152,8 +152,8 @@ pub(super) fn fit(
         watch.at(Step::Fitting, iteration as u64, total)?;
         fit.update_activations();
         percussion::pool(&mut fit.columns, &templates, &fit.dictionary, |frame_idx| analysis.row_of(frame_idx));
-        if unscored::is_time_to_thin_out(iteration + 1, previous.is_some()) {
-            fit.columns.par_iter_mut().for_each(|column| unscored::thin_out(column, &templates, &fit.dictionary));
+        if let Some(n) = unscored::kept_after(iteration + 1, previous.is_some()) {
+            fit.columns.par_iter_mut().for_each(|column| unscored::thin_out(column, n, &templates, &fit.dictionary));
         }
         let (numerators, masses) = fit.numerators();
         learn_envelopes(&mut envelopes, &templates, &combs, &numerators, &masses);

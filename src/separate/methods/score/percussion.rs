@@ -66,9 +66,14 @@ impl Range {
         Self { low_hz, high_hz, fade_s }
     }
 
-    fn gain(&self, hz: f64) -> f64 {
-        let octaves_outside = (self.low_hz / hz.max(1.0)).log2().max((hz / self.high_hz).log2()).max(0.0);
-        10f64.powf(-SLOPE_DB / 20.0 * octaves_outside).max(LEAST)
+    /// What is left of each bin.
+    fn gains(&self, grid: &Grid) -> Vec<f64> {
+        let gain = |bin_idx| {
+            let hz = grid.transform.bin_hz(bin_idx, grid.sample_rate).max(1.0);
+            let octaves_outside = (self.low_hz / hz).log2().max((hz / self.high_hz).log2()).max(0.0);
+            10f64.powf(-SLOPE_DB / 20.0 * octaves_outside).max(LEAST)
+        };
+        (0..grid.transform.n_bins()).map(gain).collect()
     }
 }
 
@@ -97,22 +102,26 @@ pub(super) fn shape(spectrum: &mut [f32], pitch: u8, lag: u8, grid: &Grid) {
     let range = Range::of(pitch);
     let since_s = usize::from(lag).saturating_sub(AHEAD) as f64 * grid.hop_s();
     let fade = (-since_s / FIRST_FADE_S).exp();
-    for (bin, x) in spectrum.iter_mut().enumerate() {
-        *x *= (fade * range.gain(grid.transform.bin_hz(bin, grid.sample_rate))) as f32;
+    for (x, gain) in spectrum.iter_mut().zip(range.gains(grid)) {
+        *x *= (fade * gain) as f32;
     }
 }
 
 /// Holds the templates of drums to what percussion is.
 pub(super) fn constrain(templates: &[Template], dictionary: &mut Array2<f32>, grid: &Grid) {
     let mut sums = Vec::with_capacity(dictionary.ncols() + 1);
+    let mut gains = Vec::new();
     for (k, template) in templates.iter().enumerate() {
         let Kind::Drum { pitch, lag } = template.kind else { continue };
         let range = Range::of(pitch);
+        let goes_on = k > 0 && templates[k - 1].is_hit_before(template);
+        if !goes_on {
+            gains = range.gains(grid);
+        }
         let share = HALF_SMOOTH_HITS / (HALF_SMOOTH_HITS + template.onsets.len() as f64);
         if let Some(row) = dictionary.row_mut(k).as_slice_mut() {
-            smooth(row, share, |bin| range.gain(grid.transform.bin_hz(bin, grid.sample_rate)), grid, &mut sums);
+            smooth(row, share, &gains, grid, &mut sums);
         }
-        let goes_on = k > 0 && templates[k - 1].is_hit_before(template);
         if goes_on && usize::from(lag) > AHEAD + ATTACK {
             let fade = (-grid.hop_s() / range.fade_s).exp() as f32;
             let (before, mut row) = dictionary.multi_slice_mut((s![k - 1, ..], s![k, ..]));
@@ -122,22 +131,20 @@ pub(super) fn constrain(templates: &[Template], dictionary: &mut Array2<f32>, gr
 }
 
 /// Moves a spectrum towards its mean over some octaves, which leaves the drum's range in it.
-fn smooth(row: &mut [f32], share: f64, gain: impl Fn(usize) -> f64, grid: &Grid, sums: &mut Vec<f64>) {
+fn smooth(row: &mut [f32], share: f64, gains: &[f64], grid: &Grid, sums: &mut Vec<f64>) {
     sums.clear();
     sums.push(0.0);
     let mut sum = 0.0;
-    for (bin, x) in row.iter().enumerate() {
-        sum += f64::from(*x) / gain(bin);
+    for (x, gain) in row.iter().zip(gains) {
+        sum += f64::from(*x) / gain;
         sums.push(sum);
     }
     let n_bins = row.len();
-    for (bin, x) in row.iter_mut().enumerate() {
-        if grid.transform.bin_hz(bin, grid.sample_rate) < SMOOTH_FROM_HZ {
-            continue;
-        }
+    let first = (SMOOTH_FROM_HZ / grid.transform.bin_hz(1, grid.sample_rate)).ceil() as usize;
+    for (bin, (x, gain)) in row.iter_mut().zip(gains).enumerate().skip(first) {
         let reach = (bin as f64 * (SMOOTH_OCTAVES.exp2() - 1.0)).ceil() as usize;
         let (low, high) = (bin.saturating_sub(reach), (bin + reach + 1).min(n_bins));
-        let mean = (sums[high] - sums[low]) / (high - low) as f64 * gain(bin);
+        let mean = (sums[high] - sums[low]) / (high - low) as f64 * gain;
         *x = (share * mean.max(0.0) + (1.0 - share) * f64::from(*x)) as f32;
     }
 }

@@ -13,11 +13,8 @@ const PITCHES: RangeInclusive<u8> = 24..=96;
 /// What they cost, as a share of what they explain.
 pub(super) const COST: f32 = 1.0;
 
-/// Tied iterations after which a frame keeps [`AT_ONCE`] of them.
-const THIN_OUT_AFTER: [usize; 3] = [15, 20, 25];
-
-/// Pitches that sound at once at the most.
-const AT_ONCE: usize = 8;
+/// Tied iterations after which a frame keeps so many of them at the most: at last as many as may sound at once.
+const THIN_OUT_AFTER: [(usize, usize); 5] = [(5, 32), (10, 16), (15, 8), (20, 8), (25, 8)];
 
 /// Where they explain less than this share of the model, the score lacks nothing.
 const LEAST_SHARE: f64 = 0.115;
@@ -32,21 +29,25 @@ pub(super) fn templates(voice: usize, n_frames: usize) -> impl Iterator<Item = T
     })
 }
 
-/// Whether it is time to [`thin_out`], after so many tied iterations of those that there are.
-pub(super) fn is_time_to_thin_out(n_done: usize, is_warm: bool) -> bool {
-    if is_warm { n_done == 1 } else { THIN_OUT_AFTER.contains(&n_done) }
+/// How many of them a frame keeps after so many tied iterations of those that there are.
+pub(super) fn kept_after(n_done: usize, is_warm: bool) -> Option<usize> {
+    let [.., (_, at_once)] = THIN_OUT_AFTER;
+    match is_warm {
+        true => (n_done == 1).then_some(at_once),
+        false => THIN_OUT_AFTER.iter().find(|(after, _)| *after == n_done).map(|(_, n)| *n),
+    }
 }
 
-/// Keeps the strongest of them in a frame.
-pub(super) fn thin_out(column: &mut SparseColumn, templates: &[Template], dictionary: &TemplateRows) {
+/// Keeps the `n` strongest of them in a frame.
+pub(super) fn thin_out(column: &mut SparseColumn, n: usize, templates: &[Template], dictionary: &TemplateRows) {
     let is_unscored = |k: usize| matches!(templates[k].kind, Kind::Unscored(_));
     let mut strengths: Vec<_> =
         column.iter().filter(|(k, _)| is_unscored(*k)).map(|(k, h)| (k, h * dictionary.sums()[k])).collect();
-    if strengths.len() <= AT_ONCE {
+    if strengths.len() <= n {
         return;
     }
     strengths.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let kept = &strengths[..AT_ONCE];
+    let kept = &strengths[..n];
     let is_kept = |k: usize| !is_unscored(k) || kept.iter().any(|(other, _)| *other == k);
     let (components, activations) = column.iter().filter(|(k, _)| is_kept(*k)).map(|(k, h)| (k as u32, h)).unzip();
     *column = SparseColumn { components, activations };

@@ -22,10 +22,11 @@ pub use self::config::{ScoreConfig, Solo, Unscored};
 use self::fit::{Fitted, Start};
 use self::grid::Grid;
 use self::model::ScoreModel;
+use self::template::Template;
 use super::example::Example;
 use super::{check_mask_exponent, silence};
 use crate::audio::resample::Resampled;
-use crate::knowledge::score::{Part, Score};
+use crate::knowledge::score::{Class, Part, Score};
 use crate::names::RESIDUAL;
 use crate::separate::pipeline::{Analysis, AnalysisConfig};
 use crate::separate::separation::Separation;
@@ -112,7 +113,7 @@ pub fn fit(
     grid.transposition = find_transposition(score, analysis, &grid, &mut warnings);
     let (voices, mut owners) = voices(score);
     let spectra: Vec<_> = owners.iter().map(|part: &usize| spectra[*part].clone()).collect();
-    let templates = template::templates(&voices, &grid);
+    let templates = templates(&voices, &grid);
     check_sound(score, &templates, analysis, &grid, &mut warnings);
     let previous = previous.and_then(|previous| previous.state_for::<Arc<Fitted>>(analysis));
     // A part that was not there was taken for something else, and all that was found is wrong.
@@ -132,6 +133,16 @@ pub fn fit(
     };
     let separation = Separation::new(analysis, model, names)?.with_state(fitted);
     Ok(Separation { warnings, ..separation })
+}
+
+/// The templates of all parts; none is without a frame.
+fn templates(score: &Score, grid: &Grid) -> Vec<Template> {
+    let of_part = |(voice, part): (usize, &Part)| match part.class {
+        Class::Percussion => percussion::templates(voice, part, grid),
+        Class::Sustained | Class::Struck => template::pitched(voice, part, grid),
+    };
+    let templates = score.parts.iter().enumerate().flat_map(of_part);
+    templates.filter(|template| !template.spans.is_empty()).collect()
 }
 
 /// The score with one part for each way in which a part is played (arco and pizzicato), as each has templates of its own,

@@ -6,8 +6,8 @@
 use ndarray::{Array2, s};
 
 use super::grid::Grid;
-use super::template::{Kind, Template};
-use crate::knowledge::score::Note;
+use super::template::{Kind, Template, by_pitch};
+use crate::knowledge::score::{Note, Part};
 use crate::nmf::support::{SparseColumn, TemplateRows};
 
 /// A window reaches so many frames ahead to a hit.
@@ -77,8 +77,13 @@ impl Range {
     }
 }
 
+/// The templates of a part's drums.
+pub(super) fn templates(voice: usize, part: &Part, grid: &Grid) -> Vec<Template> {
+    by_pitch(part).flat_map(|(pitch, notes)| of_drum(voice, pitch, grid, &notes)).collect()
+}
+
 /// The templates of a drum, one for each frame of a hit.
-pub(super) fn templates(voice: usize, pitch: u8, grid: &Grid, notes: &[Note]) -> impl Iterator<Item = Template> {
+fn of_drum(voice: usize, pitch: u8, grid: &Grid, notes: &[Note]) -> Vec<Template> {
     let n_frames = grid.n_frames;
     let frames = notes.iter().map(|note| grid.frame(note.onset_s)).filter(|frame| *frame < n_frames);
     let mut onsets: Vec<_> = frames.collect();
@@ -86,7 +91,7 @@ pub(super) fn templates(voice: usize, pitch: u8, grid: &Grid, notes: &[Note]) ->
     onsets.dedup();
     let length_s = (FADES * Range::of(pitch).fade_s).clamp(SHORTEST_S, LONGEST_S);
     let n_lags = AHEAD + 1 + (length_s / grid.hop_s()) as usize;
-    (0..n_lags.min(usize::from(u8::MAX))).map(move |lag| {
+    let template = |lag: usize| {
         let frame = |onset: &usize| (onset + lag).checked_sub(AHEAD).filter(|frame| *frame < n_frames);
         Template {
             voice,
@@ -94,7 +99,8 @@ pub(super) fn templates(voice: usize, pitch: u8, grid: &Grid, notes: &[Note]) ->
             spans: onsets.iter().filter_map(frame).map(|frame| frame..frame + 1).collect(),
             onsets: onsets.clone(),
         }
-    })
+    };
+    (0..n_lags.min(usize::from(u8::MAX))).map(template).collect()
 }
 
 /// Makes a spectrum the start of a template: within the drum's range, and faded so far.

@@ -5,8 +5,7 @@ use std::ops::Range;
 use ndarray::{ArrayView2, s};
 
 use super::grid::Grid;
-use super::percussion;
-use crate::knowledge::score::{Class, Note, Score};
+use crate::knowledge::score::{Class, Note, Part};
 use crate::nmf::support::SparseColumn;
 
 /// Notes may start this much before the score says, and sound on this much after their end.
@@ -89,32 +88,28 @@ impl Template {
     }
 }
 
-/// The templates of all parts; none is without a frame.
-pub(super) fn templates(score: &Score, grid: &Grid) -> Vec<Template> {
-    let mut templates = Vec::new();
-    for (part_idx, part) in score.parts.iter().enumerate() {
-        let mut pitches: Vec<_> = part.notes.iter().map(|note| note.pitch).collect();
-        pitches.sort_unstable();
-        pitches.dedup();
-        for pitch in pitches {
-            let notes: Vec<_> = part.notes.iter().filter(|note| note.pitch == pitch).copied().collect();
-            match part.class {
-                Class::Percussion => templates.extend(percussion::templates(part_idx, pitch, grid, &notes)),
-                Class::Sustained | Class::Struck => {
-                    templates.push(Template::new(part_idx, Kind::Pitch(pitch), grid, &notes, |note| {
-                        (note.onset_s - BEFORE_S, note.offset_s + AFTER_S)
-                    }));
-                }
-            }
-        }
-        if part.class == Class::Struck {
-            templates.push(Template::new(part_idx, Kind::Attack, grid, &part.notes, |note| {
-                (note.onset_s - BEFORE_S, note.onset_s + ATTACK_S)
-            }));
-        }
+/// The templates of a part that plays pitches.
+pub(super) fn pitched(voice: usize, part: &Part, grid: &Grid) -> Vec<Template> {
+    let of_pitch = |(pitch, notes): (u8, Vec<Note>)| {
+        Template::new(voice, Kind::Pitch(pitch), grid, &notes, |note| {
+            (note.onset_s - BEFORE_S, note.offset_s + AFTER_S)
+        })
+    };
+    let mut templates: Vec<_> = by_pitch(part).map(of_pitch).collect();
+    if part.class == Class::Struck {
+        templates.push(Template::new(voice, Kind::Attack, grid, &part.notes, |note| {
+            (note.onset_s - BEFORE_S, note.onset_s + ATTACK_S)
+        }));
     }
-    templates.retain(|template| !template.spans.is_empty());
     templates
+}
+
+/// The pitches of a part, from the lowest on, and the notes of each.
+pub(super) fn by_pitch(part: &Part) -> impl Iterator<Item = (u8, Vec<Note>)> {
+    let mut pitches: Vec<_> = part.notes.iter().map(|note| note.pitch).collect();
+    pitches.sort_unstable();
+    pitches.dedup();
+    pitches.into_iter().map(|pitch| (pitch, part.notes.iter().filter(|note| note.pitch == pitch).copied().collect()))
 }
 
 /// The start of a template from what the onsets have in common: in each bin, the rise from just before them that most of

@@ -55,7 +55,7 @@ fn the_stem_is_the_one_that_separate_writes_bit_by_bit() {
             (&["--dictionary", "d.safetensors"][..], &["separate", "--multichannel", "mask"][..], "high"),
             (
                 &["--example", "low=low.wav", "--example", "high=high.wav"],
-                &["separate", "--multichannel", "mask"],
+                &["separate", "--multichannel", "mask", "--no-notes"],
                 "low",
             ),
             (&["--hpss", "--rate", "8000"], &["hpss"], "percussive"),

@@ -42,7 +42,8 @@ pub(super) struct Known {
     sources: Sources,
     analysis: AnalysisConfig,
     has_places: bool,
-    /// Whether the notes are written, too.
+    /// Whether the notes are looked for, and written, too.
+    has_notes: bool,
     has_midi: bool,
     search: Search,
 }
@@ -59,6 +60,7 @@ impl Known {
             sources: Sources::new(knowledge, args.n_components, analysis.stft, seed, terminal)?,
             analysis,
             has_places: args.places.is_wanted(true),
+            has_notes: !args.no_notes,
             has_midi: args.midi_out,
             search: Search {
                 n_residual: args.n_residual,
@@ -91,7 +93,7 @@ impl Method for Known {
 
     fn fit(&self, recording: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {
         let config = self.search.of(self.sources.dictionary(analysis.sample_rate(), watch)?);
-        let wants_notes = config.n_residual == 0 && config.dictionary.sources().len() > 1;
+        let wants_notes = self.has_notes && config.n_residual == 0 && config.dictionary.sources().len() > 1;
         let players = match wants_notes {
             true => self.sources.players(analysis.sample_rate(), &self.analysis, watch)?,
             false => Vec::new(),

@@ -41,7 +41,6 @@ pub(in crate::cli) struct SeparateArgs {
     /// or those of the score, where they are in the recording; corrected, it is the next `--score`
     #[arg(long, help_heading = "Knowledge")]
     pub(in crate::cli) midi_out: bool,
-
     /// Separate by what the examples sound like alone: look for no notes, as `stream` does
     #[arg(long, requires = "example", conflicts_with = "midi_out", help_heading = "Knowledge")]
     pub(in crate::cli) no_notes: bool,

@@ -280,7 +280,7 @@ fn power(magnitude: ArrayView2<'_, f32>) -> f64 {
 
 /// What the caller is told of a noise that the model of speech takes for speech.
 const LIKE_SPEECH: &str =
-    "the noise sounds like speech: it is told from the voice by its level alone, and little is taken out";
+    "the noise sounds like speech: it is told from the voice mostly by its level, and less of it is taken out";
 
 /// And of pauses that are unlike each other.
 const UNSTEADY: &str = "the quietest parts are unlike each other, and may hold more than noise: \

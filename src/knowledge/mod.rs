@@ -3,4 +3,5 @@
 
 pub mod dictionary;
 pub mod labels;
+pub mod marks;
 pub mod score;

@@ -8,16 +8,16 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct Marks {
     /// The sources, in the order of their stems.
-    #[serde(default, rename = "source", alias = "sources")]
+    #[serde(default, rename = "source")]
     pub sources: Vec<Source>,
     /// Painted places, the later over the earlier.
-    #[serde(default, rename = "stroke", alias = "strokes", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, rename = "stroke", skip_serializing_if = "Vec::is_empty")]
     pub strokes: Vec<Stroke>,
     /// Times at which one source plays alone.
-    #[serde(default, rename = "range", alias = "ranges", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, rename = "range", skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<Alone>,
     /// Components that were given to a source by ear.
-    #[serde(default, rename = "name", alias = "names", skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, rename = "name", skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<Named>,
 }
 

@@ -6,13 +6,14 @@ use partita::audio::Recording;
 use partita::error::shown;
 use partita::knowledge::score::align::align;
 use partita::separate::score::{self, ScoreConfig, Unscored};
-use partita::separate::{Analysis, AnalysisConfig};
+use partita::separate::{Analysis, AnalysisConfig, together};
 use partita::watch::Watch;
 use partita::{Error, names};
 
 use super::args::SeparateArgs;
+use super::known::Search;
 use crate::cli::failure::Failure;
-use crate::cli::sound::Solo;
+use crate::cli::sources::Sources;
 use crate::cli::stems::{Extra, Method, Outcome};
 use crate::cli::terminal::Terminal;
 
@@ -24,12 +25,13 @@ pub(super) struct ByScore {
     is_aligned: bool,
     /// Whether the notes are written, where they are in the recording.
     has_midi: bool,
-    solos: Vec<Solo>,
+    /// What parts sound like alone, and how they are looked for.
+    examples: Option<(Sources, Search)>,
 }
 
 impl ByScore {
     /// Reads the score and puts it where the arguments say.
-    pub(super) fn new(path: &Path, args: &SeparateArgs, terminal: &Terminal) -> Result<Self, Failure> {
+    pub(super) fn new(path: &Path, args: &SeparateArgs, seed: u64, terminal: &Terminal) -> Result<Self, Failure> {
         let score = args.score.read.load(path)?;
         let moved = score.moved(args.score.score_offset, args.score.score_stretch).map_err(Failure::at(shown(path)))?;
         let method = &args.method;
@@ -38,13 +40,21 @@ impl ByScore {
             mask_exponent: method.mask_exponent,
             ..ScoreConfig::new(moved)
         };
+        let examples = match args.knowledge.example.is_empty() {
+            true => None,
+            false => {
+                let sources =
+                    Sources::new(&args.knowledge, args.n_components, method.transform.options(), seed, terminal)?;
+                Some((sources, Search::new(args, seed)))
+            }
+        };
         Ok(Self {
             analysis: method.analysis(),
             has_places: args.places.is_wanted(false),
             config,
             is_aligned: args.score.align,
             has_midi: args.midi_out,
-            solos: Solo::open_all(&args.knowledge.example, None, terminal)?,
+            examples,
         })
     }
 }
@@ -68,9 +78,14 @@ impl Method for ByScore {
         if self.is_aligned {
             config.score = align(&config.score, recording, watch)?;
         }
-        let examples: Vec<_> = self.solos.iter().map(Solo::example).collect();
-        config.solos = score::listen(&examples, analysis.sample_rate(), &self.analysis, watch)?;
-        let separation = score::fit(analysis, &config, None, watch)?;
+        let separation = match &self.examples {
+            None => score::fit(analysis, &config, None, watch)?,
+            Some((sources, search)) => {
+                let players = sources.players(analysis.sample_rate(), &self.analysis, watch)?;
+                let dictionary = sources.dictionary(analysis.sample_rate(), watch)?;
+                together::fit(analysis, &config, &search.of(dictionary), &players, watch)?
+            }
+        };
         let score = &self.config.score;
         let parts = score.parts.iter().map(|part| {
             let notes = part.notes.len();

@@ -15,7 +15,7 @@ use crate::cli::stems::{Extra, Method, Outcome};
 use crate::cli::terminal::Terminal;
 
 /// How the sources are looked for.
-struct Search {
+pub(super) struct Search {
     n_residual: Option<usize>,
     n_semitones: usize,
     max_iter: Option<usize>,
@@ -24,7 +24,17 @@ struct Search {
 }
 
 impl Search {
-    fn of(&self, dictionary: Dictionary) -> ExamplesConfig {
+    pub(super) fn new(args: &SeparateArgs, seed: u64) -> Self {
+        Self {
+            n_residual: args.n_residual,
+            n_semitones: args.knowledge.n_semitones,
+            max_iter: args.method.max_iter,
+            mask_exponent: args.method.mask_exponent,
+            seed,
+        }
+    }
+
+    pub(super) fn of(&self, dictionary: Dictionary) -> ExamplesConfig {
         let config = ExamplesConfig::new(dictionary);
         ExamplesConfig {
             n_residual: self.n_residual.unwrap_or(config.n_residual),
@@ -62,13 +72,7 @@ impl Known {
             has_places: args.places.is_wanted(true),
             has_notes: !args.no_notes,
             has_midi: args.midi_out,
-            search: Search {
-                n_residual: args.n_residual,
-                n_semitones: knowledge.n_semitones,
-                max_iter: method.max_iter,
-                mask_exponent: method.mask_exponent,
-                seed,
-            },
+            search: Search::new(args, seed),
         })
     }
 }

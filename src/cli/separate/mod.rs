@@ -23,7 +23,7 @@ fn method(args: &SeparateArgs, context: &Context) -> Result<Box<dyn Method>, Fai
         return Ok(Box::new(labels::Labelled::new(path, args.places.is_wanted(false))?));
     }
     if let Some(path) = &args.score.score {
-        return Ok(Box::new(by_score::ByScore::new(path, args, terminal)?));
+        return Ok(Box::new(by_score::ByScore::new(path, args, seed, terminal)?));
     }
     if !args.knowledge.example.is_empty() || !args.knowledge.dictionary.is_empty() {
         return Ok(Box::new(known::Known::new(args, seed, terminal)?));

@@ -415,7 +415,7 @@ pub fn class_of_name(name: &str) -> Option<Class> {
 }
 
 /// Whether a name says only that there are drums, not which.
-pub(super) fn is_kit(name: &str) -> bool {
+pub(crate) fn is_kit(name: &str) -> bool {
     words(name).iter().any(|word| KITS.contains(&word.as_str())) || KITS_WITHIN.iter().any(|kit| name.contains(kit))
 }
 

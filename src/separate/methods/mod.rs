@@ -1,6 +1,7 @@
 //! One file or folder per kind of knowledge, all shaped alike: a config, and `fit`. No method knows another,
-//! but `transcribe`, which leads two.
+//! but `transcribe` and `together`, which lead two.
 
+mod between;
 pub mod blind;
 mod components;
 pub mod denoise;
@@ -12,6 +13,7 @@ pub mod hpss;
 pub mod labelled;
 mod median;
 pub mod score;
+pub mod together;
 pub mod transcribe;
 mod ward;
 

@@ -9,18 +9,17 @@ mod search;
 
 use std::sync::Arc;
 
-use ndarray::s;
-
 use self::comb::Combs;
 pub use self::player::Player;
 use self::search::Line;
+use super::between::Between;
 use super::example::Example;
 use super::examples::{self, ExamplesConfig};
 use super::score::{self, ScoreConfig, Solo, Unscored};
 use crate::audio::Recording;
 use crate::audio::resample::Resampled;
 use crate::knowledge::score::{Note, Part, Score};
-use crate::separate::pipeline::{Analysis, AnalysisConfig, Block, Margin, Model, Split, each_span};
+use crate::separate::pipeline::{Analysis, AnalysisConfig, Margin, each_span};
 use crate::separate::separation::{Found, Separation};
 use crate::watch::Watch;
 use crate::{Error, Result};
@@ -204,59 +203,11 @@ pub fn fit(
     };
     let by_notes = score::fit(analysis, &config, None, watch)?;
     let model = |separation: &Separation| separation.stages[0].model.clone();
-    let between = Between { one: model(&separation), other: model(&by_notes), weight };
+    let between = Between {
+        one: model(&separation),
+        other: model(&by_notes),
+        sources: None,
+        weights: vec![weight; players.len()],
+    };
     Ok(Separation { found, ..separation.with_model(Arc::new(between)) })
-}
-
-/// Masks between those of two models of the same parts.
-#[derive(Debug)]
-struct Between {
-    one: Arc<dyn Model>,
-    other: Arc<dyn Model>,
-    /// What those of the other count for, 0 to 1.
-    weight: f32,
-}
-
-impl Between {
-    /// A block with this much of its margin.
-    fn within<'a>(block: &'a Block<'_>, margin: Margin) -> Block<'a> {
-        let first = block.before - block.before.min(margin.before);
-        let end = (block.before + block.frames.len() + margin.after).min(block.magnitude.nrows());
-        Block {
-            frames: block.frames.clone(),
-            magnitude: block.magnitude.slice(s![first..end, ..]),
-            spectra: block.spectra.iter().map(|spectrum| spectrum.slice_move(s![first..end, ..])).collect(),
-            before: block.before - first,
-        }
-    }
-}
-
-impl Model for Between {
-    fn n_parts(&self) -> usize {
-        self.one.n_parts()
-    }
-
-    fn margin(&self) -> Margin {
-        let (one, other) = (self.one.margin(), self.other.margin());
-        Margin { before: one.before.max(other.before), after: one.after.max(other.after) }
-    }
-
-    fn mask_exponent(&self) -> f32 {
-        self.one.mask_exponent()
-    }
-
-    fn split(&self, block: &Block<'_>) -> Result<Split> {
-        let one = self.one.split(&Self::within(block, self.one.margin()))?;
-        let other = self.other.split(&Self::within(block, self.other.margin()))?;
-        match (one, other) {
-            (Split::Masks(mut masks), Split::Masks(others)) => {
-                for (mask, other) in masks.iter_mut().zip(&others) {
-                    mask.zip_mut_with(other, |x, other| *x += self.weight * (other - *x));
-                }
-                Ok(Split::Masks(masks))
-            }
-            // No method in one transform gives images before places are looked for.
-            (one, _) => Ok(one),
-        }
-    }
 }

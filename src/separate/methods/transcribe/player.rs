@@ -34,9 +34,9 @@ const MOST_MISSED: f32 = 0.95;
 #[derive(Debug, Clone)]
 pub struct Player {
     /// The source.
-    pub(super) name: String,
+    pub(in crate::separate::methods) name: String,
     /// The sum of its magnitudes over time, `n_bins`.
-    pub(super) spectrum: Array1<f32>,
+    pub(in crate::separate::methods) spectrum: Array1<f32>,
     pub(super) timbre: Timbre,
     /// The median of its pitches, and half of the range of 80 % of them, in steps of the grid.
     middle: f32,

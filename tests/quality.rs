@@ -8,8 +8,11 @@ use partita::audio::decode;
 use partita::names::RESIDUAL;
 use partita::separate::AnalysisConfig;
 use partita::separate::blind::BlindConfig;
+use partita::separate::examples::{self, ExamplesConfig};
 use partita::separate::score::{self, ScoreConfig};
-use partita::{Audio, Score, separate};
+use partita::separate::{Analysis, Example, together, transcribe};
+use partita::watch::Watch;
+use partita::{Audio, DictionaryConfig, Score, StftOptions, separate};
 
 /// Mean over the references of the score of the best one-to-one assignment of stems to them.
 fn best_mean(references: &[Audio], stems: &[Audio]) -> f64 {
@@ -99,4 +102,39 @@ fn what_a_score_lacks_is_left_over_and_its_drums_do_not_take_it() {
         println!("{name}: {got_db:.2} dB, in the mixture {untouched_db:.2} dB");
         assert!(got_db > 2.5 && got_db > untouched_db + 3.0, "{name}: {got_db:.2} dB, {untouched_db:.2} dB untouched");
     }
+}
+
+#[test]
+fn examples_of_all_that_a_score_has_make_more_of_both_and_leave_the_rest_alone() {
+    let read = |name: &str| decode::read(&sample(name)).expect("sample");
+    let watch = &mut Watch::none();
+    let mixture = read("drums-bass-guitar.wav");
+    // The example of the drums is of three parts of the score.
+    let [drums, bass] = ["drums", "bass"].map(|name| read(&format!("drums-bass-guitar/{name}.wav")));
+    let example = |name, recording| Example { name, label: name, recording };
+    let known = [example("drums", &drums), example("bass", &bass)];
+    let (rate, look) = (mixture.sample_rate(), AnalysisConfig::default());
+    let learn = DictionaryConfig::default();
+    let dictionary = examples::learn(&known, rate, &StftOptions::default(), &learn, watch).expect("dictionary");
+    let players = transcribe::listen(&known, rate, &look, watch).expect("players");
+    let score = std::fs::read(sample("drums-bass-guitar.mid")).map(|midi| Score::from_midi(&midi)).expect("score");
+    let config = ScoreConfig::new(score.expect("notes"));
+    let analysis = Analysis::of(&mixture, &look, watch).expect("analysis");
+    let alone = score::fit(&analysis, &config, None, watch).expect("by the score");
+    let both = together::fit(&analysis, &config, &ExamplesConfig::new(dictionary), &players, watch).expect("together");
+    assert_eq!(both.names(), alone.names());
+    let parts = |separation: &partita::Separation| {
+        let stems = stems_of(separation, &mixture);
+        let sum = |names: &[&str]| {
+            let chosen = separation.names().iter().zip(&stems).filter(|(name, _)| names.contains(&name.as_str()));
+            chosen.map(|(_, stem)| stem.samples().sum_axis(Axis(0))).reduce(|sum, stem| sum + stem).expect("stems")
+        };
+        let own = [("drums", sum(&["kick", "snare", "hihat"])), ("bass", sum(&["bass"])), ("guitar", sum(&[RESIDUAL]))];
+        own.map(|(name, stem)| {
+            si_sdr(read(&format!("drums-bass-guitar/{name}.wav")).samples().sum_axis(Axis(0)).view(), stem.view())
+        })
+    };
+    let (before, after) = (parts(&alone), parts(&both));
+    println!("drums, bass, guitar: {before:.2?} dB by the score, {after:.2?} dB with examples");
+    assert!(before.iter().zip(&after).all(|(before, after)| after > before), "{before:?} dB, {after:?} dB");
 }

@@ -71,7 +71,6 @@ pub struct Source {
 
 /// A painted place.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Stroke {
     /// Its number, once in the document.
     pub id: u32,

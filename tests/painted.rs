@@ -109,7 +109,8 @@ fn what_is_saved_is_loaded_and_makes_the_same_stems() {
     let restored = again.restore(&loaded.document, &factors).expect("restored");
     assert_eq!(stems(&restored, &audio), stems(&separation, &audio), "the same bits");
     // It can be gone on from, too, as the one that was saved.
-    let (on, other) = (fit(&session, &loaded.document, Some(&separation)), fit(&again, &loaded.document, Some(&restored)));
+    let (on, other) =
+        (fit(&session, &loaded.document, Some(&separation)), fit(&again, &loaded.document, Some(&restored)));
     assert_eq!(stems(&on, &audio), stems(&other, &audio), "the same way from there");
 }
 

@@ -1,8 +1,8 @@
 //! Where a fit begins: components, each in a source, from an earlier fit or from what the recording itself suggests.
 
-use ndarray::{Array1, Array2, Axis, s};
+use ndarray::{Array1, Array2, Axis, concatenate};
 
-use super::{PaintedConfig, State};
+use super::{Factors, PaintedConfig, State, model};
 use crate::knowledge::painting::Painting;
 use crate::nmf::{Factorization, NmfConfig, fit_with};
 use crate::separate::methods::group;
@@ -40,11 +40,15 @@ pub(super) fn start(
     watch: &mut Watch<'_>,
 ) -> Result<Start> {
     let marks = &config.marks;
-    let mut start = match previous {
-        Some(state) => warm(analysis, config, state),
-        None => cold(analysis, config, painting, watch)?,
+    let mut start = match (previous, &config.known) {
+        (Some(state), _) => warm(analysis, config, state)?,
+        (None, Some(known)) => {
+            let frames = (0..analysis.magnitude().nrows()).map(|row| analysis.frame_idx(row)).collect();
+            warm(analysis, config, &State { factors: known.factors.clone(), frames, known: None })?
+        }
+        (None, None) => cold(analysis, config, painting, watch)?,
     };
-    if !marks.sources.is_empty() {
+    if !marks.sources.is_empty() && config.known.is_none() {
         let evidence = Evidence::of(analysis, painting, &start);
         let known = evidence.known(&start, previous.is_some());
         if std::env::var("DEBUG_KNOWN").is_ok() {
@@ -95,27 +99,69 @@ fn cold(analysis: &Analysis, config: &PaintedConfig, _painting: &Painting, watch
     Ok(Start { dictionary, activations, groups, ids: names.iter().map(|(id, _)| *id).collect(), names })
 }
 
-/// The components of an earlier fit.
-fn warm(analysis: &Analysis, config: &PaintedConfig, state: &State) -> Start {
-    let factors = &state.factors;
-    let wake = knob("WAKE", 0.0) as f32;
-    let mut activations = factors.activations.clone();
-    if wake > 0.0 {
-        for mut row in activations.outer_iter_mut() {
-            let least = wake * row.mean().unwrap_or(0.0);
-            row.mapv_inplace(|x| x.max(least));
+/// The components of an earlier fit, those of sources that are new since, and none of those that are gone.
+fn warm(analysis: &Analysis, config: &PaintedConfig, state: &State) -> Result<Start> {
+    let marks = &config.marks;
+    let names = match &config.known {
+        Some(known) => known.names(marks),
+        None => marks.sources.iter().map(|source| (source.id, source.name.clone())).collect(),
+    };
+    let Factors { dictionary, activations, source_ids } = &state.factors;
+    let place = |id: &u32| names.iter().position(|(other, _)| other == id);
+    let (mut kept, mut groups) = (Vec::new(), Vec::new());
+    for (k, group) in source_ids.iter().enumerate().filter_map(|(k, id)| Some((k, place(id)?))) {
+        kept.push(k);
+        groups.push(group);
+    }
+    let mut dictionary = dictionary.select(Axis(1), &kept);
+    let mut activations = activations.select(Axis(0), &kept);
+    let v = analysis.magnitude();
+    let frames: Vec<_> = (0..v.nrows()).map(|row| analysis.frame_idx(row)).collect();
+    if frames != state.frames && !kept.is_empty() {
+        // Other frames are kept now than then: what is known of them stays.
+        let mut found = model::encoder(&dictionary)?.encode(v.t())?;
+        for (row, frame) in frames.iter().enumerate() {
+            if let Ok(column) = state.frames.binary_search(frame) {
+                found.column_mut(row).assign(&activations.column(column));
+            }
         }
+        activations = found;
     }
-    let names: Vec<_> = config.marks.sources.iter().map(|source| (source.id, source.name.clone())).collect();
-    let groups = factors.source_ids.iter().map(|id| names.iter().position(|(other, _)| other == id).unwrap_or(0));
-    let _ = analysis;
-    Start {
-        dictionary: factors.dictionary.clone(),
-        activations,
-        groups: groups.collect(),
-        ids: names.iter().map(|(id, _)| *id).collect(),
-        names,
+    for (group, source) in marks.sources.iter().enumerate() {
+        if groups.contains(&group) {
+            continue;
+        }
+        // As for any start, but weak: what is there already has most of the sound.
+        let nmf = NmfConfig {
+            n_components: source.n_components,
+            max_iter: 1,
+            seed: config.seed + u64::from(source.id),
+            ..NmfConfig::default()
+        };
+        let found = fit_with(v.t(), &nmf, &mut Watch::none())?;
+        dictionary = joined(Axis(1), &dictionary, &found.dictionary);
+        activations = joined(Axis(0), &activations, &(found.activations * NEW_SHARE));
+        groups.extend(vec![group; source.n_components]);
     }
+    wake(&mut activations);
+    Ok(Start { dictionary, activations, groups, ids: names.iter().map(|(id, _)| *id).collect(), names })
+}
+
+/// How loud the components of a new source begin.
+const NEW_SHARE: f32 = 0.1;
+
+/// Activations begin with this share of their component's mean at least: what is 0 stays so, and paint can be taken back.
+const LEAST: f32 = 1e-3;
+
+fn wake(activations: &mut Array2<f32>) {
+    for mut row in activations.outer_iter_mut() {
+        let least = LEAST * row.mean().unwrap_or(0.0);
+        row.mapv_inplace(|x| x.max(least));
+    }
+}
+
+fn joined(axis: Axis, a: &Array2<f32>, b: &Array2<f32>) -> Array2<f32> {
+    concatenate(axis, &[a.view(), b.view()]).expect("matrices of one length")
 }
 
 /// Where sources play alone, the others do not.
@@ -185,7 +231,6 @@ impl Evidence {
         }
         let (w, h) = (w.sum_axis(Axis(0)), h.sum_axis(Axis(1)));
         let total = Array1::from_shape_fn(n_components, |k| f64::from(w[k]) * f64::from(h[k]));
-        let _ = s![..];
         Self { credit, total }
     }
 

@@ -158,7 +158,7 @@ impl Known {
             n_components: groups.len(),
             dictionary: Factor::Seed(dictionary),
             activations: Factor::Seed(activations),
-            max_iter: super::start::knob("JOINT", JOINT_ITERATIONS as f64) as usize,
+            max_iter: JOINT_ITERATIONS,
             tol: 0.0,
             ..NmfConfig::default()
         };

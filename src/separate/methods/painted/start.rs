@@ -27,10 +27,6 @@ pub(super) struct Start {
     pub(super) names: Vec<(u32, String)>,
 }
 
-pub(super) fn knob(name: &str, default: f64) -> f64 {
-    std::env::var(name).ok().and_then(|x| x.parse().ok()).unwrap_or(default)
-}
-
 /// From an earlier fit, or anew.
 pub(super) fn start(
     analysis: &Analysis,
@@ -46,27 +42,18 @@ pub(super) fn start(
             let frames = (0..analysis.magnitude().nrows()).map(|row| analysis.frame_idx(row)).collect();
             warm(analysis, config, &State { factors: known.factors.clone(), frames, known: None })?
         }
-        (None, None) => cold(analysis, config, painting, watch)?,
+        (None, None) => cold(analysis, config, watch)?,
     };
     if !marks.sources.is_empty() && config.known.is_none() {
         let evidence = Evidence::of(analysis, painting, &start);
         let known = evidence.known(&start, previous.is_some());
-        if std::env::var("DEBUG_KNOWN").is_ok() {
-            eprintln!("{known:?} {:?}", start.groups);
-        }
-        start.groups = if previous.is_some() {
-            start.groups.iter().zip(known).map(|(own, known)| known.unwrap_or(*own)).collect()
-        } else if known.iter().any(Option::is_some) {
-            let stft = analysis.stft().config();
-            let (w, h) = (start.dictionary.view(), start.activations.view());
-            let n = known.iter().flatten().collect::<std::collections::HashSet<_>>().len();
-            if n == marks.sources.len() {
-                group::follow(w, h, stft, analysis.sample_rate(), &known)
-            } else {
-                start.groups.iter().zip(known).map(|(own, known)| known.unwrap_or(*own)).collect()
+        let are_all_known = (0..marks.sources.len()).all(|source| known.contains(&Some(source)));
+        start.groups = match previous {
+            None if are_all_known => {
+                let (w, h) = (start.dictionary.view(), start.activations.view());
+                group::follow(w, h, analysis.stft().config(), analysis.sample_rate(), &known)
             }
-        } else {
-            start.groups
+            _ => start.groups.iter().zip(known).map(|(own, known)| known.unwrap_or(*own)).collect(),
         };
     }
     for named in &marks.names {
@@ -80,7 +67,7 @@ pub(super) fn start(
 }
 
 /// Components without knowledge, grouped into as many sources as there are.
-fn cold(analysis: &Analysis, config: &PaintedConfig, _painting: &Painting, watch: &mut Watch<'_>) -> Result<Start> {
+fn cold(analysis: &Analysis, config: &PaintedConfig, watch: &mut Watch<'_>) -> Result<Start> {
     let sources = &config.marks.sources;
     let n_components = match sources.len() {
         0 => N_COMPONENTS,
@@ -178,6 +165,11 @@ fn silence_others(analysis: &Analysis, painting: &Painting, start: &mut Start) {
     }
 }
 
+/// A component goes to the source that is painted where it sounds if that is more than this share of all that it explains:
+/// with 0.003, 0.01 and 0.03, sixteen boxes have a mean SI-SDR of 3.1, 3.4 and 3.5 dB on the development items, and of 1.3
+/// where no component ever moves.
+const LEAST_EVIDENCE: f64 = 0.01;
+
 /// How much of what each component explains was painted as whose.
 struct Evidence {
     /// Components x sources.
@@ -187,6 +179,7 @@ struct Evidence {
 }
 
 impl Evidence {
+    /// What is painted for one source counts for it; elsewhere, what is denied counts against those that are denied.
     fn of(analysis: &Analysis, painting: &Painting, start: &Start) -> Self {
         let (w, h) = (&start.dictionary, &start.activations);
         let (n_components, n_sources) = (w.ncols(), start.ids.len());
@@ -236,12 +229,11 @@ impl Evidence {
 
     /// The source of those components for which it is clear.
     fn known(&self, start: &Start, is_warm: bool) -> Vec<Option<usize>> {
-        let alpha = if is_warm { knob("ALPHA_WARM", 0.01) } else { knob("ALPHA_COLD", 0.01) };
         let of = |(k, own): (usize, &usize)| {
             let credit = self.credit.row(k);
             let (best, most) = credit.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?;
             let against = if is_warm { credit[*own] } else { 0.0 };
-            (*most > against + alpha * self.total[k]).then_some(best)
+            (*most > against + LEAST_EVIDENCE * self.total[k]).then_some(best)
         };
         start.groups.iter().enumerate().map(of).collect()
     }

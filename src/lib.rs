@@ -40,6 +40,7 @@ pub mod nmf;
 pub mod matrix_file;
 pub mod knowledge;
 pub mod separate;
+pub mod project;
 pub mod batch;
 pub mod eval;
 #[cfg(feature = "plot")]

@@ -28,6 +28,7 @@ const PLACES_OF_FILES: &[&str] = &[
     "knowledge/score/midi.rs",
     "matrix_file/",
     "plot/",
+    "project/file.rs",
 ];
 
 /// Libraries that only one place knows, so that another can take their place.
@@ -59,7 +60,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("sha2", "batch.rs"),
     ("signal_hook", "cli/"),
     ("symphonia", "audio/decode"),
-    ("toml", "knowledge/labels.rs"),
+    ("toml", "text.rs"),
 ];
 
 fn source() -> Source {

@@ -7,6 +7,7 @@ use ndarray::{Array2, ArrayView2, s};
 use realfft::num_complex::Complex32;
 
 use super::blocks::SpectraBuffer;
+use super::fingerprint::Fingerprint;
 use crate::audio::Recording;
 use crate::knowledge::labels::Identity;
 use crate::stft::{Stft, StftConfig, StftOptions};
@@ -25,6 +26,9 @@ pub const SPEECH_WINDOW_S: f64 = 0.064;
 /// Frames of a long recording are kept in runs of this many: long enough for what looks at neighbors (1.5 s at 44.1 kHz
 /// with a hop of 1024).
 pub(in crate::separate) const RUN: usize = 64;
+
+/// Frames of marked times that are kept beside the others at the most: as many as [`AnalysisConfig::max_frames`] by default.
+const MAX_MORE_FRAMES: usize = 20_000;
 
 /// How to look at a recording, and what to keep of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -175,6 +179,75 @@ impl Analysis {
         let magnitude = Array2::zeros((0, stft.config().n_bins()));
         let (start_s, is_silent) = (0.0, false);
         Ok(Self { stft, identity, start_s, is_silent, n_frames: 0, magnitude, spectra: None, kept: Vec::new() })
+    }
+
+    /// Keeps the frames of some more times (seconds) of the recording, as [`AnalysisConfig::keep_s`] does, up to
+    /// 20 000 beside those that are kept already.
+    ///
+    /// # Errors
+    /// Those of the recording.
+    ///
+    /// # Cost
+    /// Only the samples of the frames that are missing are read ([`Recording::read_range`]), and all that was kept is copied
+    /// where there are any.
+    pub fn keep(&mut self, recording: &dyn Recording, times_s: &[Range<f64>]) -> Result<()> {
+        if self.is_complete() || self.magnitude.nrows() == 0 || self.spectra.is_some() {
+            return Ok(());
+        }
+        let n_runs = self.n_frames.div_ceil(RUN);
+        let mut missing: Vec<usize> = Vec::new();
+        for range in times_s {
+            let run = |time_s: f64| {
+                let sample = (time_s - self.start_s) * f64::from(self.sample_rate());
+                (sample / self.stft.config().hop_length as f64).max(0.0) as usize / RUN
+            };
+            missing.extend(
+                (run(range.start)..(run(range.end) + 1).min(n_runs))
+                    .filter(|run| self.kept.binary_search(run).is_err()),
+            );
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        let room = (20_000 + MAX_MORE_FRAMES).saturating_sub(self.magnitude.nrows()) / RUN;
+        missing.truncate(room);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let n_bins = self.stft.config().n_bins();
+        let mut runs: Vec<(usize, Array2<f32>)> = Vec::new();
+        for run in missing {
+            let frames = run * RUN..((run + 1) * RUN).min(self.n_frames);
+            let mut buffer = SpectraBuffer::new(&self.stft, recording.n_channels(), frames.start);
+            let first = buffer.n_samples;
+            let end = self.n_samples().min(frames.end * self.stft.config().hop_length + self.stft.config().n_fft);
+            recording.read_range(first as u64..end as u64, &mut |block| {
+                buffer.push(block);
+                Ok(())
+            })?;
+            if end == self.n_samples() {
+                buffer.finish();
+            }
+            runs.push((run, buffer.magnitude().slice(s![..frames.len(), ..]).to_owned()));
+        }
+        let kept = std::mem::take(&mut self.kept);
+        let old = std::mem::replace(&mut self.magnitude, Array2::zeros((0, n_bins)));
+        let mut magnitude = Vec::with_capacity(old.len() + runs.iter().map(|(_, rows)| rows.len()).sum::<usize>());
+        let mut more = runs.into_iter().peekable();
+        for (i, run) in kept.iter().enumerate() {
+            while let Some((run, rows)) = more.next_if(|(more, _)| more < run) {
+                self.kept.push(run);
+                append(&mut magnitude, rows.view());
+            }
+            self.kept.push(*run);
+            append(&mut magnitude, old.slice(s![i * RUN..((i + 1) * RUN).min(old.nrows()), ..]));
+        }
+        for (run, rows) in more {
+            self.kept.push(run);
+            append(&mut magnitude, rows.view());
+        }
+        let shape = (magnitude.len() / n_bins, n_bins);
+        self.magnitude = Array2::from_shape_vec(shape, magnitude).expect("whole frames were kept");
+        Ok(())
     }
 
     /// Whether it is of sound that is yet to come ([`Analysis::live`]).
@@ -411,39 +484,6 @@ fn compact<T: Copy>(values: &mut Vec<T>, stays: &[bool], length: usize) {
     values.truncate(to * length);
 }
 
-/// A hash of all samples in the order of time, FNV-1a over their bits: not against intent, but against a mistake.
-struct Fingerprint(u64);
-
-impl Fingerprint {
-    fn new() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-
-    fn add(&mut self, block: ArrayView2<'_, f32>) {
-        let mut hash = self.0;
-        let mut add = |x: f32| hash = (hash ^ u64::from(x.to_bits())).wrapping_mul(0x0100_0000_01b3);
-        let channels: Option<Vec<_>> = block.outer_iter().map(|channel| channel.to_slice()).collect();
-        match channels.as_deref() {
-            Some([all]) => all.iter().for_each(|x| add(*x)),
-            Some([left, right]) => left.iter().zip(*right).for_each(|(left, right)| {
-                add(*left);
-                add(*right);
-            }),
-            _ => block.t().iter().for_each(|x| add(*x)),
-        }
-        self.0 = hash;
-    }
-
-    fn identity(&self, recording: &dyn Recording, n_samples: usize) -> Identity {
-        Identity {
-            sample_rate: recording.sample_rate(),
-            n_channels: recording.n_channels(),
-            n_samples,
-            fingerprint: format!("{:016x}", self.0),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -523,6 +563,17 @@ mod tests {
     }
 
     #[test]
+    fn times_that_are_kept_later_are_as_if_they_had_been_kept_at_once() {
+        let audio = noise(100_000);
+        let mut later = analyze(&audio, &config(1024));
+        let times = vec![9.0..9.2, 3.1..3.3, 12.4..13.0];
+        later.keep(&audio, &times).expect("kept");
+        let at_once = analyze(&audio, &AnalysisConfig { keep_s: times, ..config(1024) });
+        assert_eq!((&later.kept, &later.magnitude), (&at_once.kept, &at_once.magnitude));
+        rows_are_their_frames(&later, &audio);
+    }
+
+    #[test]
     fn an_outline_has_the_length_and_nothing_else() {
         let audio = noise(20_000);
         let analysis = analyze(&audio, &AnalysisConfig { detail: Detail::Outline, ..config(1024) });
@@ -530,19 +581,5 @@ mod tests {
         assert!(!analysis.is_complete() && !analysis.is_live());
         assert!(matches!(analysis.need_magnitudes(), Err(Error::Setting { name: "analysis", .. })));
         assert_eq!(analysis.identity(), analyze(&audio, &config(1024)).identity());
-    }
-
-    #[test]
-    fn the_fingerprint_does_not_depend_on_how_samples_lie_in_memory() {
-        for n_channels in 1..4 {
-            let samples = Array2::from_shape_fn((n_channels, 50), |(c, i)| (c * 50 + i) as f32);
-            let by_time = samples.t().as_standard_layout().into_owned().reversed_axes();
-            let hash = |block: ArrayView2<'_, f32>| {
-                let mut fingerprint = Fingerprint::new();
-                fingerprint.add(block);
-                fingerprint.0
-            };
-            assert_eq!(hash(samples.view()), hash(by_time.view()), "{n_channels} channels");
-        }
     }
 }

@@ -1,6 +1,5 @@
 //! What is on the desk: the recording, the document with its revisions, and the fits that were made of it. Knows no HTTP.
 
-use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,11 +11,12 @@ use std::time::{Instant, SystemTime};
 use ndarray::Array2;
 use serde_json::{Value, json};
 
+use super::files::Files;
 use super::lock::Lock;
 use super::pyramid::{Pyramid, Scan};
 use super::sound::Listening;
-use super::{StudioConfig, Words, tiles};
-use crate::atomic::Existing;
+use super::{StudioConfig, tiles};
+use crate::atomic::{self, Existing};
 use crate::audio::Recording;
 use crate::audio::decode::AudioFile;
 use crate::audio::spool::Spool;
@@ -32,6 +32,10 @@ const MAX_FITS: usize = 100;
 
 /// Memory for them, beside the current one.
 const MAX_FIT_BYTES: usize = 192 << 20;
+
+/// Where it is looked how much a fit changed, and frames that are looked at there.
+const LOOKS: usize = 4;
+const LOOK_FRAMES: usize = 64;
 
 /// Why something is not done.
 #[derive(Debug)]
@@ -65,8 +69,7 @@ pub(super) struct Desk {
     recording: Spool,
     pyramid: Pyramid,
     listening: Listening,
-    /// Where files that the document names lie while the studio is open.
-    folder: tempfile::TempDir,
+    files: Files,
     /// What tells that the file of the recording is still the one that was decoded.
     stamp: Mutex<Option<Stamp>>,
     session: Mutex<Option<Open>>,
@@ -89,7 +92,8 @@ struct Open {
 struct State {
     document: Document,
     revision: u64,
-    saved: u64,
+    /// The revision and the fit that are in the project file.
+    saved: Option<(u64, Option<u32>)>,
     fits: Vec<Arc<Fit>>,
     current: Option<u32>,
     next_id: u32,
@@ -103,6 +107,8 @@ pub(super) struct Fit {
     seconds: f64,
     /// The source of each stem, where it is one of the document's.
     sources: Vec<Option<u32>>,
+    /// How much stems differ from those before.
+    changed: Vec<(String, f64)>,
 }
 
 impl Fit {
@@ -119,6 +125,7 @@ impl Fit {
             "id": self.id,
             "seconds": self.seconds,
             "stems": stems,
+            "changed": self.changed.iter().map(|(name, share)| json!({ "name": name, "share": share })).collect::<Vec<_>>(),
             "warnings": self.separation.warnings(),
         })
     }
@@ -141,19 +148,18 @@ impl Desk {
         let stamp = stamp(&config.recording);
         let file = AudioFile::open(&config.recording)?;
         let (recording, pyramid) = decode(&file, watch)?;
-        let refused = |source| Error::Spool { source };
         let desk = Self {
             listening: Listening::to(&recording),
             notes: file.notes().to_vec(),
             recording,
             pyramid,
-            folder: tempfile::Builder::new().prefix("partita-studio-").tempdir().map_err(refused)?,
+            files: Files::beside(&config.project)?,
             stamp: Mutex::new(stamp),
             session: Mutex::default(),
             state: Mutex::new(State {
                 document: Document::default(),
                 revision: 1,
-                saved: 0,
+                saved: None,
                 fits: Vec::new(),
                 current: None,
                 next_id: 1,
@@ -172,23 +178,21 @@ impl Desk {
     /// Opens the project that is there.
     fn restore(&self, watch: &mut Watch<'_>) -> Result<()> {
         let project = Project::load(&self.config.project)?;
+        self.files.bring(named(&project.document))?;
         let session = self.session(&project.document, watch)?;
         same(session.analysis().identity(), &project.recording)?;
         let mut state = locked(&self.state);
-        (state.document, state.saved) = (project.document, state.revision);
+        state.document = project.document;
         if let Some(factors) = &project.factors {
             let separation = session.restore(&state.document, factors)?;
-            state.add(separation, 0.0);
+            state.add(separation, 0.0, Vec::new());
         }
+        state.saved = Some((state.revision, state.current));
         Ok(())
     }
 
     pub(super) fn config(&self) -> &StudioConfig {
         &self.config
-    }
-
-    pub(super) fn words(&self) -> &Words {
-        &self.config.words
     }
 
     pub(super) fn notes(&self) -> &[String] {
@@ -207,9 +211,8 @@ impl Desk {
         &self.listening
     }
 
-    /// Where files that the document names lie.
-    pub(super) fn folder(&self) -> &Path {
-        self.folder.path()
+    pub(super) fn files(&self) -> &Files {
+        &self.files
     }
 
     /// All that a page has to know at its beginning.
@@ -220,7 +223,7 @@ impl Desk {
         let state = locked(&self.state);
         json!({
             "revision": state.revision,
-            "is_saved": state.saved == state.revision,
+            "saved": state.saved == Some((state.revision, state.current)),
             "recording": {
                 "name": name(&self.config.recording),
                 "sample_rate": self.recording.sample_rate(),
@@ -237,8 +240,9 @@ impl Desk {
             "tiles": {
                 "columns": tiles::COLUMNS,
                 "rows": tiles::ROWS,
-                "min_hz": tiles::MIN_HZ,
+                "hz": [tiles::MIN_HZ, 0.5 * f64::from(self.recording.sample_rate())],
                 "step_db": tiles::STEP_DB,
+                "sample_rate": self.recording.sample_rate(),
                 "hop_length": self.pyramid.hop_length(),
                 "n_frames": self.pyramid.n_frames(),
             },
@@ -262,12 +266,10 @@ impl Desk {
         Ok(json!({ "revision": state.revision }))
     }
 
-    /// Changes the document, whatever its revision. Returns the new one.
-    pub(super) fn change(&self, change: impl FnOnce(&mut Document)) -> u64 {
-        let mut state = locked(&self.state);
-        change(&mut state.document);
-        state.revision += 1;
-        state.revision
+    /// Refuses what was asked for in view of another revision.
+    pub(super) fn expect(&self, revision: Option<u64>) -> Answer<()> {
+        let state = locked(&self.state);
+        revision.map_or(Ok(()), |revision| state.expect(revision))
     }
 
     /// A fit of this number, or without a number the current one.
@@ -284,12 +286,8 @@ impl Desk {
     /// Goes back, or on, to the factors of a fit.
     pub(super) fn make_current(&self, id: u32) -> Answer<Value> {
         let fit = self.fit_of(Some(id))?;
-        let mut state = locked(&self.state);
-        if state.current != Some(id) {
-            state.current = Some(id);
-            state.revision += 1;
-        }
-        Ok(json!({ "fit": fit.told(), "revision": state.revision }))
+        locked(&self.state).current = Some(id);
+        Ok(json!({ "fit": fit.told() }))
     }
 
     /// Ends the fit that is in progress.
@@ -320,15 +318,54 @@ impl Desk {
         self.check_file(watch)?;
         let start = Instant::now();
         let session = self.session(&document, watch)?;
-        let previous = previous.filter(|_| is_warm);
-        let separation = session.fit(&document, previous.as_ref().map(|fit| &fit.separation), watch)?;
+        let from = previous.as_ref().filter(|_| is_warm);
+        let separation = session.fit(&document, from.map(|fit| &fit.separation), watch)?;
+        let changed = match &previous {
+            Some(previous) => self.changed(&previous.separation, &separation)?,
+            None => Vec::new(),
+        };
         let mut state = locked(&self.state);
-        if state.document.marks.sources.is_empty() && document.marks.sources.is_empty() {
+        let is_new = state.document.marks.sources.is_empty() && document.marks.sources.is_empty();
+        if is_new {
             state.document.marks.sources = suggested(&separation);
+            state.revision += 1;
         }
-        let fit = state.add(separation, start.elapsed().as_secs_f64());
-        state.revision += 1;
-        Ok(json!({ "fit": fit.told(), "revision": state.revision, "document": state.document }))
+        let fit = state.add(separation, start.elapsed().as_secs_f64(), changed);
+        let told = json!({ "fit": fit.told() });
+        // Only where it is another: the page may have sent a later one since.
+        let with = json!({ "fit": fit.told(), "revision": state.revision, "document": state.document });
+        Ok(if is_new { with } else { told })
+    }
+
+    /// How much each stem is another than the one of its name before, relative to its magnitude: in some blocks that lie
+    /// evenly over the recording.
+    fn changed(&self, before: &Separation, after: &Separation) -> Result<Vec<(String, f64)>> {
+        if before.stft().config() != after.stft().config() {
+            return Ok(Vec::new());
+        }
+        let config = after.stft().config();
+        let n_frames = config.n_frames(self.recording.n_samples() as usize);
+        let (mut gaps, mut sums) = (vec![0.0; after.names().len()], vec![0.0; after.names().len()]);
+        for i in 0..LOOKS {
+            let start = n_frames * i / LOOKS / LOOK_FRAMES * LOOK_FRAMES;
+            let frames = start..(start + LOOK_FRAMES).min(n_frames);
+            let of = |separation: &Separation| separation.masks(&self.recording, frames.clone());
+            let (before_masks, after_masks) = (of(before)?, of(after)?);
+            let power = self.pyramid.powers(&self.recording, frames.clone(), 1)?;
+            for (stem, (name, mask)) in after.names().iter().zip(&after_masks).enumerate() {
+                let Some(place) = before.names().iter().position(|other| other == name) else { continue };
+                let pairs = mask.iter().zip(&before_masks[place]);
+                // The transform of tiles may be another; then all that is counted alike.
+                let is_like = power.dim() == mask.dim();
+                let weights = power.iter().map(|power| if is_like { power.sqrt() } else { 1.0 });
+                for ((new, old), weight) in pairs.zip(weights) {
+                    gaps[stem] += f64::from((new - old).abs() * weight);
+                    sums[stem] += f64::from(old * weight);
+                }
+            }
+        }
+        let share = |(gap, sum): (f64, f64)| gap / f64::max(sum, f64::MIN_POSITIVE);
+        Ok(after.names().iter().cloned().zip(gaps.into_iter().zip(sums).map(share)).collect())
     }
 
     /// What was made of the recording and the files of this document; made anew where others are named.
@@ -337,7 +374,7 @@ impl Desk {
         if let Some(open) = open.filter(|open| has_same_ground(&open.document, document)) {
             return Ok(open.session);
         }
-        let session = Arc::new(Session::open(&self.recording, document, self.folder(), watch)?);
+        let session = Arc::new(Session::open(&self.recording, document, self.files.folder(), watch)?);
         *locked(&self.session) = Some(Open { session: session.clone(), document: document.clone() });
         Ok(session)
     }
@@ -368,6 +405,7 @@ impl Desk {
                 // As in the document, from 0.
                 "index": of.index - 1,
                 "suggested": of.suggested,
+                "source": fit.separation.names().iter().position(|name| *name == of.suggested).map(|i| fit.sources[i]),
                 "energy_share": of.energy_share,
                 "centroid_hz": of.centroid_hz,
                 "pitch_hz": of.pitch_hz,
@@ -388,8 +426,9 @@ impl Desk {
         let session = self.session(&document, &mut Watch::none())?;
         let factors = fit.as_ref().and_then(|fit| project::factors(&fit.separation));
         let project = Project { recording: session.analysis().identity().clone(), document, factors };
+        atomic::commit_all(self.files.save(named(&project.document))?)?;
         project.save(&self.config.project, Existing::Replace)?;
-        locked(&self.state).saved = revision;
+        locked(&self.state).saved = Some((revision, fit.map(|fit| fit.id)));
         Ok(json!({ "path": self.config.project.to_string_lossy(), "revision": revision }))
     }
 }
@@ -400,10 +439,10 @@ impl State {
     }
 
     /// Adds a fit, which is the current one then; the oldest that memory has no room for go.
-    fn add(&mut self, separation: Separation, seconds: f64) -> Arc<Fit> {
+    fn add(&mut self, separation: Separation, seconds: f64, changed: Vec<(String, f64)>) -> Arc<Fit> {
         let of = |name: &String| self.document.marks.sources.iter().find(|source| source.name == *name).map(|s| s.id);
         let sources = separation.names().iter().map(of).collect();
-        let fit = Arc::new(Fit { id: self.next_id, separation, seconds, sources });
+        let fit = Arc::new(Fit { id: self.next_id, separation, seconds, sources, changed });
         self.next_id += 1;
         self.current = Some(fit.id);
         self.fits.push(fit.clone());
@@ -439,6 +478,11 @@ fn decode(file: &AudioFile, watch: &mut Watch<'_>) -> Result<(Spool, Pyramid)> {
     })
 }
 
+/// The files that a document names.
+fn named(_document: &Document) -> impl Iterator<Item = &str> {
+    std::iter::empty()
+}
+
 /// Whether what was made of the recording for one document serves another.
 fn has_same_ground(_a: &Document, _b: &Document) -> bool {
     true
@@ -472,10 +516,4 @@ fn suggested(separation: &Separation) -> Vec<Source> {
             solo: false,
         })
         .collect()
-}
-
-/// Copies a file that the document names, if it is there.
-#[expect(dead_code, reason = "uploads")]
-fn copy_in(from: &Path, to: &Path) -> Result<()> {
-    fs::copy(from, to).map(drop).map_err(|source| Error::Spool { source })
 }

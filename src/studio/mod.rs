@@ -4,6 +4,7 @@
 mod assets;
 mod desk;
 mod export;
+mod files;
 mod guard;
 mod lock;
 mod pyramid;
@@ -15,7 +16,7 @@ mod tiles;
 mod upload;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::watch::Watch;
@@ -49,8 +50,11 @@ impl Words {
         Self(Arc::new(words))
     }
 
-    fn of(&self, error: &Error) -> (String, Option<String>) {
-        (self.0)(error)
+    /// The message and what to do; files that came from the page are called by their names alone.
+    fn of(&self, error: &Error, folder: &Path) -> (String, Option<String>) {
+        let (message, hint) = (self.0)(error);
+        let before = format!("{}/", crate::error::shown(folder));
+        (message.replace(&before, ""), hint.map(|hint| hint.replace(&before, "")))
     }
 }
 

@@ -313,7 +313,11 @@ impl Pyramid {
         (first * config.hop_length..end.max(first * config.hop_length), frames.start - first)
     }
 
-    fn powers(&self, recording: &Spool, frames: Range<usize>, per_column: usize) -> Result<Array2<f32>> {
+    /// Power in columns of so many frames, summed over channels.
+    ///
+    /// # Errors
+    /// Those of the recording.
+    pub(super) fn powers(&self, recording: &Spool, frames: Range<usize>, per_column: usize) -> Result<Array2<f32>> {
         let (samples, first) = self.around(&frames);
         let mut signal = Array2::zeros((recording.n_channels(), samples.len()));
         let mut start = 0;

@@ -13,7 +13,6 @@ use futures_core::Stream;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::Words;
 use super::desk::{Desk, Refusal};
 use crate::Error;
 
@@ -33,10 +32,10 @@ pub(super) fn missing() -> Response {
 }
 
 /// What a refusal says, with its status.
-pub(super) fn worded(refusal: &Refusal, words: &Words) -> (StatusCode, Value) {
+pub(super) fn worded(refusal: &Refusal, desk: &Desk) -> (StatusCode, Value) {
     match refusal {
         Refusal::Library(error) => {
-            let (message, hint) = words.of(error);
+            let (message, hint) = desk.config().words.of(error, desk.files().folder());
             (status(error), json!({ "error": message, "hint": hint }))
         }
         Refusal::Revision(revision) => {
@@ -47,7 +46,7 @@ pub(super) fn worded(refusal: &Refusal, words: &Words) -> (StatusCode, Value) {
         Refusal::Existing(paths) => {
             let error = "files are there that would be replaced";
             let hint = "export again and replace them, or start the studio with another `--out` folder";
-            (StatusCode::CONFLICT, json!({ "error": error, "hint": hint, "existing": paths }))
+            (StatusCode::CONFLICT, json!({ "error": error, "hint": hint, "files": paths }))
         }
         Refusal::Wrong(error) => (StatusCode::UNPROCESSABLE_ENTITY, json!({ "error": error, "hint": null })),
         Refusal::Missing(error) => (StatusCode::NOT_FOUND, json!({ "error": error, "hint": null })),
@@ -63,19 +62,22 @@ fn status(error: &Error) -> StatusCode {
     }
 }
 
+/// The answer for a refusal.
+pub(super) fn refused(refusal: &Refusal, desk: &Desk) -> Response {
+    let (status, told) = worded(refusal, desk);
+    (status, Json(told)).into_response()
+}
+
 /// Does work on a thread of its own, and answers with what it gives.
 pub(super) async fn after<T: Send + 'static>(
     desk: Arc<Desk>,
     work: impl FnOnce(&Desk) -> Result<T, Refusal> + Send + 'static,
     answer: impl FnOnce(T) -> Response,
 ) -> Response {
-    let words = desk.words().clone();
-    match tokio::task::spawn_blocking(move || work(&desk)).await {
+    let done = move || work(&desk).map_err(|refusal| worded(&refusal, &desk));
+    match tokio::task::spawn_blocking(done).await {
         Ok(Ok(made)) => answer(made),
-        Ok(Err(refusal)) => {
-            let (status, told) = worded(&refusal, &words);
-            (status, Json(told)).into_response()
-        }
+        Ok(Err((status, told))) => (status, Json(told)).into_response(),
         Err(_) => bad(StatusCode::INTERNAL_SERVER_ERROR, "partita itself is at fault; please report it"),
     }
 }
@@ -107,7 +109,7 @@ pub(super) fn lines(
     tokio::task::spawn_blocking(move || {
         let line = Line(sender);
         let last = work(&desk, &line);
-        line.send(&last.unwrap_or_else(|refusal| worded(&refusal, desk.words()).1));
+        line.send(&last.unwrap_or_else(|refusal| worded(&refusal, &desk).1));
     });
     ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(Lines(receiver))).into_response()
 }

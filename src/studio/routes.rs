@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::assets::{ASSETS, Asset};
 use super::desk::{Desk, Refusal};
+use super::export::{self, Plan};
 use super::guard::{self, Guard};
 use super::pyramid::Place;
 use super::reply::{self, Line, after, missing};
@@ -23,13 +24,19 @@ use super::sound::{Region, Tracks};
 use super::tiles::Scale;
 use super::upload;
 use crate::audio::Recording;
+use crate::audio::decode::{AudioFile, is_audio_path};
+use crate::knowledge::score::Score;
 use crate::project::Document;
 use crate::separate::AnalysisConfig;
 use crate::stft::Stft;
-use crate::watch::Progress;
+use crate::watch::{Progress, Watch};
 
 /// Samples per channel that are handed out at once at the most, over all tracks: 64 MB of them.
 const MAX_SAMPLES: u64 = 1 << 24;
+
+/// Bytes of a score, and of a recording of one source, at the most.
+const MAX_SCORE: u64 = 16 << 20;
+const MAX_EXAMPLE: u64 = 2 << 30;
 
 /// How often it is told how far a fit is.
 const TELL: Duration = Duration::from_millis(50);
@@ -49,7 +56,10 @@ pub(super) fn all(desk: Arc<Desk>, guard: Arc<Guard>) -> Router {
         .route("/api/tiles/{track}/{level}/{index}", get(tile))
         .route("/api/peaks/{track}/{level}/{index}", get(peaks))
         .route("/api/components", get(components))
+        .route("/api/score", post(score))
+        .route("/api/examples", post(example))
         .route("/api/save", post(save))
+        .route("/api/export", post(export))
         .fallback(|| async { missing() })
         .method_not_allowed_fallback(|| async { reply::bad(StatusCode::METHOD_NOT_ALLOWED, "not in this way") })
         .layer(middleware::from_fn_with_state(guard, guard::check))
@@ -166,11 +176,14 @@ struct FitRequest {
 }
 
 async fn fit(State(desk): Here, headers: HeaderMap, body: Body) -> Response {
-    match upload::json::<FitRequest>(&headers, body).await {
-        Ok(asked) => reply::lines(desk, move |desk, line| {
-            desk.fit(asked.revision, matches!(asked.from, From::Warm), &mut told_to(line))
-        }),
-        Err(refused) => refused,
+    let asked = match upload::json::<FitRequest>(&headers, body).await {
+        Ok(asked) => asked,
+        Err(refused) => return refused,
+    };
+    let is_warm = matches!(asked.from, From::Warm);
+    match desk.expect(asked.revision) {
+        Ok(()) => reply::lines(desk, move |desk, line| desk.fit(asked.revision, is_warm, &mut told_to(line))),
+        Err(refusal) => reply::refused(&refusal, &desk),
     }
 }
 
@@ -204,6 +217,67 @@ async fn components(State(desk): Here, RawQuery(query): RawQuery) -> Response {
     after(desk, move |desk| desk.components(query.number("fit")?), json_answer).await
 }
 
+async fn export(State(desk): Here, headers: HeaderMap, body: Body) -> Response {
+    match upload::json::<export::Request>(&headers, body).await {
+        Ok(asked) => match Plan::new(&desk, asked) {
+            Ok(plan) => reply::lines(desk, move |desk, line| plan.run(desk, &mut Watch::new(&mut told_to(line)))),
+            Err(refusal) => reply::refused(&refusal, &desk),
+        },
+        Err(refused) => refused,
+    }
+}
+
+// ---- files that come ---------------------------------------------------------------------------------------------
+
+async fn score(State(desk): Here, RawQuery(query): RawQuery, body: Body) -> Response {
+    let is_score = |path: &std::path::Path| {
+        let is = |ending: &str| path.extension().is_some_and(|of| of.eq_ignore_ascii_case(ending));
+        ["mid", "midi", "kar"].into_iter().any(is)
+    };
+    let look = |path: &std::path::Path| {
+        let score = Score::load(path)?;
+        Ok(json!({ "tracks": score.parts.iter().map(|part| &part.name).collect::<Vec<_>>() }))
+    };
+    file_in(desk, &Query::of(query.as_deref()), body, MAX_SCORE, is_score, look).await
+}
+
+async fn example(State(desk): Here, RawQuery(query): RawQuery, body: Body) -> Response {
+    let look = |path: &std::path::Path| {
+        let file = AudioFile::open(path)?;
+        Ok(json!({ "sample_rate": file.sample_rate(), "n_samples": file.n_samples_hint() }))
+    };
+    file_in(desk, &Query::of(query.as_deref()), body, MAX_EXAMPLE, is_audio_path, look).await
+}
+
+/// Takes a file, looks whether it is what it should be, and tells its name beside what was found.
+async fn file_in(
+    desk: Arc<Desk>,
+    query: &Query,
+    body: Body,
+    max_bytes: u64,
+    has_ending: impl Fn(&std::path::Path) -> bool + Send + 'static,
+    look: impl FnOnce(&std::path::Path) -> crate::Result<Value> + Send + 'static,
+) -> Response {
+    let Some(name) = query.text("name").map(str::to_owned) else {
+        return reply::bad(StatusCode::UNPROCESSABLE_ENTITY, "`name` is missing, the name of the file");
+    };
+    let path = match desk.files().incoming() {
+        Ok(path) => path,
+        Err(error) => return reply::refused(&error.into(), &desk),
+    };
+    if let Err(refused) = upload::file(body, &path, max_bytes).await {
+        return refused;
+    }
+    let keep = move |desk: &Desk| {
+        let name = desk.files().keep(path, &name, &has_ending)?;
+        let path = desk.files().folder().join(&name);
+        let mut found = look(&path).inspect_err(|_| drop(std::fs::remove_file(&path)))?;
+        found["file"] = name.into();
+        Ok(found)
+    };
+    after(desk, keep, json_answer).await
+}
+
 // ---- sound and pictures ------------------------------------------------------------------------------------------
 
 async fn audio(State(desk): Here, RawQuery(query): RawQuery) -> Response {
@@ -215,15 +289,12 @@ async fn audio(State(desk): Here, RawQuery(query): RawQuery) -> Response {
         let fit = query.number("fit")?.map(|id| desk.fit_of(Some(id))).transpose()?;
         let component = query.number::<usize>("component")?;
         let tracks = match (&fit, component) {
-            (None, _) => Tracks::None,
+            (None, None) => Tracks::Mixture,
+            (None, Some(_)) => return Err(Refusal::Wrong("a component is of a fit: `fit` is missing".into())),
             (Some(fit), None) => Tracks::Stems(&fit.separation),
             (Some(fit), Some(component)) => Tracks::Component(&fit.separation, component),
         };
-        let n_tracks = match tracks {
-            Tracks::None => 1,
-            Tracks::Stems(separation) => 1 + separation.names().len(),
-            Tracks::Component(..) => 2,
-        };
+        let n_tracks = tracks.n_tracks();
         let n = n.min(MAX_SAMPLES / (n_tracks * listening.n_channels) as u64);
         let region = match query.region()? {
             Some(region) => {

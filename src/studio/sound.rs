@@ -43,15 +43,25 @@ pub(super) struct Region {
     pub(super) hz: [f64; 2],
 }
 
-/// What is heard beside the recording.
+/// What is heard.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Tracks<'a> {
-    /// Nothing.
-    None,
-    /// All stems.
+    /// The recording.
+    Mixture,
+    /// The recording, and all stems.
     Stems(&'a Separation),
-    /// One component, counted from 0.
+    /// One component alone, counted from 0.
     Component(&'a Separation, usize),
+}
+
+impl Tracks<'_> {
+    /// How many there are.
+    pub(super) fn n_tracks(self) -> usize {
+        match self {
+            Self::Stems(separation) => 1 + separation.names().len(),
+            Self::Mixture | Self::Component(..) => 1,
+        }
+    }
 }
 
 impl Listening {
@@ -70,7 +80,7 @@ impl Listening {
         }
     }
 
-    /// The samples of the recording and of the other tracks, one after the other, each channel after channel, as 32-bit
+    /// The samples of the tracks, one after the other, each channel after channel, as 32-bit
     /// numbers in the order of little-endian machines.
     ///
     /// # Errors
@@ -111,34 +121,34 @@ impl Listening {
         Ok(bytes)
     }
 
-    /// The recording, then the other tracks, at their own rate and with all their channels.
+    /// The tracks at their own rate, with all their channels.
     fn native(&self, recording: &Spool, tracks: Tracks<'_>, range: Range<u64>) -> Result<Vec<Array2<f32>>> {
         let new = || Array2::zeros((recording.n_channels(), (range.end - range.start) as usize));
-        let mut all = vec![new()];
+        let mut all: Vec<Array2<f32>> = (0..tracks.n_tracks()).map(|_| new()).collect();
         let put = |to: &mut Array2<f32>, start: usize, block: ArrayView2<'_, f32>| {
             to.slice_mut(s![.., start..start + block.ncols()]).assign(&block);
         };
         let mut start = 0;
-        recording.read_range(range.clone(), &mut |block| {
-            put(&mut all[0], start, block);
-            start += block.ncols();
-            Ok(())
-        })?;
-        let (separation, stems, only) = match tracks {
-            Tracks::None => return Ok(all),
-            Tracks::Stems(separation) => (separation, Stems::All, None),
-            Tracks::Component(separation, component) => (separation, Stems::Components, Some(component)),
+        if !matches!(tracks, Tracks::Component(..)) {
+            recording.read_range(range.clone(), &mut |block| {
+                put(&mut all[0], start, block);
+                start += block.ncols();
+                Ok(())
+            })?;
+        }
+        let (separation, stems, first) = match tracks {
+            Tracks::Mixture => return Ok(all),
+            Tracks::Stems(separation) => (separation, Stems::All, 0),
+            Tracks::Component(separation, component) => (separation, Stems::Components, component),
         };
-        let n_stems = separation.stem_names(&stems)?.len();
-        let wanted = only.map_or(0..n_stems, |component| component..component + 1);
-        if wanted.end > n_stems {
+        if first >= separation.stem_names(&stems)?.len() {
             return Err(Error::NoComponents);
         }
-        all.extend(wanted.clone().map(|_| new()));
+        let goals = if matches!(tracks, Tracks::Stems(_)) { &mut all[1..] } else { &mut all[..] };
         start = 0;
         let samples = range.start as usize..range.end as usize;
         separation.render_range(recording, &stems, samples, &mut |blocks| {
-            all[1..].iter_mut().zip(&blocks[wanted.clone()]).for_each(|(to, block)| put(to, start, block.view()));
+            goals.iter_mut().zip(&blocks[first..]).for_each(|(to, block)| put(to, start, block.view()));
             start += blocks[0].ncols();
             Ok(())
         })?;
@@ -237,7 +247,7 @@ mod tests {
     }
 
     fn heard(spool: &Spool, range: Range<u64>, region: Option<&(Stft, Region)>) -> Vec<f32> {
-        let bytes = Listening::to(spool).chunk(spool, Tracks::None, range, region).expect("chunk");
+        let bytes = Listening::to(spool).chunk(spool, Tracks::Mixture, range, region).expect("chunk");
         bytes.chunks_exact(4).map(|x| f32::from_le_bytes([x[0], x[1], x[2], x[3]])).collect()
     }
 

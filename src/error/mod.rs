@@ -414,6 +414,14 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A text is not a project, or says what cannot be.
+    #[error("cannot read the project: {}{reason}", line.map(|line| format!("line {line}: ")).unwrap_or_default())]
+    Project {
+        /// Line, counted from 1, where that can be said.
+        line: Option<usize>,
+        /// What is wrong.
+        reason: String,
+    },
     /// A recording is not the one that was separated: it has another form, or other samples than the labels are of.
     #[error("the recording has {got}, expected {expected}, as the one that was separated")]
     OtherRecording {

@@ -100,6 +100,7 @@ impl Error {
             // Batches and labels.
             Self::Manifest { .. } => Some(Advice::GiveOtherManifest),
             Self::Labels { .. } => Some(Advice::KeepLabels),
+            Self::Project { .. } => Some(Advice::plain("open it in `partita studio`, or mend what is told")),
             Self::OtherRecording { .. } => Some(Advice::GiveSameRecording),
             // Comparisons.
             Self::Unequal { name, got, expected, unit, .. } => {

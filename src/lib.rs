@@ -40,10 +40,13 @@ pub mod nmf;
 pub mod matrix_file;
 pub mod knowledge;
 pub mod separate;
+pub mod project;
 pub mod batch;
 pub mod eval;
 #[cfg(feature = "plot")]
 pub mod plot;
+#[cfg(feature = "studio")]
+pub mod studio;
 
 pub use audio::Audio;
 pub use error::{Error, Result};

@@ -23,17 +23,21 @@ const PLACES_OF_FILES: &[&str] = &[
     "atomic.rs",
     "audio/decode",
     "audio/encode",
+    "audio/spool.rs",
     "batch.rs",
     "knowledge/dictionary/file.rs",
     "knowledge/score/midi.rs",
     "matrix_file/",
     "plot/",
+    "project.rs",
+    "studio/",
 ];
 
 /// Libraries that only one place knows, so that another can take their place.
 const OWNERS: &[(&str, &str)] = &[
     ("ab_glyph", "plot/"),
     ("anstream", "cli/"),
+    ("axum", "studio/"),
     ("clap", "cli/"),
     ("clap_complete", "cli/"),
     ("clap_mangen", "cli/"),
@@ -44,8 +48,11 @@ const OWNERS: &[(&str, &str)] = &[
     ("flacenc", "audio/encode"),
     ("flate2", "matrix_file/packed.rs"),
     ("fontdb", "plot/"),
+    ("futures_core", "studio/"),
     ("glob", "cli/"),
     ("hound", "audio/encode"),
+    ("hyper", "studio/server.rs"),
+    ("hyper_util", "studio/server.rs"),
     ("ignore", "cli/"),
     ("indicatif", "cli/"),
     ("kodama", "separate/methods/group.rs"),
@@ -59,6 +66,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("sha2", "batch.rs"),
     ("signal_hook", "cli/"),
     ("symphonia", "audio/decode"),
+    ("tokio", "studio/"),
     ("toml", "knowledge/labels.rs"),
 ];
 

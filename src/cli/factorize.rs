@@ -319,6 +319,7 @@ fn config(args: &FactorizeArgs, v: &Matrix, seed: u64, terminal: &Terminal) -> R
             Missing::None => weights,
             Missing::Nan => Some(matrix_file::hide_missing(v.dense("--missing nan")?, weights)),
         },
+        guidance: None,
         max_iter: args.max_iter,
         tol: args.tol,
         target_divergence: args.target_divergence,

@@ -149,6 +149,12 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// Samples cannot be put into a temporary file, or read from it again.
+    #[error("cannot keep the samples in a temporary file")]
+    Spool {
+        /// Why not.
+        source: io::Error,
+    },
     /// A file is not the one that it was when it was opened first, or is there no more.
     #[error("`{}` changed or went away while it was worked on", shown(path))]
     RecordingChanged {
@@ -408,6 +414,14 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// A text is not a project, or says what cannot be.
+    #[error("cannot read the project: {}{reason}", line.map(|line| format!("line {line}: ")).unwrap_or_default())]
+    Project {
+        /// Line, counted from 1, where that can be said.
+        line: Option<usize>,
+        /// What is wrong.
+        reason: String,
+    },
     /// A recording is not the one that was separated: it has another form, or other samples than the labels are of.
     #[error("the recording has {got}, expected {expected}, as the one that was separated")]
     OtherRecording {
@@ -415,6 +429,22 @@ pub enum Error {
         got: String,
         /// What the one that was separated has.
         expected: String,
+    },
+
+    // ---- studio --------------------------------------------------------------------------------------------------
+    /// Another studio works on the same project.
+    #[error("`{}` is open in another studio", shown(path))]
+    ProjectInUse {
+        /// The project file.
+        path: PathBuf,
+    },
+    /// No page can be served.
+    #[error("cannot serve the page on port {port}")]
+    Serve {
+        /// The port; 0: any.
+        port: u16,
+        /// Why not.
+        source: io::Error,
     },
 
     // ---- comparisons ---------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::to_utf8;
+use crate::text::{from_toml, to_toml, to_utf8};
 use crate::{Error, Result, names};
 
 /// What stands above the components in the file, for whoever edits it.
@@ -118,10 +118,7 @@ impl Labels {
         if text.len() as u64 > MAX_BYTES {
             return Err(Error::Labels { line: None, reason: format!("they have more than {MAX_BYTES} bytes") });
         }
-        let labels: Self = toml::from_str(text).map_err(|error| Error::Labels {
-            line: error.span().and_then(|span| text.get(..span.start)).map(|before| 1 + before.matches('\n').count()),
-            reason: error.message().to_owned(),
-        })?;
+        let labels: Self = from_toml(text).map_err(|(line, reason)| Error::Labels { line, reason })?;
         let wrong = |reason: String| Err(Error::Labels { line: None, reason });
         if labels.components.len() > MAX_COMPONENTS {
             let n_components = labels.components.len();
@@ -165,7 +162,7 @@ impl Labels {
     /// # Errors
     /// [`Error::Labels`] where a number is larger than the format holds.
     pub fn text(&self) -> Result<String> {
-        let text = toml::to_string(self).map_err(|error| Error::Labels { line: None, reason: error.to_string() })?;
+        let text = to_toml(self).map_err(|reason| Error::Labels { line: None, reason })?;
         Ok(format!("{EXPLANATION}{text}"))
     }
 

@@ -4,4 +4,5 @@
 pub mod dictionary;
 pub mod labels;
 pub mod marks;
+pub mod painting;
 pub mod score;

@@ -100,7 +100,16 @@ impl NpzWriter {
     ///
     /// # Errors
     /// Those of [`AtomicFile::commit`].
-    pub fn finish(mut self) -> Result<()> {
+    pub fn finish(self) -> Result<()> {
+        self.complete()?.commit()
+    }
+
+    /// Writes the directory of members; the file has no name as yet, so that it can get it with others
+    /// ([`crate::atomic::commit_all`]).
+    ///
+    /// # Errors
+    /// [`Error::WriteFile`] if the system says no.
+    pub fn complete(mut self) -> Result<AtomicFile> {
         let directory = self.position;
         let entries: Vec<u8> = self.members.iter().flat_map(Member::entry).collect();
         let end = directory + entries.len() as u64;
@@ -112,7 +121,7 @@ impl NpzWriter {
         tail.u32(0x0706_4b50).u32(0).u64(end).u32(1);
         tail.u32(0x0605_4b50).u16(0).u16(0).u16(u16::MAX).u16(u16::MAX).u32(ELSEWHERE).u32(ELSEWHERE).u16(0);
         self.write(&tail.0)?;
-        self.file.commit()
+        Ok(self.file)
     }
 
     /// Adds a member. Its content is gone through twice: the checksum comes first in the file.

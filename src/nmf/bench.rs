@@ -16,7 +16,7 @@ impl Iterations {
     pub fn new(v: ArrayView2<'_, f32>, n_components: usize, is_portable: bool) -> Self {
         let factors = init::factors(v, &NmfConfig { n_components, ..NmfConfig::default() });
         let free = (vec![true; n_components], vec![true; n_components]);
-        let mut solve = Multiplicative::new(kernel(is_portable), v, 1.0, factors, free, false);
+        let mut solve = Multiplicative::new(kernel(is_portable), v, 1.0, factors, free, false, None);
         solve.check();
         Self(solve)
     }

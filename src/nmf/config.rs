@@ -2,6 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayView2};
 
+use super::guided::Guidance;
 use super::warning::Warning;
 use super::{Error, Result};
 use crate::error::Advice;
@@ -27,6 +28,9 @@ pub struct NmfConfig {
     /// How much each entry of V counts, `n_rows` x `n_columns`, finite and at least 0. Where it is 0 the entry is
     /// missing: V may hold anything there, also NaN. Default: every entry counts 1.
     pub weights: Option<Array2<f32>>,
+    /// Which components may not have some entries of V; only for the Kullback-Leibler divergence without weights and
+    /// penalties, with multiplicative updates. Default: all may have all.
+    pub guidance: Option<Guidance>,
     /// Iterations at the most. Default 200.
     pub max_iter: usize,
     /// Ends the fit when the divergence fell by less than this share of its first value since the check before
@@ -50,6 +54,7 @@ impl Default for NmfConfig {
             activations: Factor::Free,
             regularization: Regularization::default(),
             weights: None,
+            guidance: None,
             max_iter: 200,
             tol: 1e-4,
             target_divergence: None,
@@ -353,6 +358,9 @@ impl NmfConfig {
                 return Err(setting("weights", got, "finite numbers of at least 0"));
             }
         }
+        if let Some(guidance) = &self.guidance {
+            guidance.check(v.dim(), self.n_components)?;
+        }
         let counts = |at: (usize, usize)| self.weights.as_ref().is_none_or(|weights| weights[at] > 0.0);
         let is_wrong = |x: &f32| !(x.is_finite() && *x >= 0.0);
         // In the order of memory this takes a fraction of the time of a search by rows, which is for the one to name.
@@ -411,6 +419,9 @@ impl NmfConfig {
             return Err(setting("divergence", format!("a beta of {beta}"), "a beta from -1 to 4"));
         }
         self.check_regularization()?;
+        if self.guidance.is_some() && !self.is_plain_kl() {
+            return Err(setting("guidance", "given", "none but for the plain Kullback-Leibler divergence"));
+        }
         self.check_solver()
     }
 
@@ -432,6 +443,9 @@ impl NmfConfig {
         }
         if !self.regularization.is_none() {
             return refused("regularization", "given", "none");
+        }
+        if self.guidance.is_some() {
+            return refused("guidance", "given", "none");
         }
         if self.init != Init::Random && self.needs_init() {
             return refused("init", &format!("{:?}", self.init), "`Random`");

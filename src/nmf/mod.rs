@@ -18,6 +18,7 @@ mod divergence;
 mod driver;
 mod encoder;
 mod general;
+mod guided;
 mod init;
 mod kernel;
 mod least_squares;
@@ -47,6 +48,7 @@ pub use config::{
 pub use convolutive::{ConvolutiveConfig, ConvolutiveFactorization, convolve, fit_convolutive};
 pub use divergence::divergence;
 pub use encoder::{Encoder, EncoderConfig};
+pub use guided::{Guidance, MAX_GROUPS, Run};
 pub use online::Online;
 pub use rank::{HoldOut, RankScore, RankSelection, select_rank, select_rank_with};
 pub use sparse::SparseMatrix;
@@ -117,7 +119,9 @@ pub fn fit_with(v: ArrayView2<'_, f32>, config: &NmfConfig, watch: &mut Watch<'_
     let k = config.n_components;
     let free = (config.dictionary.is_free(k), config.activations.is_free(k));
     let extrapolate = config.solver == Solver::MuExtrapolated;
-    let mut solve = multiplicative::Multiplicative::new(kernel::Kernel::detect(), v, mean, factors, free, extrapolate);
+    let guidance = config.guidance.as_ref();
+    let kernel = kernel::Kernel::detect();
+    let mut solve = multiplicative::Multiplicative::new(kernel, v, mean, factors, free, extrapolate, guidance);
     let run = driver::run(&mut solve, config, watch);
     let (dictionary, activations) = solve.into_factors();
     Ok(Factorization {

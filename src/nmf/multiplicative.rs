@@ -8,6 +8,7 @@ use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
 use super::driver::Solve;
+use super::guided::{Guidance, Guided};
 use super::kernel::{self, Activations, Kernel, Lanes, Panels, Row, Scratch, TILE, Tile, ZERO_ROW};
 use super::momentum::{Momentum, Past, extrapolate};
 use super::scales::{Scales, given_back, inverse};
@@ -47,6 +48,8 @@ pub(super) struct Chunk {
     h_past: Past<f32>,
     /// (V / WH) H^T over these frames; empty where W is fixed.
     w_numerators: Vec<Row>,
+    /// Entries of V that not every component may have, which are 0 in `v`; none without guidance.
+    guided: Option<Guided>,
     scratch: Scratch,
 }
 
@@ -61,6 +64,7 @@ impl Multiplicative {
         (w, h): (Array2<f32>, Array2<f32>),
         (free_w, free_h): (Vec<bool>, Vec<bool>),
         extrapolate: bool,
+        guidance: Option<&Guidance>,
     ) -> Self {
         let n_components = w.ncols();
         let scales = Scales::new(mean, &w, &h, &free_w, &free_h);
@@ -71,8 +75,11 @@ impl Multiplicative {
         let pack = |i: usize| {
             let frames = i * n_tiles / n_chunks * TILE..((i + 1) * n_tiles / n_chunks * TILE).min(v.ncols());
             let packed_h = kernel::pack_activations(h.slice(s![.., frames.clone()]), &scales.h);
+            let mut packed_v = kernel::pack_columns(v.slice(s![.., frames.clone()]), scales.v);
+            let guided = guidance.filter(|guidance| !guidance.of_columns(&frames).is_empty());
             Chunk {
-                v: kernel::pack_columns(v.slice(s![.., frames]), scales.v),
+                guided: guided.map(|guidance| Guided::take(guidance, &frames, v.nrows(), &mut packed_v)),
+                v: packed_v,
                 h_past: Past::new(if extrapolate { packed_h.as_flattened() } else { &[] }),
                 h: packed_h,
                 h_sums: vec![0.0; n_components],
@@ -239,18 +246,31 @@ impl Pass<'_> {
         let n_tiles = kernel::tiles_per_block(n_panels, chunk.h.len() / n_components);
         let mut past = chunk.h_past.before.chunks_mut(n_tiles * n_components * TILE);
         let blocks = chunk.v.chunks((n_tiles * n_panels).max(1)).zip(chunk.h.chunks_mut(n_tiles * n_components));
+        let mut first_frame = 0;
         for (v, h) in blocks {
+            let frames = first_frame..first_frame + h.len() / n_components * TILE;
+            first_frame = frames.end;
             if self.improve_h {
                 if let Some(before) = past.next() {
                     extrapolate(h.as_flattened_mut(), before, self.factor);
                 }
+                if let Some(guided) = &mut chunk.guided {
+                    guided.prepare_h(&frames, self.w, &self.inverse_sums, h);
+                }
                 self.kernel.improve_h(v, self.w, &self.inverse_sums, h, &mut chunk.scratch);
+                if let Some(guided) = &chunk.guided {
+                    guided.add_to_h(&frames, h);
+                }
             }
-            if self.gather_w {
-                let numerators = &mut chunk.w_numerators;
+            let mut numerators = self.gather_w.then_some(&mut chunk.w_numerators[..]);
+            if let Some(numerators) = &mut numerators {
                 total += self.kernel.gather_w(v, self.w, h, numerators, self.want_divergence, &mut chunk.scratch);
             } else if self.want_divergence {
                 total += self.kernel.divergence(v, self.w, h);
+            }
+            if let (Some(guided), true) = (&mut chunk.guided, self.gather_w || self.want_divergence) {
+                let added = guided.add_to_w(&frames, self.w, h, numerators);
+                total += if self.want_divergence { added } else { 0.0 };
             }
         }
         chunk.sum_h();
@@ -292,7 +312,7 @@ mod tests {
     fn plain(kernel: Kernel, v: &Array2<f32>, w: &Array2<f32>, h: &Array2<f32>) -> Multiplicative {
         let free = vec![true; w.ncols()];
         let mean = v.iter().map(|&x| f64::from(x)).sum::<f64>() / v.len() as f64;
-        Multiplicative::new(kernel, v.view(), mean, (w.clone(), h.clone()), (free.clone(), free), false)
+        Multiplicative::new(kernel, v.view(), mean, (w.clone(), h.clone()), (free.clone(), free), false, None)
     }
 
     fn seeded(w: &Array2<f32>, h: &Array2<f32>, solver: Solver, max_iter: usize) -> NmfConfig {
@@ -485,7 +505,8 @@ mod tests {
         let v = noise((30, 90), 0.1, 1);
         let (w, h) = (noise((30, 4), 0.0, 2), noise((4, 90), 0.0, 3));
         let free = (vec![true; 4], vec![true; 4]);
-        let start = || Multiplicative::new(Kernel::detect(), v.view(), 1.0, (w.clone(), h.clone()), free.clone(), true);
+        let start =
+            || Multiplicative::new(Kernel::detect(), v.view(), 1.0, (w.clone(), h.clone()), free.clone(), true, None);
         let (mut solve, mut undisturbed) = (start(), start());
         for solve in [&mut solve, &mut undisturbed] {
             solve.check();

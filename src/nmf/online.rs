@@ -80,6 +80,9 @@ impl Online {
         if config.weights.is_some() {
             return refused("weights", "given".into(), "none: blocks differ in length");
         }
+        if config.guidance.is_some() {
+            return refused("guidance", "given".into(), "none: blocks differ in length");
+        }
         if config.activations != Factor::Free {
             return refused("activations", "given".into(), "`Free`: each block finds its own");
         }

@@ -7,7 +7,7 @@ mod methods;
 mod pipeline;
 mod separation;
 
-pub use self::methods::{Example, blind, denoise, drums, examples, group, hpss, labelled, score, transcribe};
+pub use self::methods::{Example, blind, denoise, drums, examples, group, hpss, labelled, painted, score, transcribe};
 pub use self::pipeline::{
     Analysis, AnalysisConfig, Block, DRUMS_WINDOW_S, Detail, MUSIC_WINDOW_S, Margin, Model, Rendered, Renderer,
     SPEECH_WINDOW_S, Split, mask,

@@ -11,6 +11,7 @@ pub mod group;
 pub mod hpss;
 pub mod labelled;
 mod median;
+pub mod painted;
 pub mod score;
 pub mod transcribe;
 mod ward;

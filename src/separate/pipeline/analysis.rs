@@ -26,6 +26,9 @@ pub const SPEECH_WINDOW_S: f64 = 0.064;
 /// with a hop of 1024).
 pub(in crate::separate) const RUN: usize = 64;
 
+/// Frames of marked times that are kept beside the others at the most: as many as [`AnalysisConfig::max_frames`] by default.
+pub const MAX_MORE_FRAMES: usize = 20_000;
+
 /// How to look at a recording, and what to keep of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnalysisConfig {
@@ -175,6 +178,75 @@ impl Analysis {
         let magnitude = Array2::zeros((0, stft.config().n_bins()));
         let (start_s, is_silent) = (0.0, false);
         Ok(Self { stft, identity, start_s, is_silent, n_frames: 0, magnitude, spectra: None, kept: Vec::new() })
+    }
+
+    /// Keeps the frames of some more times (seconds) of the recording, as [`AnalysisConfig::keep_s`] does, up to
+    /// [`MAX_MORE_FRAMES`] beside those that are kept already.
+    ///
+    /// # Errors
+    /// Those of the recording.
+    ///
+    /// # Cost
+    /// Only the samples of the frames that are missing are read ([`Recording::read_range`]), and all that was kept is copied
+    /// where there are any.
+    pub fn keep(&mut self, recording: &dyn Recording, times_s: &[Range<f64>]) -> Result<()> {
+        if self.is_complete() || self.magnitude.nrows() == 0 || self.spectra.is_some() {
+            return Ok(());
+        }
+        let n_runs = self.n_frames.div_ceil(RUN);
+        let mut missing: Vec<usize> = Vec::new();
+        for range in times_s {
+            let run = |time_s: f64| {
+                let sample = (time_s - self.start_s) * f64::from(self.sample_rate());
+                (sample / self.stft.config().hop_length as f64).max(0.0) as usize / RUN
+            };
+            missing.extend(
+                (run(range.start)..(run(range.end) + 1).min(n_runs))
+                    .filter(|run| self.kept.binary_search(run).is_err()),
+            );
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        let room = (20_000 + MAX_MORE_FRAMES).saturating_sub(self.magnitude.nrows()) / RUN;
+        missing.truncate(room);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let n_bins = self.stft.config().n_bins();
+        let mut runs: Vec<(usize, Array2<f32>)> = Vec::new();
+        for run in missing {
+            let frames = run * RUN..((run + 1) * RUN).min(self.n_frames);
+            let mut buffer = SpectraBuffer::new(&self.stft, recording.n_channels(), frames.start);
+            let first = buffer.n_samples;
+            let end = self.n_samples().min(frames.end * self.stft.config().hop_length + self.stft.config().n_fft);
+            recording.read_range(first as u64..end as u64, &mut |block| {
+                buffer.push(block);
+                Ok(())
+            })?;
+            if end == self.n_samples() {
+                buffer.finish();
+            }
+            runs.push((run, buffer.magnitude().slice(s![..frames.len(), ..]).to_owned()));
+        }
+        let kept = std::mem::take(&mut self.kept);
+        let old = std::mem::replace(&mut self.magnitude, Array2::zeros((0, n_bins)));
+        let mut magnitude = Vec::with_capacity(old.len() + runs.iter().map(|(_, rows)| rows.len()).sum::<usize>());
+        let mut more = runs.into_iter().peekable();
+        for (i, run) in kept.iter().enumerate() {
+            while let Some((run, rows)) = more.next_if(|(more, _)| more < run) {
+                self.kept.push(run);
+                append(&mut magnitude, rows.view());
+            }
+            self.kept.push(*run);
+            append(&mut magnitude, old.slice(s![i * RUN..((i + 1) * RUN).min(old.nrows()), ..]));
+        }
+        for (run, rows) in more {
+            self.kept.push(run);
+            append(&mut magnitude, rows.view());
+        }
+        let shape = (magnitude.len() / n_bins, n_bins);
+        self.magnitude = Array2::from_shape_vec(shape, magnitude).expect("whole frames were kept");
+        Ok(())
     }
 
     /// Whether it is of sound that is yet to come ([`Analysis::live`]).

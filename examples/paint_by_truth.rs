@@ -1,0 +1,204 @@
+//! Paints a recording by its true stems, as a person with good ears would: in rounds, two boxes for each source where the
+//! present stems are worst, and a fit after each round that goes on from the one before.
+//! A test tool: it tells how far painting can lead.
+//!
+//! ```text
+//! cargo run --release --example paint_by_truth -- mixture.wav TRUE_STEMS OUT [--boxes 8] [--wrong 10] [--is-only]
+//! ```
+//!
+//! OUT gets the stems.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use ndarray::{Array1, Array2, ArrayView1, s};
+use partita::audio::Recording;
+use partita::audio::decode::{self, AudioFile, is_audio_path};
+use partita::audio::encode;
+use partita::knowledge::marks::{Effect, Marks, Shape, Source, Stroke};
+use partita::separate::painted::{self, PaintedConfig};
+use partita::separate::{Analysis, AnalysisConfig};
+use partita::watch::Watch;
+use partita::{Audio, Separation};
+
+/// Frames of a box, and its width in octaves.
+const FRAMES: usize = 16;
+const OCTAVES: f64 = 1.0 / 3.0;
+/// Boxes for each source in a round.
+const PER_ROUND: usize = 2;
+
+struct Options {
+    n_boxes: usize,
+    wrong_percent: usize,
+    is_only: bool,
+    cold: bool,
+    n_components: usize,
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut options = Options { n_boxes: 8, wrong_percent: 0, is_only: false, cold: false, n_components: 12 };
+    let mut paths = Vec::new();
+    let mut args = env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let mut number = || args.next().unwrap_or_default().parse::<usize>();
+        match arg.as_str() {
+            "--boxes" => options.n_boxes = number()?,
+            "--wrong" => options.wrong_percent = number()?,
+            "--components" => options.n_components = number()?,
+            "--is-only" => options.is_only = true,
+            "--cold" => options.cold = true,
+            _ => paths.push(PathBuf::from(arg)),
+        }
+    }
+    let [mixture, folder, out] = &paths[..] else {
+        return Err("expected a recording, the folder of its true stems, and a folder for the stems".into());
+    };
+    let mut parts = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    parts.retain(|part| is_audio_path(part));
+    parts.sort();
+    let recording = AudioFile::open(mixture)?;
+    let truths = parts.iter().map(|part| decode::read(part)).collect::<Result<Vec<_>, _>>()?;
+    let watch = &mut Watch::none();
+    let analysis = Analysis::of(&recording, &AnalysisConfig::default(), watch)?;
+    let robot =
+        Robot { analysis: &analysis, truths: truths.iter().map(|t| analysis.stft().magnitude(t.samples())).collect() };
+    let source = |(i, path): (usize, &PathBuf)| Source {
+        id: i as u32 + 1,
+        name: stem(path),
+        n_components: options.n_components,
+        color: 0,
+        gain_db: 0.0,
+        mute: false,
+        solo: false,
+    };
+    let mut marks = Marks { sources: parts.iter().enumerate().map(source).collect(), ..Marks::default() };
+    let mut separation = painted::fit(&analysis, &PaintedConfig::new(marks.clone()), None, watch)?;
+    report(0, &separation, &recording, &truths)?;
+    while marks.strokes.len() < options.n_boxes * parts.len() {
+        let masks = separation.masks(&recording, 0..analysis.n_frames())?;
+        robot.paint(&mut marks, &masks, &options);
+        let previous = (!options.cold).then_some(&separation);
+        separation = painted::fit(&analysis, &PaintedConfig::new(marks.clone()), previous, watch)?;
+        report(marks.strokes.len() / parts.len(), &separation, &recording, &truths)?;
+    }
+    let stems = separation.stems(&recording, watch)?;
+    for (name, audio) in separation.names().iter().zip(&stems) {
+        let path = out.join(format!("{name}.wav"));
+        encode::write(&path, audio, &encode::EncodeConfig::default())?;
+    }
+    Ok(())
+}
+
+/// Says how good the stems are.
+fn report(
+    n_boxes: usize,
+    separation: &Separation,
+    recording: &dyn Recording,
+    truths: &[Audio],
+) -> Result<(), Box<dyn std::error::Error>> {
+    let stems = separation.stems(recording, &mut Watch::none())?;
+    let centered = |x: ArrayView1<'_, f32>| -> Array1<f32> {
+        let mean = x.mean().unwrap_or(0.0);
+        x.mapv(|x| x - mean)
+    };
+    let dot =
+        |a: &Array1<f32>, b: &Array1<f32>| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+    let si_sdr = |(truth, stem): (&Audio, &Audio)| {
+        let (truth, stem) = (truth.samples(), stem.samples());
+        let of_channel = |c: usize| {
+            let (r, e) = (centered(truth.row(c)), centered(stem.row(c)));
+            let gain = dot(&r, &e) / (dot(&r, &r) + 1e-12);
+            let target = gain * gain * dot(&r, &r);
+            10.0 * ((target + 1e-12) / (dot(&e, &e) - target + 1e-12)).log10()
+        };
+        (0..truth.nrows()).map(of_channel).sum::<f64>() / truth.nrows() as f64
+    };
+    let scores: Vec<f64> = truths.iter().zip(&stems).map(si_sdr).collect();
+    let mean = scores.iter().sum::<f64>() / scores.len() as f64;
+    let each: Vec<_> = scores.iter().map(|score| format!("{score:.1}")).collect();
+    println!("{n_boxes:3} boxes: SI-SDR {mean:.2} ({})", each.join(", "));
+    Ok(())
+}
+
+/// Knows the truth.
+struct Robot<'a> {
+    analysis: &'a Analysis,
+    truths: Vec<Array2<f32>>,
+}
+
+impl Robot<'_> {
+    /// Paints two more boxes for each source.
+    fn paint(&self, marks: &mut Marks, masks: &[Array2<f32>], options: &Options) {
+        let v = self.analysis.magnitude();
+        let n_sources = self.truths.len();
+        for source in 0..n_sources {
+            let estimate = &masks[source] * &v;
+            for _ in 0..PER_ROUND {
+                let mut best: Option<(f64, Effect, [f64; 2], [f64; 2])> = None;
+                for (frames, bins, t, hz) in self.places() {
+                    if marks.strokes.iter().any(|stroke| overlaps(stroke, source as u32 + 1, t, hz)) {
+                        continue;
+                    }
+                    let place = s![frames, bins];
+                    let power = |x: &Array2<f32>| x.slice(place).iter().map(|x| f64::from(x * x)).sum::<f64>();
+                    let total: f64 = self.truths.iter().map(power).sum();
+                    let (truth, estimate) = (self.truths[source].slice(place), estimate.slice(place));
+                    let own = power(&self.truths[source]);
+                    let error: f64 = truth.iter().zip(estimate).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+                    let effect = if own > 0.9 * total {
+                        Effect::Is
+                    } else if own < 0.05 * total && !options.is_only {
+                        Effect::IsNot
+                    } else {
+                        continue;
+                    };
+                    if best.as_ref().is_none_or(|(most, ..)| error > *most) {
+                        best = Some((error, effect, t, hz));
+                    }
+                }
+                let Some((_, effect, t, hz)) = best else { continue };
+                let id = marks.strokes.len() as u32 + 1;
+                // Every tenth, say, is of another source.
+                let is_wrong =
+                    id as usize * options.wrong_percent / 100 > (id as usize - 1) * options.wrong_percent / 100;
+                let other = if is_wrong { (source + 1) % n_sources } else { source };
+                let shape = Shape::Box { t, hz };
+                marks.strokes.push(Stroke { id, source: other as u32 + 1, effect, shape });
+            }
+        }
+    }
+
+    /// Places that a box can be painted at, half of each over the next.
+    fn places(&self) -> Vec<(std::ops::Range<usize>, std::ops::Range<usize>, [f64; 2], [f64; 2])> {
+        let (stft, rate) = (self.analysis.stft().config(), self.analysis.sample_rate());
+        let n_frames = self.truths[0].nrows();
+        let mut places = Vec::new();
+        let mut low = 40.0;
+        while low * OCTAVES.exp2() < 0.5 * f64::from(rate) {
+            let hz = [low, low * OCTAVES.exp2()];
+            let bin = |hz: f64| (hz / stft.bin_hz(1, rate)).ceil() as usize;
+            let bins = bin(hz[0])..bin(hz[1]).min(stft.n_bins());
+            for first in (0..n_frames.saturating_sub(FRAMES)).step_by(FRAMES / 2) {
+                let frames = first..first + FRAMES;
+                let middle =
+                    |frame: usize| self.analysis.frame_s(frame) - 0.5 * stft.hop_length as f64 / f64::from(rate);
+                if !bins.is_empty() {
+                    places.push((frames.clone(), bins.clone(), [middle(frames.start), middle(frames.end)], hz));
+                }
+            }
+            low *= (0.5 * OCTAVES).exp2();
+        }
+        places
+    }
+}
+
+fn overlaps(stroke: &Stroke, source: u32, t: [f64; 2], hz: [f64; 2]) -> bool {
+    let Shape::Box { t: other_t, hz: other_hz } = &stroke.shape else { return false };
+    let _ = source;
+    let meet = |a: [f64; 2], b: [f64; 2]| a[0] < b[1] - 1e-9 && b[0] < a[1] - 1e-9;
+    meet(t, *other_t) && meet(hz, *other_hz)
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,255 @@
+//! Guidance: which groups of components may not have some entries of V, in Kullback-Leibler updates.
+//! Only these entries are gone through here, each with all components; all others are the kernel's.
+//!
+//! A group that is denied an entry has only a leak L of what it models there. With G = sum_s L_s (W_s H_s), the updates
+//! are those of the plain objective but for V / WH, which becomes L_s V / G for the components of s. They are the steps of
+//! a majorizer of sum(WH - V ln G), so the objective never rises. The kernel is given a V of 0 in these entries, and what
+//! they add to its sums is added afterwards: nothing is subtracted.
+
+use std::ops::Range;
+
+use super::config::setting;
+use super::kernel::{Activations, EPS, PANEL, Panels, Row, TILE, Tile};
+use crate::Result;
+
+/// Groups at the most: as many as a word has bits.
+pub const MAX_GROUPS: usize = 64;
+
+/// Which groups of components may not have some entries of V.
+///
+/// # References
+/// N. J. Bryan and G. J. Mysore, "An efficient posterior regularized latent variable model for interactive sound source
+/// separation", ICML 2013.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Guidance {
+    /// Group of each component, `n_components` of them, each below [`MAX_GROUPS`].
+    pub groups: Vec<usize>,
+    /// The entries, in the order of columns, then of rows; none twice.
+    pub runs: Vec<Run>,
+    /// What a group that is denied an entry has of what it models there, above 0 to 1; 1 is no guidance.
+    pub leak: f32,
+}
+
+/// Some consecutive rows of one column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Run {
+    /// The column of V.
+    pub column: u32,
+    /// The first row.
+    pub start: u32,
+    /// The row after the last.
+    pub end: u32,
+    /// The groups that are denied these entries, a bit for each.
+    pub denied: u64,
+}
+
+impl Guidance {
+    /// Refuses guidance that does not fit the factors.
+    pub(super) fn check(&self, (n_rows, n_columns): (usize, usize), n_components: usize) -> Result<()> {
+        let Self { groups, runs, leak } = self;
+        if groups.len() != n_components {
+            let expected = format!("{n_components}, one for each component");
+            return Err(setting("guidance.groups", format!("{} groups", groups.len()), &expected));
+        }
+        if let Some(group) = groups.iter().find(|group| **group >= MAX_GROUPS) {
+            return Err(setting("guidance.groups", group, &format!("numbers below {MAX_GROUPS}")));
+        }
+        if !(*leak > 0.0 && *leak <= 1.0) {
+            return Err(setting("guidance.leak", leak, "above 0 to 1"));
+        }
+        let is_in_order = runs.windows(2).all(|pair| {
+            let place = |run: &Run| (run.column, run.start);
+            place(&pair[0]) < place(&pair[1]) && (pair[0].column < pair[1].column || pair[0].end <= pair[1].start)
+        });
+        let is_inside =
+            |run: &Run| run.start < run.end && run.end as usize <= n_rows && (run.column as usize) < n_columns;
+        if !is_in_order || !runs.iter().all(is_inside) {
+            return Err(setting("guidance.runs", "others", "runs within the matrix, in order, none over another"));
+        }
+        Ok(())
+    }
+
+    /// The runs of some columns.
+    pub(super) fn of_columns(&self, columns: &Range<usize>) -> &[Run] {
+        let first = self.runs.partition_point(|run| (run.column as usize) < columns.start);
+        let end = self.runs.partition_point(|run| (run.column as usize) < columns.end);
+        &self.runs[first..end]
+    }
+}
+
+/// The guided entries of one panel of bins in one frame for which the same groups are denied.
+#[derive(Debug, Clone)]
+struct Entry {
+    /// Counted from the first of the chunk.
+    frame: u32,
+    panel: u32,
+    denied: u64,
+    /// V, and 0 where an entry is not guided so.
+    v: [f32; PANEL],
+}
+
+/// The guided entries of some consecutive frames.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Guided {
+    /// In the order of frames.
+    entries: Vec<Entry>,
+    /// What a component has of what it models in an entry that its group is denied.
+    leak: f32,
+    /// The bit of each component's group.
+    bits: Vec<u64>,
+    /// What the entries add to H, frame after frame, while the kernel is at work on the rest.
+    additions: Vec<(u32, Vec<f32>)>,
+    gains: Vec<f32>,
+}
+
+impl Guided {
+    /// Takes the guided entries of these frames out of `v`, where they become 0.
+    pub(super) fn take(guidance: &Guidance, frames: &Range<usize>, n_bins: usize, v: &mut [Tile]) -> Self {
+        let n_panels = n_bins.div_ceil(PANEL);
+        let mut entries: Vec<Entry> = Vec::new();
+        for run in guidance.of_columns(frames) {
+            let frame = run.column as usize - frames.start;
+            let bins = run.start as usize..run.end as usize;
+            for panel in bins.start / PANEL..bins.end.div_ceil(PANEL) {
+                let here = bins.start.max(panel * PANEL)..bins.end.min((panel + 1) * PANEL);
+                let row = &mut v[frame / TILE * n_panels + panel][frame % TILE];
+                let (frame, panel, denied) = (frame as u32, panel as u32, run.denied);
+                let is_same = |last: &&mut Entry| (last.frame, last.panel, last.denied) == (frame, panel, denied);
+                if entries.last_mut().as_ref().is_none_or(|last| !is_same(last)) {
+                    entries.push(Entry { frame, panel, denied, v: [0.0; PANEL] });
+                }
+                let Some(entry) = entries.last_mut() else { continue };
+                for bin in here {
+                    let lane = bin % PANEL;
+                    entry.v[lane] = std::mem::take(&mut row[lane / 8].0[lane % 8]);
+                }
+            }
+        }
+        let bits = guidance.groups.iter().map(|group| 1 << group).collect();
+        let gains = vec![1.0; guidance.groups.len()];
+        Self { entries, leak: guidance.leak, bits, additions: Vec::new(), gains }
+    }
+
+    /// Notes what the entries of these frames add to H, before the kernel improves it: H * (W^T (L_s V / G)) / (W^T 1).
+    pub(super) fn prepare_h(
+        &mut self,
+        frames: &Range<usize>,
+        w: &Panels,
+        inverse_sums: &[Option<f32>],
+        h: &[Activations],
+    ) {
+        self.additions.clear();
+        let n_components = w.n_components;
+        let here = self.of_frames(frames);
+        for entry in &self.entries[here] {
+            self.gains.iter_mut().zip(&self.bits).for_each(|(gain, bit)| {
+                *gain = if entry.denied & bit == 0 { 1.0 } else { self.leak };
+            });
+            if self.additions.last().is_none_or(|(frame, _)| *frame != entry.frame) {
+                self.additions.push((entry.frame, vec![0.0; n_components]));
+            }
+            let Some((_, sums)) = self.additions.last_mut() else { continue };
+            let panel = &w.rows[entry.panel as usize * n_components..][..n_components];
+            let (tile, i) = place(entry.frame, frames, h, n_components);
+            let quotient = quotient(entry, panel, tile, i, &self.gains).1;
+            for ((sum, row), gain) in sums.iter_mut().zip(panel).zip(&self.gains) {
+                *sum += gain * dot(row, &quotient);
+            }
+        }
+        for (frame, sums) in &mut self.additions {
+            let (tile, i) = place(*frame, frames, h, n_components);
+            for ((sum, h), inverse) in sums.iter_mut().zip(tile).zip(inverse_sums) {
+                // A component that stays as it is gets nothing.
+                *sum *= h[i] * inverse.unwrap_or(0.0);
+            }
+        }
+    }
+
+    /// Adds what was noted, once the kernel improved H.
+    pub(super) fn add_to_h(&self, frames: &Range<usize>, h: &mut [Activations]) {
+        let n_components = self.bits.len();
+        for (frame, sums) in &self.additions {
+            let frame = *frame as usize - frames.start;
+            for (h, sum) in h[frame / TILE * n_components..][..n_components].iter_mut().zip(sums) {
+                h[frame % TILE] += sum;
+            }
+        }
+    }
+
+    /// Adds L_s (V / G) H^T to the W numerators; returns what the entries add to the divergence beside WH, which the
+    /// kernel counted: the sum of `v ln(v / g) - v`.
+    pub(super) fn add_to_w(
+        &mut self,
+        frames: &Range<usize>,
+        w: &Panels,
+        h: &[Activations],
+        mut numerators: Option<&mut [Row]>,
+    ) -> f64 {
+        let n_components = w.n_components;
+        let mut total = 0.0;
+        let here = self.of_frames(frames);
+        for entry in &self.entries[here] {
+            self.gains.iter_mut().zip(&self.bits).for_each(|(gain, bit)| {
+                *gain = if entry.denied & bit == 0 { 1.0 } else { self.leak };
+            });
+            let first = entry.panel as usize * n_components;
+            let (tile, i) = place(entry.frame, frames, h, n_components);
+            let (model, quotient) = quotient(entry, &w.rows[first..][..n_components], tile, i, &self.gains);
+            for (v, g) in entry.v.iter().zip(model).filter(|(v, _)| **v > 0.0) {
+                total += f64::from(*v) * (f64::from(*v) / f64::from(g)).ln() - f64::from(*v);
+            }
+            let Some(numerators) = numerators.as_deref_mut() else { continue };
+            for ((row, h), gain) in numerators[first..][..n_components].iter_mut().zip(tile).zip(&self.gains) {
+                let factor = gain * h[i];
+                for (sums, x) in row.iter_mut().zip(quotient.as_chunks::<8>().0) {
+                    sums.0.iter_mut().zip(x).for_each(|(sum, x)| *sum += factor * x);
+                }
+            }
+        }
+        total
+    }
+
+    fn of_frames(&self, frames: &Range<usize>) -> Range<usize> {
+        let before = |frame: usize| self.entries.partition_point(|entry| (entry.frame as usize) < frame);
+        before(frames.start)..before(frames.end)
+    }
+}
+
+/// The activations of a frame's tile, and its place there; `h` begins with the first of `frames`.
+fn place<'a>(
+    frame: u32,
+    frames: &Range<usize>,
+    h: &'a [Activations],
+    n_components: usize,
+) -> (&'a [Activations], usize) {
+    let frame = frame as usize - frames.start;
+    (&h[frame / TILE * n_components..][..n_components], frame % TILE)
+}
+
+/// G and V / G.
+fn quotient(
+    entry: &Entry,
+    panel: &[Row],
+    tile: &[Activations],
+    i: usize,
+    gains: &[f32],
+) -> ([f32; PANEL], [f32; PANEL]) {
+    let mut model = [EPS; PANEL];
+    for ((row, h), gain) in panel.iter().zip(tile).zip(gains) {
+        let factor = gain * h[i];
+        for (sum, lanes) in model.as_chunks_mut::<8>().0.iter_mut().zip(row) {
+            sum.iter_mut().zip(lanes.0).for_each(|(sum, w)| *sum += factor * w);
+        }
+    }
+    let mut quotient = entry.v;
+    quotient.iter_mut().zip(model).for_each(|(v, g)| *v /= g);
+    (model, quotient)
+}
+
+fn dot(row: &Row, x: &[f32; PANEL]) -> f32 {
+    let mut sums = [0.0f32; 8];
+    for (lanes, x) in row.iter().zip(x.as_chunks::<8>().0) {
+        sums.iter_mut().zip(lanes.0).zip(x).for_each(|((sum, w), x)| *sum += w * x);
+    }
+    sums.iter().sum()
+}

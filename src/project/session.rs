@@ -1,0 +1,207 @@
+//! A recording that is worked on: looked at once, fitted as often as what is known of it changes.
+
+use std::path::Path;
+
+use super::Factors;
+use super::document::{Document, ExampleFile, ScoreFile};
+use crate::audio::Recording;
+use crate::audio::decode::AudioFile;
+use crate::error::shown;
+use crate::knowledge::dictionary::DictionaryConfig;
+use crate::knowledge::marks::Marks;
+use crate::knowledge::score::Score;
+use crate::knowledge::score::align::align;
+use crate::separate::examples::{self, ExamplesConfig};
+use crate::separate::painted::{self, PaintedConfig};
+use crate::separate::score::{self, ScoreConfig};
+use crate::separate::{Analysis, AnalysisConfig, Example, Separation, transcribe};
+use crate::stft::StftOptions;
+use crate::watch::Watch;
+use crate::{Error, Result};
+
+/// A recording that was looked at, and what is fitted of it.
+#[derive(Debug, Clone)]
+pub struct Session {
+    analysis: Analysis,
+    stft: StftOptions,
+    known: Option<Known>,
+}
+
+/// What a score and examples say, fitted once.
+#[derive(Debug, Clone)]
+struct Known {
+    score: Option<ScoreFile>,
+    examples: Vec<ExampleFile>,
+    /// Number and name of each source: parts and examples are found by them.
+    names: Vec<(u32, String)>,
+    exponent: f32,
+    separation: Separation,
+}
+
+impl Session {
+    /// Looks at a recording, and reads and fits the score and the examples of the document, which lie in `folder`.
+    ///
+    /// # Errors
+    /// Those of [`Document::check`], [`Analysis::of`], and of reading and fitting scores and examples.
+    ///
+    /// # Cost
+    /// One pass over the recording, and one more for an alignment.
+    pub fn open(recording: &dyn Recording, document: &Document, folder: &Path, watch: &mut Watch<'_>) -> Result<Self> {
+        document.check()?;
+        let stft = document.stft();
+        let analysis = Analysis::of(recording, &analysis_config(stft, &document.marks), watch)?;
+        let mut session = Self { analysis, stft, known: None };
+        session.prepare(recording, document, folder, watch)?;
+        Ok(session)
+    }
+
+    /// Does again what a change of the document asks for beside a fit: another transform, painted places of a long
+    /// recording that were not kept, another score, other examples. To be called before a fit; costs nothing where nothing
+    /// of it changed.
+    ///
+    /// # Errors
+    /// Those of [`Session::open`].
+    pub fn prepare(
+        &mut self,
+        recording: &dyn Recording,
+        document: &Document,
+        folder: &Path,
+        watch: &mut Watch<'_>,
+    ) -> Result<()> {
+        document.check()?;
+        if document.stft() != self.stft {
+            self.stft = document.stft();
+            self.analysis = Analysis::of(recording, &analysis_config(self.stft, &document.marks), watch)?;
+            self.known = None;
+        }
+        self.analysis.keep(recording, &painted_s(&document.marks))?;
+        let names: Vec<_> = document.marks.sources.iter().map(|source| (source.id, source.name.clone())).collect();
+        let exponent = document.mask_exponent();
+        let is_known = |known: &Known| {
+            known.score == document.score
+                && known.examples == document.examples
+                && known.names == names
+                && known.exponent == exponent
+        };
+        if self.known.as_ref().is_some_and(is_known) {
+            return Ok(());
+        }
+        let separation = self.known_separation(recording, document, folder, watch)?;
+        self.known = separation.map(|separation| Known {
+            score: document.score.clone(),
+            examples: document.examples.clone(),
+            names,
+            exponent,
+            separation,
+        });
+        Ok(())
+    }
+
+    /// What the score and the examples alone say; `None` without them.
+    fn known_separation(
+        &self,
+        recording: &dyn Recording,
+        document: &Document,
+        folder: &Path,
+        watch: &mut Watch<'_>,
+    ) -> Result<Option<Separation>> {
+        let name = |id: u32| {
+            let source = document.marks.sources.iter().find(|source| source.id == id);
+            source.map(|source| source.name.clone()).unwrap_or_default()
+        };
+        let mut solos = Vec::new();
+        for example in &document.examples {
+            let path = folder.join(&example.file);
+            solos.push((name(example.source), shown(&path), AudioFile::open(&path)?));
+        }
+        let known: Vec<_> = solos.iter().map(|(name, label, file)| Example { name, label, recording: file }).collect();
+        let config = AnalysisConfig { stft: self.stft, ..AnalysisConfig::default() };
+        let sample_rate = self.analysis.sample_rate();
+        if let Some(file) = &document.score {
+            let mut score = Score::load(&folder.join(&file.file))?;
+            for part in &mut score.parts {
+                if let Some(id) = file.tracks.get(&part.name) {
+                    part.name = name(*id);
+                }
+            }
+            if file.align {
+                score = align(&score, recording, watch)?;
+            }
+            let parts: Vec<_> = score.parts.iter().map(|part| part.name.clone()).collect();
+            let heard: Vec<_> =
+                known.into_iter().filter(|example| parts.iter().any(|part| part == example.name)).collect();
+            let config = ScoreConfig {
+                solos: score::listen(&heard, sample_rate, &config, watch)?,
+                mask_exponent: document.mask_exponent(),
+                ..ScoreConfig::new(score)
+            };
+            return score::fit(&self.analysis, &config, None, watch).map(Some);
+        }
+        if known.is_empty() {
+            return Ok(None);
+        }
+        let learn = DictionaryConfig { seed: document.seed()?, ..DictionaryConfig::default() };
+        let dictionary = examples::learn(&known, sample_rate, &self.stft, &learn, watch)?;
+        let players = match dictionary.sources().len() {
+            1 => Vec::new(),
+            _ => transcribe::listen(&known, sample_rate, &config, watch)?,
+        };
+        let mut config = ExamplesConfig::new(dictionary);
+        config.mask_exponent = document.mask_exponent();
+        config.seed = document.seed()?;
+        if config.n_residual == 0 && document.marks.sources.len() > config.dictionary.sources().len() {
+            config.n_residual = ExamplesConfig::N_RESIDUAL;
+        }
+        transcribe::fit(recording, &self.analysis, &config, &players, watch).map(Some)
+    }
+
+    /// Fits what is known: on from an earlier fit of the session, or anew. The stems are the sources of the document, in its
+    /// order, and one more where a score or examples know a part that is none of them. Of a document without sources, those
+    /// that the components suggest.
+    ///
+    /// # Errors
+    /// Those of [`painted::fit`].
+    pub fn fit(&self, document: &Document, previous: Option<&Separation>, watch: &mut Watch<'_>) -> Result<Separation> {
+        painted::fit(&self.analysis, &self.config(document)?, previous, watch)
+    }
+
+    /// Makes the separation whose components were found before, without a fit: the same bits as the fit that found them.
+    ///
+    /// # Errors
+    /// Those of [`painted::restore`].
+    pub fn restore(&self, document: &Document, factors: &Factors) -> Result<Separation> {
+        painted::restore(&self.analysis, &self.config(document)?, factors)
+    }
+
+    /// What was found at the first look.
+    pub fn analysis(&self) -> &Analysis {
+        &self.analysis
+    }
+
+    fn config(&self, document: &Document) -> Result<PaintedConfig> {
+        document.check()?;
+        if document.stft() != self.stft {
+            return Err(Error::Setting {
+                name: "n_fft",
+                got: "another than before".into(),
+                expected: "a call of `prepare` first".into(),
+                advice: None,
+            });
+        }
+        Ok(PaintedConfig {
+            mask_exponent: document.mask_exponent(),
+            seed: document.seed()?,
+            known: self.known.as_ref().map(|known| known.separation.clone()),
+            ..PaintedConfig::new(document.marks.clone())
+        })
+    }
+}
+
+fn analysis_config(stft: StftOptions, marks: &Marks) -> AnalysisConfig {
+    AnalysisConfig { stft, keep_s: painted_s(marks), ..AnalysisConfig::default() }
+}
+
+/// The times that are painted, in seconds.
+fn painted_s(marks: &Marks) -> Vec<std::ops::Range<f64>> {
+    marks.times_s()
+}

@@ -10,6 +10,9 @@ pub(super) struct Asset {
 }
 
 const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+const JS: &str = "text/javascript; charset=utf-8";
 
 macro_rules! assets {
     ($($name:literal: $content_type:expr,)*) => {
@@ -20,4 +23,21 @@ macro_rules! assets {
 /// All of them; the first is the page.
 pub(super) const ASSETS: &[Asset] = assets! {
     "index.html": HTML,
+    "studio.css": CSS,
+    "icon.svg": SVG,
+    "api.js": JS,
+    "dialogs.js": JS,
+    "dom.js": JS,
+    "drawer.js": JS,
+    "keys.js": JS,
+    "look.js": JS,
+    "main.js": JS,
+    "marks.js": JS,
+    "mixer.js": JS,
+    "paint.js": JS,
+    "player.js": JS,
+    "state.js": JS,
+    "strips.js": JS,
+    "tiles.js": JS,
+    "view.js": JS,
 };

@@ -45,6 +45,8 @@ pub mod batch;
 pub mod eval;
 #[cfg(feature = "plot")]
 pub mod plot;
+#[cfg(feature = "studio")]
+pub mod studio;
 
 pub use audio::Audio;
 pub use error::{Error, Result};

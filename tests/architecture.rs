@@ -23,18 +23,22 @@ const PLACES_OF_FILES: &[&str] = &[
     "atomic.rs",
     "audio/decode",
     "audio/encode",
+    "audio/spool.rs",
     "batch.rs",
     "knowledge/dictionary/file.rs",
     "knowledge/score/midi.rs",
     "matrix_file/",
     "plot/",
     "project/file.rs",
+    "project/",
+    "studio/",
 ];
 
 /// Libraries that only one place knows, so that another can take their place.
 const OWNERS: &[(&str, &str)] = &[
     ("ab_glyph", "plot/"),
     ("anstream", "cli/"),
+    ("axum", "studio/"),
     ("clap", "cli/"),
     ("clap_complete", "cli/"),
     ("clap_mangen", "cli/"),
@@ -45,8 +49,11 @@ const OWNERS: &[(&str, &str)] = &[
     ("flacenc", "audio/encode"),
     ("flate2", "matrix_file/packed.rs"),
     ("fontdb", "plot/"),
+    ("futures_core", "studio/"),
     ("glob", "cli/"),
     ("hound", "audio/encode"),
+    ("hyper", "studio/server.rs"),
+    ("hyper_util", "studio/server.rs"),
     ("ignore", "cli/"),
     ("indicatif", "cli/"),
     ("kodama", "separate/methods/group.rs"),
@@ -61,6 +68,8 @@ const OWNERS: &[(&str, &str)] = &[
     ("signal_hook", "cli/"),
     ("symphonia", "audio/decode"),
     ("toml", "text.rs"),
+    ("tokio", "studio/"),
+    ("toml", "knowledge/labels.rs"),
 ];
 
 fn source() -> Source {

@@ -11,6 +11,7 @@ pub mod decode;
 pub mod encode;
 pub mod loudness;
 pub mod resample;
+pub mod spool;
 pub mod tags;
 
 /// A recording that can be read from its start to its end, as often as it takes: in memory ([`Audio`]) or in a file

@@ -14,6 +14,7 @@ use super::learn::LearnArgs;
 use super::separate::SeparateArgs;
 use super::spectrogram::SpectrogramArgs;
 use super::stream::StreamArgs;
+use super::studio::StudioArgs;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -43,6 +44,8 @@ pub(super) enum Command {
     Denoise(Box<DenoiseArgs>),
     /// Takes one stem out of raw samples on standard input as they come, and puts it out on standard output
     Stream(Box<StreamArgs>),
+    /// Opens a page on which a recording and its parts are heard, painted and fitted again
+    Studio(StudioArgs),
     /// Learns what sources sound like from recordings of each alone
     Learn(Box<LearnArgs>),
     /// Draws the spectrogram of a recording

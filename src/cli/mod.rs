@@ -29,6 +29,7 @@ mod spelling;
 mod sources;
 mod stems;
 mod stream;
+mod studio;
 mod terminal;
 
 use std::panic::{self, AssertUnwindSafe};
@@ -81,6 +82,7 @@ fn run(cli: Cli, context: &Context) -> Result<u8, Failure> {
         Command::Hpss(args) => hpss::run(&args, context),
         Command::Denoise(args) => denoise::run(&args, context),
         Command::Stream(args) => stream::run(&args, context),
+        Command::Studio(args) => studio::run(&args, context),
         Command::Learn(args) => learn::run(&args, seed, terminal),
         Command::Spectrogram(args) => spectrogram::run(&args, context),
         Command::Factorize(args) => factorize::run(&args, seed, terminal),

@@ -17,6 +17,7 @@ use partita::plot::letters_without_font;
 use partita::watch::Progress;
 use serde_json::{Value, json};
 
+use super::advice;
 use super::exit::is_interrupted;
 use super::failure::Failure;
 use super::flags::GlobalArgs;
@@ -94,6 +95,12 @@ impl Terminal {
         let advice = hint.as_ref().map_or(String::new(), |hint| format!("\n\n{HINT}hint{HINT:#}: {hint}"));
         self.tell(format_args!("{ERROR}error{ERROR:#}: {message}{advice}"));
         self.event(json!({ "event": "error", "message": message, "hint": hint }));
+    }
+
+    /// The message of an error, and its hint, as they are told here: for a page that tells them instead.
+    pub(super) fn words(&self, error: &partita::Error) -> (String, Option<String>) {
+        let hint = error.advice().map(|advice| visible(&advice::words(&advice, &self.flags)));
+        (visible(&self.flags.in_text(&chain(error))), hint)
     }
 
     /// Something that the user should know although the work goes on.

@@ -149,6 +149,12 @@ pub enum Error {
         /// Why not.
         source: io::Error,
     },
+    /// Samples cannot be put into a temporary file, or read from it again.
+    #[error("cannot keep the samples in a temporary file")]
+    Spool {
+        /// Why not.
+        source: io::Error,
+    },
     /// A file is not the one that it was when it was opened first, or is there no more.
     #[error("`{}` changed or went away while it was worked on", shown(path))]
     RecordingChanged {
@@ -423,6 +429,22 @@ pub enum Error {
         got: String,
         /// What the one that was separated has.
         expected: String,
+    },
+
+    // ---- studio --------------------------------------------------------------------------------------------------
+    /// Another studio works on the same project.
+    #[error("`{}` is open in another studio", shown(path))]
+    ProjectInUse {
+        /// The project file.
+        path: PathBuf,
+    },
+    /// No page can be served.
+    #[error("cannot serve the page on port {port}")]
+    Serve {
+        /// The port; 0: any.
+        port: u16,
+        /// Why not.
+        source: io::Error,
     },
 
     // ---- comparisons ---------------------------------------------------------------------------------------------

@@ -48,6 +48,10 @@ impl Error {
             Self::ScoreMismatch { .. } => Some(Advice::MoveScore),
             // Audio files, in.
             Self::OpenAudio { path, source } => on_open(path, source),
+            Self::Spool { .. } => Some(Advice::FreeTemporarySpace),
+            Self::ProjectInUse { .. } => plain("use the page of that studio, or end it first"),
+            Self::Serve { port: 0, .. } => None,
+            Self::Serve { .. } => plain("choose another port, or none, so that a free one is taken"),
             Self::ReadAudio { .. } => plain("copy the file to another disk and try again"),
             Self::EmptyAudioFile { .. } => plain("export or download the recording again"),
             Self::NotAudio { .. } => plain("give a recording, such as a WAV, FLAC, MP3, M4A or Ogg file"),

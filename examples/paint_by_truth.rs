@@ -4,20 +4,23 @@
 //!
 //! ```text
 //! cargo run --release --example paint_by_truth -- mixture.wav TRUE_STEMS OUT [--boxes 8] [--wrong 10] [--is-only]
+//!     [--score score.mid --only NAME]
 //! ```
 //!
-//! OUT gets the stems.
+//! OUT gets the stems and, without a score, the project.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use ndarray::{Array1, Array2, ArrayView1, s};
+use partita::atomic::Existing;
 use partita::audio::Recording;
 use partita::audio::decode::{self, AudioFile, is_audio_path};
 use partita::audio::encode;
 use partita::knowledge::marks::{Effect, Marks, Shape, Source, Stroke};
-use partita::separate::painted::{self, PaintedConfig};
-use partita::separate::{Analysis, AnalysisConfig};
+use partita::project::{self, Document, Project, ScoreFile, Session};
+use partita::separate::Analysis;
 use partita::watch::Watch;
 use partita::{Audio, Separation};
 
@@ -31,22 +34,26 @@ struct Options {
     n_boxes: usize,
     wrong_percent: usize,
     is_only: bool,
-    cold: bool,
     n_components: usize,
+    /// Paints only this source.
+    only: Option<String>,
+    score: Option<PathBuf>,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut options = Options { n_boxes: 8, wrong_percent: 0, is_only: false, cold: false, n_components: 12 };
+    let mut options =
+        Options { n_boxes: 8, wrong_percent: 0, is_only: false, n_components: 12, only: None, score: None };
     let mut paths = Vec::new();
     let mut args = env::args().skip(1);
     while let Some(arg) = args.next() {
-        let mut number = || args.next().unwrap_or_default().parse::<usize>();
+        let mut value = || args.next().unwrap_or_default();
         match arg.as_str() {
-            "--boxes" => options.n_boxes = number()?,
-            "--wrong" => options.wrong_percent = number()?,
-            "--components" => options.n_components = number()?,
+            "--boxes" => options.n_boxes = value().parse()?,
+            "--wrong" => options.wrong_percent = value().parse()?,
+            "--components" => options.n_components = value().parse()?,
             "--is-only" => options.is_only = true,
-            "--cold" => options.cold = true,
+            "--only" => options.only = Some(value()),
+            "--score" => options.score = Some(value().into()),
             _ => paths.push(PathBuf::from(arg)),
         }
     }
@@ -58,10 +65,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     parts.sort();
     let recording = AudioFile::open(mixture)?;
     let truths = parts.iter().map(|part| decode::read(part)).collect::<Result<Vec<_>, _>>()?;
-    let watch = &mut Watch::none();
-    let analysis = Analysis::of(&recording, &AnalysisConfig::default(), watch)?;
-    let robot =
-        Robot { analysis: &analysis, truths: truths.iter().map(|t| analysis.stft().magnitude(t.samples())).collect() };
     let source = |(i, path): (usize, &PathBuf)| Source {
         id: i as u32 + 1,
         name: stem(path),
@@ -71,20 +74,36 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         mute: false,
         solo: false,
     };
-    let mut marks = Marks { sources: parts.iter().enumerate().map(source).collect(), ..Marks::default() };
-    let mut separation = painted::fit(&analysis, &PaintedConfig::new(marks.clone()), None, watch)?;
+    let marks = Marks { sources: parts.iter().enumerate().map(source).collect(), ..Marks::default() };
+    let file = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let score =
+        options.score.as_ref().map(|path| ScoreFile { file: file(path), align: false, tracks: BTreeMap::new() });
+    let score_folder = options.score.as_deref().and_then(Path::parent).unwrap_or(Path::new("."));
+    let mut document = Document { score, marks, ..Document::default() };
+    let watch = &mut Watch::none();
+    let session = Session::open(&recording, &document, score_folder, watch)?;
+    let analysis = session.analysis();
+    let magnitudes = truths.iter().map(|truth| analysis.stft().magnitude(truth.samples())).collect();
+    let robot = Robot { analysis, truths: magnitudes };
+    let mut separation = session.fit(&document, None, watch)?;
     report(0, &separation, &recording, &truths)?;
-    while marks.strokes.len() < options.n_boxes * parts.len() {
+    let n_painted = if options.only.is_some() { 1 } else { parts.len() };
+    for n_boxes in (PER_ROUND..=options.n_boxes).step_by(PER_ROUND) {
         let masks = separation.masks(&recording, 0..analysis.n_frames())?;
-        robot.paint(&mut marks, &masks, &options);
-        let previous = (!options.cold).then_some(&separation);
-        separation = painted::fit(&analysis, &PaintedConfig::new(marks.clone()), previous, watch)?;
-        report(marks.strokes.len() / parts.len(), &separation, &recording, &truths)?;
+        robot.paint(&mut document.marks, &masks, &options);
+        separation = session.fit(&document, Some(&separation), watch)?;
+        report(n_boxes, &separation, &recording, &truths)?;
     }
+    println!("{} strokes for {n_painted} sources", document.marks.strokes.len());
     let stems = separation.stems(&recording, watch)?;
     for (name, audio) in separation.names().iter().zip(&stems) {
         let path = out.join(format!("{name}.wav"));
-        encode::write(&path, audio, &encode::EncodeConfig::default())?;
+        encode::write(&path, audio, &encode::EncodeConfig { existing: Existing::Replace, ..Default::default() })?;
+    }
+    if options.score.is_none() {
+        let recording = analysis.identity().clone();
+        let project = Project { recording, document, factors: project::factors(&separation) };
+        project.save(&out.join("painted.partita.toml"), Existing::Replace)?;
     }
     Ok(())
 }
@@ -132,11 +151,14 @@ impl Robot<'_> {
         let v = self.analysis.magnitude();
         let n_sources = self.truths.len();
         for source in 0..n_sources {
+            if options.only.as_ref().is_some_and(|only| *only != marks.sources[source].name) {
+                continue;
+            }
             let estimate = &masks[source] * &v;
             for _ in 0..PER_ROUND {
                 let mut best: Option<(f64, Effect, [f64; 2], [f64; 2])> = None;
                 for (frames, bins, t, hz) in self.places() {
-                    if marks.strokes.iter().any(|stroke| overlaps(stroke, source as u32 + 1, t, hz)) {
+                    if marks.strokes.iter().any(|stroke| overlaps(stroke, t, hz)) {
                         continue;
                     }
                     let place = s![frames, bins];
@@ -192,9 +214,8 @@ impl Robot<'_> {
     }
 }
 
-fn overlaps(stroke: &Stroke, source: u32, t: [f64; 2], hz: [f64; 2]) -> bool {
+fn overlaps(stroke: &Stroke, t: [f64; 2], hz: [f64; 2]) -> bool {
     let Shape::Box { t: other_t, hz: other_hz } = &stroke.shape else { return false };
-    let _ = source;
     let meet = |a: [f64; 2], b: [f64; 2]| a[0] < b[1] - 1e-9 && b[0] < a[1] - 1e-9;
     meet(t, *other_t) && meet(hz, *other_hz)
 }

@@ -54,6 +54,27 @@ pub struct Identity {
     pub fingerprint: String,
 }
 
+impl Identity {
+    /// Refuses a recording that is not the expected one.
+    ///
+    /// # Errors
+    /// [`Error::OtherRecording`], with the first difference.
+    pub fn check(&self, expected: &Self) -> Result<()> {
+        let told = |of: &Self| {
+            [
+                format!("{} Hz", of.sample_rate),
+                format!("{} channels", of.n_channels),
+                format!("{} samples", of.n_samples),
+                format!("the fingerprint {}", of.fingerprint),
+            ]
+        };
+        match told(self).into_iter().zip(told(expected)).find(|(got, expected)| got != expected) {
+            Some((got, expected)) => Err(Error::OtherRecording { got, expected }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What the factors alone do not tell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

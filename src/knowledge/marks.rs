@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use crate::nmf::MAX_GROUPS;
 use crate::{Error, Result, names};
 
-/// Sources at the most.
-pub const MAX_SOURCES: usize = MAX_GROUPS;
+/// Sources at the most: one more than these may be the rest.
+pub const MAX_SOURCES: usize = MAX_GROUPS - 1;
 
 /// Components of a source at the most.
 pub const MAX_COMPONENTS: usize = 256;
@@ -71,7 +71,6 @@ pub struct Source {
 
 /// A painted place.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Stroke {
     /// Its number, once in the document.
     pub id: u32,

@@ -343,3 +343,162 @@ fn along(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::knowledge::marks::{self, Source};
+
+    const N_FRAMES: usize = 40;
+
+    fn lay(strokes: Vec<Stroke>, ranges: Vec<marks::Alone>) -> Result<Painting> {
+        let source = |id| Source {
+            id,
+            name: format!("s{id}"),
+            n_components: 1,
+            color: 0,
+            gain_db: 0.0,
+            mute: false,
+            solo: false,
+        };
+        let stft = StftConfig::new(64);
+        let marks = Marks { sources: (1..4).map(source).collect(), strokes, ranges, names: Vec::new() };
+        Painting::of(&marks, Canvas { stft: &stft, sample_rate: 1600, start_s: 0.0, n_frames: N_FRAMES })
+    }
+
+    fn effect(i: u32) -> Effect {
+        [Effect::Is, Effect::IsNot, Effect::Erase][i as usize % 3]
+    }
+
+    fn boxed(id: u32, source: u32, effect: Effect, t: [f64; 2], hz: [f64; 2]) -> Stroke {
+        Stroke { id, source, effect, shape: Shape::Box { t, hz } }
+    }
+
+    fn number() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            0.0f64..0.5,
+            -1e3..1e3,
+            Just(1e300),
+            Just(f64::MAX),
+            Just(0.0),
+            Just(f64::NAN),
+            Just(1e-300),
+            0.0..900.0
+        ]
+    }
+
+    fn shape() -> impl Strategy<Value = Shape> {
+        let point = || (number(), number()).prop_map(|(t, hz)| [t, hz]);
+        prop_oneof![
+            (number(), number(), number(), number()).prop_map(|(a, b, c, d)| Shape::Box { t: [a, b], hz: [c, d] }),
+            (prop::collection::vec(point(), 0..5), number(), number())
+                .prop_map(|(points, width_s, width_semitones)| Shape::Brush { points, width_s, width_semitones }),
+            (prop::collection::vec(point(), 0..5), number(), number(), 0u32..300).prop_map(
+                |(points, width_s, width_semitones, n_harmonics)| {
+                    Shape::Harmonic { points, width_s, width_semitones, n_harmonics }
+                }
+            ),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_marks_are_laid_or_refused(
+            strokes in prop::collection::vec((shape(), 0u32..3, 1u32..5), 0..8),
+            ranges in prop::collection::vec((number(), number(), 1u32..4), 0..4),
+        ) {
+            let stroke = |(id, (shape, i, source)): (u32, (Shape, u32, u32))| Stroke { id, source, effect: effect(i), shape };
+            let strokes: Vec<_> = (0..).zip(strokes).map(stroke).collect();
+            let ranges = (100..).zip(ranges).map(|(id, (a, b, source))| marks::Alone { id, source, t: [a, b] }).collect();
+            let Ok(painting) = lay(strokes, ranges) else { return Ok(()) };
+            let mut next = (0, 0);
+            for run in &painting.runs {
+                prop_assert!((run.column, run.start) >= next && run.start < run.end && run.end <= 33, "{run:?}");
+                prop_assert!((run.column as usize) < N_FRAMES && run.denied > 0 && run.denied < 7, "{run:?}");
+                next = (run.column, run.end);
+            }
+            let mut end = 0;
+            for alone in &painting.alone {
+                prop_assert!(alone.frames.start >= end && !alone.frames.is_empty() && alone.frames.end <= N_FRAMES);
+                prop_assert!(painting.runs_of(&alone.frames).is_empty(), "a frame is told of once");
+                end = alone.frames.end;
+            }
+        }
+
+        #[test]
+        fn boxes_are_laid_as_each_bin_says_by_itself(
+            boxes in prop::collection::vec((0usize..39, 1usize..8, 0usize..32, 1usize..9, 0u32..3, 1u32..4), 1..10),
+        ) {
+            // Edges between bins and frames: 25 Hz and 10 ms.
+            let edges = |first: usize, n: usize, step: f64| [(first as f64 - 0.5) * step, ((first + n) as f64 - 0.5) * step];
+            let strokes = (0..).zip(&boxes).map(|(id, (frame, n_frames, bin, n_bins, i, source))| {
+                let [low, high] = edges(*bin, *n_bins, 25.0);
+                boxed(id, *source, effect(*i), edges(*frame, *n_frames, 0.01), [low.max(0.0), high])
+            });
+            let painting = lay(strokes.collect(), Vec::new()).expect("painting");
+            for frame in 0..N_FRAMES {
+                for bin in 0..33 {
+                    let (mut is, mut is_not) = (0u64, 0u64);
+                    for (first, n_frames, low, n_bins, i, source) in &boxes {
+                        if !(*first..first + n_frames).contains(&frame) || !(*low..low + n_bins).contains(&bin) {
+                            continue;
+                        }
+                        let bit = 1 << (source - 1);
+                        match effect(*i) {
+                            Effect::Is => (is, is_not) = (bit, is_not & !bit),
+                            Effect::IsNot => (is, is_not) = (is & !bit, is_not | bit),
+                            Effect::Erase => (is, is_not) = (is & !bit, is_not & !bit),
+                        }
+                    }
+                    let denied = is_not | if is == 0 { 0 } else { 7 & !is };
+                    let runs = painting.runs_of(&(frame..frame + 1));
+                    let run = runs.iter().find(|run| (run.start..run.end).contains(&(bin as u32)));
+                    prop_assert_eq!(run.map_or(0, |run| run.denied), if denied == 7 { 0 } else { denied }, "{} {}", frame, bin);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_brush_follows_its_way_and_harmonics_lie_above_it() {
+        let shape = |n_harmonics| Shape::Harmonic {
+            points: vec![[0.1, 100.0], [0.2, 200.0]],
+            width_s: 0.0,
+            width_semitones: 1.0,
+            n_harmonics,
+        };
+        let stroke = |n| Stroke { id: 1, source: 1, effect: Effect::Is, shape: shape(n) };
+        let painting = lay(vec![stroke(3)], Vec::new()).expect("painting");
+        let bins = |frame: usize| -> Vec<u32> {
+            painting.runs_of(&(frame..frame + 1)).iter().flat_map(|run| run.start..run.end).collect()
+        };
+        // 100 Hz is bin 4, 200 Hz bin 8.
+        assert_eq!((bins(10), bins(20)), (vec![4, 8, 12], vec![8, 16, 23, 24]));
+        assert!(bins(15).contains(&6) && bins(8).is_empty() && bins(22).is_empty());
+    }
+
+    #[test]
+    fn what_lies_beyond_the_recording_is_told() {
+        let painting = lay(
+            vec![boxed(4, 1, Effect::Is, [5.0, 6.0], [100.0, 200.0])],
+            vec![marks::Alone { id: 5, source: 2, t: [-3.0, -2.0] }],
+        );
+        let painting = painting.expect("painting");
+        assert!(painting.is_empty());
+        assert_eq!(painting.warnings, ["stroke 4 lies beyond the recording", "range 5 lies beyond the recording"]);
+    }
+
+    #[test]
+    fn strokes_count_over_ranges_in_their_frames_alone() {
+        let alone = marks::Alone { id: 1, source: 1, t: [0.1, 0.2] };
+        let painting =
+            lay(vec![boxed(2, 2, Effect::Is, [0.145, 0.155], [100.0, 200.0])], vec![alone]).expect("painting");
+        let frames: Vec<_> = painting.alone.iter().map(|alone| (alone.frames.clone(), alone.sources)).collect();
+        assert_eq!(frames, [(10..15, 1), (16..21, 1)]);
+        let runs: Vec<_> = painting.runs.iter().map(|run| (run.column, run.start..run.end, run.denied)).collect();
+        assert_eq!(runs, [(15, 0..4, 6), (15, 4..9, 5), (15, 9..33, 6)]);
+        assert_eq!(painting.frames(), std::slice::from_ref(&(10..21)));
+    }
+}

@@ -253,3 +253,170 @@ fn dot(row: &Row, x: &[f32; PANEL]) -> f32 {
     }
     sums.iter().sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::nmf::{Factor, NmfConfig, Solver, fit, testing};
+
+    const LEAK: f32 = 0.01;
+
+    /// Runs in some columns, in order, none over another.
+    fn runs((n_rows, n_columns): (usize, usize), seed: u64) -> Vec<Run> {
+        let draws = testing::noise((n_columns, 4), seed);
+        let mut runs = Vec::new();
+        for (column, draw) in draws.outer_iter().enumerate().filter(|(_, draw)| draw[0] < 0.5) {
+            let start = (draw[1] * n_rows as f32) as u32 % n_rows as u32;
+            let end = (start + 1 + (draw[2] * n_rows as f32) as u32).min(n_rows as u32);
+            let denied = 1 + (draw[3] > 0.5) as u64;
+            runs.push(Run { column: column as u32, start, end, denied });
+            if end + 2 < n_rows as u32 {
+                runs.push(Run { column: column as u32, start: end, end: end + 2, denied: 3 - denied });
+            }
+        }
+        runs
+    }
+
+    fn config(k: usize, shape: (usize, usize), seed: u64, guidance: Option<Guidance>) -> NmfConfig {
+        let positive = |shape, seed| testing::noise(shape, seed).mapv(|x| x + 0.05);
+        NmfConfig {
+            n_components: k,
+            solver: Solver::Mu,
+            dictionary: Factor::Seed(positive((shape.0, k), seed ^ 1)),
+            activations: Factor::Seed(positive((k, shape.1), seed ^ 2)),
+            guidance,
+            max_iter: 4,
+            tol: 0.0,
+            ..NmfConfig::default()
+        }
+    }
+
+    fn guidance(k: usize, shape: (usize, usize), seed: u64) -> Guidance {
+        Guidance { groups: (0..k).map(|k| k % 3).collect(), runs: runs(shape, seed), leak: LEAK }
+    }
+
+    /// Entry by entry in f64: G = sum L W H, W <- W * ((L V / G) H^T) / (1 H^T), and the same for H.
+    fn by_the_formulas(v: &Array2<f32>, config: &NmfConfig, n_iter: usize) -> (Array2<f64>, Array2<f64>, f64) {
+        let (Factor::Seed(w), Factor::Seed(h)) = (&config.dictionary, &config.activations) else { unreachable!() };
+        let (mut w, mut h) = (w.mapv(f64::from), h.mapv(f64::from));
+        let guidance = config.guidance.as_ref().expect("guidance");
+        let mut gains = vec![Array2::<f64>::ones(v.dim()); config.n_components];
+        for run in &guidance.runs {
+            for (k, gain) in gains.iter_mut().enumerate().filter(|(k, _)| run.denied >> guidance.groups[*k] & 1 == 1) {
+                let _ = k;
+                (run.start..run.end).for_each(|row| gain[[row as usize, run.column as usize]] = f64::from(LEAK));
+            }
+        }
+        let model = |w: &Array2<f64>, h: &Array2<f64>, i: usize, j: usize| -> f64 {
+            (0..gains.len()).map(|k| gains[k][[i, j]] * w[[i, k]] * h[[k, j]]).sum()
+        };
+        for _ in 0..n_iter {
+            let old = w.clone();
+            for ((i, k), w) in w.indexed_iter_mut() {
+                let up = |j: usize| gains[k][[i, j]] * f64::from(v[[i, j]]) / model(&old, &h, i, j) * h[[k, j]];
+                *w *= (0..v.ncols()).map(up).sum::<f64>() / h.row(k).sum();
+            }
+            let old = h.clone();
+            for ((k, j), h) in h.indexed_iter_mut() {
+                let up = |i: usize| gains[k][[i, j]] * f64::from(v[[i, j]]) / model(&w, &old, i, j) * w[[i, k]];
+                *h *= (0..v.nrows()).map(up).sum::<f64>() / w.column(k).sum();
+            }
+        }
+        let objective = v.indexed_iter().map(|((i, j), v)| {
+            let (v, y) = (f64::from(*v), w.row(i).dot(&h.column(j)));
+            y - v + if v > 0.0 { v * (v / model(&w, &h, i, j)).ln() } else { 0.0 }
+        });
+        let objective = objective.sum();
+        (w, h, objective)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn iterations_follow_the_formulas(
+            (n_rows, n_columns, k) in (1usize..60, 1usize..120, 3usize..12),
+            seed: u64,
+        ) {
+            let v = testing::noise((n_rows, n_columns), seed);
+            let config = config(k, v.dim(), seed, Some(guidance(k, v.dim(), seed ^ 3)));
+            let found = fit(v.view(), &config).expect("fit");
+            let (w, h, objective) = by_the_formulas(&v, &config, config.max_iter);
+            let product = w.dot(&h);
+            for (at, x) in found.product().indexed_iter() {
+                prop_assert!((f64::from(*x) - product[at]).abs() < 1e-4 * (product[at] + 0.1), "{at:?}: {x}, {}", product[at]);
+            }
+            prop_assert!((found.divergence - objective).abs() < 1e-4 * (1.0 + v.sum() as f64), "{}, {objective}", found.divergence);
+        }
+
+        #[test]
+        fn the_objective_never_rises(
+            (n_rows, n_columns, k) in (2usize..50, 2usize..150, 3usize..10),
+            is_extrapolated: bool,
+            seed: u64,
+        ) {
+            let v = testing::noise((n_rows, n_columns), seed);
+            let solver = if is_extrapolated { Solver::MuExtrapolated } else { Solver::Mu };
+            let guidance = Some(guidance(k, v.dim(), seed ^ 3));
+            let config = NmfConfig { solver, max_iter: 40, ..config(k, v.dim(), seed, guidance) };
+            let found = fit(v.view(), &config).expect("fit");
+            let level = v.sum() as f64;
+            for pair in found.divergence_curve.windows(2) {
+                prop_assert!(pair[1].1 <= pair[0].1 + 1e-6 * level, "{:?}", found.divergence_curve);
+            }
+        }
+
+        #[test]
+        fn without_runs_or_with_a_leak_of_one_it_is_the_plain_fit(seed: u64) {
+            let v = testing::noise((40, 90), seed);
+            let plain = fit(v.view(), &config(6, v.dim(), seed, None)).expect("fit");
+            let none = Guidance { runs: Vec::new(), ..guidance(6, v.dim(), seed) };
+            let guided = fit(v.view(), &config(6, v.dim(), seed, Some(none))).expect("fit");
+            prop_assert_eq!(&plain.dictionary, &guided.dictionary);
+            prop_assert_eq!(&plain.activations, &guided.activations);
+            let open = Guidance { leak: 1.0, ..guidance(6, v.dim(), seed) };
+            let guided = fit(v.view(), &config(6, v.dim(), seed, Some(open))).expect("fit");
+            let gap = (&plain.product() - &guided.product()).iter().fold(0.0f32, |worst, x| worst.max(x.abs()));
+            prop_assert!(gap < 1e-4, "{gap}");
+        }
+    }
+
+    #[test]
+    fn any_number_of_threads_gives_the_same_bits() {
+        let v = testing::noise((70, 900), 5);
+        let config = NmfConfig {
+            solver: Solver::MuExtrapolated,
+            max_iter: 12,
+            ..config(6, v.dim(), 5, Some(guidance(6, v.dim(), 6)))
+        };
+        let with = |n_threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().expect("threads");
+            pool.install(|| fit(v.view(), &config).expect("fit"))
+        };
+        assert_eq!(with(1), with(5));
+    }
+
+    #[test]
+    fn guidance_that_does_not_fit_is_refused() {
+        let v = testing::noise((10, 10), 1);
+        let run = |column, start, end| Run { column, start, end, denied: 1 };
+        let good = guidance(3, v.dim(), 1);
+        for (what, wrong) in [
+            ("groups", Guidance { groups: vec![0; 2], ..good.clone() }),
+            ("groups", Guidance { groups: vec![0, 1, 64], ..good.clone() }),
+            ("leak", Guidance { leak: 0.0, ..good.clone() }),
+            ("runs", Guidance { runs: vec![run(10, 0, 1)], ..good.clone() }),
+            ("runs", Guidance { runs: vec![run(0, 5, 5)], ..good.clone() }),
+            ("runs", Guidance { runs: vec![run(0, 0, 5), run(0, 4, 6)], ..good.clone() }),
+            ("runs", Guidance { runs: vec![run(1, 0, 1), run(0, 0, 1)], ..good.clone() }),
+        ] {
+            let message = fit(v.view(), &config(3, v.dim(), 1, Some(wrong))).expect_err(what).to_string();
+            assert!(message.contains(&format!("guidance.{what}")), "{message}");
+        }
+        let other = NmfConfig { divergence: crate::nmf::Divergence::Euclidean, ..config(3, v.dim(), 1, Some(good)) };
+        assert!(fit(v.view(), &other).is_err());
+    }
+}

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Advice;
 use crate::knowledge::marks::Marks;
+use crate::separate::AnalysisConfig;
 use crate::stft::StftOptions;
 use crate::{Error, Result};
 
@@ -108,6 +109,11 @@ impl Document {
             expected: "a number above 0".into(),
             advice: Some(Advice::set("mask_exponent", 1.5).into()),
         })
+    }
+
+    /// How a recording is looked at for it.
+    pub fn analysis(&self) -> AnalysisConfig {
+        AnalysisConfig { stft: self.stft(), keep_s: self.marks.times_s(), ..AnalysisConfig::default() }
     }
 
     pub(super) fn stft(&self) -> StftOptions {

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use super::Factors;
 use super::document::{Document, check_file, wrong};
-use super::{Factors, document};
 use crate::atomic::{AtomicFile, Existing, commit_all};
 use crate::knowledge::labels::Identity;
 use crate::matrix_file::{NpzWriter, read_member};
+use crate::separate::painted::REST;
 use crate::text::{from_toml, to_toml, to_utf8};
 use crate::{Error, Result};
 
@@ -146,11 +147,12 @@ fn parse(text: &str) -> Result<(Project, Option<Components>)> {
     if let Some(components) = &text.factors {
         check_file(&components.file)?;
         let sources = &text.document.marks.sources;
-        if let Some(id) = components.sources.iter().find(|id| !sources.iter().any(|source| source.id == **id)) {
+        if let Some(id) =
+            components.sources.iter().find(|id| **id != REST && !sources.iter().any(|source| source.id == **id))
+        {
             wrong(format!("a component is of source {id}, which is not there"))?;
         }
     }
-    let _ = document::check_file;
     Ok((Project { recording: text.recording, document: text.document, factors: None }, text.factors))
 }
 

@@ -1,6 +1,7 @@
 //! A recording that is worked on: looked at once, fitted as often as what is known of it changes.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::Factors;
 use super::document::{Document, ExampleFile, ScoreFile};
@@ -8,11 +9,10 @@ use crate::audio::Recording;
 use crate::audio::decode::AudioFile;
 use crate::error::shown;
 use crate::knowledge::dictionary::DictionaryConfig;
-use crate::knowledge::marks::Marks;
 use crate::knowledge::score::Score;
 use crate::knowledge::score::align::align;
 use crate::separate::examples::{self, ExamplesConfig};
-use crate::separate::painted::{self, PaintedConfig};
+use crate::separate::painted::{self, Known, PaintedConfig};
 use crate::separate::score::{self, ScoreConfig};
 use crate::separate::{Analysis, AnalysisConfig, Example, Separation, transcribe};
 use crate::stft::StftOptions;
@@ -24,18 +24,21 @@ use crate::{Error, Result};
 pub struct Session {
     analysis: Analysis,
     stft: StftOptions,
-    known: Option<Known>,
+    told: Option<Told>,
 }
 
 /// What a score and examples say, fitted once.
 #[derive(Debug, Clone)]
-struct Known {
+struct Told {
     score: Option<ScoreFile>,
     examples: Vec<ExampleFile>,
-    /// Number and name of each source: parts and examples are found by them.
-    names: Vec<(u32, String)>,
+    /// The sources. They were found by the names they had then.
+    ids: Vec<u32>,
     exponent: f32,
-    separation: Separation,
+    seed: u64,
+    /// Frames that were kept.
+    n_frames: usize,
+    known: Option<Arc<Known>>,
 }
 
 impl Session {
@@ -48,9 +51,23 @@ impl Session {
     /// One pass over the recording, and one more for an alignment.
     pub fn open(recording: &dyn Recording, document: &Document, folder: &Path, watch: &mut Watch<'_>) -> Result<Self> {
         document.check()?;
-        let stft = document.stft();
-        let analysis = Analysis::of(recording, &analysis_config(stft, &document.marks), watch)?;
-        let mut session = Self { analysis, stft, known: None };
+        let analysis = Analysis::of(recording, &document.analysis(), watch)?;
+        Self::of(analysis, recording, document, folder, watch)
+    }
+
+    /// [`Session::open`] of a recording that was looked at already, by [`Document::analysis`].
+    ///
+    /// # Errors
+    /// Those of [`Session::open`].
+    pub fn of(
+        analysis: Analysis,
+        recording: &dyn Recording,
+        document: &Document,
+        folder: &Path,
+        watch: &mut Watch<'_>,
+    ) -> Result<Self> {
+        document.check()?;
+        let mut session = Self { analysis, stft: document.stft(), told: None };
         session.prepare(recording, document, folder, watch)?;
         Ok(session)
     }
@@ -71,34 +88,38 @@ impl Session {
         document.check()?;
         if document.stft() != self.stft {
             self.stft = document.stft();
-            self.analysis = Analysis::of(recording, &analysis_config(self.stft, &document.marks), watch)?;
-            self.known = None;
+            self.analysis = Analysis::of(recording, &document.analysis(), watch)?;
+            self.told = None;
         }
-        self.analysis.keep(recording, &painted_s(&document.marks))?;
-        let names: Vec<_> = document.marks.sources.iter().map(|source| (source.id, source.name.clone())).collect();
-        let exponent = document.mask_exponent();
-        let is_known = |known: &Known| {
-            known.score == document.score
-                && known.examples == document.examples
-                && known.names == names
-                && known.exponent == exponent
+        self.analysis.keep(recording, &document.marks.times_s())?;
+        let ids: Vec<_> = document.marks.sources.iter().map(|source| source.id).collect();
+        let (exponent, seed) = (document.mask_exponent(), document.seed()?);
+        let n_frames = self.analysis.magnitude().nrows();
+        let is_told = |told: &Told| {
+            told.score == document.score
+                && told.examples == document.examples
+                && (told.known.is_none()
+                    || told.ids == ids && told.exponent == exponent && told.seed == seed && told.n_frames == n_frames)
         };
-        if self.known.as_ref().is_some_and(is_known) {
+        if self.told.as_ref().is_some_and(is_told) {
             return Ok(());
         }
-        let separation = self.known_separation(recording, document, folder, watch)?;
-        self.known = separation.map(|separation| Known {
+        let separation = self.told_separation(recording, document, folder, watch)?;
+        let known = separation.map(|told| Known::new(&self.analysis, &document.marks, &told, seed, watch));
+        self.told = Some(Told {
             score: document.score.clone(),
             examples: document.examples.clone(),
-            names,
+            ids,
             exponent,
-            separation,
+            seed,
+            n_frames,
+            known: known.transpose()?.map(Arc::new),
         });
         Ok(())
     }
 
     /// What the score and the examples alone say; `None` without them.
-    fn known_separation(
+    fn told_separation(
         &self,
         recording: &dyn Recording,
         document: &Document,
@@ -191,17 +212,8 @@ impl Session {
         Ok(PaintedConfig {
             mask_exponent: document.mask_exponent(),
             seed: document.seed()?,
-            known: self.known.as_ref().map(|known| known.separation.clone()),
+            known: self.told.as_ref().and_then(|told| told.known.clone()),
             ..PaintedConfig::new(document.marks.clone())
         })
     }
-}
-
-fn analysis_config(stft: StftOptions, marks: &Marks) -> AnalysisConfig {
-    AnalysisConfig { stft, keep_s: painted_s(marks), ..AnalysisConfig::default() }
-}
-
-/// The times that are painted, in seconds.
-fn painted_s(marks: &Marks) -> Vec<std::ops::Range<f64>> {
-    marks.times_s()
 }

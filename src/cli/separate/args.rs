@@ -31,6 +31,13 @@ pub(in crate::cli) struct SeparateArgs {
     ])]
     pub(in crate::cli) labels: Option<PathBuf>,
 
+    /// Make the stems of a project that was saved in the studio: with its components, or anew where it has none
+    #[arg(long, value_name = "FILE.toml", value_hint = ValueHint::FilePath, conflicts_with_all = [
+        "labels_out", "labels", "components_out", "n_sources", "n_components", "max_iter", "tol", "n_fft", "hop_length",
+        "window", "mask_exponent", "divergence", "max_frames", "example", "dictionary", "score", "n_residual", "midi_out",
+    ])]
+    pub(in crate::cli) project: Option<PathBuf>,
+
     #[command(flatten)]
     pub(in crate::cli) score: ScoreArgs,
     #[command(flatten)]

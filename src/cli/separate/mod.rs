@@ -5,6 +5,7 @@ mod blind;
 mod by_score;
 mod known;
 mod labels;
+mod project;
 
 use super::context::Context;
 use super::failure::Failure;
@@ -21,6 +22,9 @@ fn method(args: &SeparateArgs, context: &Context) -> Result<Box<dyn Method>, Fai
     let (seed, terminal) = (context.seed, &context.terminal);
     if let Some(path) = &args.labels {
         return Ok(Box::new(labels::Labelled::new(path, args.places.is_wanted(false))?));
+    }
+    if let Some(path) = &args.project {
+        return Ok(Box::new(project::Painted::new(path, args.places.is_wanted(false))?));
     }
     if let Some(path) = &args.score.score {
         return Ok(Box::new(by_score::ByScore::new(path, args, terminal)?));

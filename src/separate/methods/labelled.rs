@@ -5,7 +5,7 @@ use ndarray::Array2;
 use super::check_mask_exponent;
 use super::components::ComponentModel;
 use super::group;
-use crate::knowledge::labels::{Component, Identity, Labels};
+use crate::knowledge::labels::{Component, Labels};
 use crate::separate::pipeline::Analysis;
 use crate::separate::separation::Separation;
 use crate::stft::window::Window;
@@ -82,7 +82,7 @@ pub fn fit(
     if activations.dim() != expected {
         return Err(Error::MatrixShape { what: "the matrix of activations", got: activations.dim(), expected });
     }
-    check_identity(analysis.identity(), &labels.recording)?;
+    analysis.identity().check(&labels.recording)?;
     let (names, named) = labels.names();
     let (stft, sample_rate) = (analysis.stft().config(), analysis.sample_rate());
     let assignment = group::follow(dictionary.view(), activations.view(), stft, sample_rate, &named);
@@ -146,20 +146,4 @@ fn check_transform(got: &StftConfig, config: &LabelledConfig) -> Result<()> {
     }
     let (got, expected) = (got.window.name().into(), format!("{}, as in the labels", expected.window.name()));
     Err(Error::Setting { name: "window", got, expected, advice: None })
-}
-
-/// Refuses a recording that is not the one that was taken apart.
-fn check_identity(got: &Identity, expected: &Identity) -> Result<()> {
-    let told = |of: &Identity| {
-        [
-            format!("{} Hz", of.sample_rate),
-            format!("{} channels", of.n_channels),
-            format!("{} samples", of.n_samples),
-            format!("the fingerprint {}", of.fingerprint),
-        ]
-    };
-    match told(got).into_iter().zip(told(expected)).find(|(got, expected)| got != expected) {
-        Some((got, expected)) => Err(Error::OtherRecording { got, expected }),
-        None => Ok(()),
-    }
 }

@@ -27,7 +27,7 @@ pub const SPEECH_WINDOW_S: f64 = 0.064;
 pub(in crate::separate) const RUN: usize = 64;
 
 /// Frames of marked times that are kept beside the others at the most: as many as [`AnalysisConfig::max_frames`] by default.
-pub const MAX_MORE_FRAMES: usize = 20_000;
+const MAX_MORE_FRAMES: usize = 20_000;
 
 /// How to look at a recording, and what to keep of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -181,7 +181,7 @@ impl Analysis {
     }
 
     /// Keeps the frames of some more times (seconds) of the recording, as [`AnalysisConfig::keep_s`] does, up to
-    /// [`MAX_MORE_FRAMES`] beside those that are kept already.
+    /// 20 000 beside those that are kept already.
     ///
     /// # Errors
     /// Those of the recording.

@@ -1,5 +1,6 @@
 //! With marks on a spectrogram: what a person painted says which source a place belongs to, and which it does not.
 
+mod known;
 mod model;
 mod start;
 
@@ -7,6 +8,7 @@ use std::sync::Arc;
 
 use ndarray::Array2;
 
+pub use self::known::Known;
 use self::model::PaintedModel;
 use super::{check_mask_exponent, silence};
 use crate::knowledge::marks::Marks;
@@ -15,13 +17,16 @@ use crate::nmf::{Factor, Guidance, NmfConfig, Run, fit_with};
 use crate::separate::pipeline::Analysis;
 use crate::separate::separation::Separation;
 use crate::watch::Watch;
-use crate::{Result, names};
+use crate::{Error, Result, names};
 
 /// What a source that is denied a place has of what it models there while components are fitted.
 const LEAK: f32 = 0.01;
 
 /// Iterations of a fit that goes on from an earlier one.
 const WARM_ITERATIONS: usize = 15;
+
+/// The number of a source that is none of the marks': what other knowledge gives to nobody.
+pub const REST: u32 = u32::MAX;
 
 /// What was painted, and how to find what it means.
 #[derive(Debug, Clone)]
@@ -34,8 +39,8 @@ pub struct PaintedConfig {
     pub mask_exponent: f32,
     /// Every random number comes from it. Default 0.
     pub seed: u64,
-    /// What is known otherwise, by a score or examples, in the same transform. Default: nothing.
-    pub known: Option<Separation>,
+    /// What is known otherwise, by a score or examples. Default: nothing.
+    pub known: Option<Arc<Known>>,
 }
 
 impl PaintedConfig {
@@ -62,6 +67,7 @@ struct State {
     factors: Factors,
     /// The frame of the recording that each column of the activations is.
     frames: Vec<usize>,
+    known: Option<Arc<Known>>,
 }
 
 /// The components of a painted separation; none where it is another, or of silence.
@@ -70,6 +76,30 @@ pub fn factors(separation: &Separation) -> Option<&Factors> {
 }
 
 /// Takes a recording apart by what was painted on its spectrogram.
+///
+/// Components of a Kullback-Leibler factorization belong to sources. A start without `previous` groups those that the
+/// recording suggests; those that explain painted places go to the source that is painted there, and the others follow those
+/// that they are like. Then all are fitted while each source that is denied a place has next to nothing of what it models
+/// there: so a stroke counts wherever the same sound is. Masks leave nothing to sources where they are denied it. Where a
+/// source is alone, all else is silent: it teaches spectra, and never how microphones leak.
+///
+/// With other knowledge ([`PaintedConfig::known`]) its shares are what is corrected: what paint gives to a source in the
+/// model of the components is added to them, and what it takes is taken in proportion. Without paint they stay as they are.
+///
+/// `previous`, a fit in the same transform and beside the same knowledge, is gone on from, in 15 iterations: components of
+/// sources that are new join it, and those of sources that are gone are dropped.
+///
+/// # Errors
+/// [`Error::Project`] for marks that cannot be worked with, [`Error::Setting`] for a setting out of range, an analysis
+/// without magnitudes or knowledge of other sources, and [`Error::Cancelled`].
+///
+/// # Cost
+/// That of the iterations, each as without paint and O(`n_components`) for each painted bin. Memory beside the analysis: as
+/// much again.
+///
+/// # References
+/// N. J. Bryan and G. J. Mysore, "An efficient posterior regularized latent variable model for interactive sound source
+/// separation", ICML 2013.
 pub fn fit(
     analysis: &Analysis,
     config: &PaintedConfig,
@@ -85,14 +115,23 @@ pub fn fit(
         return silence(analysis, if n_sources == 0 { vec![names::source(1)] } else { names.collect() });
     }
     let previous = previous.and_then(|previous| previous.state_for::<State>(analysis));
-    let is_warm = previous.is_some();
+    // What was fitted beside other knowledge means nothing beside this.
+    let previous = previous.filter(|state| match (&state.known, &config.known) {
+        (Some(before), Some(known)) => Arc::ptr_eq(before, known),
+        (None, None) => true,
+        _ => false,
+    });
+    if let Some(known) = &config.known {
+        known.check(config)?;
+    }
+    let is_warm = previous.is_some() || config.known.is_some();
     let start = start::start(analysis, config, &painting, previous, watch)?;
     let groups = start.groups;
     let nmf = NmfConfig {
         n_components: groups.len(),
         dictionary: Factor::Seed(start.dictionary),
         activations: Factor::Seed(start.activations),
-        guidance: Some(guidance(groups.clone(), rows(analysis, &painting))),
+        guidance: Some(guidance(groups.clone(), rows(analysis, &painting, config.marks.sources.len()))),
         max_iter: if is_warm { WARM_ITERATIONS.min(config.max_iter) } else { config.max_iter },
         tol: 0.0,
         ..NmfConfig::default()
@@ -108,11 +147,30 @@ pub fn fit(
     separation(analysis, config, painting, factors, frames, start.names)
 }
 
-/// Makes the separation of components that were found before: the same bits as the fit that found them.
+/// Makes the separation of components that were found before: the same bits as the fit that found them. Without other
+/// knowledge, an outline of the recording ([`crate::separate::Detail::Outline`]) is enough.
+///
+/// # Errors
+/// [`Error::MatrixShape`] for components of another transform, [`Error::Setting`] and [`Error::Project`] as [`fit`].
 pub fn restore(analysis: &Analysis, config: &PaintedConfig, factors: &Factors) -> Result<Separation> {
+    let n_components = factors.source_ids.len();
+    let expected = (analysis.stft().config().n_bins(), n_components);
+    if factors.dictionary.dim() != expected {
+        return Err(Error::MatrixShape { what: "the dictionary", got: factors.dictionary.dim(), expected });
+    }
+    let expected = (n_components, factors.activations.ncols());
+    if factors.activations.dim() != expected {
+        return Err(Error::MatrixShape { what: "the matrix of activations", got: factors.activations.dim(), expected });
+    }
+    if let Some(known) = &config.known {
+        known.check(config)?;
+    }
     check_mask_exponent(config.mask_exponent)?;
     let painting = Arc::new(painting(analysis, &config.marks)?);
-    let names = config.marks.sources.iter().map(|source| (source.id, source.name.clone())).collect();
+    let names = match &config.known {
+        Some(known) => known.names(&config.marks),
+        None => config.marks.sources.iter().map(|source| (source.id, source.name.clone())).collect(),
+    };
     let frames = (0..analysis.magnitude().nrows()).map(|row| analysis.frame_idx(row)).collect();
     separation(analysis, config, painting, factors.clone(), frames, names)
 }
@@ -126,17 +184,22 @@ fn separation(
     names: Vec<(u32, String)>,
 ) -> Result<Separation> {
     let place = |id: &u32| names.iter().position(|(other, _)| other == id).unwrap_or_default();
+    let is_complete = factors.activations.ncols() == analysis.n_frames();
     let model = PaintedModel {
         encoder: model::encoder(&factors.dictionary)?,
-        activations: analysis.is_complete().then(|| Arc::new(factors.activations.clone())),
+        activations: is_complete.then(|| Arc::new(factors.activations.clone())),
         groups: factors.source_ids.iter().map(place).collect(),
         n_sources: names.len(),
+        n_marked: config.marks.sources.len(),
+        known: config.known.clone(),
         painting: painting.clone(),
         mask_exponent: config.mask_exponent,
     };
     let names = names.into_iter().map(|(_, name)| name).collect();
-    let separation = Separation::new(analysis, model, names)?.with_state(State { factors, frames });
-    let warnings = [separation.warnings().to_vec(), painting.warnings.clone()].concat();
+    let separation =
+        Separation::new(analysis, model, names)?.with_state(State { factors, frames, known: config.known.clone() });
+    let of_known = config.known.iter().flat_map(|known| &known.warnings).cloned().collect();
+    let warnings = [separation.warnings().to_vec(), of_known, painting.warnings.clone()].concat();
     Ok(Separation { warnings, ..separation })
 }
 
@@ -154,14 +217,25 @@ fn painting(analysis: &Analysis, marks: &Marks) -> Result<Painting> {
 }
 
 /// The runs of the frames that were kept, by their rows.
-fn rows(analysis: &Analysis, painting: &Painting) -> Vec<Run> {
+fn rows(analysis: &Analysis, painting: &Painting, n_marked: usize) -> Vec<Run> {
     let kept = painting.runs.iter().filter_map(|run| {
         let row = analysis.row_of(run.column as usize)?;
-        Some(Run { column: row as u32, ..*run })
+        Some(Run { column: row as u32, denied: with_rest(run.denied, n_marked), ..*run })
     });
     kept.collect()
 }
 
 fn guidance(groups: Vec<usize>, runs: Vec<Run>) -> Guidance {
     Guidance { groups, runs, leak: LEAK }
+}
+
+/// One bit for each of so many.
+fn bits(n: usize) -> u64 {
+    u64::MAX.checked_shr(64 - n.min(64) as u32).unwrap_or(0)
+}
+
+/// Those that are denied a place, with the rest where it is one source's.
+fn with_rest(denied: u64, n_marked: usize) -> u64 {
+    let is_of_one = (bits(n_marked) & !denied).count_ones() == 1 && n_marked > 1;
+    if is_of_one { denied | 1 << n_marked } else { denied }
 }

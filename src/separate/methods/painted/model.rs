@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array2, Axis, s};
+use ndarray::{Array2, ArrayView2, Axis, Zip, s};
 use rayon::prelude::*;
 
-use super::guidance;
+use super::known::Known;
+use super::{bits, guidance, with_rest};
 use crate::Result;
 use crate::knowledge::painting::Painting;
 use crate::nmf::{Encoder, Factor, NmfConfig, Solver, fit};
-use crate::separate::pipeline::{Block, Model, Split, mask};
+use crate::separate::pipeline::{Block, Margin, Model, Split, mask};
 
 /// Iterations that find the activations of one block where those of the fit do not cover it, as for components that nobody
 /// painted; and as many again where something is painted.
@@ -25,8 +26,11 @@ pub(super) struct PaintedModel {
     /// The source of each component.
     pub(super) groups: Vec<usize>,
     pub(super) n_sources: usize,
+    /// Sources that marks can be about: all but the rest.
+    pub(super) n_marked: usize,
     pub(super) painting: Arc<Painting>,
     pub(super) mask_exponent: f32,
+    pub(super) known: Option<Arc<Known>>,
 }
 
 impl PaintedModel {
@@ -37,6 +41,7 @@ impl PaintedModel {
         let v = block.core();
         let mut activations = self.encoder.encode(v.t())?;
         let mut runs = self.painting.runs_of(&block.frames).to_vec();
+        runs.iter_mut().for_each(|run| run.denied = with_rest(run.denied, self.n_marked));
         if runs.is_empty() {
             return Ok(activations);
         }
@@ -67,13 +72,23 @@ impl PaintedModel {
     /// What each source has in the frames of a block, frames x `n_bins`.
     fn magnitudes(&self, block: &Block<'_>) -> Result<Vec<Array2<f32>>> {
         let activations = self.activations(block)?;
-        let dictionary = self.encoder.dictionary();
-        let magnitudes = (0..self.n_sources).into_par_iter().map(|source| {
-            let members: Vec<_> = (0..self.groups.len()).filter(|k| self.groups[*k] == source).collect();
-            let (w, h) = (dictionary.select(Axis(1), &members), activations.select(Axis(0), &members));
-            h.t().dot(&w.t())
-        });
-        Ok(magnitudes.collect())
+        let painted = products(self.encoder.dictionary(), &activations, &self.groups, self.n_sources);
+        let Some(known) = &self.known else { return Ok(painted) };
+        let masks = known.source_masks(block)?;
+        let mut magnitudes = known.magnitudes(masks, block.core(), self.mask_exponent);
+        // What paint gave is added, and what it took is taken in proportion: little paint changes little.
+        for ((x, painted), before) in magnitudes.iter_mut().zip(&painted).zip(&known.components(block)?) {
+            Zip::from(x).and(painted).and(before).for_each(|x, painted, before| {
+                *x = if painted > before {
+                    *x + (painted - before)
+                } else if *before > 0.0 {
+                    *x * (painted / before)
+                } else {
+                    *x
+                };
+            });
+        }
+        Ok(magnitudes)
     }
 
     /// Leaves nothing to sources where they are denied it.
@@ -89,11 +104,13 @@ impl PaintedModel {
             }
         };
         for run in self.painting.runs_of(&block.frames) {
-            deny(run.column as usize, run.start as usize..run.end as usize, run.denied);
+            deny(run.column as usize, run.start as usize..run.end as usize, with_rest(run.denied, self.n_marked));
         }
         for alone in self.painting.alone_in(&block.frames) {
             let frames = alone.frames.start.max(block.frames.start)..alone.frames.end.min(block.frames.end);
-            frames.for_each(|frame| deny(frame, 0..n_bins, !alone.sources));
+            frames.for_each(|frame| {
+                deny(frame, 0..n_bins, with_rest(!alone.sources & bits(self.n_marked), self.n_marked))
+            });
         }
     }
 }
@@ -103,11 +120,18 @@ impl Model for PaintedModel {
         self.n_sources
     }
 
+    fn margin(&self) -> Margin {
+        self.known.as_ref().map_or(Margin::default(), |known| known.margin())
+    }
+
     fn mask_exponent(&self) -> f32 {
         self.mask_exponent
     }
 
     fn split(&self, block: &Block<'_>) -> Result<Split> {
+        if let Some(known) = self.known.as_ref().filter(|_| self.painting.is_empty()) {
+            return known.source_masks(block).map(Split::Masks);
+        }
         let mut magnitudes = self.magnitudes(block)?;
         self.deny(&mut magnitudes, block);
         mask::wiener(&mut magnitudes, self.mask_exponent);
@@ -119,4 +143,19 @@ impl Model for PaintedModel {
 pub(super) fn encoder(dictionary: &Array2<f32>) -> Result<Arc<Encoder>> {
     let config = crate::nmf::EncoderConfig { max_iter: BLOCK_ITERATIONS, ..Default::default() };
     Ok(Arc::new(Encoder::new(dictionary.view(), &config)?))
+}
+
+/// What the components of each source have, frames x `n_bins`.
+pub(super) fn products(
+    dictionary: ArrayView2<'_, f32>,
+    activations: &Array2<f32>,
+    groups: &[usize],
+    n_sources: usize,
+) -> Vec<Array2<f32>> {
+    let products = (0..n_sources).into_par_iter().map(|source| {
+        let members: Vec<_> = (0..groups.len()).filter(|k| groups[*k] == source).collect();
+        let (w, h) = (dictionary.select(Axis(1), &members), activations.select(Axis(0), &members));
+        h.t().dot(&w.t())
+    });
+    products.collect()
 }

@@ -1,8 +1,8 @@
 //! Where a fit begins: components, each in a source, from an earlier fit or from what the recording itself suggests.
 
-use ndarray::{Array1, Array2, Axis, s};
+use ndarray::{Array1, Array2, Axis, concatenate};
 
-use super::{PaintedConfig, State};
+use super::{Factors, PaintedConfig, State, model};
 use crate::knowledge::painting::Painting;
 use crate::nmf::{Factorization, NmfConfig, fit_with};
 use crate::separate::methods::group;
@@ -27,10 +27,6 @@ pub(super) struct Start {
     pub(super) names: Vec<(u32, String)>,
 }
 
-pub(super) fn knob(name: &str, default: f64) -> f64 {
-    std::env::var(name).ok().and_then(|x| x.parse().ok()).unwrap_or(default)
-}
-
 /// From an earlier fit, or anew.
 pub(super) fn start(
     analysis: &Analysis,
@@ -40,29 +36,24 @@ pub(super) fn start(
     watch: &mut Watch<'_>,
 ) -> Result<Start> {
     let marks = &config.marks;
-    let mut start = match previous {
-        Some(state) => warm(analysis, config, state),
-        None => cold(analysis, config, painting, watch)?,
+    let mut start = match (previous, &config.known) {
+        (Some(state), _) => warm(analysis, config, state)?,
+        (None, Some(known)) => {
+            let frames = (0..analysis.magnitude().nrows()).map(|row| analysis.frame_idx(row)).collect();
+            warm(analysis, config, &State { factors: known.factors.clone(), frames, known: None })?
+        }
+        (None, None) => cold(analysis, config, watch)?,
     };
-    if !marks.sources.is_empty() {
+    if !marks.sources.is_empty() && config.known.is_none() {
         let evidence = Evidence::of(analysis, painting, &start);
         let known = evidence.known(&start, previous.is_some());
-        if std::env::var("DEBUG_KNOWN").is_ok() {
-            eprintln!("{known:?} {:?}", start.groups);
-        }
-        start.groups = if previous.is_some() {
-            start.groups.iter().zip(known).map(|(own, known)| known.unwrap_or(*own)).collect()
-        } else if known.iter().any(Option::is_some) {
-            let stft = analysis.stft().config();
-            let (w, h) = (start.dictionary.view(), start.activations.view());
-            let n = known.iter().flatten().collect::<std::collections::HashSet<_>>().len();
-            if n == marks.sources.len() {
-                group::follow(w, h, stft, analysis.sample_rate(), &known)
-            } else {
-                start.groups.iter().zip(known).map(|(own, known)| known.unwrap_or(*own)).collect()
+        let are_all_known = (0..marks.sources.len()).all(|source| known.contains(&Some(source)));
+        start.groups = match previous {
+            None if are_all_known => {
+                let (w, h) = (start.dictionary.view(), start.activations.view());
+                group::follow(w, h, analysis.stft().config(), analysis.sample_rate(), &known)
             }
-        } else {
-            start.groups
+            _ => start.groups.iter().zip(known).map(|(own, known)| known.unwrap_or(*own)).collect(),
         };
     }
     for named in &marks.names {
@@ -76,7 +67,7 @@ pub(super) fn start(
 }
 
 /// Components without knowledge, grouped into as many sources as there are.
-fn cold(analysis: &Analysis, config: &PaintedConfig, _painting: &Painting, watch: &mut Watch<'_>) -> Result<Start> {
+fn cold(analysis: &Analysis, config: &PaintedConfig, watch: &mut Watch<'_>) -> Result<Start> {
     let sources = &config.marks.sources;
     let n_components = match sources.len() {
         0 => N_COMPONENTS,
@@ -95,27 +86,69 @@ fn cold(analysis: &Analysis, config: &PaintedConfig, _painting: &Painting, watch
     Ok(Start { dictionary, activations, groups, ids: names.iter().map(|(id, _)| *id).collect(), names })
 }
 
-/// The components of an earlier fit.
-fn warm(analysis: &Analysis, config: &PaintedConfig, state: &State) -> Start {
-    let factors = &state.factors;
-    let wake = knob("WAKE", 0.0) as f32;
-    let mut activations = factors.activations.clone();
-    if wake > 0.0 {
-        for mut row in activations.outer_iter_mut() {
-            let least = wake * row.mean().unwrap_or(0.0);
-            row.mapv_inplace(|x| x.max(least));
+/// The components of an earlier fit, those of sources that are new since, and none of those that are gone.
+fn warm(analysis: &Analysis, config: &PaintedConfig, state: &State) -> Result<Start> {
+    let marks = &config.marks;
+    let names = match &config.known {
+        Some(known) => known.names(marks),
+        None => marks.sources.iter().map(|source| (source.id, source.name.clone())).collect(),
+    };
+    let Factors { dictionary, activations, source_ids } = &state.factors;
+    let place = |id: &u32| names.iter().position(|(other, _)| other == id);
+    let (mut kept, mut groups) = (Vec::new(), Vec::new());
+    for (k, group) in source_ids.iter().enumerate().filter_map(|(k, id)| Some((k, place(id)?))) {
+        kept.push(k);
+        groups.push(group);
+    }
+    let mut dictionary = dictionary.select(Axis(1), &kept);
+    let mut activations = activations.select(Axis(0), &kept);
+    let v = analysis.magnitude();
+    let frames: Vec<_> = (0..v.nrows()).map(|row| analysis.frame_idx(row)).collect();
+    if frames != state.frames && !kept.is_empty() {
+        // Other frames are kept now than then: what is known of them stays.
+        let mut found = model::encoder(&dictionary)?.encode(v.t())?;
+        for (row, frame) in frames.iter().enumerate() {
+            if let Ok(column) = state.frames.binary_search(frame) {
+                found.column_mut(row).assign(&activations.column(column));
+            }
         }
+        activations = found;
     }
-    let names: Vec<_> = config.marks.sources.iter().map(|source| (source.id, source.name.clone())).collect();
-    let groups = factors.source_ids.iter().map(|id| names.iter().position(|(other, _)| other == id).unwrap_or(0));
-    let _ = analysis;
-    Start {
-        dictionary: factors.dictionary.clone(),
-        activations,
-        groups: groups.collect(),
-        ids: names.iter().map(|(id, _)| *id).collect(),
-        names,
+    for (group, source) in marks.sources.iter().enumerate() {
+        if groups.contains(&group) {
+            continue;
+        }
+        // As for any start, but weak: what is there already has most of the sound.
+        let nmf = NmfConfig {
+            n_components: source.n_components,
+            max_iter: 1,
+            seed: config.seed + u64::from(source.id),
+            ..NmfConfig::default()
+        };
+        let found = fit_with(v.t(), &nmf, &mut Watch::none())?;
+        dictionary = joined(Axis(1), &dictionary, &found.dictionary);
+        activations = joined(Axis(0), &activations, &(found.activations * NEW_SHARE));
+        groups.extend(vec![group; source.n_components]);
     }
+    wake(&mut activations);
+    Ok(Start { dictionary, activations, groups, ids: names.iter().map(|(id, _)| *id).collect(), names })
+}
+
+/// How loud the components of a new source begin.
+const NEW_SHARE: f32 = 0.1;
+
+/// Activations begin with this share of their component's mean at least: what is 0 stays so, and paint can be taken back.
+const LEAST: f32 = 1e-3;
+
+fn wake(activations: &mut Array2<f32>) {
+    for mut row in activations.outer_iter_mut() {
+        let least = LEAST * row.mean().unwrap_or(0.0);
+        row.mapv_inplace(|x| x.max(least));
+    }
+}
+
+fn joined(axis: Axis, a: &Array2<f32>, b: &Array2<f32>) -> Array2<f32> {
+    concatenate(axis, &[a.view(), b.view()]).expect("matrices of one length")
 }
 
 /// Where sources play alone, the others do not.
@@ -132,6 +165,11 @@ fn silence_others(analysis: &Analysis, painting: &Painting, start: &mut Start) {
     }
 }
 
+/// A component goes to the source that is painted where it sounds if that is more than this share of all that it explains:
+/// with 0.003, 0.01 and 0.03, sixteen boxes have a mean SI-SDR of 3.1, 3.4 and 3.5 dB on the development items, and of 1.3
+/// where no component ever moves.
+const LEAST_EVIDENCE: f64 = 0.01;
+
 /// How much of what each component explains was painted as whose.
 struct Evidence {
     /// Components x sources.
@@ -141,6 +179,7 @@ struct Evidence {
 }
 
 impl Evidence {
+    /// What is painted for one source counts for it; elsewhere, what is denied counts against those that are denied.
     fn of(analysis: &Analysis, painting: &Painting, start: &Start) -> Self {
         let (w, h) = (&start.dictionary, &start.activations);
         let (n_components, n_sources) = (w.ncols(), start.ids.len());
@@ -185,18 +224,16 @@ impl Evidence {
         }
         let (w, h) = (w.sum_axis(Axis(0)), h.sum_axis(Axis(1)));
         let total = Array1::from_shape_fn(n_components, |k| f64::from(w[k]) * f64::from(h[k]));
-        let _ = s![..];
         Self { credit, total }
     }
 
     /// The source of those components for which it is clear.
     fn known(&self, start: &Start, is_warm: bool) -> Vec<Option<usize>> {
-        let alpha = if is_warm { knob("ALPHA_WARM", 0.01) } else { knob("ALPHA_COLD", 0.01) };
         let of = |(k, own): (usize, &usize)| {
             let credit = self.credit.row(k);
             let (best, most) = credit.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1))?;
             let against = if is_warm { credit[*own] } else { 0.0 };
-            (*most > against + alpha * self.total[k]).then_some(best)
+            (*most > against + LEAST_EVIDENCE * self.total[k]).then_some(best)
         };
         start.groups.iter().enumerate().map(of).collect()
     }

@@ -1,0 +1,173 @@
+//! What a person paints on a spectrogram, through the library.
+
+use std::path::Path;
+
+use ndarray::Array2;
+use partita::atomic::Existing;
+use partita::audio::decode;
+use partita::knowledge::marks::{Alone, Effect, Marks, Named, Shape, Source, Stroke};
+use partita::project::{self, Document, Project, Session, Settings};
+use partita::watch::Watch;
+use partita::{Audio, Separation};
+
+fn source(id: u32, name: &str) -> Source {
+    Source { id, name: name.into(), n_components: 2, color: 0, gain_db: 0.0, mute: false, solo: false }
+}
+
+fn stroke(id: u32, source: u32, effect: Effect, t: [f64; 2], hz: [f64; 2]) -> Stroke {
+    Stroke { id, source, effect, shape: Shape::Box { t, hz } }
+}
+
+/// Four tones, each in a second of its own, twice; with a little noise.
+fn tones() -> Audio {
+    let mut state = 1u32;
+    let samples = Array2::from_shape_fn((1, 8 * 8000), |(_, i)| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let noise = (state >> 8) as f32 / 8_388_608.0 - 1.0;
+        let hz = [300.0, 700.0, 1500.0, 2700.0][i / 8000 % 4];
+        0.3 * (std::f32::consts::TAU * hz * i as f32 / 8000.0).sin() + 1e-3 * noise
+    });
+    Audio::new(samples, 8000).expect("audio")
+}
+
+fn document(strokes: Vec<Stroke>) -> Document {
+    let sources = vec![source(1, "one"), source(2, "two")];
+    let settings = Settings { n_fft: 1024, hop_length: 256, mask_exponent: 1.5, seed: "0".into() };
+    Document { settings: Some(settings), marks: Marks { sources, strokes, ..Marks::default() }, ..Document::default() }
+}
+
+fn open(audio: &Audio, document: &Document) -> Session {
+    Session::open(audio, document, Path::new("."), &mut Watch::none()).expect("session")
+}
+
+fn fit(session: &Session, document: &Document, previous: Option<&Separation>) -> Separation {
+    session.fit(document, previous, &mut Watch::none()).expect("fit")
+}
+
+fn stems(separation: &Separation, audio: &Audio) -> Vec<Audio> {
+    separation.stems(audio, &mut Watch::none()).expect("stems")
+}
+
+/// Energy of the samples between two times.
+fn energy(audio: &Audio, [from_s, to_s]: [f64; 2]) -> f64 {
+    let at = |time_s: f64| (time_s * f64::from(audio.sample_rate())) as usize;
+    audio.samples().row(0).iter().take(at(to_s)).skip(at(from_s)).map(|x| f64::from(x * x)).sum()
+}
+
+#[test]
+fn what_is_painted_moves_to_its_source_also_where_it_was_not_painted() {
+    let audio = tones();
+    // Of each tone, its first sounding.
+    let strokes = (0..4).map(|i| {
+        let (t, hz) = (f64::from(i), [300.0, 700.0, 1500.0, 2700.0][i as usize]);
+        stroke(i + 1, 1 + i % 2, Effect::Is, [t + 0.2, t + 0.8], [hz - 50.0, hz + 50.0])
+    });
+    let document = document(strokes.collect());
+    let session = open(&audio, &document);
+    let separation = fit(&session, &document, None);
+    assert_eq!(separation.names(), ["one", "two"]);
+    let stems = stems(&separation, &audio);
+    for (second, source) in [(4.0, 0), (5.0, 1), (6.0, 0), (7.0, 1)] {
+        let time = [second + 0.2, second + 0.8];
+        let (own, other) = (energy(&stems[source], time), energy(&stems[1 - source], time));
+        assert!(own > 100.0 * other, "second {second}: {own:.2} in its source, {other:.2} in the other");
+    }
+    let gap = &stems[0].samples() + &stems[1].samples() - audio.samples();
+    assert!(gap.iter().all(|x| x.abs() < 1e-5), "stems sum to the mixture");
+}
+
+#[test]
+fn what_is_saved_is_loaded_and_makes_the_same_stems() {
+    let audio = tones();
+    let mut document = document(vec![
+        stroke(1, 1, Effect::IsNot, [0.2, 0.8], [250.0, 350.0]),
+        Stroke {
+            shape: Shape::Harmonic {
+                points: vec![[1.1, 690.0], [1.8, 710.0]],
+                width_s: 0.05,
+                width_semitones: 1.0,
+                n_harmonics: 3,
+            },
+            ..stroke(7, 2, Effect::Is, [0.0; 2], [0.0; 2])
+        },
+        stroke(8, 2, Effect::Erase, [1.1, 1.2], [600.0, 800.0]),
+    ]);
+    document.marks.ranges = vec![Alone { id: 9, source: 2, t: [2.0, 2.9] }];
+    document.marks.names = vec![Named { component: 0, source: 1 }];
+    let session = open(&audio, &document);
+    let cold = fit(&session, &document, None);
+    let separation = fit(&session, &document, Some(&cold));
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("song.partita.toml");
+    let recording = session.analysis().identity().clone();
+    let saved = Project { recording, document, factors: project::factors(&separation) };
+    saved.save(&path, Existing::Refuse).expect("save");
+    let loaded = Project::load(&path).expect("load");
+    assert_eq!(loaded, saved);
+    let again = open(&audio, &loaded.document);
+    let factors = loaded.factors.expect("factors");
+    let restored = again.restore(&loaded.document, &factors).expect("restored");
+    assert_eq!(stems(&restored, &audio), stems(&separation, &audio), "the same bits");
+    // It can be gone on from, too, as the one that was saved.
+    let (on, other) =
+        (fit(&session, &loaded.document, Some(&separation)), fit(&again, &loaded.document, Some(&restored)));
+    assert_eq!(stems(&on, &audio), stems(&other, &audio), "the same way from there");
+}
+
+#[test]
+fn unknown_keys_and_damaged_components_are_refused() {
+    let audio = tones();
+    let document = document(vec![stroke(1, 1, Effect::Is, [0.2, 0.8], [250.0, 350.0])]);
+    let session = open(&audio, &document);
+    let separation = fit(&session, &document, None);
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("song.partita.toml");
+    let recording = session.analysis().identity().clone();
+    let project = Project { recording, document, factors: project::factors(&separation) };
+    project.save(&path, Existing::Refuse).expect("save");
+    let text = std::fs::read_to_string(&path).expect("text");
+    for (from, to, expected) in [
+        ("version = 1", "version = 2", "version"),
+        ("version = 1", "version = 1\nversoin = 1", "versoin"),
+        ("effect = \"is\"", "effect = \"is\"\ncolour = 1", "colour"),
+        ("effect = \"is\"", "effect = \"maybe\"", "maybe"),
+        ("name = \"two\"", "name = \"one\"", "two sources have the name `one`"),
+        ("name = \"two\"", "name = \"../two\"", "which no file can have"),
+        ("source = 1", "source = 3", "source 3, which is not there"),
+        ("file = \"song", "file = \"../song", "beside the project"),
+    ] {
+        assert!(text.contains(from), "{from} in {text}");
+        std::fs::write(&path, text.replacen(from, to, 1)).expect("write");
+        let message = Project::load(&path).expect_err(to).to_string();
+        assert!(message.contains(expected), "{to}: {message}");
+    }
+    std::fs::write(&path, &text).expect("write");
+    let other = Project { factors: project::factors(&fit(&session, &project.document, Some(&separation))), ..project };
+    other.save(&folder.path().join("other.toml"), Existing::Refuse).expect("save");
+    std::fs::copy(folder.path().join("other.npz"), path.with_extension("npz")).expect("copy");
+    let message = Project::load(&path).expect_err("others' components").to_string();
+    assert!(message.contains("is not of this project"), "{message}");
+}
+
+#[test]
+fn what_a_source_is_denied_is_not_in_it() {
+    let audio = decode::read("samples/drums-bass-guitar.wav".as_ref()).expect("sample");
+    let sources = ["bass", "drums", "guitar"].into_iter().zip(1..).map(|(name, id)| source(id, name)).collect();
+    let mut document = Document { marks: Marks { sources, ..Marks::default() }, ..Document::default() };
+    let session = open(&audio, &document);
+    let before = fit(&session, &document, None);
+    let (t, hz) = ([2.0, 3.0], [200.0, 2000.0]);
+    document.marks.strokes = vec![stroke(1, 3, Effect::IsNot, t, hz)];
+    let after = fit(&session, &document, Some(&before));
+    let stft = session.analysis().stft();
+    let in_box = |separation: &Separation| {
+        let magnitude = stft.magnitude(stems(separation, &audio)[2].samples());
+        let config = stft.config();
+        let frames = (0..magnitude.nrows()).filter(|i| (t[0]..t[1]).contains(&config.frame_s(*i, audio.sample_rate())));
+        let bins: Vec<_> =
+            (0..config.n_bins()).filter(|i| (hz[0]..hz[1]).contains(&config.bin_hz(*i, audio.sample_rate()))).collect();
+        frames.flat_map(|i| bins.iter().map(move |j| (i, *j))).map(|at| f64::from(magnitude[at]).powi(2)).sum::<f64>()
+    };
+    let fall_db = 10.0 * (in_box(&before) / in_box(&after)).log10();
+    assert!(fall_db >= 20.0, "{fall_db:.1} dB");
+}

@@ -29,7 +29,7 @@ const PLACES_OF_FILES: &[&str] = &[
     "knowledge/score/midi.rs",
     "matrix_file/",
     "plot/",
-    "project.rs",
+    "project/",
     "studio/",
 ];
 

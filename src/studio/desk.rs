@@ -11,18 +11,21 @@ use std::time::{Instant, SystemTime};
 use ndarray::Array2;
 use serde_json::{Value, json};
 
+use super::config::StudioConfig;
 use super::files::Files;
 use super::lock::Lock;
 use super::pyramid::{Pyramid, Scan};
+use super::refusal::{Answer, Refusal};
 use super::sound::Listening;
-use super::{StudioConfig, tiles};
+use super::tiles;
 use crate::atomic::{self, Existing};
 use crate::audio::Recording;
 use crate::audio::decode::AudioFile;
 use crate::audio::spool::Spool;
 use crate::knowledge::labels::Identity;
 use crate::knowledge::marks::Source;
-use crate::project::{self, Document, Project, Session};
+use crate::project::{self, Document, Project, Session, Settings};
+use crate::separate::blind::BlindConfig;
 use crate::separate::{Analysis, AnalysisConfig, Detail, Separation, labelled};
 use crate::watch::{Progress, Step, Watch};
 use crate::{Error, Result};
@@ -37,30 +40,6 @@ const MAX_FIT_BYTES: usize = 192 << 20;
 const LOOKS: usize = 4;
 const LOOK_FRAMES: usize = 64;
 
-/// Why something is not done.
-#[derive(Debug)]
-pub(super) enum Refusal {
-    /// The library says no.
-    Library(Error),
-    /// The document is at another revision, this one.
-    Revision(u64),
-    /// These files would be replaced.
-    Existing(Vec<String>),
-    /// What is asked for makes no sense.
-    Wrong(String),
-    /// What is asked for is not there.
-    Missing(String),
-}
-
-/// What is asked for, or why not.
-pub(super) type Answer<T> = std::result::Result<T, Refusal>;
-
-impl From<Error> for Refusal {
-    fn from(error: Error) -> Self {
-        Self::Library(error)
-    }
-}
-
 /// The recording, the document and the fits.
 #[derive(Debug)]
 pub(super) struct Desk {
@@ -72,20 +51,15 @@ pub(super) struct Desk {
     files: Files,
     /// What tells that the file of the recording is still the one that was decoded.
     stamp: Mutex<Option<Stamp>>,
-    session: Mutex<Option<Open>>,
+    /// What was made of the recording and of the files of the document; held for moments only.
+    session: Mutex<Option<Arc<Session>>>,
+    identity: Mutex<Option<Identity>>,
     state: Mutex<State>,
     /// Held by the fit that is in progress.
     fitting: Mutex<()>,
     /// Set when that fit is to end.
     stop: Mutex<Arc<AtomicBool>>,
     _lock: Lock,
-}
-
-/// What was made of the recording and the files of the document.
-#[derive(Debug, Clone)]
-struct Open {
-    session: Arc<Session>,
-    document: Document,
 }
 
 #[derive(Debug)]
@@ -156,6 +130,7 @@ impl Desk {
             files: Files::beside(&config.project)?,
             stamp: Mutex::new(stamp),
             session: Mutex::default(),
+            identity: Mutex::default(),
             state: Mutex::new(State {
                 document: Document::default(),
                 revision: 1,
@@ -171,6 +146,14 @@ impl Desk {
         };
         if desk.config.project.exists() {
             desk.restore(watch)?;
+        } else if desk.config.seed != 0 {
+            let transform = AnalysisConfig::default().transform(desk.recording.sample_rate());
+            locked(&desk.state).document.settings = Some(Settings {
+                n_fft: transform.n_fft,
+                hop_length: transform.hop_length,
+                mask_exponent: BlindConfig::default().mask_exponent,
+                seed: desk.config.seed.to_string(),
+            });
         }
         Ok(desk)
     }
@@ -181,6 +164,7 @@ impl Desk {
         self.files.bring(named(&project.document))?;
         let session = self.session(&project.document, watch)?;
         same(session.analysis().identity(), &project.recording)?;
+        *locked(&self.identity) = Some(project.recording);
         let mut state = locked(&self.state);
         state.document = project.document;
         if let Some(factors) = &project.factors {
@@ -218,8 +202,7 @@ impl Desk {
     /// All that a page has to know at its beginning.
     pub(super) fn told(&self) -> Value {
         let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let fingerprint =
-            locked(&self.session).as_ref().map(|open| open.session.analysis().identity().fingerprint.clone());
+        let fingerprint = locked(&self.identity).as_ref().map(|identity| identity.fingerprint.clone());
         let state = locked(&self.state);
         json!({
             "revision": state.revision,
@@ -257,6 +240,7 @@ impl Desk {
 
     /// Takes the next revision of the document.
     pub(super) fn put(&self, revision: u64, document: Document) -> Answer<Value> {
+        document.check()?;
         let mut state = locked(&self.state);
         state.expect(revision)?;
         if state.document != document {
@@ -368,15 +352,32 @@ impl Desk {
         Ok(after.names().iter().cloned().zip(gaps.into_iter().zip(sums).map(share)).collect())
     }
 
-    /// What was made of the recording and the files of this document; made anew where others are named.
+    /// What was made of the recording, and of the files of this document: again, where it names others. Only the fit that is in
+    /// progress may ask.
     fn session(&self, document: &Document, watch: &mut Watch<'_>) -> Result<Arc<Session>> {
-        let open = locked(&self.session).clone();
-        if let Some(open) = open.filter(|open| has_same_ground(&open.document, document)) {
-            return Ok(open.session);
-        }
-        let session = Arc::new(Session::open(&self.recording, document, self.files.folder(), watch)?);
-        *locked(&self.session) = Some(Open { session: session.clone(), document: document.clone() });
+        let folder = self.files.folder();
+        let Some(mut session) = locked(&self.session).clone() else {
+            let session = Arc::new(Session::open(&self.recording, document, folder, watch)?);
+            *locked(&self.session) = Some(session.clone());
+            return Ok(session);
+        };
+        // Nobody else has it for longer than a moment, so that it is seldom copied. What ends half done does not stay.
+        *locked(&self.session) = None;
+        let prepared = Arc::make_mut(&mut session).prepare(&self.recording, document, folder, watch);
+        prepared.inspect(|()| *locked(&self.session) = Some(session.clone()))?;
         Ok(session)
+    }
+
+    /// Identifies the recording; reads it once, if that was not done yet.
+    fn identity(&self, watch: &mut Watch<'_>) -> Result<Identity> {
+        let mut known = locked(&self.identity);
+        if let Some(identity) = &*known {
+            return Ok(identity.clone());
+        }
+        let outline = AnalysisConfig { detail: Detail::Outline, ..AnalysisConfig::default() };
+        let identity = Analysis::of(&self.recording, &outline, watch)?.identity().clone();
+        *known = Some(identity.clone());
+        Ok(identity)
     }
 
     /// Refuses to go on where the file of the recording has other samples than those that were decoded.
@@ -388,8 +389,7 @@ impl Desk {
         let outline = AnalysisConfig { detail: Detail::Outline, ..AnalysisConfig::default() };
         let file = AudioFile::open(&self.config.recording)?;
         let found = Analysis::of(&file, &outline, watch)?;
-        let decoded = Analysis::of(&self.recording, &outline, watch)?;
-        same(found.identity(), decoded.identity())?;
+        same(found.identity(), &self.identity(watch)?)?;
         *locked(&self.stamp) = now;
         Ok(())
     }
@@ -397,8 +397,8 @@ impl Desk {
     /// What is known of each component.
     pub(super) fn components(&self, id: Option<u32>) -> Answer<Value> {
         let fit = self.fit_of(id)?;
-        let session = locked(&self.session).clone().map(|open| open.session);
-        let Some(session) = session else { return Err(Refusal::Missing("nothing was fitted yet".into())) };
+        let session = locked(&self.session).clone();
+        let Some(session) = session else { return Err(Refusal::Missing("a fit is just beginning".into())) };
         let labels = labelled::describe(session.analysis(), &fit.separation, "")?;
         let component = |of: &crate::knowledge::labels::Component| {
             json!({
@@ -423,9 +423,8 @@ impl Desk {
             let fit = state.fits.iter().find(|fit| Some(fit.id) == state.current).cloned();
             (state.document.clone(), state.revision, fit)
         };
-        let session = self.session(&document, &mut Watch::none())?;
         let factors = fit.as_ref().and_then(|fit| project::factors(&fit.separation));
-        let project = Project { recording: session.analysis().identity().clone(), document, factors };
+        let project = Project { recording: self.identity(&mut Watch::none())?, document, factors };
         atomic::commit_all(self.files.save(named(&project.document))?)?;
         project.save(&self.config.project, Existing::Replace)?;
         locked(&self.state).saved = Some((revision, fit.map(|fit| fit.id)));
@@ -479,13 +478,9 @@ fn decode(file: &AudioFile, watch: &mut Watch<'_>) -> Result<(Spool, Pyramid)> {
 }
 
 /// The files that a document names.
-fn named(_document: &Document) -> impl Iterator<Item = &str> {
-    std::iter::empty()
-}
-
-/// Whether what was made of the recording for one document serves another.
-fn has_same_ground(_a: &Document, _b: &Document) -> bool {
-    true
+fn named(document: &Document) -> impl Iterator<Item = &str> {
+    let examples = document.examples.iter().map(|example| example.file.as_str());
+    document.score.iter().map(|score| score.file.as_str()).chain(examples)
 }
 
 /// Refuses another recording.

@@ -8,7 +8,8 @@ use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::desk::{Answer, Desk, Fit, Refusal};
+use super::desk::{Desk, Fit};
+use super::refusal::{Answer, Refusal};
 use crate::atomic::{Existing, commit_all};
 use crate::audio::Recording;
 use crate::audio::decode::AudioFile;

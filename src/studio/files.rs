@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::desk::{Answer, Refusal};
+use super::refusal::{Answer, Refusal};
 use crate::atomic::{AtomicFile, Existing};
 use crate::{Error, Result, names};
 

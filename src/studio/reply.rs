@@ -13,7 +13,8 @@ use futures_core::Stream;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::desk::{Desk, Refusal};
+use super::desk::Desk;
+use super::refusal::Refusal;
 use crate::Error;
 
 /// An error and what to do about it.

@@ -15,10 +15,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::assets::{ASSETS, Asset};
-use super::desk::{Desk, Refusal};
+use super::desk::Desk;
 use super::export::{self, Plan};
 use super::guard::{self, Guard};
 use super::pyramid::Place;
+use super::refusal::Refusal;
 use super::reply::{self, Line, after, missing};
 use super::sound::{Region, Tracks};
 use super::tiles::Scale;

@@ -11,10 +11,8 @@ use tokio::net::TcpListener;
 use super::desk::Desk;
 use super::guard::Guard;
 use super::routes;
+use super::upload::READ_TIMEOUT;
 use crate::{Error, Result};
-
-/// How long the head of a request may take, and each piece of its body.
-pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often it is asked whether it is enough.
 const LOOK: Duration = Duration::from_millis(50);

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io::Write;
 use std::path::Path;
 use std::pin::Pin;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -13,7 +14,9 @@ use futures_core::Stream;
 use serde::de::DeserializeOwned;
 
 use super::reply::bad;
-use super::server::READ_TIMEOUT;
+
+/// How long the head of a request may take, and each piece of its body.
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Bytes of JSON at the most.
 const MAX_JSON: usize = 8 << 20;

@@ -1,0 +1,55 @@
+//! What a studio is opened with.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::Error;
+
+/// What a studio is opened with.
+#[derive(Debug, Clone)]
+pub struct StudioConfig {
+    /// The recording.
+    pub recording: PathBuf,
+    /// The project file; it need not exist.
+    pub project: PathBuf,
+    /// The folder that stems are exported to.
+    pub out: PathBuf,
+    /// The port on 127.0.0.1; 0: any that is free.
+    pub port: u16,
+    /// The random seed of fits where the project does not say another.
+    pub seed: u64,
+    /// How errors are worded.
+    pub words: Words,
+}
+
+/// How errors are worded: the message, and what to do. Whoever opens the studio knows what its flags are called.
+#[derive(Clone)]
+pub struct Words(Arc<dyn Fn(&Error) -> (String, Option<String>) + Send + Sync>);
+
+impl Words {
+    /// In these words.
+    pub fn new(words: impl Fn(&Error) -> (String, Option<String>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(words))
+    }
+
+    /// The message and what to do; files that came from the page are called by their names alone.
+    pub(super) fn of(&self, error: &Error, folder: &Path) -> (String, Option<String>) {
+        let (message, hint) = (self.0)(error);
+        let before = format!("{}/", crate::error::shown(folder));
+        (message.replace(&before, ""), hint.map(|hint| hint.replace(&before, "")))
+    }
+}
+
+impl Default for Words {
+    /// Those of the library.
+    fn default() -> Self {
+        Self::new(|error| (error.to_string(), error.hint()))
+    }
+}
+
+impl fmt::Debug for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Words").finish_non_exhaustive()
+    }
+}

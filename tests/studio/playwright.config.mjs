@@ -6,8 +6,8 @@ export default defineConfig({
   testDir: ".",
   testMatch: "*.spec.mjs",
   workers: 1,
-  timeout: 40_000,
-  expect: { timeout: 10_000 },
+  timeout: 30_000,
+  expect: { timeout: 6_000 },
   reporter: [["list"]],
   use: {
     browserName: "chromium",

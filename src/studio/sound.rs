@@ -181,7 +181,7 @@ fn gains(n_channels: usize, channel_mask: Option<u32>) -> Vec<[f32; 2]> {
     let bits: Vec<u32> = (0..32).filter(|bit| channel_mask.unwrap_or(0) >> bit & 1 == 1).collect();
     let channel = |i: usize| match bits.get(i).filter(|_| bits.len() == n_channels) {
         Some(bit) => speaker(*bit),
-        None if i % 2 == 0 => [1.0, 0.0],
+        None if i.is_multiple_of(2) => [1.0, 0.0],
         None => [0.0, 1.0],
     };
     let gains: Vec<[f32; 2]> = (0..n_channels).map(channel).collect();

@@ -416,6 +416,7 @@ fn help_is_as_recorded() {
         (&["hpss", "--help"], file!["cli/hpss.txt"]),
         (&["denoise", "--help"], file!["cli/denoise.txt"]),
         (&["stream", "--help"], file!["cli/stream.txt"]),
+        (&["studio", "--help"], file!["cli/studio.txt"]),
         (&["learn", "--help"], file!["cli/learn.txt"]),
         (&["spectrogram", "--help"], file!["cli/spectrogram.txt"]),
         (&["evaluate", "--help"], file!["cli/evaluate.txt"]),

@@ -247,7 +247,7 @@ fn another_tab_is_told_that_it_was_too_late() {
     assert!(late.json()["error"].is_string() && late.json()["hint"].is_string());
     assert_eq!(studio.project()["document"]["source"][0]["name"], "flute");
     assert_eq!(studio.post("/api/fit", &json!({ "revision": 1, "from": "cold" })).status, 409);
-    let unknown = json!({ "revision": 2, "document": { "sauce": [] } });
+    let unknown = json!({ "revision": 2, "document": { "sauce": [1] } });
     let answer = studio.send("PUT", "/api/project", "application/json", unknown.to_string().as_bytes());
     assert_eq!(answer.status, 422, "unknown keys are refused: {}", answer.text());
 }
@@ -340,8 +340,13 @@ fn what_is_saved_is_there_after_a_crash() {
     let studio = Studio::open(&dir, &["in.wav"]);
     let told = studio.project();
     assert_eq!((&told["document"], &told["saved"]), (&document, &json!(true)));
-    if let Some(id) = told["fit"].as_u64() {
-        assert!(studio.audio(id, 0, 8000) == heard, "the same bytes");
+    let id = told["fit"].as_u64().expect("a fit");
+    assert!(studio.audio(id, 0, 8000) == heard, "the same bytes");
+    // Without a page, too.
+    dir.succeeds(&["separate", "in.wav", "--project", "in.partita.toml", "-o", "made"]);
+    for (track, stem) in told["fits"][0]["stems"].as_array().expect("stems").iter().enumerate() {
+        let file = dir.read(&format!("made/in/{}.wav", stem["name"].as_str().expect("name")));
+        assert!(file.samples().iter().eq(&heard[(track + 1) * 8000..(track + 2) * 8000]), "{stem}");
     }
 }
 
@@ -368,7 +373,8 @@ fn another_recording_in_the_place_of_the_first_is_told() {
     let bytes = fs::read(dir.path("in.wav")).expect("read");
     thread::sleep(Duration::from_millis(20));
     fs::write(dir.path("in.wav"), &bytes).expect("written");
-    assert!(studio.fit("warm")["fit"].is_object());
+    let last = studio.fit("warm");
+    assert!(last["fit"].is_object(), "{last}");
     dir.wav("in.wav", 8000, &[&|i| 0.7 * tune(i)], 8000);
     let last = studio.fit("warm");
     assert!(last["error"].as_str().is_some_and(|error| error.contains("fingerprint")), "{last}");

@@ -25,7 +25,10 @@ pub struct StudioConfig {
 
 /// How errors are worded: the message, and what to do. Whoever opens the studio knows what its flags are called.
 #[derive(Clone)]
-pub struct Words(Arc<dyn Fn(&Error) -> (String, Option<String>) + Send + Sync>);
+pub struct Words(Arc<Wording>);
+
+/// From an error to its message and its hint.
+type Wording = dyn Fn(&Error) -> (String, Option<String>) + Send + Sync;
 
 impl Words {
     /// In these words.

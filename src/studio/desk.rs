@@ -11,6 +11,7 @@ use std::time::{Instant, SystemTime};
 use ndarray::Array2;
 use serde_json::{Value, json};
 
+use super::components;
 use super::config::StudioConfig;
 use super::files::Files;
 use super::lock::Lock;
@@ -26,7 +27,7 @@ use crate::knowledge::labels::Identity;
 use crate::knowledge::marks::Source;
 use crate::project::{self, Document, Project, Session, Settings};
 use crate::separate::blind::BlindConfig;
-use crate::separate::{Analysis, AnalysisConfig, Detail, Separation, labelled};
+use crate::separate::{Analysis, AnalysisConfig, Detail, Separation};
 use crate::watch::{Progress, Step, Watch};
 use crate::{Error, Result};
 
@@ -83,6 +84,8 @@ pub(super) struct Fit {
     sources: Vec<Option<u32>>,
     /// How much stems differ from those before.
     changed: Vec<(String, f64)>,
+    /// Its components one by one, once somebody wants to hear one.
+    alone: Mutex<Option<Arc<Separation>>>,
 }
 
 impl Fit {
@@ -399,20 +402,24 @@ impl Desk {
         let fit = self.fit_of(id)?;
         let session = locked(&self.session).clone();
         let Some(session) = session else { return Err(Refusal::Missing("a fit is just beginning".into())) };
-        let labels = labelled::describe(session.analysis(), &fit.separation, "")?;
-        let component = |of: &crate::knowledge::labels::Component| {
-            json!({
-                // As in the document, from 0.
-                "index": of.index - 1,
-                "suggested": of.suggested,
-                "source": fit.separation.names().iter().position(|name| *name == of.suggested).map(|i| fit.sources[i]),
-                "energy_share": of.energy_share,
-                "centroid_hz": of.centroid_hz,
-                "pitch_hz": of.pitch_hz,
-                "onsets_per_s": of.onsets_per_s,
-            })
-        };
-        Ok(labels.components.iter().map(component).collect::<Vec<_>>().into())
+        let sources = fit.separation.names().iter().zip(&fit.sources);
+        let sources: Vec<_> = sources.filter_map(|(name, id)| Some(((*id)?, name.clone()))).collect();
+        Ok(components::told(session.analysis(), &fit.separation, &sources)?)
+    }
+
+    /// A separation of a fit with a stem for each of its components.
+    pub(super) fn alone(&self, fit: &Fit) -> Answer<Arc<Separation>> {
+        let mut alone = locked(&fit.alone);
+        if let Some(alone) = &*alone {
+            return Ok(alone.clone());
+        }
+        let session = locked(&self.session).clone();
+        let Some(session) = session else { return Err(Refusal::Missing("a fit is just beginning".into())) };
+        let settings = locked(&self.state).document.settings.clone();
+        let exponent = settings.map_or(BlindConfig::default().mask_exponent, |settings| settings.mask_exponent);
+        let made = Arc::new(components::alone(session.analysis(), &fit.separation, exponent)?);
+        *alone = Some(made.clone());
+        Ok(made)
     }
 
     /// Writes the project, with the factors of the current fit.
@@ -441,7 +448,7 @@ impl State {
     fn add(&mut self, separation: Separation, seconds: f64, changed: Vec<(String, f64)>) -> Arc<Fit> {
         let of = |name: &String| self.document.marks.sources.iter().find(|source| source.name == *name).map(|s| s.id);
         let sources = separation.names().iter().map(of).collect();
-        let fit = Arc::new(Fit { id: self.next_id, separation, seconds, sources, changed });
+        let fit = Arc::new(Fit { id: self.next_id, separation, seconds, sources, changed, alone: Mutex::default() });
         self.next_id += 1;
         self.current = Some(fit.id);
         self.fits.push(fit.clone());
@@ -499,12 +506,14 @@ fn same(got: &Identity, expected: &Identity) -> Result<()> {
 
 /// The sources that a separation without any suggests.
 fn suggested(separation: &Separation) -> Vec<Source> {
-    let groups = separation.groups().into_iter().zip(1..);
-    groups
-        .map(|((name, members), id)| Source {
+    let ids = project::factors(separation).map_or_else(Vec::new, |factors| factors.source_ids);
+    let n_components = |id| ids.iter().filter(|of| **of == id).count().max(1);
+    let names = separation.names().iter().zip(1..);
+    names
+        .map(|(name, id)| Source {
             id,
-            name: name.to_owned(),
-            n_components: members.len(),
+            name: name.clone(),
+            n_components: n_components(id),
             color: id - 1,
             gain_db: 0.0,
             mute: false,

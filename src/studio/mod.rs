@@ -2,6 +2,7 @@
 //! The page itself is in `page/`; what it may ask for stands in `routes`. Only this module knows axum, hyper and tokio.
 
 mod assets;
+mod components;
 mod config;
 mod desk;
 mod export;

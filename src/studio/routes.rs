@@ -19,7 +19,7 @@ use super::desk::Desk;
 use super::export::{self, Plan};
 use super::guard::{self, Guard};
 use super::pyramid::Place;
-use super::refusal::Refusal;
+use super::refusal::{Answer, Refusal};
 use super::reply::{self, Line, after, missing};
 use super::sound::{Region, Tracks};
 use super::tiles::Scale;
@@ -143,12 +143,39 @@ async fn project(State(desk): Here) -> Response {
 #[derive(Deserialize)]
 struct Put {
     revision: u64,
-    document: Document,
+    document: Value,
+}
+
+/// A document; keys that it does not have are refused, also where its type would not.
+fn document(given: &Value) -> Answer<Document> {
+    fn unknown<'a>(given: &'a Value, known: &Value) -> Option<&'a str> {
+        match (given, known) {
+            (Value::Object(given), Value::Object(known)) => {
+                given.iter().find_map(|(key, given)| match known.get(key) {
+                    Some(known) => unknown(given, known),
+                    // What is empty may be left out.
+                    None if given.is_null() || given.as_array().is_some_and(Vec::is_empty) => None,
+                    None if given.as_object().is_some_and(serde_json::Map::is_empty) => None,
+                    None => Some(key),
+                })
+            }
+            (Value::Array(given), Value::Array(known)) => {
+                given.iter().zip(known).find_map(|(given, known)| unknown(given, known))
+            }
+            _ => None,
+        }
+    }
+    let wrong = |error: serde_json::Error| Refusal::Wrong(error.to_string());
+    let document: Document = serde_json::from_value(given.clone()).map_err(wrong)?;
+    match unknown(given, &serde_json::to_value(&document).map_err(wrong)?) {
+        Some(key) => Err(Refusal::Wrong(format!("unknown field `{key}`"))),
+        None => Ok(document),
+    }
 }
 
 async fn put(State(desk): Here, headers: HeaderMap, body: Body) -> Response {
     match upload::json::<Put>(&headers, body).await {
-        Ok(put) => after(desk, move |desk| desk.put(put.revision, put.document), json_answer).await,
+        Ok(put) => after(desk, move |desk| desk.put(put.revision, document(&put.document)?), json_answer).await,
         Err(refused) => refused,
     }
 }
@@ -289,11 +316,15 @@ async fn audio(State(desk): Here, RawQuery(query): RawQuery) -> Response {
         let n = query.number::<u64>("n")?.unwrap_or(2 * u64::from(listening.sample_rate));
         let fit = query.number("fit")?.map(|id| desk.fit_of(Some(id))).transpose()?;
         let component = query.number::<usize>("component")?;
+        let alone = match (&fit, component) {
+            (Some(fit), Some(_)) => Some(desk.alone(fit)?),
+            _ => None,
+        };
         let tracks = match (&fit, component) {
             (None, None) => Tracks::Mixture,
             (None, Some(_)) => return Err(Refusal::Wrong("a component is of a fit: `fit` is missing".into())),
             (Some(fit), None) => Tracks::Stems(&fit.separation),
-            (Some(fit), Some(component)) => Tracks::Component(&fit.separation, component),
+            (Some(fit), Some(component)) => Tracks::Component(alone.as_deref().unwrap_or(&fit.separation), component),
         };
         let n_tracks = tracks.n_tracks();
         let n = n.min(MAX_SAMPLES / (n_tracks * listening.n_channels) as u64);

@@ -50,7 +50,7 @@ pub(super) enum Tracks<'a> {
     Mixture,
     /// The recording, and all stems.
     Stems(&'a Separation),
-    /// One component alone, counted from 0.
+    /// One component alone, counted from 0, of a separation with a stem for each.
     Component(&'a Separation, usize),
 }
 
@@ -136,19 +136,18 @@ impl Listening {
                 Ok(())
             })?;
         }
-        let (separation, stems, first) = match tracks {
+        let (separation, stems, goals) = match tracks {
             Tracks::Mixture => return Ok(all),
-            Tracks::Stems(separation) => (separation, Stems::All, 0),
-            Tracks::Component(separation, component) => (separation, Stems::Components, component),
+            Tracks::Stems(separation) => (separation, Stems::All, &mut all[1..]),
+            Tracks::Component(separation, component) => {
+                let name = separation.names().get(component).ok_or(Error::NoComponents)?;
+                (separation, Stems::Only(vec![name.clone()]), &mut all[..])
+            }
         };
-        if first >= separation.stem_names(&stems)?.len() {
-            return Err(Error::NoComponents);
-        }
-        let goals = if matches!(tracks, Tracks::Stems(_)) { &mut all[1..] } else { &mut all[..] };
         start = 0;
         let samples = range.start as usize..range.end as usize;
         separation.render_range(recording, &stems, samples, &mut |blocks| {
-            goals.iter_mut().zip(&blocks[first..]).for_each(|(to, block)| put(to, start, block.view()));
+            goals.iter_mut().zip(blocks).for_each(|(to, block)| put(to, start, block.view()));
             start += blocks[0].ncols();
             Ok(())
         })?;
@@ -182,7 +181,7 @@ fn gains(n_channels: usize, channel_mask: Option<u32>) -> Vec<[f32; 2]> {
     let bits: Vec<u32> = (0..32).filter(|bit| channel_mask.unwrap_or(0) >> bit & 1 == 1).collect();
     let channel = |i: usize| match bits.get(i).filter(|_| bits.len() == n_channels) {
         Some(bit) => speaker(*bit),
-        None if i % 2 == 0 => [1.0, 0.0],
+        None if i.is_multiple_of(2) => [1.0, 0.0],
         None => [0.0, 1.0],
     };
     let gains: Vec<[f32; 2]> = (0..n_channels).map(channel).collect();

@@ -30,7 +30,6 @@ const PLACES_OF_FILES: &[&str] = &[
     "matrix_file/",
     "plot/",
     "project/file.rs",
-    "project/",
     "studio/",
 ];
 
@@ -69,7 +68,6 @@ const OWNERS: &[(&str, &str)] = &[
     ("symphonia", "audio/decode"),
     ("toml", "text.rs"),
     ("tokio", "studio/"),
-    ("toml", "knowledge/labels.rs"),
 ];
 
 fn source() -> Source {

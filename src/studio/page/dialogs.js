@@ -28,7 +28,7 @@ const field = (label, control, hint) => h("label", { class: "field-row" }, h("sp
 
 /** Name, color and components of a source; or it is removed. */
 export async function editSource(store, source) {
-  const name = h("input", { value: source.name, required: true, maxLength: 60, autocomplete: "off", autofocus: true });
+  const name = h("input", { "aria-label": "Name", value: source.name, required: true, maxLength: 60, autocomplete: "off", autofocus: true });
   const components = h("input", { type: "number", min: 1, max: 256, value: source.n_components });
   let { color } = source;
   const swatches = COLORS.map((value, i) => {

@@ -468,6 +468,8 @@ function wire() {
   new ResizeObserver(resized).observe($("field"));
   prefersDark.addEventListener("change", resized);
   document.addEventListener("pointerdown", (event) => !event.target.closest("#look-panel, #looks") && openLooks(false));
+  // a button that is clicked does not take Space and Enter for itself; one that is reached by Tab does
+  document.addEventListener("mousedown", (event) => event.target.closest("button") && !event.target.closest("dialog") && event.preventDefault());
   wireDrop();
   wireKeys();
   api.onReach(reached);

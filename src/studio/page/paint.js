@@ -116,7 +116,7 @@ export class Painter {
   }
 
   #down(event) {
-    if (this.#doing) return;
+    if (this.#doing || event.target.closest(".card, .zoom")) return;
     const at = this.#at(event);
     this.field.focus({ preventScroll: true });
     this.field.setPointerCapture(event.pointerId);

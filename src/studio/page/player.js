@@ -147,6 +147,11 @@ export class Player {
     return this.#context;
   }
 
+  /** The fit that is heard now; that asked for may still be on its way. */
+  get voiceFit() {
+    return this.#voice?.spec.fit ?? null;
+  }
+
   get auditioning() {
     return this.#audition?.what ?? null;
   }

@@ -66,8 +66,8 @@ const OWNERS: &[(&str, &str)] = &[
     ("sha2", "batch.rs"),
     ("signal_hook", "cli/"),
     ("symphonia", "audio/decode"),
-    ("toml", "text.rs"),
     ("tokio", "studio/"),
+    ("toml", "text.rs"),
 ];
 
 fn source() -> Source {

@@ -15,7 +15,7 @@ async function paintBox(page, name, { t, hz }) {
 async function paintAll(page, robot) {
   let now = await stems(page);
   for (let round = 0; round < 4; round += 1) {
-    for (const name of NAMES) for (const box of robot.boxes(name, now[name], 2)) await paintBox(page, name, box);
+    for (const name of NAMES) for (const box of robot.boxes(name, now, 2)) await paintBox(page, name, box);
     await separate(page);
     now = await stems(page);
   }

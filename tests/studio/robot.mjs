@@ -70,14 +70,15 @@ export class Robot {
   }
 
   /** The next boxes of a source: where it is at least nine tenths of what there is, and where most is wrong with its stem. */
-  boxes(name, stem, n) {
+  boxes(name, stems, n) {
     const names = Object.keys(this.truth);
-    const wrong = stem ? energies(this.truth[name].map((x, i) => x - stem[i])) : this.energies[name];
+    const gaps = names.map((other) => energies(this.truth[other].map((x, i) => x - stems[other][i])));
+    const wrong = gaps[0].map((bands, block) => bands.map((_, band) => gaps.reduce((sum, gap) => sum + gap[block][band], 0)));
     const all = [];
     this.energies[name].forEach((bands, block) => bands.forEach((energy, band) => {
       const total = names.reduce((sum, other) => sum + this.energies[other][block][band], 0);
       const key = `${name} ${block} ${band}`;
-      if (energy > 0.9 * total && !this.#used.has(key)) all.push({ key, block, band, wrong: wrong[block][band] });
+      if (energy > (this.dom ?? 0.9) * total && !this.#used.has(key)) all.push({ key, block, band, wrong: wrong[block][band] });
     }));
     const chosen = all.sort((a, b) => b.wrong - a.wrong).slice(0, n);
     for (const { key } of chosen) this.#used.add(key);

@@ -10,6 +10,7 @@
 //! OUT gets the stems and, without a score, the project.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -139,6 +140,9 @@ fn report(
     Ok(())
 }
 
+/// Frames and bins of a box, and its edges in seconds and Hz.
+type Place = (Range<usize>, Range<usize>, [f64; 2], [f64; 2]);
+
 /// Knows the truth.
 struct Robot<'a> {
     analysis: &'a Analysis,
@@ -150,11 +154,11 @@ impl Robot<'_> {
     fn paint(&self, marks: &mut Marks, masks: &[Array2<f32>], options: &Options) {
         let v = self.analysis.magnitude();
         let n_sources = self.truths.len();
-        for source in 0..n_sources {
+        for (source, mask) in masks.iter().enumerate().take(n_sources) {
             if options.only.as_ref().is_some_and(|only| *only != marks.sources[source].name) {
                 continue;
             }
-            let estimate = &masks[source] * &v;
+            let estimate = mask * &v;
             for _ in 0..PER_ROUND {
                 let mut best: Option<(f64, Effect, [f64; 2], [f64; 2])> = None;
                 for (frames, bins, t, hz) in self.places() {
@@ -191,7 +195,7 @@ impl Robot<'_> {
     }
 
     /// Places that a box can be painted at, half of each over the next.
-    fn places(&self) -> Vec<(std::ops::Range<usize>, std::ops::Range<usize>, [f64; 2], [f64; 2])> {
+    fn places(&self) -> Vec<Place> {
         let (stft, rate) = (self.analysis.stft().config(), self.analysis.sample_rate());
         let n_frames = self.truths[0].nrows();
         let mut places = Vec::new();

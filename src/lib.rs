@@ -25,8 +25,8 @@
 //! ```
 //!
 //! The modules below stand in the order in which a sound passes through them, and each uses only the ones above it
-//! (`tests/architecture.rs` holds them to it). Only `atomic`, `matrix_file`, `audio::decode`, `audio::encode`, `batch`,
-//! `plot`, and the functions `load` and `save` of knowledge, touch files; nothing here prints.
+//! (`tests/architecture.rs` holds them to it). Only `atomic`, `matrix_file`, `audio::decode`, `audio::encode`,
+//! `audio::spool`, `batch`, `plot`, `studio`, and the functions `load` and `save` of knowledge, touch files; nothing here prints.
 
 pub mod error;
 pub mod watch;

@@ -29,7 +29,7 @@ const PLACES_OF_FILES: &[&str] = &[
     "knowledge/score/midi.rs",
     "matrix_file/",
     "plot/",
-    "project/",
+    "project/file.rs",
     "studio/",
 ];
 
@@ -67,7 +67,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("signal_hook", "cli/"),
     ("symphonia", "audio/decode"),
     ("tokio", "studio/"),
-    ("toml", "knowledge/labels.rs"),
+    ("toml", "text.rs"),
 ];
 
 fn source() -> Source {

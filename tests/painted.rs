@@ -1,14 +1,20 @@
-//! What a person paints on a spectrogram, through the library.
+//! What a person paints on a spectrogram, through the library and the binary.
 
+mod common;
+
+use std::fs;
 use std::path::Path;
+
+use common::{partita, sample, stderr};
 
 use ndarray::Array2;
 use partita::atomic::Existing;
 use partita::audio::decode;
 use partita::knowledge::marks::{Alone, Effect, Marks, Named, Shape, Source, Stroke};
-use partita::project::{self, Document, Project, Session, Settings};
+use partita::project::{self, Document, Project, ScoreFile, Session, Settings};
+use partita::separate::score::{self, ScoreConfig};
 use partita::watch::Watch;
-use partita::{Audio, Separation};
+use partita::{Audio, Score, Separation};
 
 fn source(id: u32, name: &str) -> Source {
     Source { id, name: name.into(), n_components: 2, color: 0, gain_db: 0.0, mute: false, solo: false }
@@ -125,7 +131,7 @@ fn unknown_keys_and_damaged_components_are_refused() {
     let recording = session.analysis().identity().clone();
     let project = Project { recording, document, factors: project::factors(&separation) };
     project.save(&path, Existing::Refuse).expect("save");
-    let text = std::fs::read_to_string(&path).expect("text");
+    let text = fs::read_to_string(&path).expect("text");
     for (from, to, expected) in [
         ("version = 1", "version = 2", "version"),
         ("version = 1", "version = 1\nversoin = 1", "versoin"),
@@ -137,21 +143,21 @@ fn unknown_keys_and_damaged_components_are_refused() {
         ("file = \"song", "file = \"../song", "beside the project"),
     ] {
         assert!(text.contains(from), "{from} in {text}");
-        std::fs::write(&path, text.replacen(from, to, 1)).expect("write");
+        fs::write(&path, text.replacen(from, to, 1)).expect("write");
         let message = Project::load(&path).expect_err(to).to_string();
         assert!(message.contains(expected), "{to}: {message}");
     }
-    std::fs::write(&path, &text).expect("write");
+    fs::write(&path, &text).expect("write");
     let other = Project { factors: project::factors(&fit(&session, &project.document, Some(&separation))), ..project };
     other.save(&folder.path().join("other.toml"), Existing::Refuse).expect("save");
-    std::fs::copy(folder.path().join("other.npz"), path.with_extension("npz")).expect("copy");
+    fs::copy(folder.path().join("other.npz"), path.with_extension("npz")).expect("copy");
     let message = Project::load(&path).expect_err("others' components").to_string();
     assert!(message.contains("is not of this project"), "{message}");
 }
 
 #[test]
 fn what_a_source_is_denied_is_not_in_it() {
-    let audio = decode::read("samples/drums-bass-guitar.wav".as_ref()).expect("sample");
+    let audio = decode::read(&sample("drums-bass-guitar.wav")).expect("sample");
     let sources = ["bass", "drums", "guitar"].into_iter().zip(1..).map(|(name, id)| source(id, name)).collect();
     let mut document = Document { marks: Marks { sources, ..Marks::default() }, ..Document::default() };
     let session = open(&audio, &document);
@@ -170,4 +176,140 @@ fn what_a_source_is_denied_is_not_in_it() {
     };
     let fall_db = 10.0 * (in_box(&before) / in_box(&after)).log10();
     assert!(fall_db >= 20.0, "{fall_db:.1} dB");
+}
+
+#[test]
+fn paint_at_the_end_of_a_long_recording_counts() {
+    // So many short frames that not all are kept, and a tone near the end that is nowhere else.
+    let (rate, n_samples) = (8000, 8000 * 100);
+    let samples = Array2::from_shape_fn((1, n_samples), |(_, i)| {
+        let tone = |hz: f32| (std::f32::consts::TAU * hz * i as f32 / rate as f32).sin();
+        let is_there = (97 * rate..99 * rate).contains(&i);
+        0.2 * tone(500.0) + 0.2 * tone(900.0) + if is_there { 0.2 * tone(2000.0) } else { 0.0 }
+    });
+    let audio = Audio::new(samples, rate as u32).expect("audio");
+    let mut document = document(Vec::new());
+    document.settings = Some(Settings { n_fft: 128, hop_length: 32, mask_exponent: 1.5, seed: "0".into() });
+    let mut session = open(&audio, &document);
+    assert!(!session.analysis().is_complete());
+    let before = fit(&session, &document, None);
+    for (effect, expected) in [(Effect::Is, true), (Effect::IsNot, false)] {
+        document.marks.strokes = vec![stroke(1, 2, effect, [97.0, 99.0], [1800.0, 2200.0])];
+        session.prepare(&audio, &document, Path::new("."), &mut Watch::none()).expect("prepared");
+        let after = fit(&session, &document, Some(&before));
+        let masks = after.masks(&audio, 98 * 250..98 * 250 + 4).expect("masks");
+        let bin = 2000 * 128 / 8000;
+        assert_eq!(masks[1][[2, bin]] > 0.99, expected, "{effect:?}: {}", masks[1][[2, bin]]);
+        assert!(expected || masks[1][[2, bin]] < 0.01);
+    }
+}
+
+#[test]
+fn a_source_that_plays_alone_has_all_there_and_is_known_elsewhere() {
+    let audio = tones();
+    let mut document = document(Vec::new());
+    let alone = |id: u32, source, t| Alone { id, source, t };
+    document.marks.ranges = (0..4).map(|i| alone(i, 1 + i % 2, [f64::from(i) + 0.1, f64::from(i) + 0.9])).collect();
+    let session = open(&audio, &document);
+    let stems = stems(&fit(&session, &document, None), &audio);
+    for second in 0..8 {
+        let time = [f64::from(second) + 0.3, f64::from(second) + 0.7];
+        let (own, other) = (energy(&stems[second as usize % 2], time), energy(&stems[1 - second as usize % 2], time));
+        assert!(own > 100.0 * other, "second {second}: {own:.2} in its source, {other:.2} in the other");
+    }
+}
+
+#[test]
+fn a_save_that_fails_leaves_what_was_there() {
+    let audio = tones();
+    let document = document(vec![stroke(1, 1, Effect::Is, [0.2, 0.8], [250.0, 350.0])]);
+    let session = open(&audio, &document);
+    let separation = fit(&session, &document, None);
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("song.partita.toml");
+    let recording = session.analysis().identity().clone();
+    let project = Project { recording, document, factors: project::factors(&separation) };
+    project.save(&path, Existing::Refuse).expect("save");
+    let read = || (fs::read(&path).expect("text"), fs::read(path.with_extension("npz")).expect("components"));
+    let before = read();
+    let mut other = project.clone();
+    other.document.marks.sources[0].name = "a/b".into();
+    assert!(other.save(&path, Existing::Replace).is_err(), "what could not be read again is not written");
+    assert!(project.save(&path, Existing::Refuse).is_err());
+    assert_eq!(read(), before);
+    assert_eq!(fs::read_dir(folder.path()).expect("folder").count(), 2, "nothing is left over");
+}
+
+#[test]
+fn paint_corrects_a_score_and_without_paint_the_score_counts_alone() {
+    let audio = decode::read(&sample("drums-bass-guitar.wav")).expect("sample");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples");
+    let score = Score::load(&folder.join("drums-bass-guitar.mid")).expect("score");
+    let names: Vec<_> = score.parts.iter().map(|part| part.name.clone()).collect();
+    let sources = names.iter().zip(1..).map(|(name, id)| source(id, name)).collect();
+    let file = ScoreFile { file: "drums-bass-guitar.mid".into(), align: false, tracks: Default::default() };
+    let mut document =
+        Document { score: Some(file), marks: Marks { sources, ..Marks::default() }, ..Document::default() };
+    let watch = &mut Watch::none();
+    let session = Session::open(&audio, &document, &folder, watch).expect("session");
+    let by_score = score::fit(session.analysis(), &ScoreConfig::new(score), None, watch).expect("fit");
+    let unpainted = fit(&session, &document, None);
+    assert_eq!(unpainted.names(), by_score.names());
+    assert_eq!(stems(&unpainted, &audio), stems(&by_score, &audio), "the score's own stems");
+    document.marks.strokes = vec![stroke(1, 1, Effect::IsNot, [2.0, 2.2], [300.0, 400.0])];
+    let painted = fit(&session, &document, Some(&unpainted));
+    let of = |separation: &Separation| separation.masks(&audio, 0..session.analysis().n_frames()).expect("masks");
+    let (before, after) = (of(&unpainted), of(&painted));
+    // Of what sounds in the last seconds, how much changed its source.
+    let magnitude = session.analysis().magnitude();
+    let (mut moved, mut total) = (0.0, 0.0);
+    for row in 4 * magnitude.nrows() / 5..magnitude.nrows() {
+        for bin in 0..magnitude.ncols() {
+            let gap: f32 = before.iter().zip(&after).map(|(a, b)| (a[[row, bin]] - b[[row, bin]]).abs()).sum();
+            moved += 0.5 * gap * magnitude[[row, bin]];
+            total += magnitude[[row, bin]];
+        }
+    }
+    assert!(moved < 0.1 * total, "a little paint changes little: {:.3}", moved / total);
+    let factors = project::factors(&painted).expect("factors");
+    let restored = session.restore(&document, &factors).expect("restored");
+    assert_eq!(stems(&restored, &audio), stems(&painted, &audio), "the same bits");
+}
+
+#[test]
+fn the_binary_makes_the_stems_of_a_project() {
+    let folder = tempfile::tempdir().expect("folder");
+    fs::copy(sample("kick-snare-hihat.wav"), folder.path().join("loop.wav")).expect("sample");
+    let audio = decode::read(&folder.path().join("loop.wav")).expect("sample");
+    let sources = vec![source(1, "low"), source(2, "high")];
+    let strokes = vec![stroke(1, 1, Effect::Is, [0.0, 1.0], [0.0, 300.0])];
+    let document = Document { marks: Marks { sources, strokes, ..Marks::default() }, ..Document::default() };
+    let session = open(&audio, &document);
+    let separation = fit(&session, &document, None);
+    let recording = session.analysis().identity().clone();
+    let mut project = Project { recording, document, factors: project::factors(&separation) };
+    project.save(&folder.path().join("p.toml"), Existing::Refuse).expect("save");
+    project.factors = None;
+    project.save(&folder.path().join("cold.toml"), Existing::Refuse).expect("save");
+    let expected = stems(&separation, &audio);
+    for name in ["p", "cold"] {
+        let project = format!("{name}.toml");
+        let args =
+            ["separate", "loop.wav", "--project", &project, "-o", name, "--filename", "{stem}.{ext}", "--float32"];
+        let output = partita(folder.path(), &args);
+        assert!(output.status.success(), "{}", stderr(&output));
+        for (stem, expected) in ["low", "high"].iter().zip(&expected) {
+            let got = decode::read(&folder.path().join(name).join(format!("{stem}.wav"))).expect("stem");
+            assert_eq!(got.samples(), expected.samples(), "{name}: {stem}");
+        }
+    }
+    fs::copy(sample("drums-bass-guitar.wav"), folder.path().join("other.wav")).expect("sample");
+    let output = partita(folder.path(), &["separate", "other.wav", "--project", "p.toml", "-o", "x"]);
+    assert!(
+        !output.status.success() && stderr(&output).contains("as the one that was separated"),
+        "{}",
+        stderr(&output)
+    );
+    let output = partita(folder.path(), &["separate", "loop.wav", "--project", "p.toml", "-k", "3", "-o", "x"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
 }

@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayView2};
 
-use super::guided::Guidance;
+use super::guidance::Guidance;
 use super::warning::Warning;
 use super::{Error, Result};
 use crate::error::Advice;

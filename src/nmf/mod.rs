@@ -18,6 +18,7 @@ mod divergence;
 mod driver;
 mod encoder;
 mod general;
+mod guidance;
 mod guided;
 mod init;
 mod kernel;
@@ -48,7 +49,7 @@ pub use config::{
 pub use convolutive::{ConvolutiveConfig, ConvolutiveFactorization, convolve, fit_convolutive};
 pub use divergence::divergence;
 pub use encoder::{Encoder, EncoderConfig};
-pub use guided::{Guidance, MAX_GROUPS, Run};
+pub use guidance::{Guidance, MAX_GROUPS, Run};
 pub use online::Online;
 pub use rank::{HoldOut, RankScore, RankSelection, select_rank, select_rank_with};
 pub use sparse::SparseMatrix;

@@ -8,7 +8,8 @@ use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
 use super::driver::Solve;
-use super::guided::{Guidance, Guided};
+use super::guidance::Guidance;
+use super::guided::Guided;
 use super::kernel::{self, Activations, Kernel, Lanes, Panels, Row, Scratch, TILE, Tile, ZERO_ROW};
 use super::momentum::{Momentum, Past, extrapolate};
 use super::scales::{Scales, given_back, inverse};

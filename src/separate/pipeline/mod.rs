@@ -4,6 +4,7 @@
 
 mod analysis;
 mod blocks;
+mod fingerprint;
 pub mod mask;
 mod model;
 mod range;

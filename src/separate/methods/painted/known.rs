@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
 
-use super::{Factors, PaintedConfig, REST, model};
+use super::factors::{Factors, REST, encoder, products};
 use crate::knowledge::marks::Marks;
 use crate::names::RESIDUAL;
 use crate::nmf::{Encoder, Factor, NmfConfig, fit_with};
@@ -86,14 +86,14 @@ impl Known {
                 activations: Array2::zeros((0, 0)),
                 source_ids: Vec::new(),
             },
-            encoder: model::encoder(&Array2::ones((1, 1)))?,
+            encoder: encoder(&Array2::ones((1, 1)))?,
             ids,
             is_complete: analysis.is_complete(),
             mask_exponent: stage.model.mask_exponent(),
             warnings: separation.warnings.clone(),
         };
         known.learn(analysis, marks, seed, watch)?;
-        known.encoder = model::encoder(&known.factors.dictionary)?;
+        known.encoder = encoder(&known.factors.dictionary)?;
         Ok(known)
     }
 
@@ -138,7 +138,7 @@ impl Known {
                     groups.extend(likeness.into_iter().map(|group| self.missing[group]));
                 }
             }
-            encoders.push((i, model::encoder(&found.dictionary)?));
+            encoders.push((i, encoder(&found.dictionary)?));
             dictionaries.push(found.dictionary);
         }
         let views: Vec<_> = dictionaries.iter().map(|matrix| matrix.view()).collect();
@@ -233,7 +233,7 @@ impl Known {
         };
         let place = |id: &u32| self.ids.iter().position(|other| other == id).unwrap_or_default();
         let groups: Vec<_> = self.factors.source_ids.iter().map(place).collect();
-        Ok(model::products(self.encoder.dictionary(), &activations, &groups, self.ids.len()))
+        Ok(products(self.encoder.dictionary(), &activations, &groups, self.ids.len()))
     }
 
     /// The shares of sources as magnitudes whose masks they are.
@@ -266,9 +266,9 @@ impl Known {
     }
 
     /// Refuses what is known of other sources than those of the marks, or was made for other masks.
-    pub(super) fn check(&self, config: &PaintedConfig) -> Result<()> {
+    pub(super) fn check(&self, marks: &Marks, mask_exponent: f32) -> Result<()> {
         let own = self.ids.iter().filter(|id| **id != REST);
-        if own.eq(config.marks.sources.iter().map(|source| &source.id)) && self.mask_exponent == config.mask_exponent {
+        if own.eq(marks.sources.iter().map(|source| &source.id)) && self.mask_exponent == mask_exponent {
             return Ok(());
         }
         Err(Error::Setting {

@@ -1,74 +1,30 @@
 //! With marks on a spectrogram: what a person painted says which source a place belongs to, and which it does not.
 
+mod config;
+mod factors;
 mod known;
 mod model;
 mod start;
 
 use std::sync::Arc;
 
-use ndarray::Array2;
-
+pub use self::config::PaintedConfig;
+use self::config::State;
+pub use self::factors::{Factors, REST};
+use self::factors::{encoder, guidance, with_rest};
 pub use self::known::Known;
 use self::model::PaintedModel;
 use super::{check_mask_exponent, silence};
 use crate::knowledge::marks::Marks;
 use crate::knowledge::painting::{Canvas, Painting};
-use crate::nmf::{Factor, Guidance, NmfConfig, Run, fit_with};
+use crate::nmf::{Factor, NmfConfig, Run, fit_with};
 use crate::separate::pipeline::Analysis;
 use crate::separate::separation::Separation;
 use crate::watch::Watch;
 use crate::{Error, Result, names};
 
-/// What a source that is denied a place has of what it models there while components are fitted.
-const LEAK: f32 = 0.01;
-
 /// Iterations of a fit that goes on from an earlier one.
 const WARM_ITERATIONS: usize = 15;
-
-/// The number of a source that is none of the marks': what other knowledge gives to nobody.
-pub const REST: u32 = u32::MAX;
-
-/// What was painted, and how to find what it means.
-#[derive(Debug, Clone)]
-pub struct PaintedConfig {
-    /// Sources and marks. Without sources, there are those that the components suggest, numbered from 1.
-    pub marks: Marks,
-    /// Iterations of a fit that starts anew. Default 100.
-    pub max_iter: usize,
-    /// Exponent of the masks, above 0. Default 1.5.
-    pub mask_exponent: f32,
-    /// Every random number comes from it. Default 0.
-    pub seed: u64,
-    /// What is known otherwise, by a score or examples. Default: nothing.
-    pub known: Option<Arc<Known>>,
-}
-
-impl PaintedConfig {
-    /// The defaults, for these marks.
-    pub fn new(marks: Marks) -> Self {
-        Self { marks, max_iter: 100, mask_exponent: 1.5, seed: 0, known: None }
-    }
-}
-
-/// The components of sources.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Factors {
-    /// Spectra, `n_bins` x `n_components`.
-    pub dictionary: Array2<f32>,
-    /// When they sound, `n_components` x kept frames.
-    pub activations: Array2<f32>,
-    /// The number of each component's source.
-    pub source_ids: Vec<u32>,
-}
-
-/// What a later fit goes on from.
-#[derive(Debug)]
-struct State {
-    factors: Factors,
-    /// The frame of the recording that each column of the activations is.
-    frames: Vec<usize>,
-    known: Option<Arc<Known>>,
-}
 
 /// The components of a painted separation; none where it is another, or of silence.
 pub fn factors(separation: &Separation) -> Option<&Factors> {
@@ -122,7 +78,7 @@ pub fn fit(
         _ => false,
     });
     if let Some(known) = &config.known {
-        known.check(config)?;
+        known.check(&config.marks, config.mask_exponent)?;
     }
     let is_warm = previous.is_some() || config.known.is_some();
     let start = start::start(analysis, config, &painting, previous, watch)?;
@@ -163,7 +119,7 @@ pub fn restore(analysis: &Analysis, config: &PaintedConfig, factors: &Factors) -
         return Err(Error::MatrixShape { what: "the matrix of activations", got: factors.activations.dim(), expected });
     }
     if let Some(known) = &config.known {
-        known.check(config)?;
+        known.check(&config.marks, config.mask_exponent)?;
     }
     check_mask_exponent(config.mask_exponent)?;
     let painting = Arc::new(painting(analysis, &config.marks)?);
@@ -186,7 +142,7 @@ fn separation(
     let place = |id: &u32| names.iter().position(|(other, _)| other == id).unwrap_or_default();
     let is_complete = factors.activations.ncols() == analysis.n_frames();
     let model = PaintedModel {
-        encoder: model::encoder(&factors.dictionary)?,
+        encoder: encoder(&factors.dictionary)?,
         activations: is_complete.then(|| Arc::new(factors.activations.clone())),
         groups: factors.source_ids.iter().map(place).collect(),
         n_sources: names.len(),
@@ -223,19 +179,4 @@ fn rows(analysis: &Analysis, painting: &Painting, n_marked: usize) -> Vec<Run> {
         Some(Run { column: row as u32, denied: with_rest(run.denied, n_marked), ..*run })
     });
     kept.collect()
-}
-
-fn guidance(groups: Vec<usize>, runs: Vec<Run>) -> Guidance {
-    Guidance { groups, runs, leak: LEAK }
-}
-
-/// One bit for each of so many.
-fn bits(n: usize) -> u64 {
-    u64::MAX.checked_shr(64 - n.min(64) as u32).unwrap_or(0)
-}
-
-/// Those that are denied a place, with the rest where it is one source's.
-fn with_rest(denied: u64, n_marked: usize) -> u64 {
-    let is_of_one = (bits(n_marked) & !denied).count_ones() == 1 && n_marked > 1;
-    if is_of_one { denied | 1 << n_marked } else { denied }
 }

@@ -2,19 +2,14 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView2, Axis, Zip, s};
-use rayon::prelude::*;
+use ndarray::{Array2, Axis, Zip, s};
 
+use super::factors::{BLOCK_ITERATIONS, bits, guidance, products, with_rest};
 use super::known::Known;
-use super::{bits, guidance, with_rest};
 use crate::Result;
 use crate::knowledge::painting::Painting;
 use crate::nmf::{Encoder, Factor, NmfConfig, Solver, fit};
 use crate::separate::pipeline::{Block, Margin, Model, Split, mask};
-
-/// Iterations that find the activations of one block where those of the fit do not cover it, as for components that nobody
-/// painted; and as many again where something is painted.
-const BLOCK_ITERATIONS: usize = 30;
 
 /// Components of sources, and what was painted.
 #[derive(Debug, Clone)]
@@ -137,25 +132,4 @@ impl Model for PaintedModel {
         mask::wiener(&mut magnitudes, self.mask_exponent);
         Ok(Split::Masks(magnitudes))
     }
-}
-
-/// Prepares a dictionary for the blocks of a recording.
-pub(super) fn encoder(dictionary: &Array2<f32>) -> Result<Arc<Encoder>> {
-    let config = crate::nmf::EncoderConfig { max_iter: BLOCK_ITERATIONS, ..Default::default() };
-    Ok(Arc::new(Encoder::new(dictionary.view(), &config)?))
-}
-
-/// What the components of each source have, frames x `n_bins`.
-pub(super) fn products(
-    dictionary: ArrayView2<'_, f32>,
-    activations: &Array2<f32>,
-    groups: &[usize],
-    n_sources: usize,
-) -> Vec<Array2<f32>> {
-    let products = (0..n_sources).into_par_iter().map(|source| {
-        let members: Vec<_> = (0..groups.len()).filter(|k| groups[*k] == source).collect();
-        let (w, h) = (dictionary.select(Axis(1), &members), activations.select(Axis(0), &members));
-        h.t().dot(&w.t())
-    });
-    products.collect()
 }

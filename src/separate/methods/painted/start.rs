@@ -2,7 +2,8 @@
 
 use ndarray::{Array1, Array2, Axis, concatenate};
 
-use super::{Factors, PaintedConfig, State, model};
+use super::config::{PaintedConfig, State};
+use super::factors::{Factors, encoder};
 use crate::knowledge::painting::Painting;
 use crate::nmf::{Factorization, NmfConfig, fit_with};
 use crate::separate::methods::group;
@@ -106,7 +107,7 @@ fn warm(analysis: &Analysis, config: &PaintedConfig, state: &State) -> Result<St
     let frames: Vec<_> = (0..v.nrows()).map(|row| analysis.frame_idx(row)).collect();
     if frames != state.frames && !kept.is_empty() {
         // Other frames are kept now than then: what is known of them stays.
-        let mut found = model::encoder(&dictionary)?.encode(v.t())?;
+        let mut found = encoder(&dictionary)?.encode(v.t())?;
         for (row, frame) in frames.iter().enumerate() {
             if let Ok(column) = state.frames.binary_search(frame) {
                 found.column_mut(row).assign(&activations.column(column));

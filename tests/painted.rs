@@ -201,6 +201,16 @@ fn paint_at_the_end_of_a_long_recording_counts() {
         let bin = 2000 * 128 / 8000;
         assert_eq!(masks[1][[2, bin]] > 0.99, expected, "{effect:?}: {}", masks[1][[2, bin]]);
         assert!(expected || masks[1][[2, bin]] < 0.01);
+        // Later, other frames may be kept: the stems are the same, and it can be gone on from.
+        let factors = project::factors(&after).expect("factors");
+        let mut again = open(
+            &audio,
+            &Document { marks: Marks { strokes: Vec::new(), ..document.marks.clone() }, ..document.clone() },
+        );
+        let restored = again.restore(&document, &factors).expect("restored");
+        assert_eq!(restored.masks(&audio, 98 * 250..98 * 250 + 4).expect("masks"), masks);
+        again.prepare(&audio, &document, Path::new("."), &mut Watch::none()).expect("prepared");
+        fit(&again, &document, Some(&restored));
     }
 }
 

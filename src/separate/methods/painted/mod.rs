@@ -127,7 +127,10 @@ pub fn restore(analysis: &Analysis, config: &PaintedConfig, factors: &Factors) -
         Some(known) => known.names(&config.marks),
         None => config.marks.sources.iter().map(|source| (source.id, source.name.clone())).collect(),
     };
-    let frames = (0..analysis.magnitude().nrows()).map(|row| analysis.frame_idx(row)).collect();
+    // Where other frames were kept, a later fit finds its activations by the spectra.
+    let n_rows =
+        if factors.activations.ncols() == analysis.magnitude().nrows() { analysis.magnitude().nrows() } else { 0 };
+    let frames = (0..n_rows).map(|row| analysis.frame_idx(row)).collect();
     separation(analysis, config, painting, factors.clone(), frames, names)
 }
 

@@ -23,7 +23,7 @@ async function paint(page, rounds) {
   let now = await stems(page);
   for (let round = 0; round < rounds; round += 1) {
     for (const name of NAMES) {
-      for (const { t, hz } of robot.boxes(name, now, 2)) {
+      for (const { t, hz } of robot.boxes(name, now, 1)) {
         await page.keyboard.press(String(1 + NAMES.indexOf(name)));
         await drag(page, [t[0], hz[1]], [t[1], hz[0]]);
       }
@@ -41,7 +41,7 @@ for (const [scheme, width, height] of [["dark", 1280, 800], ["light", 1920, 1080
       await picture(page, `empty-${scheme}-${width}`);
       await addSources(page);
       await separate(page);
-      await paint(page, process.env.PICTURES ? 4 : 1);
+      await paint(page, process.env.PICTURES ? 8 : 1);
       await page.keyboard.press("v");
       await page.keyboard.press("Escape");
       await page.keyboard.press("Home");

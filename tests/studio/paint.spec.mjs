@@ -11,11 +11,11 @@ async function paintBox(page, name, { t, hz }) {
   await drag(page, [t[0], hz[1]], [t[1], hz[0]]);
 }
 
-/** Eight boxes for each source, in four rounds. */
+/** Eight boxes for each source, in eight rounds: where the stems are worst, each time. */
 async function paintAll(page, robot) {
   let now = await stems(page);
-  for (let round = 0; round < 4; round += 1) {
-    for (const name of NAMES) for (const box of robot.boxes(name, now[name], 2)) await paintBox(page, name, box);
+  for (let round = 0; round < 8; round += 1) {
+    for (const name of NAMES) for (const box of robot.boxes(name, now, 1)) await paintBox(page, name, box);
     await separate(page);
     now = await stems(page);
   }

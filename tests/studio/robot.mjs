@@ -1,5 +1,5 @@
 // A truthful painter: it knows the true stems, and paints boxes of 16 frames and a third of an octave where one source
-// dominates and its stem is worst.
+// dominates and the stems are worst.
 
 const RATE = 22050;
 const N_FFT = 2048;
@@ -69,15 +69,16 @@ export class Robot {
     this.energies = Object.fromEntries(Object.entries(truth).map(([name, signal]) => [name, energies(signal)]));
   }
 
-  /** The next boxes of a source: where it is at least nine tenths of what there is, and where most is wrong with its stem. */
-  boxes(name, stem, n) {
+  /** The next boxes of a source: where it is most of what there is, and where most is wrong with all stems. */
+  boxes(name, stems, n) {
     const names = Object.keys(this.truth);
-    const wrong = stem ? energies(this.truth[name].map((x, i) => x - stem[i])) : this.energies[name];
+    const gaps = names.map((other) => energies(this.truth[other].map((x, i) => x - stems[other][i])));
+    const wrong = gaps[0].map((bands, block) => bands.map((_, band) => gaps.reduce((sum, gap) => sum + gap[block][band], 0)));
     const all = [];
     this.energies[name].forEach((bands, block) => bands.forEach((energy, band) => {
       const total = names.reduce((sum, other) => sum + this.energies[other][block][band], 0);
       const key = `${name} ${block} ${band}`;
-      if (energy > 0.9 * total && !this.#used.has(key)) all.push({ key, block, band, wrong: wrong[block][band] });
+      if (energy > 0.8 * total && !this.#used.has(key)) all.push({ key, block, band, wrong: wrong[block][band] });
     }));
     const chosen = all.sort((a, b) => b.wrong - a.wrong).slice(0, n);
     for (const { key } of chosen) this.#used.add(key);

@@ -4,7 +4,7 @@ import { test as base, expect } from "@playwright/test";
 import { spawn } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../..");
@@ -14,7 +14,7 @@ export const NAMES = ["drums", "bass", "guitar"];
 /** The program: the newest that is there, or what `PARTITA` names. */
 export function partita() {
   const built = ["target/release/partita", "target/debug/partita"].map((path) => join(ROOT, path)).find(existsSync);
-  return process.env.PARTITA ?? built;
+  return process.env.PARTITA ? resolve(process.env.PARTITA) : built;
 }
 
 /** Runs the program to its end. */

@@ -39,7 +39,7 @@ export function freeName(document, wish) {
 /** The document with one source more. @returns {[Document, number]} */
 export function withSource(document, name) {
   const id = freeId(document);
-  const source = { id, name, n_components: 12, color: freeColor(document), gain_db: 0, mute: false, solo: false };
+  const source = { id, name, n_components: 8, color: freeColor(document), gain_db: 0, mute: false, solo: false };
   return [{ ...document, source: [...document.source, source] }, id];
 }
 

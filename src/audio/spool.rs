@@ -167,7 +167,7 @@ mod tests {
         assert_eq!((spool.sample_rate(), spool.channel_mask()), (48_000, Some(7)));
         for (from, to) in [(0, 150_000), (0, 0), (1, 2), (43_689, 43_692), (149_999, 150_000), (149_000, 999_999)] {
             let read = |recording: &dyn Recording| {
-                let mut samples = vec![Vec::new(); 3];
+                let mut samples = vec![Vec::<f32>::new(); 3];
                 let mut append = |block: ArrayView2<'_, f32>| {
                     samples.iter_mut().zip(block.outer_iter()).for_each(|(all, channel)| all.extend(channel));
                     Ok(())

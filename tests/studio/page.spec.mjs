@@ -72,7 +72,7 @@ test("all of it by keyboard alone", async ({ studio: page }) => {
   expect(after.source[1]).toMatchObject({ mute: true, solo: true });
   await page.keyboard.press("Delete");
   expect(await page.evaluate(() => window.studio.store.document.stroke.length)).toBe(1);
-  for (let i = 0; i < 6; i += 1) await page.keyboard.press("Control+z");
+  for (let i = 0; i < 8; i += 1) await page.keyboard.press("Control+z");
   await expect.poll(() => page.evaluate(() => window.studio.store.state.at)).toBe(0);
   // the table is reached and its numbers are changed with Tab and keys only
   await page.keyboard.press("Control+Shift+z");
@@ -117,7 +117,8 @@ test("a canceled separation leaves what was there; a reload in the middle leaves
   expect(await page.evaluate(() => window.studio.store.document.stroke)).toEqual(stroke);
 });
 
-test("a second tab is told when the first was quicker, and nothing is lost", async ({ studio: page, server, context }) => {
+test("a second tab is told when the first was quicker, and nothing is lost", async ({ page, server, context }) => {
+  await open(page, server);
   const second = await context.newPage();
   await open(second, server);
   await addSources(page, ["piano"]);

@@ -208,6 +208,7 @@ function heardState(state = store.state) {
 }
 
 function hear() {
+  if (!grid) return;
   const state = heardState();
   player.setLevels(levelsOf(state));
   player.show({ fit: state.fit });

@@ -29,6 +29,7 @@ pub(super) const ASSETS: &[Asset] = assets! {
     "dialogs.js": JS,
     "dom.js": JS,
     "drawer.js": JS,
+    "drop.js": JS,
     "keys.js": JS,
     "look.js": JS,
     "main.js": JS,

@@ -31,10 +31,10 @@ test("a score is dropped: stems are named as its parts, and not worse than those
   expect((await names(page)).slice(0, parts.length)).toEqual(parts);
   const { code, text } = await run(["separate", "song.wav", "--score", midi, "--out", "by-score"], folder);
   expect(code, text).toBe(0);
-  const drums = parts.find((name) => name.toLowerCase() === "drums");
-  const files = readdirSync(join(folder, "by-score/song"));
-  const file = files.find((name) => name.toLowerCase() === "drums.wav");
-  const [ours, theirs] = [siSdr(truth.drums, await heard(page, 0, 6, only(drums))), siSdr(truth.drums, wav(join(folder, "by-score/song", file)))];
+  const bass = parts.find((name) => name.toLowerCase() === "bass");
+  const file = readdirSync(join(folder, "by-score/song")).find((name) => name.toLowerCase() === "bass.wav");
+  const [ours, theirs] = [await heard(page, 0, 6, only(bass)), wav(join(folder, "by-score/song", file))].map((stem) => siSdr(truth.bass, stem));
+  console.log("SI-SDR of the bass by the dropped score and by --score:", ours, theirs);
   expect(ours).toBeGreaterThanOrEqual(theirs - 0.1);
 });
 

@@ -23,6 +23,7 @@ async function paintAll(page, robot) {
 }
 
 test("eight boxes for each source, painted with a pointer, separate them", async ({ studio: page }, info) => {
+  test.setTimeout(90_000);
   await addSources(page);
   await separate(page);
   await page.keyboard.press("r");

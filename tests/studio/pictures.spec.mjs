@@ -12,7 +12,7 @@ async function picture(page, name) {
   await drawn(page);
   if (process.env.PICTURES) {
     mkdirSync(FOLDER, { recursive: true });
-    await page.screenshot({ path: join(FOLDER, `${name}.png`) });
+    await page.screenshot({ path: join(FOLDER, `${name}.jpg`), type: "jpeg", quality: 72 });
   }
   expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
 }
@@ -35,6 +35,7 @@ async function paint(page, rounds) {
 
 for (const [scheme, width, height] of [["dark", 1280, 800], ["light", 1920, 1080]]) {
   test.describe(`${scheme}, ${width}`, () => {
+    test.setTimeout(90_000);
     test.use({ colorScheme: scheme, viewport: { width, height } });
 
     test("empty, at work, finished", async ({ studio: page }) => {

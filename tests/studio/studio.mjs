@@ -73,6 +73,7 @@ export const test = base.extend({
 export function watch(page, origin) {
   const messages = [];
   page.on("console", (message) => messages.push(`${message.type()}: ${message.text()}`));
+  page.on("response", async (answer) => answer.status() >= 400 && messages.push(`${answer.url()}: ${await answer.text().catch(() => answer.status())}`));
   page.on("pageerror", (error) => messages.push(error.stack));
   page.on("request", (request) => {
     if (!request.url().startsWith(`${origin}/`)) messages.push(`a request to ${request.url()}`);

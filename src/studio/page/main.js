@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { clamp, clock, decibel, h, hertz, icon, note } from "./dom.js";
 import { Drawer, known } from "./drawer.js";
+import { onDrop } from "./drop.js";
 import * as dialogs from "./dialogs.js";
 import { HELP, listen } from "./keys.js";
 import { levelsOfTile, lookPanel, looksOf } from "./look.js";
@@ -207,6 +208,7 @@ function heardState(state = store.state) {
 }
 
 function hear() {
+  if (!grid) return;
   const state = heardState();
   player.setLevels(levelsOf(state));
   player.show({ fit: state.fit });
@@ -470,7 +472,7 @@ function wire() {
   document.addEventListener("pointerdown", (event) => !event.target.closest("#look-panel, #looks") && openLooks(false));
   // a button that is clicked does not take Space and Enter for itself; one that is reached by Tab does
   document.addEventListener("mousedown", (event) => event.target.closest("button") && !event.target.closest("dialog") && event.preventDefault());
-  wireDrop();
+  onDrop($("drop"), (file) => takeFile(file).catch(failed));
   wireKeys();
   api.onReach(reached);
 }
@@ -484,26 +486,6 @@ function openLooks(isOpen) {
 async function autoLevels() {
   setPrefs(levelsOfTile(await api.tile(0, grid.most, 0, {})));
   if (!$("look-panel").hidden) openLooks(true);
-}
-
-function wireDrop() {
-  let depth = 0;
-  const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
-  const over = (by) => (event) => {
-    if (!hasFiles(event)) return;
-    event.preventDefault();
-    depth = Math.max(0, depth + by);
-    $("drop").hidden = depth === 0;
-  };
-  document.addEventListener("dragenter", over(1));
-  document.addEventListener("dragleave", over(-1));
-  document.addEventListener("dragover", over(0));
-  document.addEventListener("drop", async (event) => {
-    event.preventDefault();
-    depth = 0;
-    $("drop").hidden = true;
-    for (const file of event.dataTransfer.files) await takeFile(file).catch(failed);
-  });
 }
 
 function wireKeys() {

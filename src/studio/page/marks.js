@@ -86,7 +86,7 @@ function drawWay(context, stroke, view, color, negative) {
         context.globalAlpha = 0.75;
       } else {
         context.strokeStyle = color;
-        context.globalAlpha = k > 1 ? 0.32 : 0.46;
+        context.globalAlpha = k > 1 ? 0.2 : 0.46;
       }
       context.stroke();
     });
@@ -121,6 +121,10 @@ function drawBox(context, stroke, view, color, negative) {
   context.setLineDash(negative ? [5, 4] : []);
   context.strokeRect(x0, y0, x1 - x0, y1 - y0);
   context.setLineDash([]);
+  // seen also on a place of its own color
+  context.strokeStyle = "rgb(255 255 255 / 60%)";
+  context.lineWidth = 1;
+  context.strokeRect(x0 + 1.5, y0 + 1.5, Math.max(0, x1 - x0 - 3), Math.max(0, y1 - y0 - 3));
 }
 
 export function drawStroke(context, stroke, view, color) {

@@ -53,7 +53,7 @@ function gainSlider(label, read, write) {
     { class: "gain", role: "slider", tabIndex: 0, "aria-valuemin": LEAST_DB, "aria-valuemax": MOST_DB, title: `${label}: double click for 0 dB` },
     h("span", { class: "groove" }, fill, meter), zero, thumb,
   );
-  const shown = h("output", { class: "db" });
+  const shown = h("span", { class: "db" });
   const set = (db) => write(Math.round(clamp(db, LEAST_DB, MOST_DB) * 10) / 10);
   const drag = (event) => {
     const { left, width } = element.getBoundingClientRect();

@@ -79,6 +79,7 @@ export class Store {
   #listeners = new Set();
   #wanted = false;
   #sending = null;
+  #stepping = Promise.resolve();
   #revision = 0;
   /** Documents as they were fitted, by fit. */
   #fitted = new Map();
@@ -186,11 +187,18 @@ export class Store {
   }
 
   undo() {
-    return this.canUndo && this.#go(this.state.at - 1, `Undone: ${this.state.past[this.state.at].label}`);
+    return this.#after(() => this.canUndo && this.#go(this.state.at - 1, `Undone: ${this.state.past[this.state.at].label}`));
   }
 
   redo() {
-    return this.canRedo && this.#go(this.state.at + 1, `Done again: ${this.state.past[this.state.at + 1].label}`);
+    return this.#after(() => this.canRedo && this.#go(this.state.at + 1, `Done again: ${this.state.past[this.state.at + 1].label}`));
+  }
+
+  /** One step at a time, however fast the keys come. */
+  #after(step) {
+    const next = this.#stepping.then(step);
+    this.#stepping = next.catch(() => {});
+    return next;
   }
 
   /** To a step of the past, its document and its fit. */
@@ -209,7 +217,7 @@ export class Store {
   }
 
   goTo(at) {
-    return this.#go(at, `At: ${this.state.past[at].label}`);
+    return this.#after(() => this.#go(at, `At: ${this.state.past[at].label}`));
   }
 
   /** Whether there is knowledge that is not heard yet. */

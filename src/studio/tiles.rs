@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn tiles_join_to_means_of_power() {
-        let first: Vec<u8> = (0..COLUMNS * ROWS).map(|i| if i / ROWS % 2 == 0 { 255 } else { 0 }).collect();
+        let first: Vec<u8> = (0..COLUMNS * ROWS).map(|i| if (i / ROWS).is_multiple_of(2) { 255 } else { 0 }).collect();
         let joined = join(&first, &first[..3 * ROWS]);
         assert_eq!(joined.len(), COLUMNS * ROWS);
         // Half the power is 3 dB less.

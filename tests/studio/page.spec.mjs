@@ -94,6 +94,18 @@ test("all of it by keyboard alone", async ({ studio: page }) => {
   await expect(page.locator("#field")).toHaveAttribute("data-tool", "brush");
 });
 
+test("a key that follows the end of a dialog at once is not lost", async ({ studio: page }) => {
+  await page.getByRole("button", { name: "Add a source" }).last().click();
+  await page.getByLabel("Name", { exact: true }).fill("drums");
+  await page.getByRole("button", { name: "Done" }).focus();
+  // In one task: the dialog is closed, and nobody was told of it yet.
+  await page.evaluate(() => {
+    document.activeElement.click();
+    document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true }));
+  });
+  await page.waitForFunction(() => window.studio.store.state.fit !== null);
+});
+
 test("a canceled separation leaves what was there; a reload in the middle leaves the document", async ({ studio: page, server }) => {
   await separate(page);
   const before = await heard(page, 0, 2);

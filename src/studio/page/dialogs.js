@@ -7,17 +7,20 @@ import { COLORS, withEntry, withoutSource } from "./state.js";
 /** Opens a dialog; gives the value of the button that closed it. @returns {Promise<string>} */
 function ask(title, body, buttons, props = {}) {
   return new Promise((resolve) => {
+    const close = () => (document.activeElement?.blur(), dialog.close(""));
     const form = h("form", { method: "dialog" },
-      h("header", {}, h("h2", { id: "dialog-title" }, title), iconButton("close", "Close", () => dialog.close(""))),
+      h("header", {}, h("h2", { id: "dialog-title" }, title), iconButton("close", "Close", () => close())),
       h("div", { class: "dialog-body" }, body),
       h("footer", {}, buttons.map(([value, label, kind = ""]) => h("button", { class: `button ${kind}`, value }, label))));
     const dialog = h("dialog", { "aria-labelledby": "dialog-title", class: props.class ?? "" }, form);
     dialog.addEventListener("keydown", (event) => event.stopPropagation());
+    // A button in a closed dialog would keep the next key to itself until it is gone.
+    form.addEventListener("submit", () => document.activeElement?.blur());
     dialog.addEventListener("close", () => {
       dialog.remove();
       resolve(dialog.returnValue);
     });
-    dialog.addEventListener("click", (event) => event.target === dialog && dialog.close(""));
+    dialog.addEventListener("click", (event) => event.target === dialog && close());
     document.getElementById("dialogs").append(dialog);
     dialog.showModal();
     dialog.querySelector("[autofocus], .dialog-body input, .dialog-body select, footer button")?.focus();

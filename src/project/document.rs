@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Advice;
 use crate::knowledge::marks::Marks;
-use crate::separate::AnalysisConfig;
+use crate::separate::{AnalysisConfig, check_mask_exponent};
 use crate::stft::StftOptions;
 use crate::{Error, Result};
 
@@ -99,16 +98,7 @@ impl Document {
         let files = self.score.iter().map(|score| &score.file).chain(self.examples.iter().map(|example| &example.file));
         files.into_iter().try_for_each(|file| check_file(file))?;
         self.seed()?;
-        let mask_exponent = self.mask_exponent();
-        if mask_exponent > 0.0 && mask_exponent.is_finite() {
-            return Ok(());
-        }
-        Err(Error::Setting {
-            name: "mask_exponent",
-            got: mask_exponent.to_string(),
-            expected: "a number above 0".into(),
-            advice: Some(Advice::set("mask_exponent", 1.5).into()),
-        })
+        check_mask_exponent(self.mask_exponent())
     }
 
     /// How a recording is looked at for it.

@@ -7,6 +7,7 @@ mod methods;
 mod pipeline;
 mod separation;
 
+pub(crate) use self::methods::check_mask_exponent;
 pub use self::methods::{
     Example, blind, denoise, drums, examples, group, hpss, labelled, painted, score, together, transcribe,
 };

@@ -49,7 +49,7 @@ impl Model for Silence {
 }
 
 /// Refuses an exponent that makes no masks.
-fn check_mask_exponent(mask_exponent: f32) -> Result<()> {
+pub(crate) fn check_mask_exponent(mask_exponent: f32) -> Result<()> {
     if mask_exponent > 0.0 && mask_exponent.is_finite() {
         return Ok(());
     }

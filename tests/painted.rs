@@ -3,7 +3,7 @@
 mod common;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use common::{partita, sample, stderr};
 
@@ -58,6 +58,20 @@ fn stems(separation: &Separation, audio: &Audio) -> Vec<Audio> {
 fn energy(audio: &Audio, [from_s, to_s]: [f64; 2]) -> f64 {
     let at = |time_s: f64| (time_s * f64::from(audio.sample_rate())) as usize;
     audio.samples().row(0).iter().take(at(to_s)).skip(at(from_s)).map(|x| f64::from(x * x)).sum()
+}
+
+/// A project that was painted and saved, and where; the folder goes with the first.
+fn saved() -> (tempfile::TempDir, PathBuf, Project) {
+    let audio = tones();
+    let document = document(vec![stroke(1, 1, Effect::Is, [0.2, 0.8], [250.0, 350.0])]);
+    let session = open(&audio, &document);
+    let separation = fit(&session, &document, None);
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("song.partita.toml");
+    let recording = session.analysis().identity().clone();
+    let project = Project { recording, document, factors: project::factors(&separation) };
+    project.save(&path, Existing::Refuse).expect("save");
+    (folder, path, project)
 }
 
 #[test]
@@ -122,15 +136,7 @@ fn what_is_saved_is_loaded_and_makes_the_same_stems() {
 
 #[test]
 fn unknown_keys_and_damaged_components_are_refused() {
-    let audio = tones();
-    let document = document(vec![stroke(1, 1, Effect::Is, [0.2, 0.8], [250.0, 350.0])]);
-    let session = open(&audio, &document);
-    let separation = fit(&session, &document, None);
-    let folder = tempfile::tempdir().expect("folder");
-    let path = folder.path().join("song.partita.toml");
-    let recording = session.analysis().identity().clone();
-    let project = Project { recording, document, factors: project::factors(&separation) };
-    project.save(&path, Existing::Refuse).expect("save");
+    let (folder, path, project) = saved();
     let text = fs::read_to_string(&path).expect("text");
     for (from, to, expected) in [
         ("version = 1", "version = 2", "version"),
@@ -148,6 +154,8 @@ fn unknown_keys_and_damaged_components_are_refused() {
         assert!(message.contains(expected), "{to}: {message}");
     }
     fs::write(&path, &text).expect("write");
+    let session = open(&tones(), &project.document);
+    let separation = fit(&session, &project.document, None);
     let other = Project { factors: project::factors(&fit(&session, &project.document, Some(&separation))), ..project };
     other.save(&folder.path().join("other.toml"), Existing::Refuse).expect("save");
     fs::copy(folder.path().join("other.npz"), path.with_extension("npz")).expect("copy");
@@ -231,15 +239,7 @@ fn a_source_that_plays_alone_has_all_there_and_is_known_elsewhere() {
 
 #[test]
 fn a_save_that_fails_leaves_what_was_there() {
-    let audio = tones();
-    let document = document(vec![stroke(1, 1, Effect::Is, [0.2, 0.8], [250.0, 350.0])]);
-    let session = open(&audio, &document);
-    let separation = fit(&session, &document, None);
-    let folder = tempfile::tempdir().expect("folder");
-    let path = folder.path().join("song.partita.toml");
-    let recording = session.analysis().identity().clone();
-    let project = Project { recording, document, factors: project::factors(&separation) };
-    project.save(&path, Existing::Refuse).expect("save");
+    let (folder, path, project) = saved();
     let read = || (fs::read(&path).expect("text"), fs::read(path.with_extension("npz")).expect("components"));
     let before = read();
     let mut other = project.clone();

@@ -87,8 +87,9 @@ impl Session {
     ) -> Result<()> {
         document.check()?;
         if document.stft() != self.stft {
-            self.stft = document.stft();
             self.analysis = Analysis::of(recording, &document.analysis(), watch)?;
+            // Only now: what ends half done is begun anew next time.
+            self.stft = document.stft();
             self.told = None;
         }
         self.analysis.keep(recording, &document.marks.times_s())?;

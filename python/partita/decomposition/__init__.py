@@ -1,0 +1,1 @@
+"""Matrix factorization with the classes of scikit-learn."""

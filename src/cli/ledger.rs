@@ -45,6 +45,11 @@ impl Ledger {
         self.manifest.as_ref()
     }
 
+    /// Everything that a result depends on beside the recording; null without a manifest.
+    pub(super) fn parameters(&self) -> &Value {
+        &self.parameters
+    }
+
     /// Does the work on a recording, unless it is done, and writes down what came of it.
     pub(super) fn run(
         &self,

@@ -85,7 +85,8 @@ impl<'a> Job<'a> {
         if self.output.dry_run {
             let recording = sound::open(input, &self.excerpt, terminal)?;
             let has_more = self.method.has_more_names() && self.stems == Stems::All;
-            announce(input, &recording, &self.expected_paths(input), has_more, terminal);
+            let expected = self.expected_paths(input);
+            announce(input, &recording, &expected, has_more, self.ledger.parameters(), terminal);
             return Ok(());
         }
         self.ledger.run(input, terminal, || self.take_apart(input, terminal))

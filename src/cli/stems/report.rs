@@ -6,7 +6,7 @@ use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
 use partita::batch::text;
 use partita::error::shown;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::method::Outcome;
 use super::write::{Stem, WrittenStems};
@@ -72,8 +72,15 @@ pub(super) fn report(
     terminal.event(event);
 }
 
-/// `--dry-run`: says what would be written.
-pub(super) fn announce(input: &Input, recording: &AudioFile, paths: &[PathBuf], has_more: bool, terminal: &Terminal) {
+/// `--dry-run`: says what would be written, and with which parameters where there is a manifest to hold them.
+pub(super) fn announce(
+    input: &Input,
+    recording: &AudioFile,
+    paths: &[PathBuf],
+    has_more: bool,
+    parameters: &Value,
+    terminal: &Terminal,
+) {
     let mut lines = vec![format!("{}: would be separated to", input.label())];
     lines.extend(paths.iter().map(|path| format!("  {}", shown(path))));
     if has_more {
@@ -83,6 +90,6 @@ pub(super) fn announce(input: &Input, recording: &AudioFile, paths: &[PathBuf], 
     let paths: Vec<_> = paths.iter().map(|path| text(path)).collect();
     terminal.event(json!({
         "event": "dry_run", "input": text(&input.path), "sample_rate": recording.sample_rate(),
-        "n_channels": recording.n_channels(), "paths": paths,
+        "n_channels": recording.n_channels(), "paths": paths, "parameters": parameters,
     }));
 }

@@ -74,7 +74,7 @@ def separate_archive(
     method : {"separate", "drums", "hpss", "denoise"}
         Command of the command line.
     options : mapping, optional
-        Its options: ``{"n_sources": 4, "int16": True, "example": {"guitar": "guitar.wav"}}``. Files that they name are
+        Its options: ``{"sources": 4, "int16": True, "example": {"guitar": "guitar.wav"}}``. Files that they name are
         sent to the workers, or fetched from their store; folders must lie on the shared disk.
     manifest : str or path, optional
         File, or object, of a line of JSON for each recording that is finished or has failed.
@@ -158,9 +158,9 @@ class Run:
     n_threads: int
     storage: Storage
 
-    def staging(self) -> str:
-        """Folder for what is not finished: beside the output, so that a finished file only gets another name."""
-        return self.storage.join(self.output, f".partita-{self.id}")
+    def staging(self) -> Path:
+        """Folder for what is not finished: within the output, so that a finished file only gets another name."""
+        return self.storage.local(self.output) / f".partita-{self.id}"
 
 
 def separate_one(run: Run, recording: Recording, before: Entry | None) -> Entry | None:
@@ -169,7 +169,7 @@ def separate_one(run: Run, recording: Recording, before: Entry | None) -> Entry 
     if storage.is_remote(run.output):
         stage = Path(tempfile.mkdtemp(prefix="partita-"))
     else:
-        stage = Path(run.staging()) / uuid.uuid4().hex
+        stage = run.staging() / uuid.uuid4().hex
         stage.mkdir(parents=True)
     try:
         entry: Entry = {
@@ -210,7 +210,11 @@ def _command(run: Run, source: Path, stage: Path) -> Entry:
     manifest = stage / "manifest.jsonl"
     command = [*program(), run.method, "-o", str(stage / "out"), "-j", str(run.n_threads), "--quiet"]
     command += ["--manifest", str(manifest), *given, "--", str(source)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=_die_with_parent()) as child:
+    # Options may name folders of the shared disk, from where the run was started.
+    folder = run.storage.folder if os.path.isdir(run.storage.folder) else None
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=folder, preexec_fn=_die_with_parent()
+    ) as child:
         try:
             _, errors = child.communicate()
         except BaseException:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 from ._storage import Storage
@@ -40,7 +39,7 @@ class Manifest:
         if storage.is_remote(name):
             self._file = None
         else:
-            path = Path(storage.local(name))
+            path = storage.local(name)
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("ab")
             self._file.truncate(len(whole))
@@ -78,4 +77,4 @@ def is_done(entry: Entry, sha256: str, parameters: Any, storage: Storage) -> boo
 
 
 def _line(entry: Entry) -> bytes:
-    return json.dumps(entry, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

@@ -54,7 +54,7 @@ def program() -> list[str]:
 
 
 def arguments(options: Mapping[str, Any]) -> list[str]:
-    """Options as the command line takes them: ``n_sources=4`` is ``--n-sources 4``, ``int16=True`` is ``--int16``, a list
+    """Options as the command line takes them: ``sources=4`` is ``--sources 4``, ``int16=True`` is ``--int16``, a list
     gives the option several times, a dict as ``NAME=VALUE``."""
     made = []
     for name, value in options.items():
@@ -80,10 +80,10 @@ def plan(
     """Finds the recordings, and refuses what cannot be done before anything is."""
     given = arguments(options)
     remote = [name for name in inputs if storage.is_remote(name)]
-    local = [storage.local(name) for name in inputs if not storage.is_remote(name)]
+    local = [name.removeprefix("file://") for name in inputs if not storage.is_remote(name)]
     with tempfile.TemporaryDirectory(prefix="partita-") as folder:
         fetched, names = fetch_given(given, Path(folder), storage)
-        out = storage.local(output) if not storage.is_remote(output) else os.path.join(folder, "out")
+        out = os.path.join(folder, "out") if storage.is_remote(output) else output.removeprefix("file://")
         probe = os.path.join(folder, "probe.wav")
         with wave.open(probe, "wb") as silence:
             silence.setparams((2, 2, 44100, 0, "NONE", ""))

@@ -25,14 +25,16 @@ class Storage:
 
     def __init__(self, options: dict[str, Any] | None = None) -> None:
         self.options = options or {}
+        #: Relative names are meant from here, on every node.
+        self.folder = os.getcwd()
 
     def is_remote(self, name: str) -> bool:
         """Whether fsspec has to be asked for it."""
-        return "://" in name
+        return "://" in name and not name.startswith("file://")
 
-    def local(self, name: str) -> str:
-        """The path of a name on a disk, ``file://`` left off."""
-        return name.removeprefix("file://")
+    def local(self, name: str) -> Path:
+        """The path of a name on a disk."""
+        return Path(self.folder, name.removeprefix("file://"))
 
     def _open(self, name: str) -> tuple[Any, str]:
         try:
@@ -63,7 +65,7 @@ class Storage:
     def size(self, name: str) -> int | None:
         """Of a file, in bytes; none where there is none."""
         if not self.is_remote(name):
-            path = Path(self.local(name))
+            path = self.local(name)
             return path.stat().st_size if path.is_file() else None
         fs, path = self._open(name)
         try:
@@ -83,7 +85,7 @@ class Storage:
     def fetch(self, name: str, folder: Path) -> Path:
         """A file as one on this machine's disk: itself, or a copy in the folder."""
         if not self.is_remote(name):
-            return Path(self.local(name))
+            return self.local(name)
         fs, path = self._open(name)
         copy = folder / posixpath.basename(path)
         folder.mkdir(parents=True, exist_ok=True)
@@ -98,7 +100,7 @@ class Storage:
     def publish(self, file: Path, name: str) -> None:
         """Gives a finished file its final name, at which it is whole at once or not there."""
         if not self.is_remote(name):
-            target = Path(self.local(name))
+            target = self.local(name)
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 file.replace(target)
@@ -117,7 +119,7 @@ class Storage:
     def read(self, name: str) -> bytes:
         """What a file holds."""
         if not self.is_remote(name):
-            return Path(self.local(name)).read_bytes()
+            return self.local(name).read_bytes()
         fs, path = self._open(name)
         try:
             fs.invalidate_cache()
@@ -136,7 +138,7 @@ class Storage:
             except Exception as error:
                 raise StorageFault(f"cannot write `{name}`: {error}") from error
             return
-        target = Path(self.local(name))
+        target = self.local(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.{uuid.uuid4().hex}.part")
         with part.open("wb") as file:
@@ -147,4 +149,4 @@ class Storage:
 
     def join(self, folder: str, relative: str) -> str:
         """A name below a folder."""
-        return posixpath.join(folder, relative) if self.is_remote(folder) else os.path.join(self.local(folder), relative)
+        return (posixpath if self.is_remote(folder) else os.path).join(folder.removeprefix("file://"), relative)

@@ -162,13 +162,13 @@ def test_object_stores(archive: Path, cluster: Any, store: dict[str, Any], tmp_p
     fs.pipe_file("studio/in/notes.txt", b"no recording")
     write_tone(tmp_path / "voice.wav", 7)
     fs.put_file(str(tmp_path / "voice.wav"), "studio/voice.wav")
-    given: dict[str, Any] = {"options": {"example": "s3://studio/voice.wav", "max_iter": 20}, "storage_options": store}
+    given: dict[str, Any] = {"options": {"example": {"voice": "s3://studio/voice.wav"}, "max_iter": 20}, "storage_options": store}
     report = separate_archive("s3://studio/in", "s3://studio/out", manifest="s3://studio/run.jsonl", **given)
     assert not report.failed
     assert sorted(fs.find("studio/out")) == [
         f"studio/out/day/{i}/{stem}.wav" for i in range(3) for stem in ["residual", "voice"]
     ]
-    command = [sys.executable, "-m", "partita", "separate", "1.wav", "-o", "out", "--example", "voice.wav", "--max-iter", "20"]
+    command = [sys.executable, "-m", "partita", "separate", "1.wav", "-o", "out", "--example", "voice=voice.wav", "--max-iter", "20"]
     subprocess.run(command, cwd=tmp_path, check=True)
     assert fs.cat_file("studio/out/day/1/voice.wav") == (tmp_path / "out/1/voice.wav").read_bytes()
     with pytest.raises(ValueError, match="exists"):

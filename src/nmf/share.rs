@@ -3,15 +3,15 @@
 use ndarray::{Array2, ArrayView2, Zip};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 
 use super::beta::{Dictionary, activation_terms, dictionary_terms, stepped};
 use super::data::Data;
 use super::divergence::level;
 use super::general::scaled;
+use super::kernel::wide;
 use super::penalty::{Scales, exponent};
 use super::scales::power_of_two;
-use super::{Divergence, NmfConfig, Solver};
+use super::{Divergence, NmfConfig, Real, Solver};
 use crate::{Error, Result};
 
 /// Some columns of V with their activations; the dictionary is whoever asks'.
@@ -34,7 +34,7 @@ use crate::{Error, Result};
 /// let v = ndarray::Array2::from_shape_fn((6, 8), |(i, j)| ((i + 1) * (j + 2)) as f32);
 /// let halves = [v.slice(ndarray::s![.., ..4]), v.slice(ndarray::s![.., 4..])];
 /// let mean = v.mean().expect("not empty");
-/// let mut w = Share::start(6, 2, mean.into(), 7);
+/// let mut w = Share::<f32>::start(6, 2, mean.into(), 7);
 /// let mut shares = Vec::new();
 /// for (i, half) in (0..).zip(halves) {
 ///     let h = Share::start(4, 2, mean.into(), 7 + i).reversed_axes();
@@ -50,10 +50,10 @@ use crate::{Error, Result};
 /// # Ok::<(), partita::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct Share {
-    data: Data,
+pub struct Share<T: Real = f32> {
+    data: Data<T>,
     /// Columns x K, over `scales.h`.
-    h: Array2<f32>,
+    h: Array2<T>,
     scales: Scales,
 }
 
@@ -67,14 +67,14 @@ pub struct Statistics {
     divergence: Divergence,
 }
 
-impl Share {
+impl<T: Real> Share<T> {
     /// Holds `v` (`n_rows` x `n_columns`) and its `activations` (`n_components` x `n_columns`); `mean` is that of the
     /// whole matrix, the same for all shares.
     ///
     /// # Errors
     /// [`Error::MatrixEntry`] for a negative, NaN or infinite entry, [`Error::MatrixShape`] for activations of another
     /// length, [`Error::Setting`] for a beta out of range.
-    pub fn new(v: ArrayView2<'_, f32>, activations: Array2<f32>, divergence: Divergence, mean: f64) -> Result<Self> {
+    pub fn new(v: ArrayView2<'_, T>, activations: Array2<T>, divergence: Divergence, mean: f64) -> Result<Self> {
         let n_components = activations.nrows();
         NmfConfig { n_components, divergence, solver: Solver::Mu, ..NmfConfig::default() }.check(v)?;
         if activations.ncols() != v.ncols() {
@@ -90,24 +90,21 @@ impl Share {
 
     /// Random values for one factor, `n` x `n_components`, such that the product of two has about the mean that is
     /// given; columns that are shared out get a seed for each share.
-    pub fn start(n: usize, n_components: usize, mean: f64, seed: u64) -> Array2<f32> {
+    pub fn start(n: usize, n_components: usize, mean: f64, seed: u64) -> Array2<T> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let scale = (mean / n_components as f64).sqrt() as f32;
-        Array2::from_shape_simple_fn((n, n_components), || {
-            let x: f32 = StandardNormal.sample(&mut random);
-            scale * x.abs()
-        })
+        let scale = T::of((mean / n_components as f64).sqrt());
+        Array2::from_shape_simple_fn((n, n_components), || scale * T::absolute_normal(&mut random))
     }
 
     /// Improves the activations under a dictionary, `n_rows` x `n_components`.
     ///
     /// # Panics
     /// If the dictionary has another shape.
-    pub fn improve(&mut self, dictionary: ArrayView2<'_, f32>) {
+    pub fn improve(&mut self, dictionary: ArrayView2<'_, T>) {
         let w = self.scaled_dictionary(dictionary);
         let Self { data, h, .. } = self;
         let dictionary = Dictionary::new(&w, data.beta == 2.0);
-        let exponent = exponent(data.beta, false, false);
+        let exponent = T::of(exponent(data.beta, false, false));
         data.for_each_block(h, |block, mut rows| {
             let terms = activation_terms(data, block, &dictionary, rows.view());
             Zip::from(&mut rows)
@@ -121,13 +118,13 @@ impl Share {
     ///
     /// # Panics
     /// If the dictionary has another shape.
-    pub fn statistics(&self, dictionary: ArrayView2<'_, f32>) -> Statistics {
+    pub fn statistics(&self, dictionary: ArrayView2<'_, T>) -> Statistics {
         let terms = dictionary_terms(&self.data, &self.scaled_dictionary(dictionary), &self.h);
-        let (beta, Scales { v, w, h }) = (f64::from(self.data.beta), self.scales);
+        let (beta, Scales { v, w, h }) = (self.data.beta, self.scales);
         let (of_numerator, of_denominator) = (v.powf(beta - 1.0) * h, (w * h).powf(beta - 1.0) * h);
         Statistics {
-            numerator: terms.numerator.mapv(|x| f64::from(x) * of_numerator),
-            denominator: terms.denominator.mapv(|x| f64::from(x) * of_denominator),
+            numerator: terms.numerator.mapv(|x| wide(x) * of_numerator),
+            denominator: terms.denominator.mapv(|x| wide(x) * of_denominator),
             divergence: if beta == 1.0 { Divergence::KullbackLeibler } else { Divergence::Beta(self.data.beta) },
         }
     }
@@ -136,16 +133,16 @@ impl Share {
     ///
     /// # Panics
     /// If the dictionary has another shape.
-    pub fn divergence(&self, dictionary: ArrayView2<'_, f32>) -> f64 {
+    pub fn divergence(&self, dictionary: ArrayView2<'_, T>) -> f64 {
         self.data.divergence(&self.scaled_dictionary(dictionary), &self.h)
     }
 
     /// The activations so far, `n_components` x `n_columns`.
-    pub fn activations(&self) -> Array2<f32> {
+    pub fn activations(&self) -> Array2<T> {
         scaled(self.h.clone(), self.scales.h).reversed_axes()
     }
 
-    fn scaled_dictionary(&self, dictionary: ArrayView2<'_, f32>) -> Array2<f32> {
+    fn scaled_dictionary(&self, dictionary: ArrayView2<'_, T>) -> Array2<T> {
         assert_eq!(dictionary.dim(), (self.data.n_rows(), self.h.ncols()), "a dictionary of the share's shape");
         scaled(dictionary.to_owned(), 1.0 / self.scales.w)
     }
@@ -165,13 +162,13 @@ impl Statistics {
     ///
     /// # Panics
     /// If the dictionary has another shape.
-    pub fn improve(&self, dictionary: ArrayView2<'_, f32>) -> Array2<f32> {
-        let exponent = f64::from(exponent(self.divergence.beta(), false, false));
+    pub fn improve<T: Real>(&self, dictionary: ArrayView2<'_, T>) -> Array2<T> {
+        let exponent = exponent(self.divergence.beta(), false, false);
         let mut improved = dictionary.to_owned();
         Zip::from(&mut improved).and(&self.numerator).and(&self.denominator).for_each(|w, &numerator, &denominator| {
             if denominator > 0.0 {
-                let next = f64::from(*w) * (numerator / denominator).powf(exponent);
-                *w = if next < f64::from(f32::MIN_POSITIVE) { 0.0 } else { next.min(f64::from(f32::MAX)) as f32 };
+                let next = wide(*w) * (numerator / denominator).powf(exponent);
+                *w = if next < wide(T::TINY) { T::of(0.0) } else { T::of(next.min(wide(T::LARGEST))) };
             }
         });
         improved

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use ndarray::{Array2, Array3, s};
 use numpy::{IntoPyArray, PyArray2, PyArray3};
+use partita::separate::labelled::{self, LabelledConfig};
 use partita::separate::{Analysis, Stems};
 use partita::watch::Watch;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::audio::{Recording, Shared};
+use crate::errors::{raise, value_error};
 use crate::interrupt::run;
 use crate::methods::Method;
 use crate::save::{Written, save};
@@ -119,7 +121,7 @@ impl Separation {
         two_stems: Option<String>,
         components: bool,
     ) -> PyResult<Vec<String>> {
-        self.separation.stem_names(&stems(only, two_stems, components)).map_err(crate::errors::raise)
+        self.separation.stem_names(&stems(only, two_stems, components)).map_err(raise)
     }
 
     /// Stems, each `n_channels` x `n_samples`.
@@ -136,6 +138,55 @@ impl Separation {
         let (separation, recording) = (self.separation.clone(), self.recording.clone());
         let whole = run(py, Listener::new(progress), move |watch| render(&separation, &recording, &stems, watch))?;
         Ok(whole.into_iter().map(|stem| stem.into_pyarray(py)).collect())
+    }
+
+    /// A range of samples of each stem, each `n_channels` x the length of the range.
+    fn render_range<'py>(
+        &self,
+        py: Python<'py>,
+        start: usize,
+        stop: usize,
+    ) -> PyResult<Vec<Bound<'py, PyArray2<f32>>>> {
+        let (separation, recording) = (self.separation.clone(), self.recording.clone());
+        let parts = run(py, Listener::new(None), move |_| {
+            let stop = stop.min(separation.n_samples().unwrap_or(stop)).max(start);
+            let shape = (recording.n_channels(), stop - start);
+            let mut parts = vec![Array2::zeros(shape); separation.names().len()];
+            let mut at = 0;
+            separation.render_range(&*recording, &Stems::All, start..stop, &mut |blocks| {
+                let n_samples = blocks.first().map_or(0, Array2::ncols);
+                for (part, block) in parts.iter_mut().zip(blocks) {
+                    part.slice_mut(s![.., at..at + n_samples]).assign(block);
+                }
+                at += n_samples;
+                Ok(())
+            })?;
+            Ok(parts)
+        })?;
+        Ok(parts.into_iter().map(|part| part.into_pyarray(py)).collect())
+    }
+
+    /// The same components under these names, each with the components (from 0) that have it.
+    fn label(&self, py: Python<'_>, names: Vec<(String, Vec<usize>)>) -> PyResult<Self> {
+        let mut labels = labelled::describe(&self.analysis, &self.separation, "factors.npz").map_err(raise)?;
+        let Some(found) = self.separation.factorization() else { return Err(raise(partita::Error::NoComponents)) };
+        let n_components = labels.components.len();
+        for (name, members) in names {
+            for k in members {
+                let Some(component) = labels.components.get_mut(k) else {
+                    let what = format!("`{name}` has component {k}, expected 0 to {}", n_components.saturating_sub(1));
+                    return Err(value_error(what, "count components from 0, as the columns of the dictionary"));
+                };
+                component.name.clone_from(&name);
+            }
+        }
+        let (dictionary, activations) = (found.dictionary.clone(), found.activations.clone());
+        let config = LabelledConfig { labels, dictionary, activations };
+        let (analysis, method, recording) = (self.analysis.clone(), self.method.clone(), self.recording.clone());
+        run(py, Listener::new(None), move |watch| {
+            let separation = Arc::new(labelled::fit(&analysis, &config, None, watch)?);
+            Ok(Self { separation, analysis, method, recording })
+        })
     }
 
     /// Masks in a range of frames: sources x bins x frames.

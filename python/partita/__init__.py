@@ -6,8 +6,9 @@ What needs more than the standard library is imported when it is first used, so 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
 
+# As in `typing`, whose import alone takes longer than that of this module.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import decomposition as decomposition
     from . import metrics as metrics

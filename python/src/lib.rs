@@ -9,6 +9,7 @@ mod metrics;
 mod nmf;
 mod save;
 mod separate;
+mod share;
 mod watch;
 
 use pyo3::prelude::*;
@@ -27,6 +28,8 @@ mod _partita {
     use crate::nmf::nmf;
     #[pymodule_export]
     use crate::separate::separate;
+    #[pymodule_export]
+    use crate::share::share;
     #[pymodule_export]
     use crate::watch::{num_threads, set_num_threads};
 

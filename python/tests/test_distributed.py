@@ -178,3 +178,101 @@ def test_object_stores(archive: Path, cluster: Any, store: dict[str, Any], tmp_p
     assert [entry["input"] for entry in again.entries] == ["s3://studio/in/day/2.wav"] and len(again.skipped) == 2
     with pytest.raises(FileNotFoundError, match="holds no recordings"):
         separate_archive("s3://studio/nothing", "s3://studio/out", **given)
+
+
+@pytest.fixture(scope="module")
+def counts() -> np.ndarray:
+    """A matrix of counts with five parts in it."""
+    random = np.random.default_rng(5)
+    rates = random.gamma(0.3, 1.0, (700, 5)) @ random.gamma(0.3, 10.0, (5, 90))
+    return random.poisson(rates).astype(np.float32)
+
+
+@pytest.mark.parametrize("beta_loss", ["kullback-leibler", "frobenius"])
+def test_one_matrix_over_many_workers(counts: np.ndarray, cluster: Any, tmp_path: Path, beta_loss: str) -> None:
+    from partita.distributed import factorize
+
+    np.save(tmp_path / "x.npy", counts)
+    given: dict[str, Any] = {"beta_loss": beta_loss, "max_iter": 60, "tol": 0, "num_cpus": 0.2}
+    whole = factorize(counts, 5, n_workers=1, **given)
+    assert whole.components_.shape == (5, 90) and whole.components_.dtype == np.float32
+    curve = [value for _, value in whole.divergence_curve]
+    assert curve == sorted(curve, reverse=True) and whole.n_iter_ == 60
+    parts = factorize(tmp_path / "x.npy", 5, n_workers=3, output=tmp_path / "w.npy", **given)
+    assert np.array_equal(parts.components_, whole.components_)
+    assert np.array_equal(np.load(tmp_path / "w.npy"), whole.activations)
+    product = whole.activations.astype(np.float64) @ whole.components_
+    if beta_loss == "frobenius":
+        assert whole.divergence == pytest.approx(0.5 * np.square(counts - product).sum(), rel=1e-4)
+    double = factorize(counts.astype(np.float64), 5, n_workers=2, **given)
+    assert double.components_.dtype == np.float64
+    assert double.divergence == pytest.approx(whole.divergence, rel=0.05)
+
+
+@pytest.mark.parametrize("with_checkpoint", [False, True])
+def test_lost_workers_change_no_bit_of_a_matrix(
+    counts: np.ndarray, cluster: Any, tmp_path: Path, with_checkpoint: bool
+) -> None:
+    from partita.distributed import factorize
+
+    given: dict[str, Any] = {"max_iter": 40, "tol": 0, "num_cpus": 0.2, "n_workers": 3}
+    whole = factorize(counts, 4, **given)
+    if with_checkpoint:
+        given |= {"checkpoint": tmp_path / "checkpoint", "checkpoint_every": 7}
+    n_killed = 0
+
+    def disturb(n_iter: int, divergence: float | None) -> None:
+        nonlocal n_killed
+        if n_iter in (5, 23):
+            workers = subprocess.run(["pgrep", "-f", "^ray::Worker"], capture_output=True, text=True).stdout.split()
+            os.kill(int(workers[0]), signal.SIGKILL)
+            n_killed += 1
+
+    disturbed = factorize(counts, 4, progress=disturb, **given)
+    assert n_killed == 2 and disturbed.n_recovered > 0
+    assert np.array_equal(disturbed.components_, whole.components_)
+    assert np.array_equal(disturbed.activations, whole.activations)
+    assert disturbed.divergence_curve == whole.divergence_curve
+
+
+def test_a_run_that_ended_early_goes_on(counts: np.ndarray, cluster: Any, tmp_path: Path) -> None:
+    from partita.distributed import factorize
+
+    given: dict[str, Any] = {"tol": 0, "num_cpus": 0.2, "n_workers": 2, "checkpoint": tmp_path / "c", "max_iter": 30}
+
+    class Stop(Exception):
+        pass
+
+    def stop(n_iter: int, divergence: float | None) -> None:
+        if n_iter == 25:
+            raise Stop
+
+    whole = factorize(counts, 4, **{**given, "checkpoint": None})
+    with pytest.raises(Stop):
+        factorize(counts, 4, progress=stop, **given)
+    seen: list[int] = []
+    resumed = factorize(counts, 4, resume=True, progress=lambda n_iter, _: seen.append(n_iter), **given)
+    assert seen == list(range(21, 31)), "from the checkpoint after iteration 20"
+    assert np.array_equal(resumed.components_, whole.components_)
+    assert resumed.divergence_curve == whole.divergence_curve
+    with pytest.raises(ValueError, match="`n_components` is 4, here it is 3"):
+        factorize(counts, 3, resume=True, **given)
+
+
+def test_bad_matrices_are_refused(counts: np.ndarray, cluster: Any, tmp_path: Path) -> None:
+    from partita.distributed import factorize
+
+    wrong = counts.copy()
+    wrong[650, 3] = -1
+    with pytest.raises(ValueError, match="-1.0 at row 650, column 3"):
+        factorize(wrong, 3, num_cpus=0.2)
+    np.save(tmp_path / "f.npy", np.asfortranarray(counts))
+    with pytest.raises(ValueError, match="in Fortran order; it has to be"):
+        factorize(tmp_path / "f.npy", 3)
+    (tmp_path / "t.npy").write_text("no matrix")
+    with pytest.raises(ValueError, match="is no .npy file"):
+        factorize(tmp_path / "t.npy", 3)
+    with pytest.raises(FileNotFoundError):
+        factorize(tmp_path / "none.npy", 3)
+    with pytest.raises(ValueError, match="use one of kullback-leibler"):
+        factorize(counts, 3, beta_loss="kl")

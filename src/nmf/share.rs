@@ -55,6 +55,7 @@ pub struct Share<T: Real = f32> {
     /// Columns x K, over `scales.h`.
     h: Array2<T>,
     scales: Scales,
+    divergence: Divergence,
 }
 
 /// What the dictionary's update divides by what, summed over shares; both `n_rows` x `n_components`.
@@ -85,7 +86,7 @@ impl<T: Real> Share<T> {
         let of_w = power_of_two(of_v.sqrt());
         let scales = Scales { v: of_v, w: of_w, h: of_v / of_w };
         let data = Data::with_scale(v, None, divergence.beta(), of_v);
-        Ok(Self { data, h: scaled(activations.reversed_axes(), 1.0 / scales.h), scales })
+        Ok(Self { data, h: scaled(activations.reversed_axes(), 1.0 / scales.h), scales, divergence })
     }
 
     /// Random values for one factor, `n` x `n_components`, such that the product of two has about the mean that is
@@ -125,7 +126,7 @@ impl<T: Real> Share<T> {
         Statistics {
             numerator: terms.numerator.mapv(|x| wide(x) * of_numerator),
             denominator: terms.denominator.mapv(|x| wide(x) * of_denominator),
-            divergence: if beta == 1.0 { Divergence::KullbackLeibler } else { Divergence::Beta(self.data.beta) },
+            divergence: self.divergence,
         }
     }
 
@@ -149,6 +150,11 @@ impl<T: Real> Share<T> {
 }
 
 impl Statistics {
+    /// Sums that came from elsewhere, both `n_rows` x `n_components`.
+    pub fn new(numerator: Array2<f64>, denominator: Array2<f64>, divergence: Divergence) -> Self {
+        Self { numerator, denominator, divergence }
+    }
+
     /// Adds those of another share. Sums of floating-point numbers depend on their order: keep to one.
     ///
     /// # Panics

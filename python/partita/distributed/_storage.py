@@ -129,6 +129,27 @@ class Storage:
         except Exception as error:
             raise StorageFault(f"cannot read `{name}`: {error}") from error
 
+    def opened(self, name: str) -> Any:
+        """A file to read from, as a context."""
+        if not self.is_remote(name):
+            return self.local(name).open("rb")
+        fs, path = self._open(name)
+        fs.invalidate_cache()
+        return fs.open(path, "rb")
+
+    def remove_others(self, folder: str, ending: str) -> None:
+        """Takes away the ``.npy`` files of a folder that do not end so."""
+        if not self.is_remote(folder):
+            for file in self.local(folder).glob("*.npy"):
+                if not file.name.endswith(ending):
+                    file.unlink(missing_ok=True)
+            return
+        fs, path = self._open(folder)
+        fs.invalidate_cache()
+        for name in fs.find(path):
+            if name.endswith(".npy") and not name.endswith(ending):
+                fs.rm_file(name)
+
     def write(self, name: str, content: bytes) -> None:
         """Puts a small file where it belongs, whole at once."""
         if self.is_remote(name):

@@ -74,6 +74,13 @@ fn saved() -> (tempfile::TempDir, PathBuf, Project) {
     (folder, path, project)
 }
 
+/// The file of components that a project names.
+fn components(path: &Path) -> PathBuf {
+    let text = fs::read_to_string(path).expect("text");
+    let name = text.lines().find_map(|line| line.strip_prefix("file = \"")?.strip_suffix(".npz\""));
+    path.with_file_name(format!("{}.npz", name.expect("a name")))
+}
+
 #[test]
 fn what_is_painted_moves_to_its_source_also_where_it_was_not_painted() {
     let audio = tones();
@@ -158,7 +165,7 @@ fn unknown_keys_and_damaged_components_are_refused() {
     let separation = fit(&session, &project.document, None);
     let other = Project { factors: project::factors(&fit(&session, &project.document, Some(&separation))), ..project };
     other.save(&folder.path().join("other.toml"), Existing::Refuse).expect("save");
-    fs::copy(folder.path().join("other.npz"), path.with_extension("npz")).expect("copy");
+    fs::copy(components(&folder.path().join("other.toml")), components(&path)).expect("copy");
     let message = Project::load(&path).expect_err("others' components").to_string();
     assert!(message.contains("is not of this project"), "{message}");
 }
@@ -240,7 +247,7 @@ fn a_source_that_plays_alone_has_all_there_and_is_known_elsewhere() {
 #[test]
 fn a_save_that_fails_leaves_what_was_there() {
     let (folder, path, project) = saved();
-    let read = || (fs::read(&path).expect("text"), fs::read(path.with_extension("npz")).expect("components"));
+    let read = || (fs::read(&path).expect("text"), fs::read(components(&path)).expect("components"));
     let before = read();
     let mut other = project.clone();
     other.document.marks.sources[0].name = "a/b".into();

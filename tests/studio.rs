@@ -351,6 +351,49 @@ fn what_is_saved_is_there_after_a_crash() {
 }
 
 #[test]
+fn a_kill_while_saving_leaves_the_old_project_whole_or_the_new_one() {
+    let dir = Dir::new();
+    dir.tune("in.wav");
+    let box_of = |hz: f64| json!([{ "id": 3, "source": 1, "effect": "is", "shape": "box", "t": [0.0, 1.0], "hz": [hz, 130.0] }]);
+    let document = |hz: f64| json!({ "source": sources(&["low", "high"]), "stroke": box_of(hz) });
+    let save = |studio: &Studio| assert_eq!(studio.post("/api/save", &json!({})).status, 200);
+    let studio = Studio::open(&dir, &["in.wav"]);
+    studio.put(&document(90.0));
+    let id = studio.fit("cold")["fit"]["id"].as_u64().expect("id");
+    save(&studio);
+    let mut saved = (studio.project()["document"].clone(), studio.audio(id, 0, 8000));
+    studio.kill();
+    let (mut n_old, mut n_new) = (0, 0);
+    for i in 0..10u16 {
+        let studio = Studio::open(&dir, &["in.wav"]);
+        studio.put(&document(91.0 + f64::from(i)));
+        let id = studio.fit("warm")["fit"]["id"].as_u64().expect("id");
+        let next = (studio.project()["document"].clone(), studio.audio(id, 0, 8000));
+        assert!(next.1 != saved.1, "another separation");
+        let head = studio.head("POST", "/api/save", "application/json", 2);
+        let mut stream = studio.connect();
+        stream.write_all(format!("{head}{{}}").as_bytes()).expect("sent");
+        thread::sleep(Duration::from_micros(u64::from(i) * 1500));
+        studio.kill();
+
+        let studio = Studio::open(&dir, &["in.wav"]);
+        let told = studio.project();
+        let heard = studio.audio(told["fit"].as_u64().expect("a fit"), 0, 8000);
+        let is_new = told["document"] == next.0;
+        saved = if is_new { next } else { saved };
+        assert!(told["document"] == saved.0, "killed after {i} times 1.5 ms: {told}");
+        assert!(heard == saved.1, "killed after {i} times 1.5 ms: the stems of its document");
+        *(if is_new { &mut n_new } else { &mut n_old }) += 1;
+        studio.kill();
+    }
+    println!("{n_old} times the old project was there, {n_new} times the new one");
+    let studio = Studio::open(&dir, &["in.wav"]);
+    save(&studio);
+    let components = dir.files().into_iter().filter(|file| file.ends_with(".npz")).count();
+    assert_eq!(components, 1, "nothing is left over: {:?}", dir.files());
+}
+
+#[test]
 fn two_studios_do_not_work_on_one_project() {
     let dir = Dir::new();
     dir.tune("in.wav");
@@ -411,6 +454,27 @@ fn stems_are_exported_and_nothing_is_replaced_without_a_word() {
     assert!(fs::read(dir.path("made/in/low.wav")).expect("stem") != before);
     let answer = export(json!({ "stems": { "two": "high" }, "format": "flac" }));
     assert_eq!(answer.lines().pop().expect("line")["paths"], json!(["made/in/high.flac", "made/in/no_high.flac"]));
+    // Rounded, and with a dither where there are 16 bits.
+    for (format, step, n_steps) in [("flac", 2f32.powi(-23), 1.0), ("flac16", 2f32.powi(-15), 2.0)] {
+        let answer = export(json!({ "stems": "all", "format": format, "force": true }));
+        let paths = answer.lines().pop().expect("line")["paths"].as_array().expect("paths").clone();
+        assert_eq!(paths.len(), n_stems);
+        let mut sum = vec![0.0; 8000];
+        for (stem, path) in paths.iter().enumerate() {
+            let file = dir.read(path.as_str().expect("text"));
+            assert_eq!(file.samples().dim(), (1, 8000), "{path}");
+            for (i, x) in file.samples().iter().enumerate() {
+                sum[i] += x;
+                let gap = x - heard[(stem + 1) * 8000 + i];
+                assert!(gap.abs() <= n_steps * step, "{path} as {format}, sample {i}: off by {gap}");
+            }
+        }
+        for (i, (x, expected)) in sum.iter().zip(&heard).enumerate() {
+            let gap = x - expected;
+            let most = (n_stems as f32 * n_steps * step).max(1e-6);
+            assert!(gap.abs() <= most, "{format}, sample {i}: the sum is off by {gap}");
+        }
+    }
     assert_eq!(export(json!({ "stems": ["nobody"], "format": "flac" })).status, 422);
     assert_eq!(export(json!({ "stems": "all", "format": "../x" })).status, 422);
 }

@@ -2,7 +2,7 @@
 
 import { test as base, expect } from "@playwright/test";
 import { spawn } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -144,6 +144,21 @@ export function wav(path) {
     }
     at += 8 + n + (n % 2);
   }
+}
+
+/** Writes one channel as a WAV file of 32 bit float, at the rate of the samples. */
+export function writeWav(path, signal) {
+  const head = Buffer.alloc(44);
+  head.write("RIFF", 0, "latin1");
+  head.writeUInt32LE(36 + 4 * signal.length, 4);
+  head.write("WAVEfmt ", 8, "latin1");
+  head.writeUInt32LE(16, 16);
+  for (const [at, value] of [[20, 3], [22, 1], [32, 4], [34, 32]]) head.writeUInt16LE(value, at);
+  head.writeUInt32LE(22050, 24);
+  head.writeUInt32LE(4 * 22050, 28);
+  head.write("data", 36, "latin1");
+  head.writeUInt32LE(4 * signal.length, 40);
+  writeFileSync(path, Buffer.concat([head, Buffer.from(Float32Array.from(signal).buffer)]));
 }
 
 export const truth = Object.fromEntries(NAMES.map((name) => [name, wav(join(SAMPLES, "drums-bass-guitar", `${name}.wav`))]));

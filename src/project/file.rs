@@ -276,7 +276,8 @@ mod tests {
     fn components_of_earlier_texts_go_and_files_of_others_stay() {
         let folder = tempfile::tempdir().expect("folder");
         let path = folder.path().join("a.partita.toml");
-        let others = ["a.partita.npz", "a.partita.mine.npz", "a.0123456789abcdef.npz", "ab.partita.0123456789abcdef.npz"];
+        let others =
+            ["a.partita.npz", "a.partita.mine.npz", "a.0123456789abcdef.npz", "ab.partita.0123456789abcdef.npz"];
         for name in others {
             fs::write(folder.path().join(name), name).expect("written");
         }

@@ -26,7 +26,7 @@ use super::tiles::Scale;
 use super::upload;
 use crate::audio::Recording;
 use crate::audio::decode::{AudioFile, is_audio_path};
-use crate::knowledge::score::Score;
+use crate::knowledge::score::{Class, Part, Score};
 use crate::project::Document;
 use crate::separate::AnalysisConfig;
 use crate::stft::Stft;
@@ -174,7 +174,7 @@ fn document(given: &Value) -> Answer<Document> {
 }
 
 async fn put(State(desk): Here, headers: HeaderMap, body: Body) -> Response {
-    match upload::json::<Put>(&headers, body).await {
+    match upload::json::<Put>(&headers, body, desk.config().read_timeout).await {
         Ok(put) => after(desk, move |desk| desk.put(put.revision, document(&put.document)?), json_answer).await,
         Err(refused) => refused,
     }
@@ -204,7 +204,7 @@ struct FitRequest {
 }
 
 async fn fit(State(desk): Here, headers: HeaderMap, body: Body) -> Response {
-    let asked = match upload::json::<FitRequest>(&headers, body).await {
+    let asked = match upload::json::<FitRequest>(&headers, body, desk.config().read_timeout).await {
         Ok(asked) => asked,
         Err(refused) => return refused,
     };
@@ -246,7 +246,7 @@ async fn components(State(desk): Here, RawQuery(query): RawQuery) -> Response {
 }
 
 async fn export(State(desk): Here, headers: HeaderMap, body: Body) -> Response {
-    match upload::json::<export::Request>(&headers, body).await {
+    match upload::json::<export::Request>(&headers, body, desk.config().read_timeout).await {
         Ok(asked) => match Plan::new(&desk, asked) {
             Ok(plan) => reply::lines(desk, move |desk, line| plan.run(desk, &mut Watch::new(&mut told_to(line)))),
             Err(refusal) => reply::refused(&refusal, &desk),
@@ -264,7 +264,10 @@ async fn score(State(desk): Here, RawQuery(query): RawQuery, body: Body) -> Resp
     };
     let look = |path: &std::path::Path| {
         let score = Score::load(path)?;
-        Ok(json!({ "tracks": score.parts.iter().map(|part| &part.name).collect::<Vec<_>>() }))
+        let is_drum = |part: &&Part| part.class == Class::Percussion;
+        let names = |parts: &mut dyn Iterator<Item = &Part>| parts.map(|part| part.name.clone()).collect::<Vec<_>>();
+        let drums = names(&mut score.parts.iter().filter(is_drum));
+        Ok(json!({ "tracks": names(&mut score.parts.iter()), "drums": drums }))
     };
     file_in(desk, &Query::of(query.as_deref()), body, MAX_SCORE, is_score, look).await
 }
@@ -293,7 +296,7 @@ async fn file_in(
         Ok(path) => path,
         Err(error) => return reply::refused(&error.into(), &desk),
     };
-    if let Err(refused) = upload::file(body, &path, max_bytes).await {
+    if let Err(refused) = upload::file(body, &path, max_bytes, desk.config().read_timeout).await {
         return refused;
     }
     let keep = move |desk: &Desk| {

@@ -275,6 +275,23 @@ fn tiles_show_tones_where_they_are_and_belong_to_stems_alike_on_all_levels() {
         assert!(levels[0].abs_diff(loud) <= 2, "level {level}: all of it is in one stem: {levels:?}");
         assert!(quiet < loud - 30, "level {level}: and 12 dB less or nothing in the other: {levels:?}");
     }
+    // 256 frames a column: sketched by 64 of them, then made.
+    for track in [1, 2] {
+        let path = format!("/api/tiles/{track}/8/0?fit={id}");
+        let sketch = studio.get(&format!("{path}&sketch=1"));
+        assert!(sketch.head.contains("x-sketch: 1"), "{}", sketch.head);
+        let whole = studio.get(&path);
+        assert!(whole.head.contains("x-sketch: 0"), "{}", whole.head);
+        for column in 0..13 {
+            let of = |tile: &[u8]| tile[column * 512..][..512].iter().map(|x| u32::from(*x)).max();
+            let (like, expected) = (of(&sketch.body).expect("rows"), of(&whole.body).expect("rows"));
+            // The tone changes in the column of 50 s, which has 64 frames of only one.
+            let is_near = like.abs_diff(expected) <= 5 || column == 6;
+            assert!(is_near, "track {track}, column {column}: {like}, expected {expected}");
+        }
+        assert!(sketch.body[13 * 512..].iter().all(|x| *x == 0), "nothing is beyond the end");
+        assert!(studio.get(&format!("{path}&sketch=1")).body == whole.body, "now it is there");
+    }
     let peaks = |track| studio.get(&format!("/api/peaks/{track}/3/0?fit={id}")).body;
     let loud = |peaks: &[u8]| peaks[40..100].iter().map(|x| x.abs_diff(128)).max().expect("bytes");
     let (a, b) = (loud(&peaks(1)), loud(&peaks(2)));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
@@ -38,6 +38,9 @@ const MAX_SAMPLES: u64 = 1 << 24;
 /// Bytes of a score, and of a recording of one source, at the most.
 const MAX_SCORE: u64 = 16 << 20;
 const MAX_EXAMPLE: u64 = 2 << 30;
+
+/// Whether a tile is a sketch, and the tile itself is still to be asked for.
+const X_SKETCH: HeaderName = HeaderName::from_static("x-sketch");
 
 /// How often it is told how far a fit is.
 const TELL: Duration = Duration::from_millis(50);
@@ -363,10 +366,20 @@ async fn tile(State(desk): Here, Path((track, level, index)): Path<At>, RawQuery
         let fit = stem(desk, &query, track)?;
         let scale = if query.text("axis") == Some("linear") { Scale::Linear } else { Scale::Log };
         let of = fit.as_ref().map(|fit| (fit.id, &fit.separation));
-        let tile = desk.pyramid().tile(desk.recording(), of, Place { track, level, index, scale })?;
-        tile.map(|tile| tile.to_vec()).ok_or_else(beyond)
+        let place = Place { track, level, index, scale };
+        if let Some(of) = of.filter(|_| query.text("sketch").is_some())
+            && let Some(sketch) = desk.pyramid().sketch(desk.recording(), of, place)?
+        {
+            return Ok((sketch.to_vec(), true));
+        }
+        let tile = desk.pyramid().tile(desk.recording(), of, place)?;
+        Ok((tile.map(|tile| tile.to_vec()).ok_or_else(beyond)?, false))
     };
-    after(desk, work, bytes_answer).await
+    let answer = |(bytes, is_sketch): (Vec<u8>, bool)| {
+        ([(header::CONTENT_TYPE, "application/octet-stream"), (X_SKETCH, if is_sketch { "1" } else { "0" })], bytes)
+            .into_response()
+    };
+    after(desk, work, answer).await
 }
 
 async fn peaks(State(desk): Here, Path((track, level, index)): Path<At>, RawQuery(query): RawQuery) -> Response {

@@ -48,27 +48,30 @@ fn what_is_saved_is_there_after_a_crash() {
 fn a_kill_while_saving_leaves_the_old_project_whole_or_the_new_one() {
     let dir = Dir::new();
     dir.tune("in.wav");
-    let box_of =
-        |hz: f64| json!([{ "id": 3, "source": 1, "effect": "is", "shape": "box", "t": [0.0, 1.0], "hz": [hz, 130.0] }]);
-    let document = |hz: f64| json!({ "source": sources(&["low", "high"]), "stroke": box_of(hz) });
+    // A higher box each time, of the one and of the other.
+    let document = |i: usize| {
+        let (source, hz) = (1 + i % 2, [90 * i, 90 * i + 200]);
+        let painted = json!([{ "id": 3, "source": source, "effect": "is", "shape": "box", "t": [0.0, 1.0], "hz": hz }]);
+        json!({ "source": sources(&["low", "high"]), "stroke": painted })
+    };
     let save = |studio: &Studio| assert_eq!(studio.post("/api/save", &json!({})).status, 200);
     let studio = Studio::open(&dir, &["in.wav"]);
-    studio.put(&document(90.0));
+    studio.put(&document(0));
     let id = studio.fit("cold")["fit"]["id"].as_u64().expect("id");
     save(&studio);
     let mut saved = (studio.project()["document"].clone(), studio.audio(id, 0, 8000));
     studio.kill();
     let (mut n_old, mut n_new) = (0, 0);
-    for i in 0..10u16 {
+    for i in 1..=10 {
         let studio = Studio::open(&dir, &["in.wav"]);
-        studio.put(&document(91.0 + f64::from(i)));
+        studio.put(&document(i));
         let id = studio.fit("warm")["fit"]["id"].as_u64().expect("id");
         let next = (studio.project()["document"].clone(), studio.audio(id, 0, 8000));
         assert!(next.1 != saved.1, "another separation");
         let head = studio.head("POST", "/api/save", "application/json", 2);
         let mut stream = studio.connect();
         stream.write_all(format!("{head}{{}}").as_bytes()).expect("sent");
-        thread::sleep(Duration::from_micros(u64::from(i) * 1500));
+        thread::sleep(Duration::from_micros(i as u64 * 1500));
         studio.kill();
 
         let studio = Studio::open(&dir, &["in.wav"]);
@@ -181,7 +184,7 @@ fn an_export_that_the_disk_has_no_room_for_is_not_begun() {
     dir.tune("in.wav");
     fs::create_dir_all(dir.path("disk")).expect("folder");
     let own = command(&dir, &["in.wav", "--out", "disk/made"]);
-    let script = "mount -t tmpfs -o size=64k none disk && exec \"$0\" \"$@\"";
+    let script = "mount -t tmpfs -o size=48k none disk && exec \"$0\" \"$@\"";
     let mut there = Command::new("unshare");
     there.args(["-m", "sh", "-c", script]).arg(own.get_program()).args(own.get_args()).current_dir(dir.0.path());
     there.env("TMPDIR", dir.path("tmp")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());

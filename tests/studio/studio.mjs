@@ -27,7 +27,9 @@ export function run(args, cwd) {
   });
 }
 
-/** A server that is open. */
+const opened = new Set();
+
+/** A server that is open; it ends with its folder at the latest. */
 export async function serve(folder, recording = "song.wav", args = []) {
   const child = spawn(partita(), ["studio", recording, "--no-open", ...args], { cwd: folder });
   let text = "";
@@ -45,6 +47,7 @@ export async function serve(folder, recording = "song.wav", args = []) {
       child.on("close", resolve);
       child.kill(signal);
     });
+  opened.add(kill);
   return { address, origin: new URL(address).origin, token: new URL(address).hash.slice(1), pid: child.pid, kill };
 }
 
@@ -54,6 +57,8 @@ export const test = base.extend({
     const folder = mkdtempSync(join(tmpdir(), "partita-page-"));
     cpSync(join(SAMPLES, "drums-bass-guitar.wav"), join(folder, "song.wav"));
     await use(folder);
+    for (const kill of opened) await kill();
+    opened.clear();
     rmSync(folder, { recursive: true });
   },
   server: async ({ folder }, use) => {

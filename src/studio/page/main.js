@@ -487,7 +487,8 @@ function openLooks(isOpen) {
 }
 
 async function autoLevels() {
-  setPrefs(levelsOfTile(await api.tile(0, grid.most, 0, {})));
+  const { levels } = await api.tile(0, grid.most, 0, {});
+  setPrefs(levelsOfTile(levels));
   if (!$("look-panel").hidden) openLooks(true);
 }
 

@@ -32,10 +32,10 @@ impl Files {
     /// # Errors
     /// [`Error::Spool`] where no folder can be made.
     pub(super) fn beside(project: &Path) -> Result<Self> {
-        remove_left(&std::env::temp_dir());
         let open = tempfile::Builder::new().prefix(PREFIX).tempdir().map_err(|source| Error::Spool { source })?;
         let kept = project.parent().unwrap_or(Path::new("")).to_owned();
         let lock = in_use(open.path()).map_err(|source| Error::Spool { source })?;
+        open.path().parent().into_iter().for_each(remove_left);
         Ok(Self { open, _lock: lock, kept })
     }
 

@@ -61,7 +61,10 @@ impl Studio {
         });
         // What else it says is not looked at, but taken.
         thread::spawn(move || lines.count());
-        let address = address.ok_or(said)?;
+        let Some(address) = address else {
+            child.wait().expect("ended");
+            return Err(said);
+        };
         let (port, token) = address.split_once("/#").expect("a token");
         Ok(Self { child, port: port.parse().expect("a port"), token: token.to_owned() })
     }

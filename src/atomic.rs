@@ -153,6 +153,27 @@ pub fn commit_all(mut files: Vec<AtomicFile>) -> Result<()> {
     Ok(())
 }
 
+/// The folder, or the one that is there of those above it.
+pub fn nearest(folder: &Path) -> &Path {
+    let there = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+    if there.as_os_str().is_empty() { Path::new(".") } else { there }
+}
+
+/// Bytes that can still be written below a folder, or where it is to be made; `None` where the system does not tell. Unix
+/// tells.
+pub fn free_bytes(folder: &Path) -> Option<u64> {
+    #[cfg(unix)]
+    {
+        let found = rustix::fs::statvfs(nearest(folder)).ok()?;
+        found.f_bavail.checked_mul(found.f_frsize)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = folder;
+        None
+    }
+}
+
 /// Temporary names of files that are not complete. Locked while files get their final names.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 

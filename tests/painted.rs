@@ -10,9 +10,13 @@ use common::{partita, sample, stderr};
 use ndarray::Array2;
 use partita::atomic::Existing;
 use partita::audio::decode;
+use partita::knowledge::dictionary::DictionaryConfig;
 use partita::knowledge::marks::{Alone, Effect, Marks, Named, Shape, Source, Stroke};
-use partita::project::{self, Document, Project, ScoreFile, Session, Settings};
+use partita::project::{self, Document, ExampleFile, Project, ScoreFile, Session, Settings};
+use partita::separate::examples::{self, ExamplesConfig};
 use partita::separate::score::{self, ScoreConfig};
+use partita::separate::{AnalysisConfig, Example, together, transcribe};
+use partita::stft::StftOptions;
 use partita::watch::Watch;
 use partita::{Audio, Score, Separation};
 
@@ -72,6 +76,13 @@ fn saved() -> (tempfile::TempDir, PathBuf, Project) {
     let project = Project { recording, document, factors: project::factors(&separation) };
     project.save(&path, Existing::Refuse).expect("save");
     (folder, path, project)
+}
+
+/// The file of components that a project names.
+fn components(path: &Path) -> PathBuf {
+    let text = fs::read_to_string(path).expect("text");
+    let name = text.lines().find_map(|line| line.strip_prefix("file = \"")?.strip_suffix(".npz\""));
+    path.with_file_name(format!("{}.npz", name.expect("a name")))
 }
 
 #[test]
@@ -158,7 +169,7 @@ fn unknown_keys_and_damaged_components_are_refused() {
     let separation = fit(&session, &project.document, None);
     let other = Project { factors: project::factors(&fit(&session, &project.document, Some(&separation))), ..project };
     other.save(&folder.path().join("other.toml"), Existing::Refuse).expect("save");
-    fs::copy(folder.path().join("other.npz"), path.with_extension("npz")).expect("copy");
+    fs::copy(components(&folder.path().join("other.toml")), components(&path)).expect("copy");
     let message = Project::load(&path).expect_err("others' components").to_string();
     assert!(message.contains("is not of this project"), "{message}");
 }
@@ -240,7 +251,7 @@ fn a_source_that_plays_alone_has_all_there_and_is_known_elsewhere() {
 #[test]
 fn a_save_that_fails_leaves_what_was_there() {
     let (folder, path, project) = saved();
-    let read = || (fs::read(&path).expect("text"), fs::read(path.with_extension("npz")).expect("components"));
+    let read = || (fs::read(&path).expect("text"), fs::read(components(&path)).expect("components"));
     let before = read();
     let mut other = project.clone();
     other.document.marks.sources[0].name = "a/b".into();
@@ -284,6 +295,59 @@ fn paint_corrects_a_score_and_without_paint_the_score_counts_alone() {
     let factors = project::factors(&painted).expect("factors");
     let restored = session.restore(&document, &factors).expect("restored");
     assert_eq!(stems(&restored, &audio), stems(&painted, &audio), "the same bits");
+}
+
+#[test]
+fn a_score_with_examples_counts_as_for_separate_and_several_parts_may_be_one_source() {
+    let audio = decode::read(&sample("drums-bass-guitar.wav")).expect("sample");
+    let folder = tempfile::tempdir().expect("folder");
+    fs::copy(sample("drums-bass-guitar.mid"), folder.path().join("song.mid")).expect("score");
+    for name in ["drums", "bass", "guitar"] {
+        let from = sample("drums-bass-guitar").join(format!("{name}.wav"));
+        fs::copy(from, folder.path().join(format!("{name}.wav"))).expect("example");
+    }
+    let sources = vec![source(1, "drums"), source(2, "low"), source(3, "guitar")];
+    let tracks = [("hihat", 1), ("kick", 1), ("snare", 1), ("bass", 2)].map(|(part, id)| (part.to_owned(), id));
+    let example = |(source, file): (u32, &str)| ExampleFile { source, file: file.into() };
+    let document = Document {
+        score: Some(ScoreFile { file: "song.mid".into(), align: false, tracks: tracks.into() }),
+        examples: [(1, "drums.wav"), (2, "bass.wav"), (3, "guitar.wav")].map(example).into(),
+        marks: Marks { sources, ..Marks::default() },
+        ..Document::default()
+    };
+    let watch = &mut Watch::none();
+    let session = Session::open(&audio, &document, folder.path(), watch).expect("session");
+    let unpainted = fit(&session, &document, None);
+    assert_eq!(unpainted.names(), ["drums", "low", "guitar"]);
+
+    // The guitar is in no part of the score: its example says nothing of one.
+    let read = |name: &str| decode::read(&folder.path().join(name)).expect("example");
+    let (drums, bass) = (read("drums.wav"), read("bass.wav"));
+    let known = [
+        Example { name: "drums", label: "drums.wav", recording: &drums },
+        Example { name: "bass", label: "bass.wav", recording: &bass },
+    ];
+    let (rate, look) = (audio.sample_rate(), AnalysisConfig::default());
+    let players = transcribe::listen(&known, rate, &look, watch).expect("players");
+    let learn = DictionaryConfig::default();
+    let dictionary = examples::learn(&known, rate, &StftOptions::default(), &learn, watch).expect("dictionary");
+    let config = ScoreConfig::new(Score::load(&folder.path().join("song.mid")).expect("score"));
+    let by_both = ExamplesConfig::new(dictionary);
+    let expected = together::fit(session.analysis(), &config, &by_both, &players, watch).expect("together");
+    assert_eq!(expected.names(), ["hihat", "kick", "snare", "bass", "residual"]);
+    let alone = score::fit(session.analysis(), &config, None, watch).expect("by the score alone");
+    let parts = |separation: &Separation| {
+        let stems = stems(separation, &audio);
+        let sum = |stems: &[Audio]| stems.iter().map(|stem| stem.samples().to_owned()).reduce(|a, b| a + b);
+        [sum(&stems[..3]), sum(&stems[3..4]), sum(&stems[4..])].map(|sum| sum.expect("stems"))
+    };
+    let (expected, alone) = (parts(&expected), parts(&alone));
+    for ((stem, expected), alone) in stems(&unpainted, &audio).iter().zip(&expected).zip(&alone) {
+        let far =
+            |from: &ndarray::Array2<f32>| (&stem.samples() - from).iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+        assert!(far(expected) < 1e-5, "off by {}", far(expected));
+        assert!(far(alone) > 1e-3, "the examples count");
+    }
 }
 
 #[test]

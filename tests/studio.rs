@@ -3,16 +3,22 @@
 mod common;
 #[path = "common/studio.rs"]
 mod client;
+#[path = "studio/files.rs"]
+mod files;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::Shutdown;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use client::{Studio, command};
-use common::{Dir, stderr, tune};
+use client::Studio;
+use common::{Dir, tune};
+use partita::studio::{StudioConfig, Words};
+use partita::watch::Watch;
 use serde_json::{Value, json};
 
 fn sources(names: &[&str]) -> Value {
@@ -132,6 +138,51 @@ fn what_is_too_long_is_refused() {
     assert_eq!(studio.get("/api/project").status, 200, "it serves on");
 }
 
+#[test]
+fn requests_that_do_not_come_to_their_end_are_not_waited_for() {
+    assert_eq!(StudioConfig::READ_TIMEOUT, Duration::from_secs(60), "what the program takes");
+    let dir = Dir::new();
+    dir.tune("in.wav");
+    let config = StudioConfig {
+        recording: dir.path("in.wav"),
+        project: dir.path("in.partita.toml"),
+        out: dir.path("made"),
+        port: 0,
+        seed: 0,
+        read_timeout: Duration::from_millis(300),
+        words: Words::default(),
+    };
+    let studio = partita::studio::Studio::open(config, &mut Watch::none()).expect("opens");
+    let (is_over, (sender, address)) = (AtomicBool::new(false), channel());
+    thread::scope(|scope| {
+        let mut ready = |address: &str| sender.send(address.to_owned()).expect("read");
+        let is_over = &is_over;
+        scope.spawn(move || studio.serve(&mut ready, &|| is_over.load(Relaxed)).expect("serves"));
+        let address = address.recv().expect("an address");
+        let (port, token) =
+            address.strip_prefix("http://127.0.0.1:").and_then(|rest| rest.split_once("/#")).expect("parts");
+        let head =
+            format!("Host: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\nAuthorization: Bearer {token}\r\n");
+        let json = "Content-Type: application/json\r\nContent-Length: 100\r\n";
+        let cases = [
+            ("a head", format!("GET /api/project HTTP/1.1\r\n{head}"), ""),
+            ("JSON", format!("PUT /api/project HTTP/1.1\r\n{head}{json}\r\n{{\"revision\""), "408"),
+            ("a file", format!("POST /api/score?name=a.mid HTTP/1.1\r\n{head}Content-Length: 100\r\n\r\nMThd"), "408"),
+        ];
+        for (what, request, expected) in cases {
+            let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).expect("connection");
+            stream.set_read_timeout(Some(Duration::from_secs(20))).expect("time");
+            stream.write_all(request.as_bytes()).expect("sent");
+            let (start, mut answer) = (Instant::now(), [0; 12]);
+            let n = stream.read(&mut answer).unwrap_or_else(|error| panic!("half of {what} is waited for: {error}"));
+            let text = String::from_utf8_lossy(&answer[..n]).into_owned();
+            assert!(text.contains(expected), "half of {what}: `{text}`");
+            assert!(start.elapsed() >= Duration::from_millis(250), "half of {what}: {:?}", start.elapsed());
+        }
+        is_over.store(true, Relaxed);
+    });
+}
+
 // ---- what is heard and seen --------------------------------------------------------------------------------------
 
 #[test]
@@ -223,6 +274,23 @@ fn tiles_show_tones_where_they_are_and_belong_to_stems_alike_on_all_levels() {
         let (loud, quiet) = (levels[1].max(levels[2]), levels[1].min(levels[2]));
         assert!(levels[0].abs_diff(loud) <= 2, "level {level}: all of it is in one stem: {levels:?}");
         assert!(quiet < loud - 30, "level {level}: and 12 dB less or nothing in the other: {levels:?}");
+    }
+    // 256 frames a column: sketched by 64 of them, then made.
+    for track in [1, 2] {
+        let path = format!("/api/tiles/{track}/8/0?fit={id}");
+        let sketch = studio.get(&format!("{path}&sketch=1"));
+        assert!(sketch.head.contains("x-sketch: 1"), "{}", sketch.head);
+        let whole = studio.get(&path);
+        assert!(whole.head.contains("x-sketch: 0"), "{}", whole.head);
+        for column in 0..13usize {
+            let of = |tile: &[u8]| tile[column * 512..][..512].iter().map(|x| u32::from(*x)).max();
+            let (like, expected) = (of(&sketch.body).expect("rows"), of(&whole.body).expect("rows"));
+            // What is next to nothing varies; the tone changes in the column of 50 s, which has 64 frames of only one.
+            let is_near = like.abs_diff(expected) <= 5 || like.max(expected) < 200 || column == 6;
+            assert!(is_near, "track {track}, column {column}: {like}, expected {expected}");
+        }
+        assert!(sketch.body[13 * 512..].iter().all(|x| *x == 0), "nothing is beyond the end");
+        assert!(studio.get(&format!("{path}&sketch=1")).body == whole.body, "now it is there");
     }
     let peaks = |track| studio.get(&format!("/api/peaks/{track}/3/0?fit={id}")).body;
     let loud = |peaks: &[u8]| peaks[40..100].iter().map(|x| x.abs_diff(128)).max().expect("bytes");
@@ -316,124 +384,6 @@ fn a_fit_ends_when_nobody_waits_for_it_and_what_was_there_stays() {
         assert!(spent <= 5, "{spent} hundredths of a second of work in half a second");
         assert_eq!(studio.project()["fits"], json!([]));
     }
-}
-
-#[test]
-fn what_is_saved_is_there_after_a_crash() {
-    let dir = Dir::new();
-    dir.tune("in.wav");
-    let studio = Studio::open(&dir, &["in.wav"]);
-    let document = json!({
-        "source": sources(&["low", "high"]),
-        "stroke": [{ "id": 3, "source": 1, "effect": "is", "shape": "box", "t": [0.0, 1.0], "hz": [90.0, 130.0] }],
-    });
-    studio.put(&document);
-    let id = studio.fit("cold")["fit"]["id"].as_u64().expect("id");
-    assert_eq!(studio.project()["saved"], false);
-    let (document, heard) = (studio.project()["document"].clone(), studio.audio(id, 0, 8000));
-    let saved = studio.post("/api/save", &json!({}));
-    assert_eq!(saved.status, 200, "{}", saved.text());
-    assert_eq!(studio.project()["saved"], true);
-    studio.kill();
-    assert!(dir.path("in.partita.toml").is_file());
-
-    let studio = Studio::open(&dir, &["in.wav"]);
-    let told = studio.project();
-    assert_eq!((&told["document"], &told["saved"]), (&document, &json!(true)));
-    let id = told["fit"].as_u64().expect("a fit");
-    assert!(studio.audio(id, 0, 8000) == heard, "the same bytes");
-    // Without a page, too.
-    dir.succeeds(&["separate", "in.wav", "--project", "in.partita.toml", "-o", "made"]);
-    for (track, stem) in told["fits"][0]["stems"].as_array().expect("stems").iter().enumerate() {
-        let file = dir.read(&format!("made/in/{}.wav", stem["name"].as_str().expect("name")));
-        assert!(file.samples().iter().eq(&heard[(track + 1) * 8000..(track + 2) * 8000]), "{stem}");
-    }
-}
-
-#[test]
-fn two_studios_do_not_work_on_one_project() {
-    let dir = Dir::new();
-    dir.tune("in.wav");
-    let studio = Studio::open(&dir, &["in.wav"]);
-    let output = command(&dir, &["in.wav"]).output().expect("ends");
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).starts_with("error: `in.partita.toml` is open in another studio"), "{}", stderr(&output));
-    drop(Studio::open(&dir, &["in.wav", "--project", "other.partita.toml"]));
-    studio.kill();
-    drop(Studio::open(&dir, &["in.wav"]));
-}
-
-#[test]
-fn another_recording_in_the_place_of_the_first_is_told() {
-    let dir = Dir::new();
-    dir.tune("in.wav");
-    let studio = Studio::open(&dir, &["in.wav"]);
-    assert!(studio.fit("cold")["fit"].is_object());
-    // The same samples again are the same recording.
-    let bytes = fs::read(dir.path("in.wav")).expect("read");
-    thread::sleep(Duration::from_millis(20));
-    fs::write(dir.path("in.wav"), &bytes).expect("written");
-    let last = studio.fit("warm");
-    assert!(last["fit"].is_object(), "{last}");
-    dir.wav("in.wav", 8000, &[&|i| 0.7 * tune(i)], 8000);
-    let last = studio.fit("warm");
-    assert!(last["error"].as_str().is_some_and(|error| error.contains("fingerprint")), "{last}");
-    assert_eq!(studio.post("/api/save", &json!({})).status, 409);
-    assert_eq!(studio.get("/api/audio?fit=1&from=0&n=100").status, 200, "what is there is still heard");
-}
-
-#[test]
-fn stems_are_exported_and_nothing_is_replaced_without_a_word() {
-    let dir = Dir::new();
-    dir.tune("in.wav");
-    let studio = Studio::open(&dir, &["in.wav", "--out", "made"]);
-    studio.put(&json!({ "source": sources(&["low", "high"]) }));
-    let fit = studio.fit("cold");
-    let id = fit["fit"]["id"].as_u64().expect("id");
-    let n_stems = fit["fit"]["stems"].as_array().map_or(0, Vec::len);
-    let export = |body: Value| studio.post("/api/export", &body);
-    let answer = export(json!({ "fit": id, "stems": "all", "format": "float32" }));
-    let last = answer.lines().pop().expect("line");
-    let paths = last["paths"].as_array().expect("paths").clone();
-    assert_eq!(paths.len(), n_stems, "{last}");
-    let heard = studio.audio(id, 0, 8000);
-    for (stem, path) in paths.iter().enumerate() {
-        let file = dir.read(path.as_str().expect("text"));
-        let expected = &heard[(stem + 1) * 8000..(stem + 2) * 8000];
-        assert!(file.samples().iter().eq(expected), "{path} is what was heard");
-    }
-    let before = fs::read(dir.path("made/in/low.wav")).expect("stem");
-    let again = export(json!({ "stems": ["low"], "format": "int16" }));
-    assert_eq!((again.status, &again.json()["files"]), (409, &json!(["made/in/low.wav"])));
-    assert!(fs::read(dir.path("made/in/low.wav")).expect("stem") == before);
-    let answer = export(json!({ "stems": ["low"], "format": "int16", "force": true }));
-    assert!(answer.lines().pop().expect("line")["paths"].is_array());
-    assert!(fs::read(dir.path("made/in/low.wav")).expect("stem") != before);
-    let answer = export(json!({ "stems": { "two": "high" }, "format": "flac" }));
-    assert_eq!(answer.lines().pop().expect("line")["paths"], json!(["made/in/high.flac", "made/in/no_high.flac"]));
-    assert_eq!(export(json!({ "stems": ["nobody"], "format": "flac" })).status, 422);
-    assert_eq!(export(json!({ "stems": "all", "format": "../x" })).status, 422);
-}
-
-#[test]
-fn files_that_come_are_what_they_should_be() {
-    let dir = Dir::new();
-    let wav = fs::read(dir.tune("in.wav")).expect("read");
-    let studio = Studio::open(&dir, &["in.wav"]);
-    let answer = studio.send("POST", "/api/examples?name=..%2F..%2Fold%20horn.wav", "audio/wav", &wav);
-    assert_eq!((answer.status, &answer.json()["file"]), (200, &json!("old horn.wav")), "{}", answer.text());
-    for (path, body) in [
-        ("/api/examples?name=a.wav", &b"no sound"[..]),
-        ("/api/examples?name=a.sh", &wav),
-        ("/api/examples", &wav),
-        ("/api/score?name=a.mid", b"no notes"),
-        ("/api/score?name=a.wav", &wav),
-    ] {
-        let answer = studio.send("POST", path, "", body);
-        assert_eq!(answer.status, 422, "{path}: {}", answer.text());
-        assert!(!answer.text().contains("tmp"), "no folder of ours is told: {}", answer.text());
-    }
-    assert_eq!(dir.files().iter().filter(|file| !file.starts_with("tmp/")).count(), 2, "beside the lock");
 }
 
 #[cfg(unix)]

@@ -1,8 +1,6 @@
 //! What the process has used: for whoever compares programs.
 //! Where the system does not tell, there is no number.
 
-use std::path::Path;
-
 /// CPU time of all threads since the process began, in seconds. Unix tells.
 pub(super) fn cpu_seconds() -> Option<f64> {
     #[cfg(unix)]
@@ -32,26 +30,6 @@ pub(super) fn memory_bytes() -> Option<u64> {
     let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
     let limit = limit.and_then(|limit| limit.trim().parse().ok()).unwrap_or(u64::MAX);
     Some(total.min(limit))
-}
-
-/// The folder, or the one that is there of those above it.
-pub(super) fn nearest(folder: &Path) -> &Path {
-    let there = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
-    if there.as_os_str().is_empty() { Path::new(".") } else { there }
-}
-
-/// Bytes that can still be written below a folder, or where it is to be made. Unix tells.
-pub(super) fn free_bytes(folder: &Path) -> Option<u64> {
-    #[cfg(unix)]
-    {
-        let found = rustix::fs::statvfs(nearest(folder)).ok()?;
-        found.f_bavail.checked_mul(found.f_frsize)
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = folder;
-        None
-    }
 }
 
 /// Width of the terminal that standard error goes to, in columns. Unix tells.

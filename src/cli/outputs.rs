@@ -4,12 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
-use partita::atomic::Existing;
+use partita::atomic::{self, Existing};
 use partita::error::shown;
 
 use super::failure::Failure;
 use super::inputs::Input;
-use super::meter;
 
 /// The checked `--out` and `--filename`.
 #[derive(Debug)]
@@ -129,7 +128,7 @@ pub(super) fn refuse_shared(inputs: &[Input], paths: &[Vec<PathBuf>]) -> Result<
 
 /// Refuses to begin where nothing can be written.
 pub(super) fn check_writable(folder: &Path) -> Result<(), Failure> {
-    let there = meter::nearest(folder);
+    let there = atomic::nearest(folder);
     let refused = |source| partita::Error::WriteFile { path: folder.into(), source };
     Ok(tempfile::tempfile_in(there).map(drop).map_err(refused)?)
 }
@@ -147,7 +146,7 @@ pub(super) fn refuse_equal(names: &[String]) -> Result<(), Failure> {
 
 /// Refuses to begin what the disk has no room for.
 pub(super) fn check_space(input: &Input, folder: &Path, n_bytes: u64) -> Result<(), Failure> {
-    match meter::free_bytes(folder) {
+    match atomic::free_bytes(folder) {
         Some(free) if free < n_bytes => {
             Err(Failure::NoSpace { input: input.path.clone(), folder: folder.into(), n_bytes, free })
         }

@@ -42,6 +42,7 @@ pub(super) fn run(args: &StudioArgs, context: &Context) -> Result<u8, Failure> {
         out: args.out.clone(),
         port: args.port.unwrap_or(0),
         seed: context.seed,
+        read_timeout: StudioConfig::READ_TIMEOUT,
         words: Words::new(move |error| words.words(error)),
     };
     let studio = {

@@ -9,12 +9,12 @@ use crate::audio::Recording;
 use crate::audio::decode::AudioFile;
 use crate::error::shown;
 use crate::knowledge::dictionary::DictionaryConfig;
-use crate::knowledge::score::Score;
 use crate::knowledge::score::align::align;
+use crate::knowledge::score::{Class, Part, Score, instrument};
 use crate::separate::examples::{self, ExamplesConfig};
 use crate::separate::painted::{self, Known, PaintedConfig};
 use crate::separate::score::{self, ScoreConfig};
-use crate::separate::{Analysis, AnalysisConfig, Example, Separation, transcribe};
+use crate::separate::{Analysis, AnalysisConfig, Example, Separation, together, transcribe};
 use crate::stft::StftOptions;
 use crate::watch::Watch;
 use crate::{Error, Result};
@@ -137,44 +137,47 @@ impl Session {
             solos.push((name(example.source), shown(&path), AudioFile::open(&path)?));
         }
         let known: Vec<_> = solos.iter().map(|(name, label, file)| Example { name, label, recording: file }).collect();
-        let config = AnalysisConfig { stft: self.stft, ..AnalysisConfig::default() };
+        let look = AnalysisConfig { stft: self.stft, ..AnalysisConfig::default() };
         let sample_rate = self.analysis.sample_rate();
         if let Some(file) = &document.score {
             let mut score = Score::load(&folder.join(&file.file))?;
-            for part in &mut score.parts {
-                if let Some(id) = file.tracks.get(&part.name) {
-                    part.name = name(*id);
-                }
-            }
             if file.align {
                 score = align(&score, recording, watch)?;
             }
-            let parts: Vec<_> = score.parts.iter().map(|part| part.name.clone()).collect();
-            let heard: Vec<_> =
-                known.into_iter().filter(|example| parts.iter().any(|part| part == example.name)).collect();
-            let config = ScoreConfig {
-                solos: score::listen(&heard, sample_rate, &config, watch)?,
-                mask_exponent: document.mask_exponent(),
-                ..ScoreConfig::new(score)
+            // Parts that are given to one source are told apart until they were found.
+            let given = |part: &Part| file.tracks.get(&part.name).map_or_else(|| part.name.clone(), |id| name(*id));
+            let names: Vec<_> = score.parts.iter().map(given).collect();
+            let config = ScoreConfig { mask_exponent: document.mask_exponent(), ..ScoreConfig::new(score) };
+            let heard = of_parts(&known, &config.score.parts, &names);
+            let separation = if heard.is_empty() {
+                score::fit(&self.analysis, &config, None, watch)?
+            } else {
+                let players = transcribe::listen(&heard, sample_rate, &look, watch)?;
+                let examples = self.by_examples(&heard, document, watch)?;
+                together::fit(&self.analysis, &config, &examples, &players, watch)?
             };
-            return score::fit(&self.analysis, &config, None, watch).map(Some);
+            return Ok(Some(separation.renamed(&names)));
         }
         if known.is_empty() {
             return Ok(None);
         }
-        let learn = DictionaryConfig { seed: document.seed()?, ..DictionaryConfig::default() };
-        let dictionary = examples::learn(&known, sample_rate, &self.stft, &learn, watch)?;
-        let players = match dictionary.sources().len() {
+        let mut config = self.by_examples(&known, document, watch)?;
+        let players = match config.dictionary.sources().len() {
             1 => Vec::new(),
-            _ => transcribe::listen(&known, sample_rate, &config, watch)?,
+            _ => transcribe::listen(&known, sample_rate, &look, watch)?,
         };
-        let mut config = ExamplesConfig::new(dictionary);
-        config.mask_exponent = document.mask_exponent();
-        config.seed = document.seed()?;
         if config.n_residual == 0 && document.marks.sources.len() > config.dictionary.sources().len() {
             config.n_residual = ExamplesConfig::N_RESIDUAL;
         }
         transcribe::fit(recording, &self.analysis, &config, &players, watch).map(Some)
+    }
+
+    /// How a recording is taken apart by these examples.
+    fn by_examples(&self, known: &[Example<'_>], document: &Document, watch: &mut Watch<'_>) -> Result<ExamplesConfig> {
+        let learn = DictionaryConfig { seed: document.seed()?, ..DictionaryConfig::default() };
+        let dictionary = examples::learn(known, self.analysis.sample_rate(), &self.stft, &learn, watch)?;
+        let (mask_exponent, seed) = (document.mask_exponent(), document.seed()?);
+        Ok(ExamplesConfig { mask_exponent, seed, ..ExamplesConfig::new(dictionary) })
     }
 
     /// Fits what is known: on from an earlier fit of the session, or anew. The stems are the sources of the document, in its
@@ -217,4 +220,18 @@ impl Session {
             ..PaintedConfig::new(document.marks.clone())
         })
     }
+}
+
+/// The examples of what plays in a score, under the names of its parts: of a source that one part is given to, or of drums,
+/// where several of them are given to it or have none of their own.
+fn of_parts<'a>(known: &[Example<'a>], parts: &'a [Part], names: &[String]) -> Vec<Example<'a>> {
+    let has_drums = parts.iter().any(|part| part.class == Class::Percussion);
+    let of_part = |example: &Example<'a>| {
+        let own: Vec<_> = parts.iter().zip(names).filter(|(_, name)| *name == example.name).collect();
+        match own[..] {
+            [(part, _)] => Some(Example { name: &part.name, ..*example }),
+            _ => (has_drums && instrument::is_kit(example.name)).then_some(*example),
+        }
+    };
+    known.iter().filter_map(of_part).collect()
 }

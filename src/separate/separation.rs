@@ -193,6 +193,21 @@ impl Separation {
         self
     }
 
+    /// The same under other names, one for each of the first names; sources of one name are one.
+    pub(crate) fn renamed(mut self, names: &[String]) -> Self {
+        let mut merged: Vec<String> = Vec::new();
+        let mut places = Vec::with_capacity(self.names.len());
+        for (i, own) in self.names.iter().enumerate() {
+            let name = names.get(i).unwrap_or(own);
+            places.push(merged.iter().position(|other| other == name).unwrap_or(merged.len()));
+            if places[i] == merged.len() {
+                merged.push(name.clone());
+            }
+        }
+        self.assignment.iter_mut().for_each(|source| *source = places[*source]);
+        Self { names: merged, ..self }
+    }
+
     /// Hands over spans of frames of the recording, with a margin around each.
     pub(super) fn each_span(
         &self,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::Error;
 
@@ -19,8 +20,15 @@ pub struct StudioConfig {
     pub port: u16,
     /// The random seed of fits where the project does not say another.
     pub seed: u64,
+    /// How long the head of a request may take, and each piece of its body.
+    pub read_timeout: Duration,
     /// How errors are worded.
     pub words: Words,
+}
+
+impl StudioConfig {
+    /// How long requests may take to come where nobody says another time.
+    pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
 }
 
 /// How errors are worded: the message, and what to do. Whoever opens the studio knows what its flags are called.

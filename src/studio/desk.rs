@@ -1,5 +1,6 @@
 //! What is on the desk: the recording, the document with its revisions, and the fits that were made of it. Knows no HTTP.
 
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,6 +24,7 @@ use crate::atomic::{self, Existing};
 use crate::audio::Recording;
 use crate::audio::decode::AudioFile;
 use crate::audio::spool::Spool;
+use crate::error::shown;
 use crate::knowledge::labels::Identity;
 use crate::knowledge::marks::Source;
 use crate::project::{self, Document, Project, Session, Settings};
@@ -359,16 +361,17 @@ impl Desk {
     /// progress may ask.
     fn session(&self, document: &Document, watch: &mut Watch<'_>) -> Result<Arc<Session>> {
         let folder = self.files.folder();
-        let Some(mut session) = locked(&self.session).clone() else {
+        // Nobody else has it for longer than a moment, so that it is seldom copied.
+        let taken = locked(&self.session).take();
+        let Some(mut session) = taken else {
             let session = Arc::new(Session::open(&self.recording, document, folder, watch)?);
             *locked(&self.session) = Some(session.clone());
             return Ok(session);
         };
-        // Nobody else has it for longer than a moment, so that it is seldom copied. What ends half done does not stay.
-        *locked(&self.session) = None;
         let prepared = Arc::make_mut(&mut session).prepare(&self.recording, document, folder, watch);
-        prepared.inspect(|()| *locked(&self.session) = Some(session.clone()))?;
-        Ok(session)
+        // Also where that was ended: what was found at the first look is right.
+        *locked(&self.session) = Some(session.clone());
+        prepared.map(|()| session)
     }
 
     /// Identifies the recording; reads it once, if that was not done yet.
@@ -384,13 +387,18 @@ impl Desk {
     }
 
     /// Refuses to go on where the file of the recording has other samples than those that were decoded.
-    fn check_file(&self, watch: &mut Watch<'_>) -> Result<()> {
+    fn check_file(&self, watch: &mut Watch<'_>) -> Answer<()> {
         let now = stamp(&self.config.recording);
         if now == *locked(&self.stamp) {
             return Ok(());
         }
         let outline = AnalysisConfig { detail: Detail::Outline, ..AnalysisConfig::default() };
-        let file = AudioFile::open(&self.config.recording)?;
+        let file = match AudioFile::open(&self.config.recording) {
+            Err(Error::OpenAudio { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                return Err(Refusal::Gone(shown(&self.config.recording)));
+            }
+            opened => opened?,
+        };
         let found = Analysis::of(&file, &outline, watch)?;
         same(found.identity(), &self.identity(watch)?)?;
         *locked(&self.stamp) = now;

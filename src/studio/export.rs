@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::desk::{Desk, Fit};
 use super::refusal::{Answer, Refusal};
-use crate::atomic::{Existing, commit_all};
+use crate::atomic::{self, Existing, commit_all};
 use crate::audio::Recording;
 use crate::audio::decode::AudioFile;
 use crate::audio::encode::{self, ClipMode, EncodeConfig, FileFormat, SampleFormat, Spec, Writer};
@@ -107,6 +107,14 @@ impl Plan {
         }
         if !request.force && !is_there.is_empty() {
             return Err(Refusal::Existing(is_there.into_iter().map(|path| shown(path)).collect()));
+        }
+        let recording = desk.recording();
+        let n_samples = recording.n_samples() * recording.n_channels() as u64 * paths.len() as u64;
+        let n_bytes = n_samples.saturating_mul(sample_format.n_bytes() as u64);
+        // What FLAC saves is not known beforehand.
+        match atomic::free_bytes(&folder) {
+            Some(free) if free < n_bytes && file_format == FileFormat::Wav => return Err(Refusal::Full(n_bytes, free)),
+            _ => {}
         }
         let encode = EncodeConfig {
             file_format,

@@ -12,9 +12,18 @@ use crate::{Error, Result, names};
 #[derive(Debug)]
 pub(super) struct Files {
     open: tempfile::TempDir,
+    /// Locked as long as the folder is in use.
+    _lock: Option<File>,
     /// The folder of the project.
     kept: PathBuf,
 }
+
+/// What the names of their folders begin with.
+const PREFIX: &str = "partita-studio-";
+
+/// The file in each folder that is locked while it is in use, and its name until it is.
+const IN_USE: &str = ".in-use";
+const IN_USE_SOON: &str = ".in-use-soon";
 
 /// Files of one name at the most.
 const MAX_EQUAL: usize = 1000;
@@ -23,9 +32,11 @@ impl Files {
     /// # Errors
     /// [`Error::Spool`] where no folder can be made.
     pub(super) fn beside(project: &Path) -> Result<Self> {
-        let open = tempfile::Builder::new().prefix("partita-studio-").tempdir();
+        let open = tempfile::Builder::new().prefix(PREFIX).tempdir().map_err(|source| Error::Spool { source })?;
         let kept = project.parent().unwrap_or(Path::new("")).to_owned();
-        Ok(Self { open: open.map_err(|source| Error::Spool { source })?, kept })
+        let lock = in_use(open.path()).map_err(|source| Error::Spool { source })?;
+        open.path().parent().into_iter().for_each(remove_left);
+        Ok(Self { open, _lock: lock, kept })
     }
 
     /// Where they are while the studio is open.
@@ -92,6 +103,34 @@ impl Files {
     }
 }
 
+/// Marks a folder as one in use, as long as the file is open; `None` where there are no locks. The name comes last: whoever
+/// sees it sees it locked.
+fn in_use(folder: &Path) -> io::Result<Option<File>> {
+    let soon = folder.join(IN_USE_SOON);
+    let file = File::create_new(&soon)?;
+    if file.try_lock().is_err() {
+        fs::remove_file(&soon)?;
+        return Ok(None);
+    }
+    fs::rename(&soon, folder.join(IN_USE))?;
+    Ok(Some(file))
+}
+
+/// Removes the folders of studios that were killed. What cannot be removed is in nobody's way.
+fn remove_left(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if !is_folder || !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            continue;
+        }
+        if let Ok(file) = File::options().write(true).open(entry.path().join(IN_USE))
+            && file.try_lock().is_ok()
+        {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// Whether a name is one of a file, and leads nowhere else.
 fn is_plain(name: &str) -> bool {
     Path::new(name).file_name().is_some_and(|of| of == name) && !name.contains(['/', '\\'])
@@ -121,6 +160,27 @@ fn is_same(a: &Path, b: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_of_studios_that_were_killed_go_and_those_in_use_stay() {
+        let folder = tempfile::tempdir().expect("folder");
+        let make = |name: &str| {
+            let path = folder.path().join(name);
+            fs::create_dir(&path).expect("folder");
+            fs::write(path.join("a.mid"), "notes").expect("file");
+            let lock = in_use(&path).expect("a lock");
+            (path, lock)
+        };
+        let (open, _lock) = make("partita-studio-1");
+        let (left, lock) = make("partita-studio-2");
+        drop(lock);
+        let (other, lock) = make("another-program");
+        drop(lock);
+        let unlocked = folder.path().join("partita-studio-3");
+        fs::create_dir(&unlocked).expect("folder");
+        remove_left(folder.path());
+        assert_eq!([&open, &left, &other, &unlocked].map(|path| path.exists()), [true, false, true, true]);
+    }
 
     #[test]
     fn names_of_what_comes_lead_nowhere_and_collide_with_nothing() {

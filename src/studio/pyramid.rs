@@ -17,6 +17,12 @@ use crate::{Error, Result};
 /// The finest level that is made of the whole recording: 8 frames in a column.
 const BASE: u32 = 3;
 
+/// The lowest level of which tiles of stems are sketched first: 256 frames in a column.
+const SKETCHED: u32 = 8;
+
+/// Frames of each column that a sketch looks at.
+const SKETCH_FRAMES: usize = 64;
+
 /// Frames that are transformed at once.
 const BATCH: usize = 256;
 
@@ -174,6 +180,7 @@ pub(super) struct Place {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Key {
     Tile(u32, Place),
+    Sketch(u32, Place),
     Outlines(u32, usize),
 }
 
@@ -227,8 +234,61 @@ impl Pyramid {
         if let Some(found) = self.kept(&key) {
             return Ok(Some(found));
         }
+        if place.level > BASE {
+            let child = |index| self.tile(recording, of, Place { level: place.level - 1, index, ..place });
+            let first = child(2 * place.index)?.unwrap_or_default();
+            let second = child(2 * place.index + 1)?.unwrap_or_default();
+            return Ok(Some(self.keep(key, tiles::join(&first, &second))));
+        }
+        // Only here, so that a tile of a few frames is not behind one of a whole hour.
         let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         self.make(recording, of, place).map(Some)
+    }
+
+    /// A tile of a stem as it may be, before all of it is known: the recording's own, with the share of the stem in some
+    /// frames of each column. Only of levels where that is much less work; `None` elsewhere, and where the tile is there.
+    ///
+    /// # Errors
+    /// Those of the recording and of the separation.
+    pub(super) fn sketch(&self, recording: &Spool, (fit, separation): Of<'_>, place: Place) -> Result<Option<Bytes>> {
+        let is_wanted = (SKETCHED..=MAX_LEVEL).contains(&place.level) && place.track > 0;
+        if !is_wanted || place.index >= self.n_tiles(place.level) || self.kept(&Key::Tile(fit, place)).is_some() {
+            return Ok(None);
+        }
+        let key = Key::Sketch(fit, place);
+        if let Some(found) = self.kept(&key) {
+            return Ok(Some(found));
+        }
+        let Some(mixture) = self.tile(recording, None, Place { track: 0, ..place })? else { return Ok(None) };
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = self.kept(&key) {
+            return Ok(Some(found));
+        }
+        let n_stems = separation.names().len();
+        let mut stems = vec![vec![0; COLUMNS * ROWS]; n_stems];
+        let span = 1 << place.level;
+        for (column, all) in mixture.chunks_exact(ROWS).enumerate() {
+            let start = (place.index * COLUMNS + column) * span;
+            // On the grid of blocks that stems are made in.
+            let first = (start + (span.min(self.n_frames.saturating_sub(start)) / 2)) / SKETCH_FRAMES * SKETCH_FRAMES;
+            let frames = first..(first + SKETCH_FRAMES).min(self.n_frames);
+            if start >= self.n_frames || frames.is_empty() {
+                break;
+            }
+            let column_of = |powers: &Array2<f32>| self.grid.bytes(powers.view(), place.scale);
+            let before = column_of(&self.powers(recording, frames.clone(), SKETCH_FRAMES)?);
+            let powers = self.stem_powers(recording, separation, frames, SKETCH_FRAMES)?;
+            for (stem, powers) in stems.iter_mut().zip(&powers) {
+                let own = column_of(powers);
+                let cells = stem[column * ROWS..][..ROWS].iter_mut().zip(all);
+                cells.zip(own.iter().zip(&before)).for_each(|((cell, all), (own, before))| {
+                    *cell = all.saturating_sub(before.saturating_sub(*own));
+                });
+            }
+        }
+        let keep = |(stem, bytes)| self.keep(Key::Sketch(fit, Place { track: stem + 1, ..place }), bytes);
+        let made: Vec<_> = stems.into_iter().enumerate().map(keep).collect();
+        Ok(made.get(place.track - 1).cloned())
     }
 
     fn kept(&self, key: &Key) -> Option<Bytes> {
@@ -241,21 +301,13 @@ impl Pyramid {
         bytes
     }
 
+    /// Makes a tile that is not joined from others.
     fn make(&self, recording: &Spool, of: Option<Of<'_>>, place: Place) -> Result<Bytes> {
         let fit = of.map_or(0, |(fit, _)| fit);
         if let Some(found) = self.kept(&Key::Tile(fit, place)) {
             return Ok(found);
         }
         let is_mixture = place.track == 0;
-        if place.level > BASE {
-            let child = |index| Place { level: place.level - 1, index, ..place };
-            let first = self.make(recording, of, child(2 * place.index))?;
-            let second = match 2 * place.index + 1 < self.n_tiles(place.level - 1) {
-                true => self.make(recording, of, child(2 * place.index + 1))?,
-                false => Bytes::default(),
-            };
-            return Ok(self.keep(Key::Tile(fit, place), tiles::join(&first, &second)));
-        }
         if is_mixture && place.level == BASE {
             let all = if place.scale == Scale::Log { &self.log } else { &self.linear };
             let start = place.index * COLUMNS * ROWS;

@@ -11,6 +11,10 @@ pub(super) enum Refusal {
     Revision(u64),
     /// These files would be replaced.
     Existing(Vec<String>),
+    /// The recording is not where it was, of this name.
+    Gone(String),
+    /// What would be written takes so many bytes, and the disk has room for so many.
+    Full(u64, u64),
     /// What is asked for makes no sense.
     Wrong(String),
     /// What is asked for is not there.

@@ -49,6 +49,18 @@ pub(super) fn worded(refusal: &Refusal, desk: &Desk) -> (StatusCode, Value) {
             let hint = "export again and replace them, or start the studio with another `--out` folder";
             (StatusCode::CONFLICT, json!({ "error": error, "hint": hint, "files": paths }))
         }
+        Refusal::Gone(recording) => {
+            let error = format!("`{recording}` is not there any more");
+            let hint = "put it back and do it again: what is on this page stays as long as it is open. Or open the project, \
+                        as it was saved, with the recording's new place";
+            (StatusCode::CONFLICT, json!({ "error": error, "hint": hint }))
+        }
+        Refusal::Full(n_bytes, free) => {
+            let mb = |bytes: &u64| *bytes as f64 / 1e6;
+            let error = format!("the files take {:.1} MB, and the disk has room for {:.1} MB", mb(n_bytes), mb(free));
+            let hint = "free some space, or export fewer stems, as FLAC, or with fewer bits";
+            (StatusCode::INSUFFICIENT_STORAGE, json!({ "error": error, "hint": hint }))
+        }
         Refusal::Wrong(error) => (StatusCode::UNPROCESSABLE_ENTITY, json!({ "error": error, "hint": null })),
         Refusal::Missing(error) => (StatusCode::NOT_FOUND, json!({ "error": error, "hint": null })),
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
@@ -26,7 +26,7 @@ use super::tiles::Scale;
 use super::upload;
 use crate::audio::Recording;
 use crate::audio::decode::{AudioFile, is_audio_path};
-use crate::knowledge::score::Score;
+use crate::knowledge::score::{Class, Part, Score};
 use crate::project::Document;
 use crate::separate::AnalysisConfig;
 use crate::stft::Stft;
@@ -38,6 +38,9 @@ const MAX_SAMPLES: u64 = 1 << 24;
 /// Bytes of a score, and of a recording of one source, at the most.
 const MAX_SCORE: u64 = 16 << 20;
 const MAX_EXAMPLE: u64 = 2 << 30;
+
+/// Whether a tile is a sketch, and the tile itself is still to be asked for.
+const X_SKETCH: HeaderName = HeaderName::from_static("x-sketch");
 
 /// How often it is told how far a fit is.
 const TELL: Duration = Duration::from_millis(50);
@@ -174,7 +177,7 @@ fn document(given: &Value) -> Answer<Document> {
 }
 
 async fn put(State(desk): Here, headers: HeaderMap, body: Body) -> Response {
-    match upload::json::<Put>(&headers, body).await {
+    match upload::json::<Put>(&headers, body, desk.config().read_timeout).await {
         Ok(put) => after(desk, move |desk| desk.put(put.revision, document(&put.document)?), json_answer).await,
         Err(refused) => refused,
     }
@@ -204,7 +207,7 @@ struct FitRequest {
 }
 
 async fn fit(State(desk): Here, headers: HeaderMap, body: Body) -> Response {
-    let asked = match upload::json::<FitRequest>(&headers, body).await {
+    let asked = match upload::json::<FitRequest>(&headers, body, desk.config().read_timeout).await {
         Ok(asked) => asked,
         Err(refused) => return refused,
     };
@@ -246,7 +249,7 @@ async fn components(State(desk): Here, RawQuery(query): RawQuery) -> Response {
 }
 
 async fn export(State(desk): Here, headers: HeaderMap, body: Body) -> Response {
-    match upload::json::<export::Request>(&headers, body).await {
+    match upload::json::<export::Request>(&headers, body, desk.config().read_timeout).await {
         Ok(asked) => match Plan::new(&desk, asked) {
             Ok(plan) => reply::lines(desk, move |desk, line| plan.run(desk, &mut Watch::new(&mut told_to(line)))),
             Err(refusal) => reply::refused(&refusal, &desk),
@@ -264,7 +267,10 @@ async fn score(State(desk): Here, RawQuery(query): RawQuery, body: Body) -> Resp
     };
     let look = |path: &std::path::Path| {
         let score = Score::load(path)?;
-        Ok(json!({ "tracks": score.parts.iter().map(|part| &part.name).collect::<Vec<_>>() }))
+        let is_drum = |part: &&Part| part.class == Class::Percussion;
+        let names = |parts: &mut dyn Iterator<Item = &Part>| parts.map(|part| part.name.clone()).collect::<Vec<_>>();
+        let drums = names(&mut score.parts.iter().filter(is_drum));
+        Ok(json!({ "tracks": names(&mut score.parts.iter()), "drums": drums }))
     };
     file_in(desk, &Query::of(query.as_deref()), body, MAX_SCORE, is_score, look).await
 }
@@ -293,7 +299,7 @@ async fn file_in(
         Ok(path) => path,
         Err(error) => return reply::refused(&error.into(), &desk),
     };
-    if let Err(refused) = upload::file(body, &path, max_bytes).await {
+    if let Err(refused) = upload::file(body, &path, max_bytes, desk.config().read_timeout).await {
         return refused;
     }
     let keep = move |desk: &Desk| {
@@ -360,10 +366,20 @@ async fn tile(State(desk): Here, Path((track, level, index)): Path<At>, RawQuery
         let fit = stem(desk, &query, track)?;
         let scale = if query.text("axis") == Some("linear") { Scale::Linear } else { Scale::Log };
         let of = fit.as_ref().map(|fit| (fit.id, &fit.separation));
-        let tile = desk.pyramid().tile(desk.recording(), of, Place { track, level, index, scale })?;
-        tile.map(|tile| tile.to_vec()).ok_or_else(beyond)
+        let place = Place { track, level, index, scale };
+        if let Some(of) = of.filter(|_| query.text("sketch").is_some())
+            && let Some(sketch) = desk.pyramid().sketch(desk.recording(), of, place)?
+        {
+            return Ok((sketch.to_vec(), true));
+        }
+        let tile = desk.pyramid().tile(desk.recording(), of, place)?;
+        Ok((tile.map(|tile| tile.to_vec()).ok_or_else(beyond)?, false))
     };
-    after(desk, work, bytes_answer).await
+    let answer = |(bytes, is_sketch): (Vec<u8>, bool)| {
+        ([(header::CONTENT_TYPE, "application/octet-stream"), (X_SKETCH, if is_sketch { "1" } else { "0" })], bytes)
+            .into_response()
+    };
+    after(desk, work, answer).await
 }
 
 async fn peaks(State(desk): Here, Path((track, level, index)): Path<At>, RawQuery(query): RawQuery) -> Response {

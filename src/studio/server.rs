@@ -11,7 +11,6 @@ use tokio::net::TcpListener;
 use super::desk::Desk;
 use super::guard::Guard;
 use super::routes;
-use super::upload::READ_TIMEOUT;
 use crate::{Error, Result};
 
 /// How often it is asked whether it is enough.
@@ -43,7 +42,7 @@ async fn listen(desk: Arc<Desk>, ready: &mut dyn FnMut(&str), is_over: &dyn Fn()
     let no_numbers = || std::io::Error::other("the system has no random numbers");
     let guard = Arc::new(Guard::new(listener.local_addr()?.port()).ok_or_else(no_numbers)?);
     ready(&guard.address());
-    let router = routes::all(desk, guard);
+    let router = routes::all(desk.clone(), guard);
     while !is_over() {
         let Ok(accepted) = tokio::time::timeout(LOOK, listener.accept()).await else { continue };
         let Ok((stream, _)) = accepted else {
@@ -55,7 +54,7 @@ async fn listen(desk: Arc<Desk>, ready: &mut dyn FnMut(&str), is_over: &dyn Fn()
         let service = TowerToHyperService::new(router.clone());
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(READ_TIMEOUT)
+            .header_read_timeout(desk.config().read_timeout)
             .serve_connection(TokioIo::new(stream), service);
         tokio::spawn(connection);
     }

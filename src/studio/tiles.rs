@@ -31,7 +31,7 @@ pub(super) enum Scale {
 /// Where a row takes its value from.
 #[derive(Debug, Clone, PartialEq)]
 enum Row {
-    /// Between this bin and the next, so far from the first.
+    /// Between the levels of this bin and the next, in dB, so far from the first.
     Between(usize, f32),
     /// The loudest of these bins.
     Loudest(usize, usize),
@@ -95,13 +95,18 @@ impl Grid {
             Scale::Linear => &self.linear,
         };
         let mut bytes = vec![0; powers.nrows() * ROWS];
+        let n_between =
+            rows.iter().map(|row| if let Row::Between(bin, _) = row { bin + 2 } else { 0 }).max().unwrap_or(0);
         bytes.par_chunks_mut(ROWS).zip(powers.axis_iter(Axis(0)).into_par_iter()).for_each(|(column, power)| {
+            let level = |power: &f32| level_of(power / self.full_scale);
+            let levels: Vec<f32> = power.iter().take(n_between).map(level).collect();
             for (byte, row) in column.iter_mut().zip(rows) {
-                let power = match *row {
-                    Row::Between(bin, part) => (1.0 - part) * power[bin] + part * power[bin + 1],
-                    Row::Loudest(first, end) => power.slice(s![first..end]).iter().copied().fold(0.0, f32::max),
-                };
-                *byte = byte_of(power / self.full_scale);
+                // The cast keeps to 0 to 255.
+                *byte = match *row {
+                    Row::Between(bin, part) => (1.0 - part) * levels[bin] + part * levels[bin + 1],
+                    Row::Loudest(first, end) => level(&power.slice(s![first..end]).iter().copied().fold(0.0, f32::max)),
+                }
+                .round() as u8;
             }
         });
         bytes
@@ -143,9 +148,14 @@ pub(super) fn join(first: &[u8], second: &[u8]) -> Vec<u8> {
     joined
 }
 
+/// In steps; 0 for silence, too.
+fn level_of(power: f32) -> f32 {
+    (255.0 + 10.0 * power.log10() / STEP_DB as f32).max(0.0)
+}
+
 fn byte_of(power: f32) -> u8 {
-    // The cast keeps to 0 to 255, and makes 0 of silence.
-    (255.0 + 10.0 * power.log10() / STEP_DB as f32).round() as u8
+    // The cast keeps to 255.
+    level_of(power).round() as u8
 }
 
 fn power_of(byte: u16) -> f32 {
@@ -203,6 +213,22 @@ mod tests {
         }
         let silent = grid().powers(Array2::zeros((2, 5000)).view(), 0, 16, 4);
         assert!(grid().bytes(silent.view(), Scale::Log).iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn rows_between_two_bins_go_evenly_from_the_one_to_the_other() {
+        let grid = grid();
+        let mut powers = Array2::zeros((1, 513));
+        // 10 dB less from bin to bin of 7.8 Hz.
+        powers.iter_mut().zip(0..12).for_each(|(power, bin)| *power = grid.full_scale * 0.1f32.powi(bin));
+        let column = grid.bytes(powers.view(), Scale::Log);
+        for (row, pair) in column.windows(2).enumerate() {
+            let hz = |row: usize| 30.0 * (4000.0f64 / 30.0).powf((row as f64 + 0.5) / ROWS as f64);
+            let expected = 10.0 / STEP_DB * (hz(row + 1) - hz(row)) / 7.8125;
+            let step = f64::from(pair[0]) - f64::from(pair[1]);
+            // Both are rounded.
+            assert!(hz(row + 1) > 78.0 || (step - expected).abs() <= 1.01, "row {row}: {step}, expected {expected:.2}");
+        }
     }
 
     #[test]

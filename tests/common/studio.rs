@@ -46,17 +46,27 @@ impl Answer {
 
 impl Studio {
     pub fn open(dir: &Dir, args: &[&str]) -> Self {
-        let mut child = command(dir, args).spawn().expect("partita starts");
+        Self::start(command(dir, args)).expect("an address")
+    }
+
+    /// Starts one by this command; what it says instead of an address, where it does not open.
+    pub fn start(mut command: Command) -> Result<Self, String> {
+        let mut child = command.spawn().expect("partita starts");
         let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let mut said = String::new();
         let address = lines.find_map(|line| {
             let line = line.expect("text");
+            said.push_str(&line);
             line.strip_prefix("the studio is open at http://127.0.0.1:").map(str::to_owned)
         });
         // What else it says is not looked at, but taken.
         thread::spawn(move || lines.count());
-        let address = address.expect("an address");
+        let Some(address) = address else {
+            child.wait().expect("ended");
+            return Err(said);
+        };
         let (port, token) = address.split_once("/#").expect("a token");
-        Self { child, port: port.parse().expect("a port"), token: token.to_owned() }
+        Ok(Self { child, port: port.parse().expect("a port"), token: token.to_owned() })
     }
 
     pub fn connect(&self) -> TcpStream {

@@ -33,7 +33,9 @@ async function paint(page, rounds) {
   }
 }
 
-for (const [scheme, width, height] of [["dark", 1280, 800], ["light", 1920, 1080]]) {
+const SIZES = [[1280, 800], [1920, 1080]];
+
+for (const [scheme, [width, height]] of ["dark", "light"].flatMap((scheme) => SIZES.map((size) => [scheme, size]))) {
   test.describe(`${scheme}, ${width}`, () => {
     test.setTimeout(90_000);
     test.use({ colorScheme: scheme, viewport: { width, height } });

@@ -2,7 +2,7 @@
 
 import { test as base, expect } from "@playwright/test";
 import { spawn } from "node:child_process";
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -27,7 +27,9 @@ export function run(args, cwd) {
   });
 }
 
-/** A server that is open. */
+const opened = new Set();
+
+/** A server that is open; it ends with its folder at the latest. */
 export async function serve(folder, recording = "song.wav", args = []) {
   const child = spawn(partita(), ["studio", recording, "--no-open", ...args], { cwd: folder });
   let text = "";
@@ -45,6 +47,7 @@ export async function serve(folder, recording = "song.wav", args = []) {
       child.on("close", resolve);
       child.kill(signal);
     });
+  opened.add(kill);
   return { address, origin: new URL(address).origin, token: new URL(address).hash.slice(1), pid: child.pid, kill };
 }
 
@@ -54,6 +57,8 @@ export const test = base.extend({
     const folder = mkdtempSync(join(tmpdir(), "partita-page-"));
     cpSync(join(SAMPLES, "drums-bass-guitar.wav"), join(folder, "song.wav"));
     await use(folder);
+    for (const kill of opened) await kill();
+    opened.clear();
     rmSync(folder, { recursive: true });
   },
   server: async ({ folder }, use) => {
@@ -144,6 +149,21 @@ export function wav(path) {
     }
     at += 8 + n + (n % 2);
   }
+}
+
+/** Writes one channel as a WAV file of 32 bit float, at the rate of the samples. */
+export function writeWav(path, signal) {
+  const head = Buffer.alloc(44);
+  head.write("RIFF", 0, "latin1");
+  head.writeUInt32LE(36 + 4 * signal.length, 4);
+  head.write("WAVEfmt ", 8, "latin1");
+  head.writeUInt32LE(16, 16);
+  for (const [at, value] of [[20, 3], [22, 1], [32, 4], [34, 32]]) head.writeUInt16LE(value, at);
+  head.writeUInt32LE(22050, 24);
+  head.writeUInt32LE(4 * 22050, 28);
+  head.write("data", 36, "latin1");
+  head.writeUInt32LE(4 * signal.length, 40);
+  writeFileSync(path, Buffer.concat([head, Buffer.from(Float32Array.from(signal).buffer)]));
 }
 
 export const truth = Object.fromEntries(NAMES.map((name) => [name, wav(join(SAMPLES, "drums-bass-guitar", `${name}.wav`))]));

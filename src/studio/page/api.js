@@ -127,10 +127,10 @@ export async function audio(where, signal) {
   return new Float32Array(await answer.arrayBuffer());
 }
 
-/** 256 columns of 512 levels each, from low to high. */
+/** 256 columns of 512 levels each, from low to high; with `sketch` there may come what it is like, in less time. */
 export async function tile(track, level, index, where, signal) {
   const answer = await ask(`tiles/${track}/${level}/${index}${query(where)}`, { signal });
-  return new Uint8Array(await answer.arrayBuffer());
+  return { levels: new Uint8Array(await answer.arrayBuffer()), isSketch: answer.headers.get("x-sketch") === "1" };
 }
 
 /** 256 pairs of least and greatest. */

@@ -120,8 +120,8 @@ export function help(groups, prefs, setPrefs) {
 export async function addFile(store, file) {
   const isScore = /\.(midi?|kar)$/i.test(file.name);
   if (isScore) {
-    const { file: name, tracks } = await api.upload("score", file);
-    return { kind: "score", name, tracks };
+    const { file: name, tracks, drums } = await api.upload("score", file);
+    return { kind: "score", name, tracks, drums };
   }
   const whose = await whoseExample(store.document, file.name);
   if (!whose) return null;

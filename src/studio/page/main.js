@@ -299,8 +299,11 @@ async function takeFile(file) {
   let next = store.document;
   if (came.kind === "score") {
     const tracks = {};
+    const kit = next.source.find((source) => /^(drums?|drum ?(kit|set)|percussion)$/i.test(source.name));
     for (const name of came.tracks) {
+      // Who has the drums has each of them, but those that are sources of their own.
       let id = next.source.find((source) => source.name.toLowerCase() === name.toLowerCase())?.id;
+      if (came.drums.includes(name)) id ??= kit?.id;
       if (id === undefined) [next, id] = withSource(next, freeName(next, name));
       tracks[name] = id;
     }
@@ -484,7 +487,8 @@ function openLooks(isOpen) {
 }
 
 async function autoLevels() {
-  setPrefs(levelsOfTile(await api.tile(0, grid.most, 0, {})));
+  const { levels } = await api.tile(0, grid.most, 0, {});
+  setPrefs(levelsOfTile(levels));
   if (!$("look-panel").hidden) openLooks(true);
 }
 

@@ -105,6 +105,8 @@ function mixed(low, hue, high, toHue, on) {
 export class Tiles {
   /** @type {Map<string, Uint8Array>} */ #levels = new Map();
   /** @type {Map<string, {look: string, canvas: HTMLCanvasElement}>} */ #pictures = new Map();
+  /** Keys of tiles that are only like what is still to come. */
+  #sketches = new Set();
   #pending = new Map();
   #failed = new Map();
   #needed = [];
@@ -128,7 +130,8 @@ export class Tiles {
     const parts = tracks.map((track) => this.#levels.get(this.#key(track, level, index, look)));
     if (parts.some((part) => !part)) return null;
     const key = `${tracks.join(",")}|${this.#key(tracks[0] || tracks[1] || 0, level, index, look)}`;
-    const said = JSON.stringify(look);
+    const sketched = tracks.filter((track) => this.#sketches.has(this.#key(track, level, index, look)));
+    const said = JSON.stringify([look, sketched]);
     const kept = this.#pictures.get(key);
     if (kept?.look === said) {
       this.#pictures.delete(key);
@@ -175,16 +178,21 @@ export class Tiles {
   }
 
   #fetch() {
-    for (const key of this.#needed) {
+    // What is missing first, then what is sketched.
+    const missing = this.#needed.filter((key) => !this.#levels.has(key));
+    for (const key of [...missing, ...this.#needed.filter((key) => this.#sketches.has(key))]) {
       if (this.#pending.size >= AT_ONCE) return;
-      if (this.#levels.has(key) || this.#pending.has(key) || this.#failed.get(key) > performance.now() - 2000) continue;
+      if (this.#pending.has(key) || this.#failed.get(key) > performance.now() - 2000) continue;
+      const sketch = this.#levels.has(key) ? undefined : 1;
+      // One after the other: they come together, and what is missing elsewhere is not to wait.
+      if (!sketch && this.#pending.size) return;
       const { track, level, index, look } = this.asked.get(key);
       const stop = new AbortController();
       this.#pending.set(key, stop);
-      const where = { fit: track === 0 ? undefined : look.fit, axis: look.axis === "linear" ? "linear" : undefined };
+      const where = { fit: track === 0 ? undefined : look.fit, axis: look.axis === "linear" ? "linear" : undefined, sketch: track === 0 ? undefined : sketch };
       api
         .tile(track, level, index, where, stop.signal)
-        .then((levels) => this.#keep(key, levels))
+        .then((tile) => this.#keep(key, tile))
         .catch((error) => {
           if (error.name === "AbortError") return;
           this.#failed.set(key, performance.now());
@@ -197,12 +205,15 @@ export class Tiles {
     }
   }
 
-  #keep(key, levels) {
+  #keep(key, { levels, isSketch }) {
     this.#levels.set(key, levels);
+    if (isSketch) this.#sketches.add(key);
+    else this.#sketches.delete(key);
     for (const [oldest] of this.#levels) {
       if (this.#levels.size <= KEPT_TILES) break;
-      if (!this.#needed.includes(oldest)) this.#levels.delete(oldest);
-      else break;
+      if (this.#needed.includes(oldest)) break;
+      this.#levels.delete(oldest);
+      this.#sketches.delete(oldest);
     }
     this.told.onReady();
   }

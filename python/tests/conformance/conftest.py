@@ -1,0 +1,42 @@
+"""Runs other people's tests, from where they are installed, with partita in place of what they test."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+def run_pytest(path: Path, junit: Path, *arguments: str) -> dict[str, str]:
+    """The outcome of each test of a file: 'passed', 'failed' or 'skipped', by name."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "in_place_of_sklearn", "-p", "no:cacheprovider"]
+    # The settings of the project that the tests belong to are not installed with them.
+    command += ["-c", os.devnull, "--rootdir", str(path.parent), "--import-mode=importlib"]
+    run = subprocess.run(
+        [*command, f"--junitxml={junit}", *arguments, str(path)],
+        env=environment,
+        cwd=junit.parent,
+        capture_output=True,
+        text=True,
+    )
+    if not junit.exists():
+        pytest.fail(f"no report: {run.stdout[-2000:]}{run.stderr[-2000:]}")
+    outcomes = {}
+    for case in ElementTree.parse(junit).iter("testcase"):
+        kinds = {child.tag for child in case}
+        outcome = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
+        outcomes[case.attrib["name"]] = outcome
+    return outcomes
+
+
+@pytest.fixture
+def outcomes_of(tmp_path):
+    """`run_pytest`, with a place for its report."""
+    return lambda path, *arguments: run_pytest(path, tmp_path / "report.xml", *arguments)

@@ -324,6 +324,7 @@ fn config(args: &FactorizeArgs, v: &Matrix, seed: u64, terminal: &Terminal) -> R
         tol: args.tol,
         target_divergence: args.target_divergence,
         seed,
+        ..defaults
     })
 }
 
@@ -337,15 +338,15 @@ fn factor(given: Option<Array2<f32>>, is_fixed: bool) -> Factor {
 
 fn regularization(penalties: &PenaltyArgs) -> Regularization {
     Regularization {
-        alpha_dictionary: penalties.alpha_dictionary,
-        alpha_activations: penalties.alpha_activations,
-        l1_ratio: penalties.l1_ratio,
-        sparsity: penalties.sparsity,
-        temporal_continuity: penalties.temporal_continuity,
+        alpha_dictionary: penalties.alpha_dictionary.into(),
+        alpha_activations: penalties.alpha_activations.into(),
+        l1_ratio: penalties.l1_ratio.into(),
+        sparsity: penalties.sparsity.into(),
+        temporal_continuity: penalties.temporal_continuity.into(),
         group_sparsity: penalties.group_sparsity.map(|strength| GroupSparsity {
             groups: penalties.groups.clone(),
-            strength,
-            offset: penalties.group_offset,
+            strength: strength.into(),
+            offset: penalties.group_offset.into(),
         }),
     }
 }
@@ -452,8 +453,8 @@ fn info(args: &FactorizeArgs, config: &NmfConfig, factors: &Factorization, ranks
 }
 
 /// A setting as it was typed: 0.1, not 0.10000000149.
-fn decimal(x: f32) -> Option<f64> {
-    x.to_string().parse().ok()
+fn decimal(x: f64) -> Option<f64> {
+    (x as f32).to_string().parse().ok()
 }
 
 fn factor_name(factor: &Factor) -> &'static str {

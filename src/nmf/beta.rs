@@ -38,6 +38,8 @@ pub(super) struct BetaMu {
     exponent_w: f32,
     exponent_h: f32,
     extrapolation: Option<Extrapolation>,
+    /// The divergence at the last check.
+    divergence: f64,
 }
 
 impl BetaMu {
@@ -53,8 +55,8 @@ impl BetaMu {
         let minds_squares = extrapolation.is_some();
         let has_changes = penalties.continuity(&h).is_some();
         Self {
-            exponent_w: exponent(data.beta, penalties.has_dictionary_squares(minds_squares), false),
-            exponent_h: exponent(data.beta, minds_squares && penalties.l2_h > 0.0, has_changes),
+            exponent_w: exponent(data.beta, penalties.has_dictionary_squares(minds_squares), false) as f32,
+            exponent_h: exponent(data.beta, minds_squares && penalties.l2_h > 0.0, has_changes) as f32,
             data,
             w,
             h,
@@ -62,6 +64,7 @@ impl BetaMu {
             free_h,
             penalties,
             extrapolation,
+            divergence: f64::NAN,
         }
     }
 
@@ -110,9 +113,10 @@ impl BetaMu {
         });
     }
 
-    fn objective(&self) -> f64 {
-        let to_input = self.data.scale.powf(f64::from(self.data.beta));
-        self.data.divergence(&self.w, &self.h) + to_input * self.penalties.value(&self.w, &self.h)
+    fn objective(&mut self) -> f64 {
+        let to_input = self.data.scale.powf(self.data.beta);
+        self.divergence = self.data.divergence(&self.w, &self.h);
+        self.divergence + to_input * self.penalties.value(&self.w, &self.h)
     }
 }
 
@@ -143,6 +147,10 @@ impl Solve for BetaMu {
         }
         extrapolation.best = Some((now, self.w.clone(), self.h.clone()));
         now
+    }
+
+    fn divergence_alone(&self) -> Option<f64> {
+        Some(self.divergence)
     }
 
     fn has_restarted(&self) -> bool {

@@ -33,9 +33,14 @@ pub struct NmfConfig {
     pub guidance: Option<Guidance>,
     /// Iterations at the most. Default 200.
     pub max_iter: usize,
-    /// Ends the fit when the divergence fell by less than this share of its first value since the check before
-    /// (every 10 iterations), as in scikit-learn; 0 never does. Default 1e-4.
+    /// Ends the fit where what [`Stopping`] looks at changed by less than this share of its first value; 0 never does.
+    /// Default 1e-4.
     pub tol: f64,
+    /// What `tol` is compared with. Default the divergence.
+    pub stopping: Stopping,
+    /// Whether [`Solver::CoordinateDescent`] goes through the components in another order, drawn from `seed`, at each
+    /// sweep. Default no: in turn.
+    pub shuffle: bool,
     /// Ends the fit at this objective (divergence and penalties), unnormalized and on the input's scale. Default:
     /// none.
     pub target_divergence: Option<f64>,
@@ -57,6 +62,8 @@ impl Default for NmfConfig {
             guidance: None,
             max_iter: 200,
             tol: 1e-4,
+            stopping: Stopping::Divergence,
+            shuffle: false,
             target_divergence: None,
             seed: 0,
         }
@@ -73,12 +80,12 @@ pub enum Divergence {
     /// beta = 2: half the sum of squares.
     Euclidean,
     /// Any other beta, from -1 to 4: beyond them the powers of loud and quiet entries leave the range of `f32`.
-    Beta(f32),
+    Beta(f64),
 }
 
 impl Divergence {
     /// Its beta.
-    pub fn beta(self) -> f32 {
+    pub fn beta(self) -> f64 {
         match self {
             Self::ItakuraSaito => 0.0,
             Self::KullbackLeibler => 1.0,
@@ -93,7 +100,7 @@ impl std::str::FromStr for Divergence {
 
     /// `kl`, `is`, `euclidean`, or a number for any beta.
     fn from_str(text: &str) -> Result<Self> {
-        let beta = |text: &str| text.parse().ok().filter(|beta: &f32| beta.is_finite());
+        let beta = |text: &str| text.parse().ok().filter(|beta: &f64| beta.is_finite());
         match text {
             "kl" => Ok(Self::KullbackLeibler),
             "is" => Ok(Self::ItakuraSaito),
@@ -148,6 +155,21 @@ impl Solver {
     }
 }
 
+/// What ends a fit before `max_iter`, by `tol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stopping {
+    /// The fall of the objective, divergence and penalties, from one check to the next (every 10 iterations), over its
+    /// first value.
+    #[default]
+    Divergence,
+    /// Scikit-learn's rules. Multiplicative updates: the fall of the root of twice the divergence, without penalties, over
+    /// its first value, every 10 iterations. [`Solver::CoordinateDescent`]: in every iteration, the sum of the absolute
+    /// projected gradients that it met, over that of the first. The other solvers, which scikit-learn lacks, go by the
+    /// rule for multiplicative updates. Numbers near 0 are lifted or dropped where scikit-learn does it, so that with the
+    /// same start [`Solver::Mu`] and [`Solver::CoordinateDescent`] take its steps and as many of them.
+    ScikitLearn,
+}
+
 /// How free factors start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Init {
@@ -194,11 +216,11 @@ impl Init {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Regularization {
     /// Cost of large entries of W, at least 0. Default 0.
-    pub alpha_dictionary: f32,
+    pub alpha_dictionary: f64,
     /// Cost of large entries of H, at least 0. Default 0.
-    pub alpha_activations: f32,
+    pub alpha_activations: f64,
     /// From squares (0) to absolute values (1), which make zeros. Default 0, as in scikit-learn.
-    pub l1_ratio: f32,
+    pub l1_ratio: f64,
     /// Cost of activations under templates of one norm, at least 0: `sparsity * sqrt(n_rows)` times the sum over the
     /// components of the Euclidean norm of their column of W times the sum of their row of H. Makes few activations
     /// large and the others small. Relative to mean(V)^(beta - 1); useful values are 0.01 to 1. Default 0.
@@ -206,11 +228,11 @@ pub struct Regularization {
     /// With W's columns of norm 1, this is the penalty on H of J. Le Roux, F. J. Weninger and J. R. Hershey, "Sparse NMF:
     /// half-baked or well done?", MERL TR2015-023, 2015, with a mu of
     /// `sparsity * sqrt(n_rows) * mean(V)^(beta - 1)`.
-    pub sparsity: f32,
+    pub sparsity: f64,
     /// Cost of changes from one column to the next, at least 0: `n_rows * temporal_continuity` times Virtanen's
     /// cost, the mean square of a component's steps over its mean square, times `n_columns`, summed over the
     /// components. Relative to mean(V)^beta. Default 0.
-    pub temporal_continuity: f32,
+    pub temporal_continuity: f64,
     /// Cost of sources that sound at the same time. Default none.
     pub group_sparsity: Option<GroupSparsity>,
 }
@@ -233,10 +255,10 @@ pub struct GroupSparsity {
     /// Group of each component, `n_components` of them, any numbers.
     pub groups: Vec<usize>,
     /// At least 0; useful values are 0.01 to 1.
-    pub strength: f32,
+    pub strength: f64,
     /// What counts as silence, relative to the mean of V; above 0. A smaller one tells sounding from silent more
     /// sharply, and gets stuck more easily. 0.01 is a good value.
-    pub offset: f32,
+    pub offset: f64,
 }
 
 /// How one factor is treated.
@@ -427,7 +449,7 @@ impl NmfConfig {
 
     /// [`NmfConfig::check_settings`], and holds the config to what can be done without all of V at hand: plain
     /// multiplicative updates for the divergences named by their betas.
-    pub(super) fn check_plain(&self, without: &str, betas: &[f32]) -> Result<()> {
+    pub(super) fn check_plain(&self, without: &str, betas: &[f64]) -> Result<()> {
         self.check_settings()?;
         let refused = |name, got: &str, expected: &str| Err(setting(name, got, &format!("{expected} {without}")));
         if !matches!(self.solver, Solver::Mu | Solver::MuExtrapolated) {
@@ -435,7 +457,7 @@ impl NmfConfig {
         }
         let beta = self.divergence.beta();
         if !betas.contains(&beta) {
-            let expected = format!("a beta of {}", betas.iter().map(f32::to_string).collect::<Vec<_>>().join(" or "));
+            let expected = format!("a beta of {}", betas.iter().map(f64::to_string).collect::<Vec<_>>().join(" or "));
             return refused("divergence", &format!("a beta of {beta}"), &expected);
         }
         if self.weights.is_some() {

@@ -28,7 +28,7 @@ pub(super) struct Data {
     pub(super) scale: f64,
     /// Mean of V as the blocks have it, about 1; 1 where V is silent.
     pub(super) mean: f64,
-    pub(super) beta: f32,
+    pub(super) beta: f64,
     pub(super) kernel: Kernel,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Block {
 impl Data {
     /// # Cost
     /// Memory: one packed copy of V and one of the weights.
-    pub(super) fn new(v: ArrayView2<'_, f32>, weights: Option<ArrayView2<'_, f32>>, beta: f32) -> Self {
+    pub(super) fn new(v: ArrayView2<'_, f32>, weights: Option<ArrayView2<'_, f32>>, beta: f64) -> Self {
         let (sum, count) = sum_and_count(v, weights);
         Self::with_scale(v, weights, beta, level(sum, count))
     }
@@ -52,7 +52,7 @@ impl Data {
     pub(super) fn with_scale(
         v: ArrayView2<'_, f32>,
         weights: Option<ArrayView2<'_, f32>>,
-        beta: f32,
+        beta: f64,
         scale: f64,
     ) -> Self {
         let (sum, count) = sum_and_count(v, weights);
@@ -149,7 +149,7 @@ impl Data {
 
     /// The divergence of V from W H, on the input's scale. `h` is columns x K.
     pub(super) fn divergence(&self, w: &Array2<f32>, h: &Array2<f32>) -> f64 {
-        let beta = f64::from(self.beta);
+        let beta = self.beta;
         let panels = pack_dictionary(w);
         let n_panels = self.n_rows().div_ceil(PANEL);
         let sums = self.map_chunks(

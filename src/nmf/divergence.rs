@@ -17,7 +17,7 @@ use super::Divergence;
 /// Computation 23(9), 2011, equation (2).
 pub fn divergence(v: ArrayView2<'_, f32>, approximation: ArrayView2<'_, f32>, kind: Divergence) -> f64 {
     assert_eq!(v.dim(), approximation.dim());
-    let beta = f64::from(kind.beta());
+    let beta = kind.beta();
     let level = level(v.iter().map(|&x| f64::from(x)).sum::<f64>(), v.len() as f64);
     let lift = f64::from(lift(kind.beta())) * level;
     let least = if beta <= 0.0 { lift } else { 0.0 };
@@ -72,7 +72,7 @@ pub(super) fn entries(v: &[f32], y: &[f32], weights: &[f32], beta: f64) -> f64 {
 
 /// What is added to every entry of W H, relative to the level of V, so that its negative powers stay finite in `f32`.
 /// As a constant added to the model, it leaves the proofs that the divergence never rises as they are.
-pub(super) fn lift(beta: f32) -> f32 {
+pub(super) fn lift(beta: f64) -> f32 {
     if beta < 1.0 {
         1e-8 // y^(beta - 2) down to 1e-24, times a V of up to 1e8
     } else if beta < 2.0 {

@@ -32,7 +32,7 @@ pub(super) fn fit(
             (run, solve.w, solve.h, divergence)
         }
         Solver::CoordinateDescent | Solver::Anls | Solver::ProjectedGradient => {
-            let mut solve = LeastSquares::new(data, start, free, penalties, config.solver);
+            let mut solve = LeastSquares::new(data, start, free, penalties, scales, config);
             let run = run(&mut solve, config, watch);
             let divergence = solve.data.divergence(&solve.w, &solve.h);
             (run, solve.w, solve.h, divergence)

@@ -45,6 +45,7 @@ use ndarray::{Array2, ArrayView2};
 pub use blocks::{BlockConfig, ColumnBlocks, WarmStart, fit_blocks};
 pub use config::{
     Divergence, Factor, Factorization, GroupSparsity, Init, NmfConfig, Part, Regularization, Solver, StopReason,
+    Stopping,
 };
 pub use convolutive::{ConvolutiveConfig, ConvolutiveFactorization, convolve, fit_convolutive};
 pub use divergence::divergence;

@@ -138,7 +138,7 @@ impl State {
         let beta = config.divergence.beta();
         let data = || Data::with_scale(block, None, beta, self.scales.v);
         let penalties = Penalties::new(&config.regularization, block.dim(), self.scales, beta, data().mean);
-        let exponent = exponent(beta, penalties.has_dictionary_squares(true), false);
+        let exponent = exponent(beta, penalties.has_dictionary_squares(true), false) as f32;
         let seeded = NmfConfig { seed: config.seed.wrapping_add(self.n_blocks), ..config.clone() };
         let fixed = NmfConfig { dictionary: Factor::Fixed(scaled(self.w.clone(), self.scales.w)), ..seeded };
         let mut h = scaled(init::factors(block, &fixed).1.reversed_axes(), 1.0 / self.scales.h);

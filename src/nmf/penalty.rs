@@ -58,13 +58,13 @@ pub(super) struct Scales {
 
 impl Penalties {
     /// `mean` is that of V in the problem's units.
-    pub(super) fn new(r: &Regularization, shape: (usize, usize), scales: Scales, beta: f32, mean: f64) -> Self {
+    pub(super) fn new(r: &Regularization, shape: (usize, usize), scales: Scales, beta: f64, mean: f64) -> Self {
         let (n_rows, n_columns) = (shape.0 as f64, shape.1 as f64);
         // The divergence shrinks by v^beta, and so does what is added to it.
-        let to_scale = scales.v.powf(-f64::from(beta));
-        let relative = mean.powf(f64::from(beta));
-        let l1_ratio = f64::from(r.l1_ratio);
-        let (alpha_w, alpha_h) = (f64::from(r.alpha_dictionary) * n_columns, f64::from(r.alpha_activations) * n_rows);
+        let to_scale = scales.v.powf(-beta);
+        let relative = mean.powf(beta);
+        let l1_ratio = r.l1_ratio;
+        let (alpha_w, alpha_h) = (r.alpha_dictionary * n_columns, r.alpha_activations * n_rows);
         Self {
             l1_w: alpha_w * l1_ratio * scales.w * to_scale,
             l2_w: alpha_w * (1.0 - l1_ratio) * scales.w * scales.w * to_scale,
@@ -77,13 +77,13 @@ impl Penalties {
                 Group {
                     group_of: group.groups.iter().map(|name| names.partition_point(|other| other < name)).collect(),
                     n_groups: names.len(),
-                    strength: f64::from(group.strength) * relative,
-                    offset: f64::from(group.offset),
+                    strength: group.strength * relative,
+                    offset: group.offset,
                     mean,
                 }
             }),
-            sparsity: f64::from(r.sparsity) * n_rows.sqrt() * mean.powf(f64::from(beta) - 1.0),
-            continuity: f64::from(r.temporal_continuity) * n_rows * relative,
+            sparsity: r.sparsity * n_rows.sqrt() * mean.powf(beta - 1.0),
+            continuity: r.temporal_continuity * n_rows * relative,
         }
     }
 
@@ -262,7 +262,7 @@ fn steps_and_squares(component: ArrayView1<'_, f32>) -> (f64, f64) {
 /// the lowest negative to the highest positive exponent is safe: for r > 1 no positive term then grows faster, and no
 /// negative one falls faster, than in the step's own equation, so that the slope is still negative there; for r < 1
 /// likewise. Without squares and changes this is Fevotte and Idier's gamma(beta).
-pub(super) fn exponent(beta: f32, has_squares: bool, has_changes: bool) -> f32 {
+pub(super) fn exponent(beta: f64, has_squares: bool, has_changes: bool) -> f64 {
     let mut highest = (beta - 1.0).max(0.0);
     let mut lowest = (beta - 2.0).min(0.0);
     if has_squares || has_changes {

@@ -66,7 +66,7 @@ pub fn fit_sparse_with(v: &SparseMatrix, config: &NmfConfig, watch: &mut Watch<'
         w: Packed::new(w.view(), &scales.w, free_w),
         h: Packed::new(h.t(), &scales.h, free_h),
     };
-    let mut solve = Alternate::new(halves, config.solver, scales.v.powf(-f64::from(config.divergence.beta())));
+    let mut solve = Alternate::new(halves, config.solver, scales.v.powf(-config.divergence.beta()));
     let run = solve.run(config, watch);
     solve.halves.w.unpack(w.view_mut(), &scales.w);
     solve.halves.h.unpack(h.view_mut().reversed_axes(), &scales.h);

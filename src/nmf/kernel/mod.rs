@@ -150,9 +150,10 @@ impl Kernel {
         self.run(TermsOntoW { entries, w, h, numerators, denominators });
     }
 
-    /// One pass over the `free` entries of rows of X, each in turn to the minimum of `1/2 x G x^T - c x^T`.
-    pub(super) fn sweep(self, gram: &Array2<f64>, free: &[usize], targets: &[RowBatch], x: &mut [RowBatch]) {
-        self.run(Sweep { gram, free, targets, x });
+    /// One pass over some entries of rows of X, each in turn to the minimum of `1/2 x G x^T - c x^T`. Returns the sum of
+    /// the absolute projected gradients of each row.
+    pub(super) fn sweep(self, gram: &Array2<f64>, order: &[usize], targets: &[RowBatch], x: &mut [RowBatch]) -> RowBatch {
+        self.run(Sweep { gram, order, targets, x })
     }
 
     /// `n` times twelve independent multiply-adds of whole vectors: what the processor can do at best.

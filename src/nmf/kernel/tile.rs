@@ -34,8 +34,8 @@ pub(in crate::nmf) enum Power {
 }
 
 impl Power {
-    pub(in crate::nmf) fn of(beta: f32) -> Self {
-        const FORMS: [(f32, Power); 6] = [
+    pub(in crate::nmf) fn of(beta: f64) -> Self {
+        const FORMS: [(f64, Power); 6] = [
             (0.0, Power::ItakuraSaito),
             (0.5, Power::Half),
             (1.0, Power::KullbackLeibler),
@@ -43,7 +43,7 @@ impl Power {
             (2.0, Power::Euclidean),
             (3.0, Power::Three),
         ];
-        FORMS.iter().find(|(with_form, _)| *with_form == beta).map_or(Self::Any(beta), |(_, power)| *power)
+        FORMS.iter().find(|(with_form, _)| *with_form == beta).map_or(Self::Any(beta as f32), |(_, power)| *power)
     }
 }
 

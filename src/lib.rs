@@ -26,7 +26,7 @@
 //!
 //! The modules below stand in the order in which a sound passes through them, and each uses only the ones above it
 //! (`tests/architecture.rs` holds them to it). Only `atomic`, `matrix_file`, `audio::decode`, `audio::encode`,
-//! `audio::spool`, `batch`, `plot`, `studio`, and the functions `load` and `save` of knowledge, touch files; nothing here prints.
+//! `audio::spool`, `batch`, `plot`, `studio`, and the functions `load` and `save` of knowledge, touch files; nothing but `cli` prints.
 
 pub mod error;
 pub mod watch;
@@ -47,6 +47,12 @@ pub mod eval;
 pub mod plot;
 #[cfg(feature = "studio")]
 pub mod studio;
+#[cfg(feature = "cli")]
+pub mod cli;
+
+/// The command line is written as a user of the library would: by its name, and with what is public.
+#[cfg(feature = "cli")]
+extern crate self as partita;
 
 pub use audio::Audio;
 pub use error::{Error, Result};

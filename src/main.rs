@@ -1,7 +1,7 @@
-//! The command line: arguments -> config -> library -> files. It computes nothing itself.
+//! The command line: arguments -> config -> library -> files. What it does is in `cli`.
 
-mod cli;
+use std::process::ExitCode;
 
-fn main() -> std::process::ExitCode {
-    cli::main()
+fn main() -> ExitCode {
+    ExitCode::from(partita::cli::main(std::env::args_os()))
 }

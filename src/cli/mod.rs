@@ -1,3 +1,4 @@
+//! The program `partita`: arguments -> config -> library -> files. It computes nothing, and uses only what is public.
 //! One file per subcommand; what they share beside them. Only `terminal` prints.
 
 mod advice;
@@ -32,8 +33,9 @@ mod stream;
 mod studio;
 mod terminal;
 
+use std::ffi::OsString;
+use std::io::{self, Write as _};
 use std::panic::{self, AssertUnwindSafe};
-use std::process::ExitCode;
 use std::sync::Mutex;
 
 use clap::{CommandFactory, FromArgMatches};
@@ -44,11 +46,32 @@ use failure::Failure;
 use spelling::Flags;
 use terminal::Terminal;
 
-pub(crate) fn main() -> ExitCode {
+/// Does what a command line says, the name of the program first, and returns the exit code: 0 for done, 1 where some input
+/// failed, 2 for wrong usage, 130 for Ctrl-C.
+///
+/// For the whole life of a process: it listens to signals, which end the process where the work does not end soon enough,
+/// sets the number of rayon's threads and the hook for panics, and writes to standard output and standard error.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let exit_code = parse_and_run(args);
+    // A host that is no Rust program does not do this at its end.
+    let _ = io::stdout().flush();
+    exit_code
+}
+
+fn parse_and_run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let mut command = Cli::command();
     let flags = Flags::of(&command);
-    let matches = command.get_matches_mut();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit());
+    let parsed = command.try_get_matches_from_mut(args).and_then(|matches| {
+        let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+        Ok((matches, cli))
+    });
+    let (matches, cli) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(2);
+        }
+    };
     cli.global.color.write_global();
     let terminal = Terminal::new(&cli.global, flags);
     let context = Context { terminal, seed: cli.global.seed, typed: Typed::new(command, matches) };
@@ -62,14 +85,13 @@ pub(crate) fn main() -> ExitCode {
     }));
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| run(cli, &context)));
     let fault = |_| Err(Failure::Fault(FAULT.lock().map_or_else(|_| String::new(), |fault| fault.clone())));
-    let exit_code = match outcome.unwrap_or_else(fault) {
+    match outcome.unwrap_or_else(fault) {
         Ok(exit_code) => exit_code,
         Err(failure) => {
             context.terminal.failure(&failure);
             failure.exit_code()
         }
-    };
-    ExitCode::from(exit_code)
+    }
 }
 
 fn run(cli: Cli, context: &Context) -> Result<u8, Failure> {

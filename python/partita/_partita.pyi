@@ -1,0 +1,28 @@
+"""The native half of the package; what users call is in Python, beside it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__version__: str
+
+_F32 = npt.NDArray[np.float32]
+_Progress = Callable[[str, int, int | None, float | None], Any] | None
+
+class Cancelled(Exception): ...
+
+def num_threads() -> int: ...
+def set_num_threads(n: int | None = None) -> None: ...
+
+class nmf:
+    @staticmethod
+    def fit(
+        v: _F32,
+        n_components: int,
+        max_iter: int = 200,
+        tol: float = 1e-4,
+        seed: int = 0,
+        progress: _Progress = None,
+    ) -> tuple[_F32, _F32, int, float]: ...

@@ -1,0 +1,6 @@
+//! audio
+
+use pyo3::prelude::*;
+
+#[pymodule]
+pub(crate) mod audio {}

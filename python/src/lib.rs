@@ -1,0 +1,35 @@
+//! The Python package's native half: numpy arrays in, partita's library, numpy arrays out.
+//! Computes nothing itself; what users see of it is in `partita/`, in Python.
+
+mod audio;
+mod errors;
+mod interrupt;
+mod metrics;
+mod nmf;
+mod separate;
+mod watch;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+mod _partita {
+    use super::*;
+
+    #[pymodule_export]
+    use crate::audio::audio;
+    #[pymodule_export]
+    use crate::errors::Cancelled;
+    #[pymodule_export]
+    use crate::metrics::metrics;
+    #[pymodule_export]
+    use crate::nmf::nmf;
+    #[pymodule_export]
+    use crate::separate::separate;
+    #[pymodule_export]
+    use crate::watch::{num_threads, set_num_threads};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+}

@@ -1,0 +1,6 @@
+//! metrics
+
+use pyo3::prelude::*;
+
+#[pymodule]
+pub(crate) mod metrics {}

@@ -1,0 +1,80 @@
+//! Factorizations of matrices, as `partita/decomposition` asks for them: samples in rows, first values given.
+
+mod matrix;
+mod settings;
+
+use pyo3::prelude::*;
+
+/// Factorizations of matrices.
+#[pymodule]
+pub(crate) mod nmf {
+    use numpy::PyReadonlyArray2;
+    use partita::nmf::{HoldOut, select_rank_with};
+    use pyo3::prelude::*;
+
+    use super::matrix::{Matrix, Number, array, given, is_double};
+    use super::settings::{Settings, factor};
+    use crate::interrupt::run;
+    use crate::watch::Listener;
+
+    /// W, H, iterations, divergence.
+    type Fitted<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, usize, f64);
+
+    /// `fit(v, w, h, settings, weights, progress)`: V ~ W H from the first values given; W, H, iterations, divergence.
+    ///
+    /// `v` is an array or (shape, row starts, columns, values); all of it is of one type, float32 or float64.
+    #[pyfunction]
+    fn fit<'py>(
+        v: &Bound<'py, PyAny>,
+        w: &Bound<'py, PyAny>,
+        h: &Bound<'py, PyAny>,
+        settings: Settings,
+        weights: Option<&Bound<'py, PyAny>>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Fitted<'py>> {
+        let fit = if is_double(w) { fit_as::<f64> } else { fit_as::<f32> };
+        fit(v, w, h, &settings, weights, progress)
+    }
+
+    fn fit_as<'py, T: Number>(
+        v: &Bound<'py, PyAny>,
+        w: &Bound<'py, PyAny>,
+        h: &Bound<'py, PyAny>,
+        settings: &Settings,
+        weights: Option<&Bound<'py, PyAny>>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Fitted<'py>> {
+        let py = v.py();
+        let v = Matrix::<T>::extract(v)?;
+        let weights = weights.map(array::<T>).transpose()?;
+        let (w, h) = (array::<T>(w)?, array::<T>(h)?);
+        let mut config = settings.config(h.nrows(), weights)?;
+        config.dictionary = factor(w.reversed_axes(), settings.fixed_dictionary, true);
+        config.activations = factor(h, settings.fixed_activations, false);
+        let parts = run(py, Listener::new(progress), move |watch| v.fit(&config, watch)?.complete())?;
+        Ok((given::<T>(py, parts.dictionary), given::<T>(py, parts.activations), parts.n_iter, parts.divergence))
+    }
+
+    /// `select_rank(v, first, last, share, n_repeats, settings, progress)`: the best number of components, and mean and
+    /// standard error of the divergence of hidden entries for each.
+    #[pyfunction]
+    fn select_rank(
+        v: PyReadonlyArray2<'_, f32>,
+        first: usize,
+        last: usize,
+        share: f64,
+        n_repeats: usize,
+        settings: Settings,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<(usize, Vec<f64>, Vec<f64>)> {
+        let py = v.py();
+        let v = v.as_array().to_owned();
+        let config = settings.config(last, None)?;
+        let hold_out = HoldOut { share, n_repeats };
+        let ranks = run(py, Listener::new(progress), move |watch| {
+            select_rank_with(v.view(), first..=last, &config, &hold_out, watch)
+        })?;
+        let (held_out, std_error) = ranks.curve.iter().map(|score| (score.held_out, score.std_error)).unzip();
+        Ok((ranks.best, held_out, std_error))
+    }
+}

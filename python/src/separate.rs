@@ -1,0 +1,6 @@
+//! separate
+
+use pyo3::prelude::*;
+
+#[pymodule]
+pub(crate) mod separate {}

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from ._partita import __version__ as __version__
     from ._partita import num_threads as num_threads
     from ._partita import set_num_threads as set_num_threads
+    from .decomposition import NMF as NMF
+    from .decomposition import MiniBatchNMF as MiniBatchNMF
+    from .decomposition import non_negative_factorization as non_negative_factorization
+    from .decomposition import select_rank as select_rank
 
 #: Where each public name comes from: a module of this package, or (module, name in it).
 _LAZY = {
@@ -22,6 +26,10 @@ _LAZY = {
     "__version__": ("_partita", "__version__"),
     "num_threads": ("_partita", "num_threads"),
     "set_num_threads": ("_partita", "set_num_threads"),
+    "NMF": ("decomposition", "NMF"),
+    "MiniBatchNMF": ("decomposition", "MiniBatchNMF"),
+    "non_negative_factorization": ("decomposition", "non_negative_factorization"),
+    "select_rank": ("decomposition", "select_rank"),
 }
 
 __all__ = sorted(_LAZY)

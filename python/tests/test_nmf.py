@@ -11,6 +11,8 @@ import pytest
 import partita
 from partita.decomposition import NMF, MiniBatchNMF, non_negative_factorization, select_rank
 
+pytestmark = pytest.mark.filterwarnings("ignore:Maximum number of iterations")
+
 SOLVERS = ["cd", "mu", "mu-extrapolated", "anls", "pg"]
 
 

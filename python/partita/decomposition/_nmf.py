@@ -289,7 +289,13 @@ class NMF(BaseNMF):
         n_fixed = 0
         if update_H and self.fixed_components is not None:
             W, H, n_fixed = self._with_fixed_components(X, W, H)
-        W, H, n_iter, divergence = self._run(X, W, H, H.shape[0] if not update_H else n_fixed, weights)
+        given = H
+        W, H, n_iter, divergence = self._run(X, W, H, n_fixed if update_H else H.shape[0], weights)
+        # The engine works on another scale and back; what was not to change comes back to the last bit.
+        if not update_H:
+            H = given
+        elif n_fixed:
+            H[:n_fixed] = given[:n_fixed]
         if n_iter == self.max_iter and self.tol > 0:
             warnings.warn(
                 f"Maximum number of iterations {self.max_iter} reached. Increase it to improve convergence.",

@@ -57,13 +57,13 @@ pub(super) struct FactorizeArgs {
     pub(super) divergence: Divergence,
     /// How: multiplicative updates, plain or extrapolated, or, for the Euclidean divergence only, coordinate descent,
     /// alternating least squares or projected gradients
-    #[arg(long, default_value = NmfConfig::default().solver.name(), value_parser = parse::named(Solver::ALL, Solver::name))]
+    #[arg(long, default_value = <NmfConfig>::default().solver.name(), value_parser = parse::named(Solver::ALL, Solver::name))]
     pub(super) solver: Solver,
     /// Iterations at the most
-    #[arg(long, value_name = "N", default_value_t = NmfConfig::default().max_iter)]
+    #[arg(long, value_name = "N", default_value_t = <NmfConfig>::default().max_iter)]
     pub(super) max_iter: usize,
     /// Stop when 10 iterations lower the divergence by less than this share of its first value; 0: never
-    #[arg(long, value_name = "T", default_value_t = NmfConfig::default().tol)]
+    #[arg(long, value_name = "T", default_value_t = <NmfConfig>::default().tol)]
     pub(super) tol: f64,
     /// Stop at this divergence (with penalties, if any), on the scale of V
     #[arg(long, value_name = "D")]
@@ -82,7 +82,7 @@ pub(super) struct FactorizeArgs {
 #[command(next_help_heading = "Start")]
 pub(super) struct StartArgs {
     /// How factors start that are not given
-    #[arg(long, default_value = NmfConfig::default().init.name(), value_parser = parse::named(Init::ALL, Init::name))]
+    #[arg(long, default_value = <NmfConfig>::default().init.name(), value_parser = parse::named(Init::ALL, Init::name))]
     pub(super) init: Init,
     /// Start W from this matrix (rows x components)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]

@@ -4,12 +4,14 @@ use ndarray::{Array1, Array2, ArrayView2};
 
 use super::guidance::Guidance;
 use super::warning::Warning;
+use super::kernel::wide;
+use super::real::Real;
 use super::{Error, Result};
 use crate::error::Advice;
 
 /// What to fit, and how long.
 #[derive(Debug, Clone, PartialEq)]
-pub struct NmfConfig {
+pub struct NmfConfig<T: Real = f32> {
     /// Number of templates, at least 1. Default 8.
     pub n_components: usize,
     /// What "close to V" means. Default Kullback-Leibler, which suits magnitudes of sound: errors count relative to
@@ -20,14 +22,14 @@ pub struct NmfConfig {
     /// How free factors start. Default [`Init::Random`].
     pub init: Init,
     /// Treatment of W, `n_rows` x `n_components`. Default free.
-    pub dictionary: Factor,
+    pub dictionary: Factor<T>,
     /// Treatment of H, `n_components` x `n_columns`. Default free.
-    pub activations: Factor,
+    pub activations: Factor<T>,
     /// What the factors pay for besides the divergence. Default nothing.
     pub regularization: Regularization,
     /// How much each entry of V counts, `n_rows` x `n_columns`, finite and at least 0. Where it is 0 the entry is
     /// missing: V may hold anything there, also NaN. Default: every entry counts 1.
-    pub weights: Option<Array2<f32>>,
+    pub weights: Option<Array2<T>>,
     /// Which components may not have some entries of V; only for the Kullback-Leibler divergence without weights and
     /// penalties, with multiplicative updates. Default: all may have all.
     pub guidance: Option<Guidance>,
@@ -48,7 +50,7 @@ pub struct NmfConfig {
     pub seed: u64,
 }
 
-impl Default for NmfConfig {
+impl<T: Real> Default for NmfConfig<T> {
     fn default() -> Self {
         Self {
             n_components: 8,
@@ -263,18 +265,18 @@ pub struct GroupSparsity {
 
 /// How one factor is treated.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Factor {
+pub enum Factor<T: Real = f32> {
     /// Learned, from the config's [`Init`].
     Free,
     /// Learned, from these values; zeros stay zero.
-    Seed(Array2<f32>),
+    Seed(Array2<T>),
     /// Kept as given.
-    Fixed(Array2<f32>),
+    Fixed(Array2<T>),
     /// Each component by itself, `n_components` of them.
-    PerComponent(Vec<Part>),
+    PerComponent(Vec<Part<T>>),
 }
 
-impl Factor {
+impl<T: Real> Factor<T> {
     /// Which components may change.
     pub(super) fn is_free(&self, n_components: usize) -> Vec<bool> {
         match self {
@@ -287,13 +289,13 @@ impl Factor {
 
 /// How one component of a factor (a column of W, a row of H) is treated.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Part {
+pub enum Part<T: Real = f32> {
     /// Learned, from the config's [`Init`].
     Free,
     /// Learned, from these values; zeros stay zero.
-    Seed(Array1<f32>),
+    Seed(Array1<T>),
     /// Kept as given.
-    Fixed(Array1<f32>),
+    Fixed(Array1<T>),
 }
 
 /// Why a fit ended.
@@ -323,11 +325,11 @@ impl StopReason {
 
 /// A factorized matrix: V ~ `dictionary` x `activations`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Factorization {
+pub struct Factorization<T: Real = f32> {
     /// W, `n_rows` x `n_components`.
-    pub dictionary: Array2<f32>,
+    pub dictionary: Array2<T>,
     /// H, `n_components` x `n_columns`.
-    pub activations: Array2<f32>,
+    pub activations: Array2<T>,
     /// Iterations done.
     pub n_iter: usize,
     /// The divergence of V from W H at the end, weighted where there are weights, without penalties; unnormalized and
@@ -342,9 +344,9 @@ pub struct Factorization {
     pub warnings: Vec<Warning>,
 }
 
-impl Factorization {
+impl<T: Real> Factorization<T> {
     /// W H, the approximation of V, `n_rows` x `n_columns`.
-    pub fn product(&self) -> Array2<f32> {
+    pub fn product(&self) -> Array2<T> {
         self.dictionary.dot(&self.activations)
     }
 
@@ -362,9 +364,9 @@ impl Factorization {
     }
 }
 
-impl NmfConfig {
+impl<T: Real> NmfConfig<T> {
     /// Refuses settings and matrices that cannot be worked with; the one door of the module.
-    pub(super) fn check(&self, v: ArrayView2<'_, f32>) -> Result<()> {
+    pub(super) fn check(&self, v: ArrayView2<'_, T>) -> Result<()> {
         self.check_settings()?;
         if let Some(weights) = &self.weights {
             if weights.dim() != v.dim() {
@@ -374,7 +376,7 @@ impl NmfConfig {
                     expected: v.dim(),
                 });
             }
-            let wrong = weights.indexed_iter().find(|(_, x)| !(x.is_finite() && **x >= 0.0));
+            let wrong = weights.indexed_iter().find(|(_, x)| !(x.is_finite() && **x >= T::of(0.0)));
             if let Some(((row, column), value)) = wrong {
                 let got = format!("{value} at row {row}, column {column}");
                 return Err(setting("weights", got, "finite numbers of at least 0"));
@@ -383,14 +385,14 @@ impl NmfConfig {
         if let Some(guidance) = &self.guidance {
             guidance.check(v.dim(), self.n_components)?;
         }
-        let counts = |at: (usize, usize)| self.weights.as_ref().is_none_or(|weights| weights[at] > 0.0);
-        let is_wrong = |x: &f32| !(x.is_finite() && *x >= 0.0);
+        let counts = |at: (usize, usize)| self.weights.as_ref().is_none_or(|weights| weights[at] > T::of(0.0));
+        let is_wrong = |x: &T| !(x.is_finite() && *x >= T::of(0.0));
         // In the order of memory this takes a fraction of the time of a search by rows, which is for the one to name.
         let is_sound = v.as_slice_memory_order().is_some_and(|all| !all.iter().any(is_wrong));
         let mut entries = v.indexed_iter();
         let wrong = if is_sound { None } else { entries.find(|(at, x)| is_wrong(x) && counts(*at)) };
         if let Some(((row, column), &value)) = wrong {
-            return Err(Error::MatrixEntry { row, column, value: f64::from(value) });
+            return Err(Error::MatrixEntry { row, column, value: wide(value) });
         }
         self.check_factors(v.dim())
     }
@@ -540,9 +542,9 @@ pub(super) fn setting(name: &'static str, got: impl ToString, expected: &str) ->
     Error::Setting { name, got: got.to_string(), expected: expected.into(), advice: None }
 }
 
-fn check_factor(
+fn check_factor<T: Real>(
     what: &'static str,
-    factor: &Factor,
+    factor: &Factor<T>,
     expected: (usize, usize),
     length: usize,
     n_components: usize,
@@ -573,10 +575,10 @@ fn check_factor(
     }
 }
 
-pub(super) fn check_entry(row: usize, column: usize, value: f32) -> Result<()> {
-    if value.is_finite() && value >= 0.0 {
+pub(super) fn check_entry<T: Real>(row: usize, column: usize, value: T) -> Result<()> {
+    if value.is_finite() && value >= T::of(0.0) {
         Ok(())
     } else {
-        Err(Error::MatrixEntry { row, column, value: f64::from(value) })
+        Err(Error::MatrixEntry { row, column, value: wide(value) })
     }
 }

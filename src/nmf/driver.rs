@@ -1,6 +1,6 @@
 //! The loop that all solvers share: iterate, check, stop.
 
-use super::{NmfConfig, StopReason, Stopping};
+use super::{NmfConfig, Real, StopReason, Stopping};
 use crate::watch::{Progress, Step, Watch};
 
 /// Iterations from one check of the divergence to the next.
@@ -46,7 +46,7 @@ pub(super) struct Run {
     pub(super) stop_reason: StopReason,
 }
 
-pub(super) fn run(solve: &mut dyn Solve, config: &NmfConfig, watch: &mut Watch<'_>) -> Run {
+pub(super) fn run<T: Real>(solve: &mut dyn Solve, config: &NmfConfig<T>, watch: &mut Watch<'_>) -> Run {
     let first = solve.check();
     let mut curve = vec![(0, first)];
     let mut rule = Rule::new(config, solve, first);
@@ -101,7 +101,7 @@ struct Rule {
 }
 
 impl Rule {
-    fn new(config: &NmfConfig, solve: &dyn Solve, objective: f64) -> Self {
+    fn new<T: Real>(config: &NmfConfig<T>, solve: &dyn Solve, objective: f64) -> Self {
         let (tol, stopping) = (config.tol, config.stopping);
         let first = measured(stopping, solve, objective);
         Self { tol, stopping, before: first, first, first_violation: None }

@@ -96,7 +96,7 @@ struct KullbackLeibler {
 /// For any other divergence.
 struct Other {
     beta: f64,
-    dictionary: beta::Dictionary,
+    dictionary: beta::Dictionary<f32>,
     /// W on the input's scale over W in `dictionary`, a power of two.
     scale: f64,
     costs: Vec<f64>,
@@ -127,7 +127,7 @@ impl Encoder {
     pub fn new(dictionary: ArrayView2<'_, f32>, config: &EncoderConfig) -> Result<Self> {
         let EncoderConfig { divergence, max_iter, costs } = config;
         let n_components = dictionary.ncols();
-        NmfConfig { n_components, divergence: *divergence, ..NmfConfig::default() }.check_settings()?;
+        NmfConfig::<f32> { n_components, divergence: *divergence, ..NmfConfig::default() }.check_settings()?;
         check_entries(dictionary)?;
         let costs = match costs {
             None => vec![0.0; n_components],

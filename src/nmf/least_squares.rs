@@ -9,10 +9,10 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::{NmfConfig, Solver};
+use super::{NmfConfig, Real, Solver};
 use super::data::Data;
 use super::driver::Solve;
-use super::kernel::Kernel;
+use super::kernel::{Kernel, wide};
 use super::normal::Normal;
 use super::penalty::{Penalties, Scales};
 use super::{anls, coordinate_descent, projected_gradient};
@@ -21,10 +21,10 @@ use super::{anls, coordinate_descent, projected_gradient};
 const ROWS_PER_JOB: usize = 128;
 
 /// W (rows x K) and H (columns x K, transposed) between two iterations.
-pub(super) struct LeastSquares {
-    pub(super) data: Data,
-    pub(super) w: Array2<f32>,
-    pub(super) h: Array2<f32>,
+pub(super) struct LeastSquares<T: Real> {
+    pub(super) data: Data<T>,
+    pub(super) w: Array2<T>,
+    pub(super) h: Array2<T>,
     free_w: Vec<usize>,
     free_h: Vec<usize>,
     penalties: Penalties,
@@ -44,14 +44,14 @@ pub(super) struct LeastSquares {
 /// Where the projected gradient is small enough, for each job; none before the first iteration.
 type Tolerances = Vec<Option<f64>>;
 
-impl LeastSquares {
+impl<T: Real> LeastSquares<T> {
     pub(super) fn new(
-        data: Data,
-        (w, h): (Array2<f32>, Array2<f32>),
+        data: Data<T>,
+        (w, h): (Array2<T>, Array2<T>),
         (free_w, free_h): (Vec<bool>, Vec<bool>),
         penalties: Penalties,
         scales: Scales,
-        config: &NmfConfig,
+        config: &NmfConfig<T>,
     ) -> Self {
         let indices = |free: Vec<bool>| (0..free.len()).filter(|k| free[*k]).collect();
         let (free_w, free_h) = (indices(free_w), indices(free_h));
@@ -74,7 +74,7 @@ impl LeastSquares {
     }
 }
 
-impl Solve for LeastSquares {
+impl<T: Real> Solve for LeastSquares<T> {
     fn iterate(&mut self) {
         let Self { data, w, h, free_w, free_h, penalties, solver, to_input, tolerances, shuffle, .. } = self;
         let [tolerance_w, tolerance_h] = tolerances;
@@ -121,12 +121,12 @@ fn shuffled(rng: &mut Option<ChaCha8Rng>, free: &[usize]) -> Vec<usize> {
 
 /// Hands X to the solver in groups of rows, which do not see each other; coordinate descent takes the components in the
 /// given order, and its violations are returned.
-fn improve(
+fn improve<T: Real>(
     solver: Solver,
     kernel: Kernel,
-    normal: &Normal,
+    normal: &Normal<T>,
     order: Vec<usize>,
-    x: &mut Array2<f32>,
+    x: &mut Array2<T>,
     tolerances: &mut Tolerances,
 ) -> f64 {
     let pivoting = (solver == Solver::Anls).then(|| anls::Pivoting::new(normal, kernel));
@@ -151,11 +151,11 @@ fn improve(
 }
 
 /// B^T B + l2, in f64.
-fn gram(b: &Array2<f32>, l2: f64) -> Array2<f64> {
+fn gram<T: Real>(b: &Array2<T>, l2: f64) -> Array2<f64> {
     let k = b.ncols();
     let mut gram = Array2::zeros((k, k));
     for rows in b.axis_chunks_iter(Axis(0), 1024) {
-        let rows = rows.mapv(f64::from);
+        let rows = rows.mapv(wide);
         gram += &rows.t().dot(&rows);
     }
     for entry in gram.diag_mut() {

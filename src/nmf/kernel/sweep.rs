@@ -2,7 +2,8 @@
 
 use ndarray::Array2;
 
-use super::simd::{Job, Simd};
+use super::simd::{Element, Job, Simd, wide};
+
 
 /// Rows of X that coordinate descent takes at once.
 pub(in crate::nmf) const BATCH: usize = 16;
@@ -16,11 +17,11 @@ pub(super) struct Sweep<'a> {
     pub(super) x: &'a mut [RowBatch],
 }
 
-impl Job for Sweep<'_> {
+impl<T: Element> Job<T> for Sweep<'_> {
     type Output = RowBatch;
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> RowBatch {
+    fn run<S: Simd<T>>(self, _: S) -> RowBatch {
         let mut violations = [0.0; BATCH];
         for &k in self.order {
             let curvature = self.gram[(k, k)];
@@ -36,7 +37,7 @@ impl Job for Sweep<'_> {
             if curvature > 0.0 {
                 for (x, slope) in self.x[k].iter_mut().zip(slopes) {
                     // What is stored is rounded, and the next components are to see that.
-                    *x = f64::from((*x - slope / curvature).max(0.0) as f32);
+                    *x = wide(T::of((*x - slope / curvature).max(0.0)));
                 }
             }
         }

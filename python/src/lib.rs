@@ -4,8 +4,10 @@
 mod audio;
 mod errors;
 mod interrupt;
+mod methods;
 mod metrics;
 mod nmf;
+mod save;
 mod separate;
 mod watch;
 
@@ -27,6 +29,13 @@ mod _partita {
     use crate::separate::separate;
     #[pymodule_export]
     use crate::watch::{num_threads, set_num_threads};
+
+    /// Does what a command line says, for the rest of the life of this process, and returns the exit code. The command line
+    /// listens to signals itself: those of Python should do what the system does.
+    #[pyfunction]
+    fn run_command(py: Python<'_>, args: Vec<std::ffi::OsString>) -> u8 {
+        py.detach(|| partita::cli::main(args))
+    }
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

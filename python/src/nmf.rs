@@ -8,7 +8,8 @@ use pyo3::prelude::*;
 /// Factorizations of matrices.
 #[pymodule]
 pub(crate) mod nmf {
-    use numpy::PyReadonlyArray2;
+    use std::ops::RangeInclusive;
+
     use partita::nmf::{HoldOut, select_rank_with};
     use pyo3::prelude::*;
 
@@ -55,24 +56,35 @@ pub(crate) mod nmf {
         Ok((given::<T>(py, parts.dictionary), given::<T>(py, parts.activations), parts.n_iter, parts.divergence))
     }
 
-    /// `select_rank(v, first, last, share, n_repeats, settings, progress)`: the best number of components, and mean and
-    /// standard error of the divergence of hidden entries for each.
+    /// The best number of components, and mean and standard error of the divergence of hidden entries for each.
+    type Ranks = (usize, Vec<f64>, Vec<f64>);
+
+    /// `select_rank(v, first, last, share, n_repeats, settings, progress)`, of an array in float32 or float64.
     #[pyfunction]
     fn select_rank(
-        v: PyReadonlyArray2<'_, f32>,
+        v: &Bound<'_, PyAny>,
         first: usize,
         last: usize,
         share: f64,
         n_repeats: usize,
         settings: Settings,
         progress: Option<Py<PyAny>>,
-    ) -> PyResult<(usize, Vec<f64>, Vec<f64>)> {
-        let py = v.py();
-        let v = v.as_array().to_owned();
-        let config = settings.config(last, None)?;
-        let hold_out = HoldOut { share, n_repeats };
+    ) -> PyResult<Ranks> {
+        let select = if is_double(v) { select_as::<f64> } else { select_as::<f32> };
+        select(v, first..=last, HoldOut { share, n_repeats }, &settings, progress)
+    }
+
+    fn select_as<T: Number>(
+        v: &Bound<'_, PyAny>,
+        range: RangeInclusive<usize>,
+        hold_out: HoldOut,
+        settings: &Settings,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Ranks> {
+        let (py, v) = (v.py(), array::<T>(v)?);
+        let config = settings.config(*range.end(), None)?;
         let ranks = run(py, Listener::new(progress), move |watch| {
-            select_rank_with(v.view(), first..=last, &config, &hold_out, watch)
+            select_rank_with(v.view(), range, &config, &hold_out, watch)
         })?;
         let (held_out, std_error) = ranks.curve.iter().map(|score| (score.held_out, score.std_error)).unzip();
         Ok((ranks.best, held_out, std_error))

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import pickle
+import signal
+import subprocess
+import sys
+import time
 import warnings
 
 import numpy as np
@@ -241,3 +247,31 @@ def test_huge_and_tiny_levels_make_no_difference():
     for level in (1e30, 1e-30):
         scaled = NMF(3, random_state=0, init="random").fit(X * level)
         np.testing.assert_allclose(scaled.components_ / np.sqrt(level), H, rtol=1e-6)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
+@pytest.mark.parametrize("solver", ["cd", "mu"])
+def test_an_interrupt_ends_a_fit_within_a_second(solver):
+    script = f"""
+import numpy as np
+from partita import NMF
+X = np.random.RandomState(0).random_sample((1500, 1500))
+print("ready", flush=True)
+NMF(50, solver={solver!r}, init="random", max_iter=10**6, tol=0).fit(X)
+"""
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as fit:
+        assert fit.stdout.readline() == b"ready\n"
+        time.sleep(0.5)
+        assert fit.poll() is None
+        start = time.monotonic()
+        fit.send_signal(signal.SIGINT)
+        _, error = fit.communicate(timeout=30)
+    assert b"KeyboardInterrupt" in error
+    # The second, and what it takes Python to end.
+    assert time.monotonic() - start < 2.0
+
+
+@pytest.mark.parametrize("module", ["_nmf", "_minibatch", "_rank"])
+def test_the_examples_in_the_docs_run(module):
+    outcome = doctest.testmod(importlib.import_module(f"partita.decomposition.{module}"))
+    assert outcome.attempted > 3 and outcome.failed == 0

@@ -168,9 +168,9 @@ class MiniBatchNMF(BaseNMF):
         self._check_parameters()
         X = validated(self, X, reset=True)
         with assume_finite():
-            W, H, n_steps = self._learn(X, W, H)
+            activations, H, n_steps = self._learn(X, W, H)
         steps_per_round = -(-X.shape[0] // self._batch_size)
-        self.reconstruction_err_ = float(beta_divergence(X, W, H, self._beta_loss, square_root=True))
+        self.reconstruction_err_ = float(beta_divergence(X, activations, H, self._beta_loss, square_root=True))
         self.n_components_ = H.shape[0]
         self.components_ = H
         self.n_iter_ = -(-n_steps // steps_per_round)
@@ -181,7 +181,7 @@ class MiniBatchNMF(BaseNMF):
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        return W
+        return activations
 
     def transform(self, X: Any) -> NDArray[Any]:
         """Finds the activations of `X` under the components that were learned.

@@ -246,12 +246,12 @@ class NMF(BaseNMF):
         self._check_parameters()
         X = validated(self, X, reset=True, allow_nan=self._allows_nan(weights))
         with assume_finite():
-            W, H, n_iter, divergence = self._factorize(X, W, H, update_H=True, weights=weights)
+            activations, H, n_iter, divergence = self._factorize(X, W, H, update_H=True, weights=weights)
         self.reconstruction_err_ = float(np.sqrt(2 * max(divergence, 0.0)))
         self.n_components_ = H.shape[0]
         self.components_ = H
         self.n_iter_ = n_iter
-        return W
+        return activations
 
     def transform(self, X: Any, *, weights: Any = None) -> NDArray[Any]:
         """Finds the activations of `X` under the components that were learned.
@@ -272,7 +272,8 @@ class NMF(BaseNMF):
         X = validated(self, X, reset=False, allow_nan=self._allows_nan(weights))
         check_non_negative(X, f"X in {type(self).__name__}")
         with assume_finite():
-            return self._factorize(X, None, self.components_, update_H=False, weights=weights)[0]
+            W, *_ = self._factorize(X, None, self.components_, update_H=False, weights=weights)
+        return W
 
     def _allows_nan(self, weights: Any) -> bool:
         return self.missing_values is not None or weights is not None

@@ -60,7 +60,7 @@ def select_rank(
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features)
-        The data, at least 0. It is worked on in single precision.
+        The data, at least 0.
     n_components : iterable of int
         Numbers in a row, such as ``range(1, 9)``.
     beta_loss : float or {'frobenius', 'kullback-leibler', 'itakura-saito'}, default='kullback-leibler'
@@ -121,6 +121,6 @@ def select_rank(
         "seed": int(check_random_state(random_state).randint(2**31 - 1)),
     }
     best, held_out, std_error = _partita.nmf.select_rank(
-        X.astype(np.float32), ranks[0], ranks[-1], float(share), int(n_repeats), settings, progress
+        X, ranks[0], ranks[-1], float(share), int(n_repeats), settings, progress
     )
     return RankSelection(best, np.array(ranks), np.array(held_out), np.array(std_error))

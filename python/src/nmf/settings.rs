@@ -4,6 +4,7 @@ use ndarray::Array2;
 use partita::nmf::{Divergence, Factor, GroupSparsity, Init, NmfConfig, Part, Regularization, Solver, Stopping};
 use pyo3::prelude::*;
 
+use super::matrix::Number;
 use crate::errors::value_error;
 
 /// Activity of a group that counts as silence, relative to the mean of V.
@@ -44,7 +45,7 @@ pub(super) struct Settings {
 
 impl Settings {
     /// What the engine is asked for, with free factors.
-    pub(super) fn config(&self, n_components: usize, weights: Option<Array2<f32>>) -> PyResult<NmfConfig> {
+    pub(super) fn config<T: Number>(&self, n_components: usize, weights: Option<Array2<T>>) -> PyResult<NmfConfig<T>> {
         let solver = Solver::ALL.into_iter().find(|solver| solver.name() == self.solver).ok_or_else(|| {
             value_error(format!("`solver` is `{}`, which is not known", self.solver), "use solver=\"mu\"")
         })?;
@@ -93,9 +94,9 @@ pub(super) fn divergence(beta: f64) -> Divergence {
 }
 
 /// First values, one component per row, of which the first `n_fixed` components stay; `is_dictionary` for those of W.
-pub(super) fn factor(rows: Array2<f32>, n_fixed: usize, is_dictionary: bool) -> Factor {
+pub(super) fn factor<T: Number>(rows: Array2<T>, n_fixed: usize, is_dictionary: bool) -> Factor<T> {
     if n_fixed > 0 && n_fixed < rows.nrows() {
-        let part = |(k, row): (usize, ndarray::ArrayView1<'_, f32>)| {
+        let part = |(k, row): (usize, ndarray::ArrayView1<'_, T>)| {
             if k < n_fixed { Part::Fixed(row.to_owned()) } else { Part::Seed(row.to_owned()) }
         };
         return Factor::PerComponent(rows.outer_iter().enumerate().map(part).collect());

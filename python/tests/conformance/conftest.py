@@ -13,16 +13,18 @@ import pytest
 HERE = Path(__file__).parent
 
 
-def run_pytest(path: Path, junit: Path, *arguments: str) -> dict[str, str]:
-    """The outcome of each test of a file: 'passed', 'failed' or 'skipped', by name."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])}
+def run_pytest(path: Path, junit: Path, in_folder: Path | None = None) -> dict[str, str]:
+    """The outcome of each test of a file, run in a folder: 'passed', 'failed' or 'skipped', by name."""
+    # Paths here may be relative to where we are.
+    paths = [str(HERE), *(str(Path(path).resolve()) for path in sys.path if path)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "in_place_of_sklearn", "-p", "no:cacheprovider"]
     # The settings of the project that the tests belong to are not installed with them.
-    command += ["-c", os.devnull, "--rootdir", str(path.parent), "--import-mode=importlib"]
+    command += ["-c", os.devnull, "--rootdir", str(path.parent)]
     run = subprocess.run(
-        [*command, f"--junitxml={junit}", *arguments, str(path)],
+        [*command, f"--junitxml={junit}", str(path)],
         env=environment,
-        cwd=junit.parent,
+        cwd=in_folder or junit.parent,
         capture_output=True,
         text=True,
     )
@@ -39,4 +41,4 @@ def run_pytest(path: Path, junit: Path, *arguments: str) -> dict[str, str]:
 @pytest.fixture
 def outcomes_of(tmp_path):
     """`run_pytest`, with a place for its report."""
-    return lambda path, *arguments: run_pytest(path, tmp_path / "report.xml", *arguments)
+    return lambda path, in_folder=None: run_pytest(path, tmp_path / "report.xml", in_folder)

@@ -9,12 +9,12 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::{NmfConfig, Real, Solver};
 use super::data::Data;
 use super::driver::Solve;
 use super::kernel::{Kernel, wide};
 use super::normal::Normal;
 use super::penalty::{Penalties, Scales};
+use super::{NmfConfig, Real, Solver};
 use super::{anls, coordinate_descent, projected_gradient};
 
 /// Rows of X that one job works on.

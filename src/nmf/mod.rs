@@ -23,6 +23,7 @@ mod guided;
 mod init;
 mod kernel;
 mod least_squares;
+mod mini_batch;
 mod misuse;
 mod momentum;
 mod multiplicative;
@@ -35,6 +36,7 @@ mod real;
 mod scales;
 mod sparse;
 mod sparse_fit;
+mod sparse_loops;
 pub mod support;
 mod svd;
 #[cfg(test)]
@@ -52,6 +54,7 @@ pub use convolutive::{ConvolutiveConfig, ConvolutiveFactorization, convolve, fit
 pub use divergence::divergence;
 pub use encoder::{Encoder, EncoderConfig};
 pub use guidance::{Guidance, MAX_GROUPS, Run};
+pub use mini_batch::{MiniBatch, MiniBatchConfig};
 pub use online::Online;
 pub use rank::{HoldOut, RankScore, RankSelection, select_rank, select_rank_with};
 pub use real::Real;
@@ -121,7 +124,9 @@ pub fn fit_with<T: Real>(
     let factors = init::factors(v, config);
     let warnings = misuse::warnings(Some(v), (&factors.0, &factors.1), config);
     if !config.is_plain_kl() {
-        return Ok(Factorization { warnings, ..general::fit(v, factors, config, watch) });
+        let weights = config.weights.as_ref().map(|weights| weights.view());
+        let data = data::Data::new(v, weights, config.divergence.beta());
+        return Ok(Factorization { warnings, ..general::fit(data, factors, config, watch) });
     }
     let mean = v.iter().map(|&x| kernel::wide(x)).sum::<f64>() / (v.len().max(1) as f64);
     let k = config.n_components;

@@ -121,7 +121,13 @@ impl Kernel {
     }
 
     /// Adds X H^T to `out`, packed as W is; at most [`BLOCK`] tiles of frames at once.
-    pub(super) fn gather_onto_w<T: Dispatch>(self, x: &[Tile<T>], h: &[Activations<T>], n_components: usize, out: &mut [Row<T>]) {
+    pub(super) fn gather_onto_w<T: Dispatch>(
+        self,
+        x: &[Tile<T>],
+        h: &[Activations<T>],
+        n_components: usize,
+        out: &mut [Row<T>],
+    ) {
         self.run(OntoW { x, h, n_components, out });
     }
 
@@ -153,7 +159,13 @@ impl Kernel {
 
     /// One pass over some entries of rows of X, each in turn to the minimum of `1/2 x G x^T - c x^T`. Returns the sum of
     /// the absolute projected gradients of each row.
-    pub(super) fn sweep<T: Dispatch>(self, gram: &Array2<f64>, order: &[usize], targets: &[RowBatch], x: &mut [RowBatch]) -> RowBatch {
+    pub(super) fn sweep<T: Dispatch>(
+        self,
+        gram: &Array2<f64>,
+        order: &[usize],
+        targets: &[RowBatch],
+        x: &mut [RowBatch],
+    ) -> RowBatch {
         self.run::<T, _>(Sweep { gram, order, targets, x })
     }
 

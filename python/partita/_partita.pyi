@@ -13,6 +13,7 @@ _F32 = npt.NDArray[np.float32]
 _F64 = npt.NDArray[np.float64]
 _Path = str | PathLike[str]
 _Floats = npt.NDArray[Any]
+_Learned = tuple[_Floats, _Floats, _Floats, float, float, int]
 _Progress = Callable[[str, int, int | None, float | None], Any] | None
 _Notes = list[tuple[float, float, int, int]]
 
@@ -48,18 +49,13 @@ class nmf:
         progress: _Progress,
     ) -> tuple[int, list[float], list[float]]: ...
     @staticmethod
-    def step(
-        v: Any,
-        w: _Floats,
-        h: _Floats,
-        numerator: _Floats,
-        denominator: _Floats,
-        rho: float,
-        is_search: bool,
-        settings: dict[str, Any],
-    ) -> tuple[_Floats, _Floats, _Floats, _Floats, float]: ...
+    def fit_batches(
+        v: Any, w: _Floats, h: _Floats, settings: dict[str, Any], progress: _Progress
+    ) -> tuple[_Floats, int, float, _Learned]: ...
     @staticmethod
-    def search_activations(v: Any, w: _Floats, h: _Floats, settings: dict[str, Any]) -> _Floats: ...
+    def partial_fit(v: Any, w: _Floats, before: _Learned | None, settings: dict[str, Any]) -> _Learned: ...
+    @staticmethod
+    def batch_activations(v: Any, learned: _Learned, settings: dict[str, Any]) -> _Floats: ...
 
 class audio:
     @final

@@ -468,15 +468,17 @@ impl<T: Real> State<T> {
         let inverse = T::of(1.0 / self.exponent);
         let terms = dictionary_terms(data, &self.w, h);
         let (l1, l2) = (T::of(penalties.l1_w), T::of(penalties.l2_w));
-        let unit = self.scales.v.powf(self.beta - 1.0) * self.scales.h;
+        let (_, unit) = units(self.scales, self.beta, self.exponent);
         let least = T::of(SCIKIT_LEARNS_LEAST / unit);
+        // Of a component that is silent throughout the batch; scikit-learn's Kullback-Leibler counts it as 1.
+        let silent = T::of(if self.beta == 1.0 { 1.0 / unit } else { 0.0 });
         Zip::from(&mut self.numerator)
             .and(&mut self.denominator)
             .and(&mut self.w)
             .and(&terms.numerator)
             .and(&terms.denominator)
             .for_each(|numerator, denominator, w, &n, &d| {
-                let d = d + l1 + l2 * *w;
+                let d = if d == T::of(0.0) { silent } else { d } + l1 + l2 * *w;
                 *numerator = self.keeps * *numerator + power(*w, inverse) * n;
                 *denominator = self.keeps * *denominator + if d == T::of(0.0) { least } else { d };
                 *w = power(*numerator / *denominator, exponent).min(T::CEILING);

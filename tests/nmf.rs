@@ -157,7 +157,7 @@ fn a_louder_matrix_has_a_louder_factorization() {
                 // Twenty iterations of rounding; the projected gradient's line search may take another branch.
                 let tolerance = if solver == Solver::ProjectedGradient { 1e-2 } else { 1e-4 };
                 assert!(off < tolerance, "{solver:?}, beta {beta}, {init:?}, times {scale:e}: off by {off:e}");
-                let ratio = loud.divergence / (soft.divergence * f64::from(scale).powf(f64::from(beta)));
+                let ratio = loud.divergence / (soft.divergence * f64::from(scale).powf(beta));
                 assert!((ratio - 1.0).abs() < 10.0 * tolerance, "{solver:?}, beta {beta}: divergence times {ratio}");
             }
         }

@@ -10,7 +10,7 @@ use ndarray::{Array1, Array2, ArrayView2};
 use ndarray_npy::NpzReader;
 use partita::nmf::*;
 
-const PENALTIES: [(&str, f32, f32, f32); 4] =
+const PENALTIES: [(&str, f64, f64, f64); 4] =
     [("free", 0.0, 0.0, 0.0), ("l1", 0.02, 0.03, 1.0), ("l2", 0.05, 0.01, 0.0), ("mixed", 0.01, 0.04, 0.3)];
 
 struct Golden(NpzReader<File>);
@@ -35,7 +35,7 @@ impl Golden {
 fn factors_and_divergences_are_those_of_scikit_learn() {
     let mut golden = Golden::open();
     let (v, w0, h0) = (golden.matrix_f32("v"), golden.matrix_f32("w0"), golden.matrix_f32("h0"));
-    let mut cases: Vec<(Solver, &str, f32)> =
+    let mut cases: Vec<(Solver, &str, f64)> =
         [0.0, 0.5, 1.0, 1.5, 2.0, 3.0].into_iter().map(|beta| (Solver::Mu, "mu", beta)).collect();
     cases.push((Solver::CoordinateDescent, "cd", 2.0));
     for (solver, solver_name, beta) in cases {
@@ -107,17 +107,17 @@ impl Oracle {
     fn new(v: &Array2<f32>, config: &NmfConfig) -> Self {
         let r = &config.regularization;
         let (n_rows, n_columns) = (v.nrows() as f64, v.ncols() as f64);
-        let l1_ratio = f64::from(r.l1_ratio);
-        let (a, b) = (f64::from(r.alpha_dictionary) * n_columns, f64::from(r.alpha_activations) * n_rows);
+        let l1_ratio = r.l1_ratio;
+        let (a, b) = (r.alpha_dictionary * n_columns, r.alpha_activations * n_rows);
         Self {
             v: v.mapv(f64::from),
             weights: config.weights.as_ref().map_or(Array2::ones(v.dim()), |x| x.mapv(f64::from)),
-            beta: f64::from(config.divergence.beta()),
+            beta: config.divergence.beta(),
             l1: [a * l1_ratio, b * l1_ratio],
             l2: [a * (1.0 - l1_ratio), b * (1.0 - l1_ratio)],
             group: r.group_sparsity.clone(),
-            continuity: f64::from(r.temporal_continuity),
-            sparsity: f64::from(r.sparsity),
+            continuity: r.temporal_continuity,
+            sparsity: r.sparsity,
             minds_squares: config.solver == Solver::MuExtrapolated,
         }
     }
@@ -341,7 +341,7 @@ fn block_pivoting_finds_the_least_squares_solutions() {
             ..NmfConfig::default()
         };
         let ours = fit(v.view(), &config).unwrap();
-        let (v, alpha, l1_ratio) = (v.mapv(f64::from), f64::from(alpha), f64::from(l1_ratio));
+        let (v, alpha, l1_ratio) = (v.mapv(f64::from), alpha, l1_ratio);
         let (l1, l2) = (alpha * l1_ratio, alpha * (1.0 - l1_ratio));
         let w = solve_rows(v.view(), &h0.mapv(f64::from), 14.0 * l1, 14.0 * l2);
         let h = solve_rows(v.t(), &w.t().to_owned(), 9.0 * l1, 9.0 * l2).reversed_axes();

@@ -174,7 +174,7 @@ fn lists_that_contradict_one_another_are_refused() {
     }
     let outside = SparseMatrix::from_entries((2, 3), vec![(0, 3, 1.0)]).unwrap_err().to_string();
     assert!(outside.contains("an entry at row 0, column 3, outside of 2 x 3"), "{outside}");
-    let huge = SparseMatrix::from_entries((usize::MAX, 3), Vec::new()).unwrap_err().to_string();
+    let huge = <SparseMatrix>::from_entries((usize::MAX, 3), Vec::new()).unwrap_err().to_string();
     assert!(huge.contains("expected at most 4294967295"), "{huge}");
 }
 

@@ -91,7 +91,7 @@ fn sparsity_counts_activations_under_templates_of_one_norm() {
     let mean = v.iter().map(|&x| f64::from(x)).sum::<f64>() / v.len() as f64;
     for solver in [Solver::Mu, Solver::MuExtrapolated] {
         for beta in BETAS {
-            let with = |sparsity: f32| {
+            let with = |sparsity: f64| {
                 let regularization = Regularization { sparsity, ..Default::default() };
                 let config = NmfConfig { regularization, solver, divergence: divergence_of(beta), ..config() };
                 fit(v.view(), &NmfConfig { max_iter: 200, ..config }).unwrap()
@@ -99,7 +99,7 @@ fn sparsity_counts_activations_under_templates_of_one_norm() {
             let (plain, sparse) = (with(0.0), with(0.3));
             let cost = |parts: &Factorization| {
                 let sum = of_unit_templates(parts).iter().map(|&x| f64::from(x)).sum::<f64>();
-                f64::from(0.3f32) * 20f64.sqrt() * mean.powf(f64::from(beta) - 1.0) * sum
+                0.3 * 20f64.sqrt() * mean.powf(beta - 1.0) * sum
             };
             let (_, objective) = sparse.divergence_curve[sparse.divergence_curve.len() - 1];
             let expected = sparse.divergence + cost(&sparse);
@@ -110,7 +110,7 @@ fn sparsity_counts_activations_under_templates_of_one_norm() {
             assert!(sparse.warnings.is_empty(), "{:?}", sparse.warnings);
         }
     }
-    let share_of_small = |sparsity: f32| {
+    let share_of_small = |sparsity: f64| {
         let regularization = Regularization { sparsity, ..Default::default() };
         let h = of_unit_templates(&fit(v.view(), &NmfConfig { regularization, ..config() }).unwrap());
         let largest = h.iter().fold(0.0f32, |a, b| a.max(*b));
@@ -210,7 +210,7 @@ fn a_divergence_is_never_negative() {
                 for (what, parts) in all {
                     let least = parts.divergence_curve.iter().fold(parts.divergence, |least, (_, d)| least.min(*d));
                     assert!(least >= 0.0, "{what}, {solver:?}, {n_components} components, beta {beta}: {least:e}");
-                    let total: f64 = v.iter().map(|&x| f64::from(x).powf(f64::from(beta).max(1.0))).sum();
+                    let total: f64 = v.iter().map(|&x| f64::from(x).powf(beta.max(1.0))).sum();
                     if (1.0..=2.0).contains(&beta) {
                         // A matrix of rank one is found: what is left is rounding of products in f32.
                         assert!(parts.divergence < 1e-5 * total, "{what}, beta {beta}: {:e}", parts.divergence);

@@ -57,13 +57,13 @@ pub(super) struct FactorizeArgs {
     pub(super) divergence: Divergence,
     /// How: multiplicative updates, plain or extrapolated, or, for the Euclidean divergence only, coordinate descent,
     /// alternating least squares or projected gradients
-    #[arg(long, default_value = NmfConfig::default().solver.name(), value_parser = parse::named(Solver::ALL, Solver::name))]
+    #[arg(long, default_value = <NmfConfig>::default().solver.name(), value_parser = parse::named(Solver::ALL, Solver::name))]
     pub(super) solver: Solver,
     /// Iterations at the most
-    #[arg(long, value_name = "N", default_value_t = NmfConfig::default().max_iter)]
+    #[arg(long, value_name = "N", default_value_t = <NmfConfig>::default().max_iter)]
     pub(super) max_iter: usize,
     /// Stop when 10 iterations lower the divergence by less than this share of its first value; 0: never
-    #[arg(long, value_name = "T", default_value_t = NmfConfig::default().tol)]
+    #[arg(long, value_name = "T", default_value_t = <NmfConfig>::default().tol)]
     pub(super) tol: f64,
     /// Stop at this divergence (with penalties, if any), on the scale of V
     #[arg(long, value_name = "D")]
@@ -82,7 +82,7 @@ pub(super) struct FactorizeArgs {
 #[command(next_help_heading = "Start")]
 pub(super) struct StartArgs {
     /// How factors start that are not given
-    #[arg(long, default_value = NmfConfig::default().init.name(), value_parser = parse::named(Init::ALL, Init::name))]
+    #[arg(long, default_value = <NmfConfig>::default().init.name(), value_parser = parse::named(Init::ALL, Init::name))]
     pub(super) init: Init,
     /// Start W from this matrix (rows x components)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -324,6 +324,7 @@ fn config(args: &FactorizeArgs, v: &Matrix, seed: u64, terminal: &Terminal) -> R
         tol: args.tol,
         target_divergence: args.target_divergence,
         seed,
+        ..defaults
     })
 }
 
@@ -337,15 +338,15 @@ fn factor(given: Option<Array2<f32>>, is_fixed: bool) -> Factor {
 
 fn regularization(penalties: &PenaltyArgs) -> Regularization {
     Regularization {
-        alpha_dictionary: penalties.alpha_dictionary,
-        alpha_activations: penalties.alpha_activations,
-        l1_ratio: penalties.l1_ratio,
-        sparsity: penalties.sparsity,
-        temporal_continuity: penalties.temporal_continuity,
+        alpha_dictionary: penalties.alpha_dictionary.into(),
+        alpha_activations: penalties.alpha_activations.into(),
+        l1_ratio: penalties.l1_ratio.into(),
+        sparsity: penalties.sparsity.into(),
+        temporal_continuity: penalties.temporal_continuity.into(),
         group_sparsity: penalties.group_sparsity.map(|strength| GroupSparsity {
             groups: penalties.groups.clone(),
-            strength,
-            offset: penalties.group_offset,
+            strength: strength.into(),
+            offset: penalties.group_offset.into(),
         }),
     }
 }
@@ -452,8 +453,8 @@ fn info(args: &FactorizeArgs, config: &NmfConfig, factors: &Factorization, ranks
 }
 
 /// A setting as it was typed: 0.1, not 0.10000000149.
-fn decimal(x: f32) -> Option<f64> {
-    x.to_string().parse().ok()
+fn decimal(x: f64) -> Option<f64> {
+    (x as f32).to_string().parse().ok()
 }
 
 fn factor_name(factor: &Factor) -> &'static str {

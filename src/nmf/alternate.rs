@@ -3,7 +3,7 @@
 
 use super::driver::{Run, Solve, run};
 use super::momentum::{Entries, Momentum, Past};
-use super::{NmfConfig, Solver};
+use super::{NmfConfig, Real, Solver};
 use crate::watch::Watch;
 
 /// The two halves of an iteration, over factors that are held in some packed form.
@@ -52,7 +52,7 @@ impl<X: Halves> Alternate<X> {
     }
 
     /// Runs to the end.
-    pub(super) fn run(&mut self, config: &NmfConfig, watch: &mut Watch<'_>) -> Run {
+    pub(super) fn run<T: Real>(&mut self, config: &NmfConfig<T>, watch: &mut Watch<'_>) -> Run {
         run(self, config, watch)
     }
 

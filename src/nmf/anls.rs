@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, s};
 
 use super::coordinate_descent::sweep;
-use super::kernel::Kernel;
+use super::Real;
+use super::kernel::{Kernel, wide};
 use super::normal::Normal;
 
 /// Full exchanges that need not lower the number of infeasible entries, as in Kim and Park.
@@ -27,8 +28,8 @@ const FALLBACK_SWEEPS: usize = 100;
 /// J. Kim and H. Park, "Fast nonnegative matrix factorization: an active-set-like method and comparisons", SIAM
 /// Journal on Scientific Computing 33(6), 2011: block principal pivoting with several right-hand sides, the backup
 /// rule, and the grouping of rows by passive set.
-pub(super) struct Pivoting<'a> {
-    normal: &'a Normal,
+pub(super) struct Pivoting<'a, T: Real> {
+    normal: &'a Normal<T>,
     kernel: Kernel,
     /// G of the free components, with the ridge.
     gram: Array2<f64>,
@@ -48,8 +49,8 @@ struct Row {
     patience: usize,
 }
 
-impl<'a> Pivoting<'a> {
-    pub(super) fn new(normal: &'a Normal, kernel: Kernel) -> Self {
+impl<'a, T: Real> Pivoting<'a, T> {
+    pub(super) fn new(normal: &'a Normal<T>, kernel: Kernel) -> Self {
         let free = &normal.free;
         let mut gram = Array2::from_shape_fn((free.len(), free.len()), |(i, j)| normal.gram[(free[i], free[j])]);
         let largest = gram.diag().fold(0.0, |largest: f64, x| largest.max(*x));
@@ -60,7 +61,7 @@ impl<'a> Pivoting<'a> {
     }
 
     /// Puts the solution into each row of X.
-    pub(super) fn solve(&self, mut x: ArrayViewMut2<'_, f32>, cross: ArrayView2<'_, f32>) {
+    pub(super) fn solve(&self, mut x: ArrayViewMut2<'_, T>, cross: ArrayView2<'_, T>) {
         let n = self.normal.free.len();
         let mut rows: Vec<Row> = x.rows().into_iter().zip(cross.rows()).map(|(x, cross)| self.row(x, cross)).collect();
         let mut open: Vec<usize> = (0..rows.len()).collect();
@@ -75,30 +76,30 @@ impl<'a> Pivoting<'a> {
         for (i, (mut x, row)) in x.axis_chunks_iter_mut(Axis(0), 1).zip(&rows).enumerate() {
             if open.contains(&i) {
                 for _ in 0..FALLBACK_SWEEPS {
-                    sweep(self.kernel, self.normal, &mut x, cross.slice(s![i..=i, ..]));
+                    sweep(self.kernel, self.normal, &self.normal.free, &mut x, cross.slice(s![i..=i, ..]));
                 }
             } else {
                 for (&k, value) in self.normal.free.iter().zip(&row.x) {
-                    x[(0, k)] = value.max(0.0) as f32;
+                    x[(0, k)] = T::of(value.max(0.0));
                 }
             }
         }
     }
 
     /// A row that starts with the present zeros of X as its zeros.
-    fn row(&self, x: ArrayView1<'_, f32>, cross: ArrayView1<'_, f32>) -> Row {
+    fn row(&self, x: ArrayView1<'_, T>, cross: ArrayView1<'_, T>) -> Row {
         let Normal { gram, l1, free, .. } = self.normal;
         let rhs = free.iter().map(|&k| {
             let by_fixed: f64 =
-                (0..x.len()).filter(|j| free.binary_search(j).is_err()).map(|j| gram[(k, j)] * f64::from(x[j])).sum();
-            f64::from(cross[k]) - l1 - by_fixed
+                (0..x.len()).filter(|j| free.binary_search(j).is_err()).map(|j| gram[(k, j)] * wide(x[j])).sum();
+            wide(cross[k]) - l1 - by_fixed
         });
         let n = free.len();
         Row {
             rhs: rhs.collect(),
             x: vec![0.0; n],
             slope: vec![0.0; n],
-            passive: free.iter().map(|&k| x[k] > 0.0).collect(),
+            passive: free.iter().map(|&k| x[k] > T::of(0.0)).collect(),
             fewest: n + 1,
             patience: PATIENCE,
         }

@@ -9,7 +9,7 @@ use super::{NmfConfig, init};
 
 /// Alternating iterations on one matrix.
 #[derive(Debug)]
-pub struct Iterations(Multiplicative);
+pub struct Iterations(Multiplicative<f32>);
 
 impl Iterations {
     /// With the fastest instructions of this processor, or with those that every processor has.

@@ -4,21 +4,12 @@
 
 use ndarray::{Array1, Array2, ArrayView2, Zip};
 
-use super::Solver;
+use super::{Real, Solver};
 use super::data::{Block, Data, column_sums, pack_dictionary, pack_frames};
 use super::driver::Solve;
-use super::kernel::Panels;
+use super::kernel::{Panels, wide};
 use super::momentum::Sequence;
 use super::penalty::{Penalties, exponent};
-
-/// Entries below it become 0, so that nothing is subnormal; V has a mean of 1.
-pub(super) const FLUSH: f32 = 1e-16;
-
-/// Entries and ratios stay at or below it, so that no product is infinite.
-pub(super) const CEILING: f32 = 1e18;
-
-/// Denominators stay at or above it.
-const TINY: f32 = 1e-30;
 
 /// A rise of the objective by less than this share is rounding: its sums are of f32 products.
 const ROUNDING: f64 = 1e-6;
@@ -28,22 +19,24 @@ const ROUNDING: f64 = 1e-6;
 /// # References
 /// C. Fevotte and J. Idier, "Algorithms for nonnegative matrix factorization with the beta-divergence", Neural
 /// Computation 23(9), 2011: the MM algorithm. The weights multiply each entry's majorizer.
-pub(super) struct BetaMu {
-    pub(super) data: Data,
-    pub(super) w: Array2<f32>,
-    pub(super) h: Array2<f32>,
+pub(super) struct BetaMu<T: Real> {
+    pub(super) data: Data<T>,
+    pub(super) w: Array2<T>,
+    pub(super) h: Array2<T>,
     free_w: Vec<bool>,
     free_h: Vec<bool>,
     penalties: Penalties,
-    exponent_w: f32,
-    exponent_h: f32,
-    extrapolation: Option<Extrapolation>,
+    exponent_w: T,
+    exponent_h: T,
+    extrapolation: Option<Extrapolation<T>>,
+    /// The divergence at the last check.
+    divergence: f64,
 }
 
-impl BetaMu {
+impl<T: Real> BetaMu<T> {
     pub(super) fn new(
-        data: Data,
-        (w, h): (Array2<f32>, Array2<f32>),
+        data: Data<T>,
+        (w, h): (Array2<T>, Array2<T>),
         (free_w, free_h): (Vec<bool>, Vec<bool>),
         penalties: Penalties,
         solver: Solver,
@@ -53,8 +46,8 @@ impl BetaMu {
         let minds_squares = extrapolation.is_some();
         let has_changes = penalties.continuity(&h).is_some();
         Self {
-            exponent_w: exponent(data.beta, penalties.has_dictionary_squares(minds_squares), false),
-            exponent_h: exponent(data.beta, minds_squares && penalties.l2_h > 0.0, has_changes),
+            exponent_w: T::of(exponent(data.beta, penalties.has_dictionary_squares(minds_squares), false)),
+            exponent_h: T::of(exponent(data.beta, minds_squares && penalties.l2_h > 0.0, has_changes)),
             data,
             w,
             h,
@@ -62,6 +55,7 @@ impl BetaMu {
             free_h,
             penalties,
             extrapolation,
+            divergence: f64::NAN,
         }
     }
 
@@ -90,10 +84,10 @@ impl BetaMu {
         let changes = penalties.continuity(h);
         let dictionary = Dictionary::new(w, data.beta == 2.0 && !data.is_weighted());
         let slopes_of = penalties.activation_slopes(w, &dictionary.sums);
-        let l2 = penalties.l2_h as f32;
+        let l2 = T::of(penalties.l2_h);
         data.for_each_block(h, |block, mut rows| {
             let terms = activation_terms(data, block, &dictionary, rows.view());
-            let mut slopes = vec![0.0; rows.ncols()];
+            let mut slopes = vec![T::of(0.0); rows.ncols()];
             for (i, mut row) in rows.rows_mut().into_iter().enumerate() {
                 slopes_of(row.view(), &mut slopes);
                 for (k, h) in row.iter_mut().enumerate().filter(|(k, _)| free_h[*k]) {
@@ -110,13 +104,14 @@ impl BetaMu {
         });
     }
 
-    fn objective(&self) -> f64 {
-        let to_input = self.data.scale.powf(f64::from(self.data.beta));
-        self.data.divergence(&self.w, &self.h) + to_input * self.penalties.value(&self.w, &self.h)
+    fn objective(&mut self) -> f64 {
+        let to_input = self.data.scale.powf(self.data.beta);
+        self.divergence = self.data.divergence(&self.w, &self.h);
+        self.divergence + to_input * self.penalties.value(&self.w, &self.h)
     }
 }
 
-impl Solve for BetaMu {
+impl<T: Real> Solve for BetaMu<T> {
     fn iterate(&mut self) {
         if let Some(extrapolation) = &mut self.extrapolation {
             extrapolation.extrapolate(&mut self.w, &mut self.h);
@@ -145,6 +140,10 @@ impl Solve for BetaMu {
         now
     }
 
+    fn divergence_alone(&self) -> Option<f64> {
+        Some(self.divergence)
+    }
+
     fn has_restarted(&self) -> bool {
         self.extrapolation.as_ref().is_some_and(|extrapolation| extrapolation.has_restarted)
     }
@@ -157,32 +156,32 @@ impl Solve for BetaMu {
 /// # References
 /// L. T. K. Hien, V. Leplat and N. Gillis, "Block majorization minimization with extrapolation and application to
 /// beta-NMF".
-struct Extrapolation {
+struct Extrapolation<T: Real> {
     sequence: Sequence,
     /// W and H after the iteration before the last.
-    before: Option<(Array2<f32>, Array2<f32>)>,
+    before: Option<(Array2<T>, Array2<T>)>,
     /// Objective and factors at the last check that found no rise.
-    best: Option<(f64, Array2<f32>, Array2<f32>)>,
+    best: Option<(f64, Array2<T>, Array2<T>)>,
     /// Whether the last check went back to them.
     has_restarted: bool,
 }
 
-impl Default for Extrapolation {
+impl<T: Real> Default for Extrapolation<T> {
     fn default() -> Self {
         Self { sequence: Sequence::new(), before: None, best: None, has_restarted: false }
     }
 }
 
-impl Extrapolation {
-    fn extrapolate(&mut self, w: &mut Array2<f32>, h: &mut Array2<f32>) {
+impl<T: Real> Extrapolation<T> {
+    fn extrapolate(&mut self, w: &mut Array2<T>, h: &mut Array2<T>) {
         if self.has_restarted {
             return;
         }
         let present = (w.clone(), h.clone());
         if let Some((w_before, h_before)) = self.before.take() {
-            let factor = self.sequence.advance();
+            let factor = T::of(wide(self.sequence.advance()));
             for (x, before) in [(w, w_before), (h, h_before)] {
-                Zip::from(x).and(&before).for_each(|x, &before| *x += factor * (*x - before).max(0.0));
+                Zip::from(x).and(&before).for_each(|x, &before| *x += factor * (*x - before).max(T::of(0.0)));
             }
         }
         self.before = Some(present);
@@ -190,14 +189,14 @@ impl Extrapolation {
 }
 
 /// What a multiplicative step divides by what.
-pub(super) struct Terms {
-    pub(super) numerator: Array2<f32>,
-    pub(super) denominator: Array2<f32>,
+pub(super) struct Terms<T: Real> {
+    pub(super) numerator: Array2<T>,
+    pub(super) denominator: Array2<T>,
 }
 
 /// For W, rows x K: (V (WH)^(beta-2)) H^T and (WH)^(beta-1) H^T, powers and products with V and the weights entry by
 /// entry.
-pub(super) fn dictionary_terms(data: &Data, w: &Array2<f32>, h: &Array2<f32>) -> Terms {
+pub(super) fn dictionary_terms<T: Real>(data: &Data<T>, w: &Array2<T>, h: &Array2<T>) -> Terms<T> {
     if data.beta == 2.0 && !data.is_weighted() {
         return Terms { numerator: data.times_activations(h), denominator: w.dot(&h.t().dot(h)) };
     }
@@ -206,22 +205,22 @@ pub(super) fn dictionary_terms(data: &Data, w: &Array2<f32>, h: &Array2<f32>) ->
 }
 
 /// W as the steps of H need it.
-pub(super) struct Dictionary {
-    panels: Panels,
+pub(super) struct Dictionary<T: Real> {
+    panels: Panels<T>,
     /// W^T W, where the Euclidean shortcut applies.
-    gram: Option<Array2<f32>>,
+    gram: Option<Array2<T>>,
     sums: Array1<f64>,
 }
 
-impl Dictionary {
+impl<T: Real> Dictionary<T> {
     /// Packs W, rows x K; `has_gram` where the divergence is Euclidean and there are no weights.
-    pub(super) fn new(w: &Array2<f32>, has_gram: bool) -> Self {
+    pub(super) fn new(w: &Array2<T>, has_gram: bool) -> Self {
         Self { panels: pack_dictionary(w), gram: has_gram.then(|| w.t().dot(w)), sums: column_sums(w) }
     }
 }
 
 /// For H, frames of the block x K: W^T (V (WH)^(beta-2)) and W^T (WH)^(beta-1), transposed.
-pub(super) fn activation_terms(data: &Data, block: &Block, w: &Dictionary, h: ArrayView2<'_, f32>) -> Terms {
+pub(super) fn activation_terms<T: Real>(data: &Data<T>, block: &Block<T>, w: &Dictionary<T>, h: ArrayView2<'_, T>) -> Terms<T> {
     if let Some(gram) = &w.gram {
         return Terms { numerator: data.gathered(block, &w.panels), denominator: h.dot(gram) };
     }
@@ -230,22 +229,22 @@ pub(super) fn activation_terms(data: &Data, block: &Block, w: &Dictionary, h: Ar
 }
 
 /// One sum per component, in each of `n_rows` rows.
-fn sums_in_rows(sums: &Array1<f64>, n_rows: usize) -> Array2<f32> {
-    Array2::from_shape_fn((n_rows, sums.len()), |(_, k)| sums[k] as f32)
+fn sums_in_rows<T: Real>(sums: &Array1<f64>, n_rows: usize) -> Array2<T> {
+    Array2::from_shape_fn((n_rows, sums.len()), |(_, k)| T::of(sums[k]))
 }
 
 /// x (numerator / denominator)^exponent, kept within what f32 can multiply further; 0 stays 0.
-pub(super) fn stepped(x: f32, numerator: f32, denominator: f32, exponent: f32) -> f32 {
-    let ratio = (numerator / denominator.max(TINY)).min(CEILING);
-    let x = (x * power(ratio, exponent)).min(CEILING);
-    if x < FLUSH { 0.0 } else { x }
+pub(super) fn stepped<T: Real>(x: T, numerator: T, denominator: T, exponent: T) -> T {
+    let ratio = (numerator / denominator.max(T::TINY)).min(T::CEILING);
+    let x = (x * power(ratio, exponent)).min(T::CEILING);
+    if x < T::FLUSH { T::of(0.0) } else { x }
 }
 
 /// x^exponent, fast for the common exponents.
-pub(super) fn power(x: f32, exponent: f32) -> f32 {
-    if exponent == 1.0 {
+pub(super) fn power<T: Real>(x: T, exponent: T) -> T {
+    if exponent == T::of(1.0) {
         x
-    } else if exponent == 0.5 {
+    } else if exponent == T::of(0.5) {
         x.sqrt()
     } else {
         x.powf(exponent)

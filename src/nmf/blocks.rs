@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::alternate::{Alternate, Halves};
 use super::config::setting;
-use super::kernel::{self, Activations, BLOCK, Kernel, Lanes, PANEL, Panels, Row, Scratch, TILE, ZERO_ROW};
+use super::kernel::{self, Activations, BLOCK, Element, Kernel, Lanes, Panels, Row, Scratch, TILE, zero_row};
 use super::misuse::warnings;
 use super::scales::{Scales, given_back, inverse};
 use super::{Factor, Factorization, NmfConfig, fit, init};
@@ -234,7 +234,7 @@ impl<'a, 'b> Blockwise<'a, 'b> {
     ) -> Self {
         let w = Panels::pack(w, &scales.w);
         let n_numerators = if free_w.contains(&true) { w.rows.len() } else { 0 };
-        let piece = || Piece { w_numerators: vec![ZERO_ROW; n_numerators], scratch: Scratch::new(w.n_components) };
+        let piece = || Piece { w_numerators: vec![zero_row(); n_numerators], scratch: Scratch::new(w.n_components) };
         Self {
             kernel: Kernel::detect(),
             reader,
@@ -332,7 +332,7 @@ impl Halves for Blockwise<'_, '_> {
         for tile in self.h.chunks_exact(n_components) {
             sums.iter_mut().zip(tile).for_each(|(sum, h)| *sum += f64::from(h.iter().sum::<f32>()));
         }
-        let inverse_sums = inverse(&sums, &self.free_w);
+        let inverse_sums: Vec<Option<f32>> = inverse(&sums, &self.free_w);
         for (i, (row, numerators)) in self.w.rows.iter_mut().zip(&self.w_numerators).enumerate() {
             let Some(inverse) = inverse_sums[i % n_components] else { continue };
             for (w, numerators) in row.iter_mut().zip(numerators) {
@@ -354,13 +354,13 @@ impl Halves for Blockwise<'_, '_> {
 /// would be too many for sums in f32.
 fn add_up(pieces: &mut [Piece], totals: &mut [[[f64; 8]; 2]], n_components: usize) {
     for piece in pieces {
-        let rows = piece.w_numerators.par_chunks_mut(PANEL * n_components);
-        rows.zip(totals.par_chunks_mut(PANEL * n_components)).for_each(|(rows, totals)| {
+        let rows = piece.w_numerators.par_chunks_mut(f32::PANEL * n_components);
+        rows.zip(totals.par_chunks_mut(f32::PANEL * n_components)).for_each(|(rows, totals)| {
             for (row, total) in rows.iter_mut().zip(totals) {
                 for (part, total) in row.iter().zip(total) {
                     total.iter_mut().zip(part.0).for_each(|(total, part)| *total += f64::from(part));
                 }
-                *row = ZERO_ROW;
+                *row = zero_row();
             }
         });
     }

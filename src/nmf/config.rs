@@ -4,12 +4,14 @@ use ndarray::{Array1, Array2, ArrayView2};
 
 use super::guidance::Guidance;
 use super::warning::Warning;
+use super::kernel::wide;
+use super::real::Real;
 use super::{Error, Result};
 use crate::error::Advice;
 
 /// What to fit, and how long.
 #[derive(Debug, Clone, PartialEq)]
-pub struct NmfConfig {
+pub struct NmfConfig<T: Real = f32> {
     /// Number of templates, at least 1. Default 8.
     pub n_components: usize,
     /// What "close to V" means. Default Kullback-Leibler, which suits magnitudes of sound: errors count relative to
@@ -20,22 +22,27 @@ pub struct NmfConfig {
     /// How free factors start. Default [`Init::Random`].
     pub init: Init,
     /// Treatment of W, `n_rows` x `n_components`. Default free.
-    pub dictionary: Factor,
+    pub dictionary: Factor<T>,
     /// Treatment of H, `n_components` x `n_columns`. Default free.
-    pub activations: Factor,
+    pub activations: Factor<T>,
     /// What the factors pay for besides the divergence. Default nothing.
     pub regularization: Regularization,
     /// How much each entry of V counts, `n_rows` x `n_columns`, finite and at least 0. Where it is 0 the entry is
     /// missing: V may hold anything there, also NaN. Default: every entry counts 1.
-    pub weights: Option<Array2<f32>>,
+    pub weights: Option<Array2<T>>,
     /// Which components may not have some entries of V; only for the Kullback-Leibler divergence without weights and
     /// penalties, with multiplicative updates. Default: all may have all.
     pub guidance: Option<Guidance>,
     /// Iterations at the most. Default 200.
     pub max_iter: usize,
-    /// Ends the fit when the divergence fell by less than this share of its first value since the check before
-    /// (every 10 iterations), as in scikit-learn; 0 never does. Default 1e-4.
+    /// Ends the fit where what [`Stopping`] looks at changed by less than this share of its first value; 0 never does.
+    /// Default 1e-4.
     pub tol: f64,
+    /// What `tol` is compared with. Default the divergence.
+    pub stopping: Stopping,
+    /// Whether [`Solver::CoordinateDescent`] goes through the components in another order, drawn from `seed`, at each
+    /// sweep. Default no: in turn.
+    pub shuffle: bool,
     /// Ends the fit at this objective (divergence and penalties), unnormalized and on the input's scale. Default:
     /// none.
     pub target_divergence: Option<f64>,
@@ -43,7 +50,7 @@ pub struct NmfConfig {
     pub seed: u64,
 }
 
-impl Default for NmfConfig {
+impl<T: Real> Default for NmfConfig<T> {
     fn default() -> Self {
         Self {
             n_components: 8,
@@ -57,6 +64,8 @@ impl Default for NmfConfig {
             guidance: None,
             max_iter: 200,
             tol: 1e-4,
+            stopping: Stopping::Divergence,
+            shuffle: false,
             target_divergence: None,
             seed: 0,
         }
@@ -73,12 +82,12 @@ pub enum Divergence {
     /// beta = 2: half the sum of squares.
     Euclidean,
     /// Any other beta, from -1 to 4: beyond them the powers of loud and quiet entries leave the range of `f32`.
-    Beta(f32),
+    Beta(f64),
 }
 
 impl Divergence {
     /// Its beta.
-    pub fn beta(self) -> f32 {
+    pub fn beta(self) -> f64 {
         match self {
             Self::ItakuraSaito => 0.0,
             Self::KullbackLeibler => 1.0,
@@ -93,7 +102,7 @@ impl std::str::FromStr for Divergence {
 
     /// `kl`, `is`, `euclidean`, or a number for any beta.
     fn from_str(text: &str) -> Result<Self> {
-        let beta = |text: &str| text.parse().ok().filter(|beta: &f32| beta.is_finite());
+        let beta = |text: &str| text.parse().ok().filter(|beta: &f64| beta.is_finite());
         match text {
             "kl" => Ok(Self::KullbackLeibler),
             "is" => Ok(Self::ItakuraSaito),
@@ -148,6 +157,21 @@ impl Solver {
     }
 }
 
+/// What ends a fit before `max_iter`, by `tol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stopping {
+    /// The fall of the objective, divergence and penalties, from one check to the next (every 10 iterations), over its
+    /// first value.
+    #[default]
+    Divergence,
+    /// Scikit-learn's rules. Multiplicative updates: the fall of the root of twice the divergence, without penalties, over
+    /// its first value, every 10 iterations. [`Solver::CoordinateDescent`]: in every iteration, the sum of the absolute
+    /// projected gradients that it met, over that of the first. The other solvers, which scikit-learn lacks, go by the
+    /// rule for multiplicative updates. Numbers near 0 are lifted or dropped where scikit-learn does it, so that with the
+    /// same start [`Solver::Mu`] and [`Solver::CoordinateDescent`] take its steps and as many of them.
+    ScikitLearn,
+}
+
 /// How free factors start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Init {
@@ -194,11 +218,11 @@ impl Init {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Regularization {
     /// Cost of large entries of W, at least 0. Default 0.
-    pub alpha_dictionary: f32,
+    pub alpha_dictionary: f64,
     /// Cost of large entries of H, at least 0. Default 0.
-    pub alpha_activations: f32,
+    pub alpha_activations: f64,
     /// From squares (0) to absolute values (1), which make zeros. Default 0, as in scikit-learn.
-    pub l1_ratio: f32,
+    pub l1_ratio: f64,
     /// Cost of activations under templates of one norm, at least 0: `sparsity * sqrt(n_rows)` times the sum over the
     /// components of the Euclidean norm of their column of W times the sum of their row of H. Makes few activations
     /// large and the others small. Relative to mean(V)^(beta - 1); useful values are 0.01 to 1. Default 0.
@@ -206,11 +230,11 @@ pub struct Regularization {
     /// With W's columns of norm 1, this is the penalty on H of J. Le Roux, F. J. Weninger and J. R. Hershey, "Sparse NMF:
     /// half-baked or well done?", MERL TR2015-023, 2015, with a mu of
     /// `sparsity * sqrt(n_rows) * mean(V)^(beta - 1)`.
-    pub sparsity: f32,
+    pub sparsity: f64,
     /// Cost of changes from one column to the next, at least 0: `n_rows * temporal_continuity` times Virtanen's
     /// cost, the mean square of a component's steps over its mean square, times `n_columns`, summed over the
     /// components. Relative to mean(V)^beta. Default 0.
-    pub temporal_continuity: f32,
+    pub temporal_continuity: f64,
     /// Cost of sources that sound at the same time. Default none.
     pub group_sparsity: Option<GroupSparsity>,
 }
@@ -233,26 +257,26 @@ pub struct GroupSparsity {
     /// Group of each component, `n_components` of them, any numbers.
     pub groups: Vec<usize>,
     /// At least 0; useful values are 0.01 to 1.
-    pub strength: f32,
+    pub strength: f64,
     /// What counts as silence, relative to the mean of V; above 0. A smaller one tells sounding from silent more
     /// sharply, and gets stuck more easily. 0.01 is a good value.
-    pub offset: f32,
+    pub offset: f64,
 }
 
 /// How one factor is treated.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Factor {
+pub enum Factor<T: Real = f32> {
     /// Learned, from the config's [`Init`].
     Free,
     /// Learned, from these values; zeros stay zero.
-    Seed(Array2<f32>),
+    Seed(Array2<T>),
     /// Kept as given.
-    Fixed(Array2<f32>),
+    Fixed(Array2<T>),
     /// Each component by itself, `n_components` of them.
-    PerComponent(Vec<Part>),
+    PerComponent(Vec<Part<T>>),
 }
 
-impl Factor {
+impl<T: Real> Factor<T> {
     /// Which components may change.
     pub(super) fn is_free(&self, n_components: usize) -> Vec<bool> {
         match self {
@@ -265,13 +289,13 @@ impl Factor {
 
 /// How one component of a factor (a column of W, a row of H) is treated.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Part {
+pub enum Part<T: Real = f32> {
     /// Learned, from the config's [`Init`].
     Free,
     /// Learned, from these values; zeros stay zero.
-    Seed(Array1<f32>),
+    Seed(Array1<T>),
     /// Kept as given.
-    Fixed(Array1<f32>),
+    Fixed(Array1<T>),
 }
 
 /// Why a fit ended.
@@ -301,11 +325,11 @@ impl StopReason {
 
 /// A factorized matrix: V ~ `dictionary` x `activations`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Factorization {
+pub struct Factorization<T: Real = f32> {
     /// W, `n_rows` x `n_components`.
-    pub dictionary: Array2<f32>,
+    pub dictionary: Array2<T>,
     /// H, `n_components` x `n_columns`.
-    pub activations: Array2<f32>,
+    pub activations: Array2<T>,
     /// Iterations done.
     pub n_iter: usize,
     /// The divergence of V from W H at the end, weighted where there are weights, without penalties; unnormalized and
@@ -320,9 +344,9 @@ pub struct Factorization {
     pub warnings: Vec<Warning>,
 }
 
-impl Factorization {
+impl<T: Real> Factorization<T> {
     /// W H, the approximation of V, `n_rows` x `n_columns`.
-    pub fn product(&self) -> Array2<f32> {
+    pub fn product(&self) -> Array2<T> {
         self.dictionary.dot(&self.activations)
     }
 
@@ -340,9 +364,9 @@ impl Factorization {
     }
 }
 
-impl NmfConfig {
+impl<T: Real> NmfConfig<T> {
     /// Refuses settings and matrices that cannot be worked with; the one door of the module.
-    pub(super) fn check(&self, v: ArrayView2<'_, f32>) -> Result<()> {
+    pub(super) fn check(&self, v: ArrayView2<'_, T>) -> Result<()> {
         self.check_settings()?;
         if let Some(weights) = &self.weights {
             if weights.dim() != v.dim() {
@@ -352,7 +376,7 @@ impl NmfConfig {
                     expected: v.dim(),
                 });
             }
-            let wrong = weights.indexed_iter().find(|(_, x)| !(x.is_finite() && **x >= 0.0));
+            let wrong = weights.indexed_iter().find(|(_, x)| !(x.is_finite() && **x >= T::of(0.0)));
             if let Some(((row, column), value)) = wrong {
                 let got = format!("{value} at row {row}, column {column}");
                 return Err(setting("weights", got, "finite numbers of at least 0"));
@@ -361,14 +385,14 @@ impl NmfConfig {
         if let Some(guidance) = &self.guidance {
             guidance.check(v.dim(), self.n_components)?;
         }
-        let counts = |at: (usize, usize)| self.weights.as_ref().is_none_or(|weights| weights[at] > 0.0);
-        let is_wrong = |x: &f32| !(x.is_finite() && *x >= 0.0);
+        let counts = |at: (usize, usize)| self.weights.as_ref().is_none_or(|weights| weights[at] > T::of(0.0));
+        let is_wrong = |x: &T| !(x.is_finite() && *x >= T::of(0.0));
         // In the order of memory this takes a fraction of the time of a search by rows, which is for the one to name.
         let is_sound = v.as_slice_memory_order().is_some_and(|all| !all.iter().any(is_wrong));
         let mut entries = v.indexed_iter();
         let wrong = if is_sound { None } else { entries.find(|(at, x)| is_wrong(x) && counts(*at)) };
         if let Some(((row, column), &value)) = wrong {
-            return Err(Error::MatrixEntry { row, column, value: f64::from(value) });
+            return Err(Error::MatrixEntry { row, column, value: wide(value) });
         }
         self.check_factors(v.dim())
     }
@@ -427,7 +451,7 @@ impl NmfConfig {
 
     /// [`NmfConfig::check_settings`], and holds the config to what can be done without all of V at hand: plain
     /// multiplicative updates for the divergences named by their betas.
-    pub(super) fn check_plain(&self, without: &str, betas: &[f32]) -> Result<()> {
+    pub(super) fn check_plain(&self, without: &str, betas: &[f64]) -> Result<()> {
         self.check_settings()?;
         let refused = |name, got: &str, expected: &str| Err(setting(name, got, &format!("{expected} {without}")));
         if !matches!(self.solver, Solver::Mu | Solver::MuExtrapolated) {
@@ -435,7 +459,7 @@ impl NmfConfig {
         }
         let beta = self.divergence.beta();
         if !betas.contains(&beta) {
-            let expected = format!("a beta of {}", betas.iter().map(f32::to_string).collect::<Vec<_>>().join(" or "));
+            let expected = format!("a beta of {}", betas.iter().map(f64::to_string).collect::<Vec<_>>().join(" or "));
             return refused("divergence", &format!("a beta of {beta}"), &expected);
         }
         if self.weights.is_some() {
@@ -518,9 +542,9 @@ pub(super) fn setting(name: &'static str, got: impl ToString, expected: &str) ->
     Error::Setting { name, got: got.to_string(), expected: expected.into(), advice: None }
 }
 
-fn check_factor(
+fn check_factor<T: Real>(
     what: &'static str,
-    factor: &Factor,
+    factor: &Factor<T>,
     expected: (usize, usize),
     length: usize,
     n_components: usize,
@@ -551,10 +575,10 @@ fn check_factor(
     }
 }
 
-pub(super) fn check_entry(row: usize, column: usize, value: f32) -> Result<()> {
-    if value.is_finite() && value >= 0.0 {
+pub(super) fn check_entry<T: Real>(row: usize, column: usize, value: T) -> Result<()> {
+    if value.is_finite() && value >= T::of(0.0) {
         Ok(())
     } else {
-        Err(Error::MatrixEntry { row, column, value: f64::from(value) })
+        Err(Error::MatrixEntry { row, column, value: wide(value) })
     }
 }

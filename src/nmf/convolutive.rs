@@ -10,7 +10,7 @@ use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
 use super::driver::{self, Solve};
-use super::kernel::{self, Activations, BLOCK, Entries, Kernel, Panels, Power, Row, Scratch, TILE, Tile, ZERO_ROW};
+use super::kernel::{self, Activations, BLOCK, Entries, Kernel, Panels, Power, Row, Scratch, TILE, Tile, zero_row};
 use super::scales::given_back;
 use super::{Error, Factor, NmfConfig, Part, Result, StopReason, init};
 use crate::watch::Watch;
@@ -122,7 +122,7 @@ pub fn fit_convolutive(
 ) -> Result<ConvolutiveFactorization> {
     let (w, h) = factors(v, config)?;
     let mut solve = Convolutive::new(Kernel::detect(), v, w, h, config);
-    let driver_config = NmfConfig { max_iter: config.max_iter, tol: config.tol, ..NmfConfig::default() };
+    let driver_config = NmfConfig::<f32> { max_iter: config.max_iter, tol: config.tol, ..NmfConfig::default() };
     let run = driver::run(&mut solve, &driver_config, watch);
     let (dictionary, activations) = solve.into_factors();
     Ok(ConvolutiveFactorization {
@@ -246,7 +246,7 @@ impl Convolutive {
                 v: kernel::pack_columns(v.slice(s![.., columns]), scale),
                 stacked: vec![[0.0; TILE]; n_packed],
                 h_terms: vec![[0.0; TILE]; n_packed],
-                w_terms: vec![ZERO_ROW; if free_w.contains(&true) { panels.rows.len() } else { 0 }],
+                w_terms: vec![zero_row(); if free_w.contains(&true) { panels.rows.len() } else { 0 }],
                 scratch: Scratch::new(n_components),
             }
         };
@@ -350,7 +350,7 @@ impl Convolutive {
             .chunks
             .par_iter_mut()
             .map(|chunk| {
-                chunk.w_terms.fill(ZERO_ROW);
+                chunk.w_terms.fill(zero_row());
                 let blocks = chunk.v.chunks((BLOCK * n_panels).max(1)).zip(chunk.stacked.chunks(BLOCK * n_components));
                 for (v, h) in blocks {
                     kernel.gather_w(v, w, h, &mut chunk.w_terms, false, &mut chunk.scratch);
@@ -369,7 +369,7 @@ impl Convolutive {
         self.w.rows.par_chunks_exact_mut(n_components).enumerate().for_each(|(panel_idx, panel)| {
             for ((k, row), inverse) in panel.iter_mut().enumerate().zip(&inverse) {
                 let Some(inverse) = inverse else { continue };
-                let mut numerator = ZERO_ROW;
+                let mut numerator: Row = zero_row();
                 for chunk in chunks {
                     let part = &chunk.w_terms[panel_idx * n_components + k];
                     for (sum, part) in numerator.iter_mut().zip(part) {

@@ -2,10 +2,12 @@
 
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 
-use super::kernel::{BATCH, Kernel, RowBatch};
+use super::Real;
+use super::kernel::{BATCH, Kernel, RowBatch, wide};
 use super::normal::Normal;
 
-/// One pass over the free entries of some rows of X.
+/// One pass over some entries of some rows of X, the components in the given order; returns the sum of the absolute
+/// projected gradients that it met.
 ///
 /// With the rows taken one by one and, in each, the components in order, this is what scikit-learn's `cd` does
 /// without shuffling, and fast HALS without its normalization: entries of one component in different rows do not see
@@ -15,23 +17,32 @@ use super::normal::Normal;
 /// A. Cichocki and A.-H. Phan, "Fast local algorithms for large scale nonnegative matrix and tensor factorizations",
 /// IEICE Transactions on Fundamentals E92-A(3), 2009 (fast HALS). C.-J. Hsieh and I. S. Dhillon, "Fast coordinate
 /// descent methods with variable selection for non-negative matrix factorization", KDD 2011.
-pub(super) fn sweep(kernel: Kernel, normal: &Normal, x: &mut ArrayViewMut2<'_, f32>, cross: ArrayView2<'_, f32>) {
+pub(super) fn sweep<T: Real>(
+    kernel: Kernel,
+    normal: &Normal<T>,
+    order: &[usize],
+    x: &mut ArrayViewMut2<'_, T>,
+    cross: ArrayView2<'_, T>,
+) -> f64 {
     let k = x.ncols();
     let (mut batch, mut targets) = (vec![[0.0; BATCH]; k], vec![[0.0; BATCH]; k]);
+    let mut violation = 0.0;
     let rows = x.axis_chunks_iter_mut(Axis(0), BATCH);
     for (mut x, cross) in rows.zip(cross.axis_chunks_iter(Axis(0), BATCH)) {
         turn(x.view(), 0.0, &mut batch);
         turn(cross, normal.l1, &mut targets);
-        kernel.sweep(&normal.gram, &normal.free, &targets, &mut batch);
+        let violations = kernel.sweep::<T>(&normal.gram, order, &targets, &mut batch);
+        violation += violations[..x.nrows()].iter().sum::<f64>();
         for (i, mut row) in x.rows_mut().into_iter().enumerate() {
-            row.iter_mut().zip(&batch).for_each(|(x, batch)| *x = batch[i] as f32);
+            row.iter_mut().zip(&batch).for_each(|(x, batch)| *x = T::of(batch[i]));
         }
     }
+    violation
 }
 
 /// Puts rows less `offset` side by side.
-fn turn(rows: ArrayView2<'_, f32>, offset: f64, batch: &mut [RowBatch]) {
+fn turn<T: Real>(rows: ArrayView2<'_, T>, offset: f64, batch: &mut [RowBatch]) {
     for (i, row) in rows.rows().into_iter().enumerate() {
-        row.iter().zip(&mut *batch).for_each(|(&x, batch)| batch[i] = f64::from(x) - offset);
+        row.iter().zip(&mut *batch).for_each(|(&x, batch)| batch[i] = wide(x) - offset);
     }
 }

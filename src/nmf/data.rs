@@ -6,8 +6,9 @@ use std::ops::Range;
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
-use super::divergence::{entries, level, lift};
-use super::kernel::{self, Activations, Kernel, Lanes, PANEL, Panels, Power, Row, TILE, Tile, ZERO_ROW, ZERO_TILE};
+use super::divergence::{ZERO, entries, level, lift};
+use super::Real;
+use super::kernel::{self, Activations, Kernel, Lanes, Panels, Power, Row, TILE, Tile, wide, zero_row, zero_tile};
 
 /// Columns that are worked on at once.
 const BLOCK: usize = kernel::BLOCK / 2 * TILE;
@@ -20,43 +21,43 @@ const MAX_CHUNKS: usize = 16;
 ///
 /// Scales are powers of two: dividing by them rounds nothing.
 #[derive(Debug)]
-pub(super) struct Data {
+pub(super) struct Data<T: Real> {
     shape: (usize, usize),
-    blocks: Vec<Block>,
+    blocks: Vec<Block<T>>,
     is_weighted: bool,
     /// V on the input's scale over V as the blocks have it.
     pub(super) scale: f64,
     /// Mean of V as the blocks have it, about 1; 1 where V is silent.
     pub(super) mean: f64,
-    pub(super) beta: f32,
+    pub(super) beta: f64,
     pub(super) kernel: Kernel,
 }
 
 /// A block of columns.
 #[derive(Debug)]
-pub(super) struct Block {
+pub(super) struct Block<T: Real> {
     pub(super) columns: Range<usize>,
-    v: Vec<Tile>,
-    weights: Option<Vec<Tile>>,
+    v: Vec<Tile<T>>,
+    weights: Option<Vec<Tile<T>>>,
 }
 
-impl Data {
+impl<T: Real> Data<T> {
     /// # Cost
     /// Memory: one packed copy of V and one of the weights.
-    pub(super) fn new(v: ArrayView2<'_, f32>, weights: Option<ArrayView2<'_, f32>>, beta: f32) -> Self {
+    pub(super) fn new(v: ArrayView2<'_, T>, weights: Option<ArrayView2<'_, T>>, beta: f64) -> Self {
         let (sum, count) = sum_and_count(v, weights);
         Self::with_scale(v, weights, beta, level(sum, count))
     }
 
     /// V over a given scale.
     pub(super) fn with_scale(
-        v: ArrayView2<'_, f32>,
-        weights: Option<ArrayView2<'_, f32>>,
-        beta: f32,
+        v: ArrayView2<'_, T>,
+        weights: Option<ArrayView2<'_, T>>,
+        beta: f64,
         scale: f64,
     ) -> Self {
         let (sum, count) = sum_and_count(v, weights);
-        let least = if beta <= 0.0 { lift(beta) } else { 0.0 };
+        let least = if beta <= 0.0 { T::of(ZERO) } else { T::of(0.0) };
         let blocks = (0..v.ncols().div_ceil(BLOCK)).into_par_iter().map(|i| {
             let columns = i * BLOCK..((i + 1) * BLOCK).min(v.ncols());
             Block::new(v.slice(s![.., columns.clone()]), weights, columns, scale, least)
@@ -90,12 +91,12 @@ impl Data {
     }
 
     /// Does `work` on each block, one chunk per job, and returns the chunks' results in order.
-    pub(super) fn map_chunks<T: Send>(
+    pub(super) fn map_chunks<R: Send>(
         &self,
-        start: impl Fn() -> T + Sync,
-        work: impl Fn(&mut T, &Block) + Sync,
-    ) -> Vec<T> {
-        let chunk = |blocks: &[Block]| {
+        start: impl Fn() -> R + Sync,
+        work: impl Fn(&mut R, &Block<T>) + Sync,
+    ) -> Vec<R> {
+        let chunk = |blocks: &[Block<T>]| {
             let mut result = start();
             blocks.iter().for_each(|block| work(&mut result, block));
             result
@@ -104,7 +105,7 @@ impl Data {
     }
 
     /// V H^T: rows x K. `h` is columns x K.
-    pub(super) fn times_activations(&self, h: &Array2<f32>) -> Array2<f32> {
+    pub(super) fn times_activations(&self, h: &Array2<T>) -> Array2<T> {
         let k = h.ncols();
         let parts = self.map_chunks(
             || self.zero_panels(k),
@@ -114,7 +115,7 @@ impl Data {
     }
 
     /// V^T W: columns x K. `w` is rows x K.
-    pub(super) fn times_dictionary(&self, w: &Array2<f32>) -> Array2<f32> {
+    pub(super) fn times_dictionary(&self, w: &Array2<T>) -> Array2<T> {
         let k = w.ncols();
         let panels = pack_dictionary(w);
         let mut product = Array2::zeros((self.n_columns(), k));
@@ -125,15 +126,15 @@ impl Data {
     }
 
     /// Sums for W, packed as W is.
-    pub(super) fn zero_panels(&self, k: usize) -> Vec<Row> {
-        vec![ZERO_ROW; self.n_rows().div_ceil(PANEL) * k]
+    pub(super) fn zero_panels(&self, k: usize) -> Vec<Row<T>> {
+        vec![zero_row(); self.n_rows().div_ceil(T::PANEL) * k]
     }
 
     /// The sum of the chunks' results, from the first to the last: rows x K.
-    pub(super) fn sum_panels(&self, parts: Vec<Vec<Row>>, k: usize) -> Array2<f32> {
+    pub(super) fn sum_panels(&self, parts: Vec<Vec<Row<T>>>, k: usize) -> Array2<T> {
         let sum = parts.into_iter().reduce(|mut sum, part| {
             for (sum, part) in sum.as_flattened_mut().iter_mut().zip(part.as_flattened()) {
-                sum.0.iter_mut().zip(part.0).for_each(|(sum, part)| *sum += part);
+                sum.iter_mut().zip(part.iter()).for_each(|(sum, part)| *sum += *part);
             }
             sum
         });
@@ -142,31 +143,31 @@ impl Data {
     }
 
     /// Does `work` on each block and its rows of `out` (columns x anything).
-    pub(super) fn for_each_block(&self, out: &mut Array2<f32>, work: impl Fn(&Block, ArrayViewMut2<'_, f32>) + Sync) {
+    pub(super) fn for_each_block(&self, out: &mut Array2<T>, work: impl Fn(&Block<T>, ArrayViewMut2<'_, T>) + Sync) {
         let rows = out.axis_chunks_iter_mut(Axis(0), BLOCK).into_par_iter();
         rows.zip(&self.blocks).for_each(|(rows, block)| work(block, rows));
     }
 
     /// The divergence of V from W H, on the input's scale. `h` is columns x K.
-    pub(super) fn divergence(&self, w: &Array2<f32>, h: &Array2<f32>) -> f64 {
-        let beta = f64::from(self.beta);
+    pub(super) fn divergence(&self, w: &Array2<T>, h: &Array2<T>) -> f64 {
+        let beta = self.beta;
         let panels = pack_dictionary(w);
-        let n_panels = self.n_rows().div_ceil(PANEL);
+        let n_panels = self.n_rows().div_ceil(T::PANEL);
         let sums = self.map_chunks(
             || 0.0,
             |sum: &mut f64, block| {
-                let mut y = vec![ZERO_TILE; block.v.len()];
-                self.kernel.multiply(&panels, &pack_activations(block, h), lift(self.beta), &mut y);
+                let mut y = vec![zero_tile(); block.v.len()];
+                self.kernel.multiply(&panels, &pack_activations(block, h), lift::<T>(self.beta), &mut y);
                 for frame in 0..block.columns.len() {
                     let tiles = frame / TILE * n_panels..(frame / TILE + 1) * n_panels;
                     for (panel, tile) in tiles.enumerate() {
-                        let n_bins = (self.n_rows() - panel * PANEL).min(PANEL);
+                        let n_bins = (self.n_rows() - panel * T::PANEL).min(T::PANEL);
                         for half in 0..2 {
-                            let here = ..n_bins.saturating_sub(8 * half).min(8);
-                            let of = |x: &[Tile]| x[tile][frame % TILE][half];
-                            let weights = block.weights.as_deref().map_or(Lanes([1.0; 8]), of);
+                            let here = ..n_bins.saturating_sub(T::LANES * half).min(T::LANES);
+                            let of = |x: &[Tile<T>]| x[tile][frame % TILE][half];
+                            let weights = block.weights.as_deref().map_or(Lanes::splat(T::of(1.0)), of);
                             let (v, y) = (of(&block.v), of(&y));
-                            *sum += entries(&v.0[here], &y.0[here], &weights.0[here], beta);
+                            *sum += entries(&v[here], &y[here], &weights[here], beta);
                         }
                     }
                 }
@@ -176,9 +177,9 @@ impl Data {
     }
 
     /// V^T W for one block: frames x K.
-    pub(super) fn gathered(&self, block: &Block, w: &Panels) -> Array2<f32> {
+    pub(super) fn gathered(&self, block: &Block<T>, w: &Panels<T>) -> Array2<T> {
         let k = w.n_components;
-        let mut sums = vec![[0.0; TILE]; block.n_tiles() * k];
+        let mut sums = vec![[T::of(0.0); TILE]; block.n_tiles() * k];
         self.kernel.gather_onto_h(w, &block.v, &mut sums);
         unpack_frames(&sums, (block.columns.len(), k))
     }
@@ -186,12 +187,12 @@ impl Data {
     /// What a multiplicative step of H divides by what, for one block: frames x K. No second where it is but sums of W.
     pub(super) fn activation_terms(
         &self,
-        block: &Block,
-        w: &Panels,
-        h: &[Activations],
-    ) -> (Array2<f32>, Option<Array2<f32>>) {
+        block: &Block<T>,
+        w: &Panels<T>,
+        h: &[Activations<T>],
+    ) -> (Array2<T>, Option<Array2<T>>) {
         let shape = (block.columns.len(), w.n_components);
-        let mut numerator = vec![[0.0; TILE]; h.len()];
+        let mut numerator = vec![[T::of(0.0); TILE]; h.len()];
         let mut denominator = if self.needs_denominator() { numerator.clone() } else { Vec::new() };
         self.kernel.terms_onto_h(self.entries(block), w, h, &mut numerator, &mut denominator);
         let denominator = self.needs_denominator().then(|| unpack_frames(&denominator, shape));
@@ -199,7 +200,7 @@ impl Data {
     }
 
     /// The same for W: rows x K.
-    pub(super) fn dictionary_terms(&self, w: &Panels, h: &Array2<f32>) -> (Array2<f32>, Option<Array2<f32>>) {
+    pub(super) fn dictionary_terms(&self, w: &Panels<T>, h: &Array2<T>) -> (Array2<T>, Option<Array2<T>>) {
         let k = w.n_components;
         let parts = self.map_chunks(
             || (self.zero_panels(k), if self.needs_denominator() { self.zero_panels(k) } else { Vec::new() }),
@@ -218,34 +219,34 @@ impl Data {
         self.beta != 1.0 || self.is_weighted
     }
 
-    fn entries<'b>(&self, block: &'b Block) -> kernel::Entries<'b> {
+    fn entries<'b>(&self, block: &'b Block<T>) -> kernel::Entries<'b, T> {
         let power = Power::of(self.beta);
-        kernel::Entries { v: &block.v, weights: block.weights.as_deref(), power, lift: lift(self.beta) }
+        kernel::Entries { v: &block.v, weights: block.weights.as_deref(), power, lift: lift::<T>(self.beta) }
     }
 }
 
-impl Block {
+impl<T: Real> Block<T> {
     fn new(
-        v: ArrayView2<'_, f32>,
-        weights: Option<ArrayView2<'_, f32>>,
+        v: ArrayView2<'_, T>,
+        weights: Option<ArrayView2<'_, T>>,
         columns: Range<usize>,
         scale: f64,
-        least: f32,
+        least: T,
     ) -> Self {
         let to_scale = 1.0 / scale;
-        let mut v = if (to_scale as f32).is_normal() {
+        let mut v = if is_exact::<T>(to_scale) {
             // A power of two: f32 is as exact as f64.
-            let to_scale = to_scale as f32;
+            let to_scale = T::of(to_scale);
             pack(v, |x| (x * to_scale).max(least))
         } else {
-            pack(v, |x| ((f64::from(x) * to_scale) as f32).max(least))
+            pack(v, |x| T::of(wide(x) * to_scale).max(least))
         };
         let weights = weights.map(|weights| pack(weights.slice(s![.., columns.clone()]), |x| x));
         if let Some(weights) = &weights {
             // Missing entries may hold anything.
             for (v, weight) in lanes_mut(&mut v).zip(lanes(weights)) {
-                for (v, weight) in v.0.iter_mut().zip(weight.0) {
-                    if weight == 0.0 {
+                for (v, weight) in v.iter_mut().zip(weight.iter()) {
+                    if *weight == T::of(0.0) {
                         *v = least;
                     }
                 }
@@ -260,27 +261,26 @@ impl Block {
     }
 }
 
+/// Whether T holds a power of two and can multiply by it without rounding.
+fn is_exact<T: Real>(power: f64) -> bool {
+    (wide(T::SMALLEST)..=wide(T::LARGEST)).contains(&power)
+}
+
 /// A matrix as tiles, padded with zeros.
-fn pack(x: ArrayView2<'_, f32>, convert: impl Fn(f32) -> f32) -> Vec<Tile> {
-    let n_panels = x.nrows().div_ceil(PANEL);
-    let mut tiles = vec![ZERO_TILE; n_panels * x.ncols().div_ceil(TILE)];
+fn pack<T: Real>(x: ArrayView2<'_, T>, convert: impl Fn(T) -> T) -> Vec<Tile<T>> {
+    let n_panels = x.nrows().div_ceil(T::PANEL);
+    let mut tiles = vec![zero_tile(); n_panels * x.ncols().div_ceil(TILE)];
     let mut copy = Vec::new();
     for (frame, column) in x.columns().into_iter().enumerate() {
         let column = column.as_slice().unwrap_or_else(|| {
             copy.clear();
-            copy.extend(column.iter());
+            copy.extend(column.iter().copied());
             &copy
         });
         let tiles = &mut tiles[frame / TILE * n_panels..][..n_panels];
-        let (whole, rest) = column.as_chunks::<PANEL>();
-        for (tile, bins) in tiles.iter_mut().zip(whole) {
-            for (i, &x) in bins.iter().enumerate() {
-                tile[frame % TILE][i / 8].0[i % 8] = convert(x);
-            }
-        }
-        if let (Some(tile), false) = (tiles.last_mut(), rest.is_empty()) {
-            for (i, &x) in rest.iter().enumerate() {
-                tile[frame % TILE][i / 8].0[i % 8] = convert(x);
+        for (tile, bins) in tiles.iter_mut().zip(column.chunks(T::PANEL)) {
+            for (lanes, bins) in tile[frame % TILE].iter_mut().zip(bins.chunks(T::LANES)) {
+                lanes.iter_mut().zip(bins).for_each(|(x, &bin)| *x = convert(bin));
             }
         }
     }
@@ -288,22 +288,22 @@ fn pack(x: ArrayView2<'_, f32>, convert: impl Fn(f32) -> f32) -> Vec<Tile> {
 }
 
 /// W (rows x K) for the kernel.
-pub(super) fn pack_dictionary(w: &Array2<f32>) -> Panels {
+pub(super) fn pack_dictionary<T: Real>(w: &Array2<T>) -> Panels<T> {
     Panels::pack(w.view(), &vec![1.0; w.ncols()])
 }
 
 /// A block's part of H (columns x K) for the kernel.
-pub(super) fn pack_activations(block: &Block, h: &Array2<f32>) -> Vec<Activations> {
+pub(super) fn pack_activations<T: Real>(block: &Block<T>, h: &Array2<T>) -> Vec<Activations<T>> {
     pack_frames(h.slice(s![block.columns.clone(), ..]))
 }
 
 /// Some frames of H (frames x K) for the kernel.
-pub(super) fn pack_frames(h: ArrayView2<'_, f32>) -> Vec<Activations> {
+pub(super) fn pack_frames<T: Real>(h: ArrayView2<'_, T>) -> Vec<Activations<T>> {
     kernel::pack_activations(h.t(), &vec![1.0; h.ncols()])
 }
 
 /// Some frames of what is packed as H is: frames x K.
-fn unpack_frames(packed: &[Activations], (n_frames, k): (usize, usize)) -> Array2<f32> {
+fn unpack_frames<T: Real>(packed: &[Activations<T>], (n_frames, k): (usize, usize)) -> Array2<T> {
     let mut frames = Array2::zeros((n_frames, k));
     for (mut rows, tile) in frames.axis_chunks_iter_mut(Axis(0), TILE).zip(packed.chunks_exact(k)) {
         for (frame, mut row) in rows.rows_mut().into_iter().enumerate() {
@@ -313,37 +313,37 @@ fn unpack_frames(packed: &[Activations], (n_frames, k): (usize, usize)) -> Array
     frames
 }
 
-fn lanes(tiles: &[Tile]) -> impl Iterator<Item = &Lanes> {
+fn lanes<T: Real>(tiles: &[Tile<T>]) -> impl Iterator<Item = &Lanes<T>> {
     tiles.as_flattened().as_flattened().iter()
 }
 
-fn lanes_mut(tiles: &mut [Tile]) -> impl Iterator<Item = &mut Lanes> {
+fn lanes_mut<T: Real>(tiles: &mut [Tile<T>]) -> impl Iterator<Item = &mut Lanes<T>> {
     tiles.as_flattened_mut().as_flattened_mut().iter_mut()
 }
 
 /// Sums over rows, in f64: one number per component.
-pub(super) fn column_sums(x: &Array2<f32>) -> Array1<f64> {
+pub(super) fn column_sums<T: Real>(x: &Array2<T>) -> Array1<f64> {
     let mut sums = Array1::zeros(x.ncols());
     for row in x.rows() {
-        ndarray::Zip::from(&mut sums).and(row).for_each(|sum: &mut f64, &x| *sum += f64::from(x));
+        ndarray::Zip::from(&mut sums).and(row).for_each(|sum: &mut f64, &x| *sum += wide(x));
     }
     sums
 }
 
 /// The sum of V's entries and their number, or the sum of their weights.
-fn sum_and_count(v: ArrayView2<'_, f32>, weights: Option<ArrayView2<'_, f32>>) -> (f64, f64) {
+fn sum_and_count<T: Real>(v: ArrayView2<'_, T>, weights: Option<ArrayView2<'_, T>>) -> (f64, f64) {
     match weights {
-        None => (v.iter().map(|&x| f64::from(x)).sum(), v.len() as f64),
+        None => (v.iter().map(|&x| wide(x)).sum(), v.len() as f64),
         Some(weights) => weighted_sum(v, weights),
     }
 }
 
 /// The weighted sum of V's entries, and the sum of their weights.
-pub(super) fn weighted_sum(v: ArrayView2<'_, f32>, weights: ArrayView2<'_, f32>) -> (f64, f64) {
+pub(super) fn weighted_sum<T: Real>(v: ArrayView2<'_, T>, weights: ArrayView2<'_, T>) -> (f64, f64) {
     let mut sums = (0.0, 0.0);
     ndarray::Zip::from(&v).and(&weights).for_each(|&x, &weight| {
-        if weight > 0.0 {
-            sums = (sums.0 + f64::from(weight) * f64::from(x), sums.1 + f64::from(weight));
+        if weight > T::of(0.0) {
+            sums = (sums.0 + wide(weight) * wide(x), sums.1 + wide(weight));
         }
     });
     sums

@@ -2,7 +2,8 @@
 
 use ndarray::{ArrayView2, Zip};
 
-use super::Divergence;
+use super::kernel::wide;
+use super::{Divergence, Real};
 
 /// The divergence of V from its approximation, unnormalized, in f64.
 ///
@@ -15,15 +16,15 @@ use super::Divergence;
 /// # References
 /// C. Fevotte and J. Idier, "Algorithms for nonnegative matrix factorization with the beta-divergence", Neural
 /// Computation 23(9), 2011, equation (2).
-pub fn divergence(v: ArrayView2<'_, f32>, approximation: ArrayView2<'_, f32>, kind: Divergence) -> f64 {
+pub fn divergence<T: Real>(v: ArrayView2<'_, T>, approximation: ArrayView2<'_, T>, kind: Divergence) -> f64 {
     assert_eq!(v.dim(), approximation.dim());
-    let beta = f64::from(kind.beta());
-    let level = level(v.iter().map(|&x| f64::from(x)).sum::<f64>(), v.len() as f64);
-    let lift = f64::from(lift(kind.beta())) * level;
-    let least = if beta <= 0.0 { lift } else { 0.0 };
+    let beta = kind.beta();
+    let level = level(v.iter().map(|&x| wide(x)).sum::<f64>(), v.len() as f64);
+    let lift = wide(lift::<T>(beta)) * level;
+    let least = if beta <= 0.0 { ZERO * level } else { 0.0 };
     let mut total = 0.0;
     Zip::from(&v).and(&approximation).for_each(|&v, &y| {
-        total += entry(f64::from(v).max(least), f64::from(y) + lift, beta);
+        total += entry(wide(v).max(least), wide(y) + lift, beta);
     });
     total
 }
@@ -62,24 +63,27 @@ fn power(x: f64, p: f64) -> f64 {
 }
 
 /// The weighted sum of the divergences of some entries; where the weight is 0, they may be anything.
-pub(super) fn entries(v: &[f32], y: &[f32], weights: &[f32], beta: f64) -> f64 {
+pub(super) fn entries<T: Real>(v: &[T], y: &[T], weights: &[T], beta: f64) -> f64 {
     v.iter()
         .zip(y)
         .zip(weights)
-        .filter(|(_, weight)| **weight > 0.0)
-        .fold(0.0, |sum, ((&v, &y), &weight)| sum + f64::from(weight) * entry(f64::from(v), f64::from(y), beta))
+        .filter(|(_, weight)| **weight > T::of(0.0))
+        .fold(0.0, |sum, ((&v, &y), &weight)| sum + wide(weight) * entry(wide(v), wide(y), beta))
 }
 
-/// What is added to every entry of W H, relative to the level of V, so that its negative powers stay finite in `f32`.
-/// As a constant added to the model, it leaves the proofs that the divergence never rises as they are.
-pub(super) fn lift(beta: f32) -> f32 {
-    if beta < 1.0 {
-        1e-8 // y^(beta - 2) down to 1e-24, times a V of up to 1e8
-    } else if beta < 2.0 {
-        1e-20 // y^(beta - 2) down to 1e-20
-    } else {
-        0.0
-    }
+/// What a zero of V counts as where beta is at most 0, relative to the mean of V.
+pub(super) const ZERO: f64 = 1e-8;
+
+/// What is added to every entry of W H, relative to the level of V, so that its negative powers stay finite. As a constant
+/// added to the model, it leaves the proofs that the divergence never rises as they are.
+pub(super) fn lift<T: Real>(beta: f64) -> T {
+    let is_single = wide(T::LARGEST) < 1e100;
+    T::of(match beta {
+        _ if beta >= 2.0 => 0.0,
+        // In f32, y^(beta - 2) down to 1e-24, times a V of up to 1e8; from a beta of 1 on, down to 1e-20.
+        _ if is_single => if beta < 1.0 { 1e-8 } else { 1e-20 },
+        _ => 10f64.powf(-140.0 / (2.0 - beta).max(1.0)),
+    })
 }
 
 /// The mean of V as the next power of two, by which it can be divided without rounding; 1 where V is silent.

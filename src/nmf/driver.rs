@@ -1,6 +1,6 @@
 //! The loop that all solvers share: iterate, check, stop.
 
-use super::{NmfConfig, StopReason};
+use super::{NmfConfig, Real, StopReason, Stopping};
 use crate::watch::{Progress, Step, Watch};
 
 /// Iterations from one check of the divergence to the next.
@@ -21,6 +21,16 @@ pub(super) trait Solve {
         self.check()
     }
 
+    /// The divergence at the last check, where that was not all of the objective.
+    fn divergence_alone(&self) -> Option<f64> {
+        None
+    }
+
+    /// The sum of the absolute projected gradients that the last iteration met, where the solver knows it.
+    fn violation(&self) -> Option<f64> {
+        None
+    }
+
     /// Whether the last check went back to earlier factors, so that standing still does not mean convergence.
     fn has_restarted(&self) -> bool {
         false
@@ -36,10 +46,11 @@ pub(super) struct Run {
     pub(super) stop_reason: StopReason,
 }
 
-pub(super) fn run(solve: &mut dyn Solve, config: &NmfConfig, watch: &mut Watch<'_>) -> Run {
+pub(super) fn run<T: Real>(solve: &mut dyn Solve, config: &NmfConfig<T>, watch: &mut Watch<'_>) -> Run {
     let first = solve.check();
     let mut curve = vec![(0, first)];
-    let (mut before, mut next_check) = (first, CHECK_EVERY);
+    let mut rule = Rule::new(config, solve, first);
+    let mut next_check = CHECK_EVERY;
     for n_iter in 1..=config.max_iter {
         let is_regular = n_iter.is_multiple_of(CHECK_EVERY);
         let now = if is_regular || n_iter == next_check || n_iter == config.max_iter {
@@ -51,21 +62,23 @@ pub(super) fn run(solve: &mut dyn Solve, config: &NmfConfig, watch: &mut Watch<'
         let mut stop_reason = (n_iter == config.max_iter).then_some(StopReason::MaxIter);
         if let Some(now) = now {
             curve.push((n_iter, now));
-            if is_regular {
-                let stands = before - now < config.tol * first && !solve.has_restarted();
-                if config.tol > 0.0 && (stands || now == 0.0) {
-                    stop_reason = Some(StopReason::Converged);
-                }
-                before = now;
+            if is_regular && rule.is_met_at_check(solve, now) {
+                stop_reason = Some(StopReason::Converged);
             }
             if config.target_divergence.is_some_and(|target| now <= target) {
                 stop_reason = Some(StopReason::TargetReached);
             }
             next_check = n_iter + config.target_divergence.map_or(CHECK_EVERY, |target| iterations_to(target, &curve));
         }
+        if rule.is_met_after_iteration(solve) {
+            if now.is_none() {
+                curve.push((n_iter, solve.check()));
+            }
+            stop_reason = Some(StopReason::Converged);
+        }
         let (done, total) = (n_iter as u64, Some(config.max_iter as u64));
         if watch.tell(Progress { step: Step::Fitting, done, total, divergence: now }).is_err() {
-            if now.is_none() {
+            if curve.last().is_none_or(|(last, _)| *last != n_iter) {
                 curve.push((n_iter, solve.check()));
             }
             stop_reason = stop_reason.or(Some(StopReason::Cancelled));
@@ -75,6 +88,52 @@ pub(super) fn run(solve: &mut dyn Solve, config: &NmfConfig, watch: &mut Watch<'
         }
     }
     Run { n_iter: 0, curve, stop_reason: StopReason::MaxIter }
+}
+
+/// When `tol` ends a run.
+struct Rule {
+    tol: f64,
+    stopping: Stopping,
+    /// What the check before found, and the first one.
+    before: f64,
+    first: f64,
+    first_violation: Option<f64>,
+}
+
+impl Rule {
+    fn new<T: Real>(config: &NmfConfig<T>, solve: &dyn Solve, objective: f64) -> Self {
+        let (tol, stopping) = (config.tol, config.stopping);
+        let first = measured(stopping, solve, objective);
+        Self { tol, stopping, before: first, first, first_violation: None }
+    }
+
+    fn is_met_at_check(&mut self, solve: &dyn Solve, objective: f64) -> bool {
+        let now = measured(self.stopping, solve, objective);
+        let fall = self.before - now;
+        self.before = now;
+        self.tol > 0.0
+            && match self.stopping {
+                Stopping::Divergence => fall < self.tol * self.first && !solve.has_restarted() || now == 0.0,
+                Stopping::ScikitLearn if solve.violation().is_some() => false,
+                Stopping::ScikitLearn => fall / self.first < self.tol && !solve.has_restarted(),
+            }
+    }
+
+    fn is_met_after_iteration(&mut self, solve: &dyn Solve) -> bool {
+        let violation = if self.stopping == Stopping::ScikitLearn { solve.violation() } else { None };
+        violation.is_some_and(|violation| {
+            let first = *self.first_violation.get_or_insert(violation);
+            first == 0.0 || violation / first <= self.tol
+        })
+    }
+}
+
+/// What the rule looks at, where the objective is as given.
+fn measured(stopping: Stopping, solve: &dyn Solve, objective: f64) -> f64 {
+    match stopping {
+        Stopping::Divergence => objective,
+        Stopping::ScikitLearn => (2.0 * solve.divergence_alone().unwrap_or(objective)).max(0.0).sqrt(),
+    }
 }
 
 /// Iterations from the last check to the target, 1 to [`CHECK_EVERY`], were the divergence to go on falling as it did

@@ -95,8 +95,8 @@ struct KullbackLeibler {
 
 /// For any other divergence.
 struct Other {
-    beta: f32,
-    dictionary: beta::Dictionary,
+    beta: f64,
+    dictionary: beta::Dictionary<f32>,
     /// W on the input's scale over W in `dictionary`, a power of two.
     scale: f64,
     costs: Vec<f64>,
@@ -127,7 +127,7 @@ impl Encoder {
     pub fn new(dictionary: ArrayView2<'_, f32>, config: &EncoderConfig) -> Result<Self> {
         let EncoderConfig { divergence, max_iter, costs } = config;
         let n_components = dictionary.ncols();
-        NmfConfig { n_components, divergence: *divergence, ..NmfConfig::default() }.check_settings()?;
+        NmfConfig::<f32> { n_components, divergence: *divergence, ..NmfConfig::default() }.check_settings()?;
         check_entries(dictionary)?;
         let costs = match costs {
             None => vec![0.0; n_components],
@@ -254,7 +254,7 @@ impl KullbackLeibler {
 }
 
 impl Other {
-    fn new(dictionary: &Array2<f32>, beta: f32, costs: Vec<f64>) -> Self {
+    fn new(dictionary: &Array2<f32>, beta: f64, costs: Vec<f64>) -> Self {
         let scale = scales(1.0, dictionary).w;
         let dictionary = beta::Dictionary::new(&scaled(dictionary.clone(), 1.0 / scale), beta == 2.0);
         Self { beta, dictionary, scale, costs }
@@ -264,9 +264,9 @@ impl Other {
         let data = Data::new(v, None, self.beta);
         let scale = data.scale / self.scale;
         // The divergence shrinks by its power of the scale, and so does what is added to it.
-        let shrunk = scale * data.scale.powf(-f64::from(self.beta));
+        let shrunk = scale * data.scale.powf(-self.beta);
         let costs: Vec<_> = self.costs.iter().map(|cost| (cost * shrunk) as f32).collect();
-        let exponent = exponent(self.beta, false, false);
+        let exponent = exponent(self.beta, false, false) as f32;
         let mut h = scaled(h.reversed_axes(), 1.0 / scale);
         for _ in 0..n_iter {
             data.for_each_block(&mut h, |block, mut h| {

@@ -5,19 +5,20 @@ use ndarray::{Array2, ArrayView2};
 use super::beta::BetaMu;
 use super::data::Data;
 use super::driver::run;
+use super::kernel::wide;
 use super::least_squares::LeastSquares;
 use super::penalty::{Penalties, Scales};
-use super::{Factorization, NmfConfig, Solver};
+use super::{Factorization, NmfConfig, Real, Solver};
 use crate::watch::Watch;
 
 /// Improves W (rows x K) and H (K x columns). V, W and H are scaled to a mean of about 1 inside, by powers of two, so
 /// that what does not change comes back bit for bit.
-pub(super) fn fit(
-    v: ArrayView2<'_, f32>,
-    (w, h): (Array2<f32>, Array2<f32>),
-    config: &NmfConfig,
+pub(super) fn fit<T: Real>(
+    v: ArrayView2<'_, T>,
+    (w, h): (Array2<T>, Array2<T>),
+    config: &NmfConfig<T>,
     watch: &mut Watch<'_>,
-) -> Factorization {
+) -> Factorization<T> {
     let data = Data::new(v, config.weights.as_ref().map(|weights| weights.view()), config.divergence.beta());
     let scales = scales(data.scale, &w);
     let penalties = Penalties::new(&config.regularization, v.dim(), scales, data.beta, data.mean);
@@ -32,7 +33,7 @@ pub(super) fn fit(
             (run, solve.w, solve.h, divergence)
         }
         Solver::CoordinateDescent | Solver::Anls | Solver::ProjectedGradient => {
-            let mut solve = LeastSquares::new(data, start, free, penalties, config.solver);
+            let mut solve = LeastSquares::new(data, start, free, penalties, scales, config);
             let run = run(&mut solve, config, watch);
             let divergence = solve.data.divergence(&solve.w, &solve.h);
             (run, solve.w, solve.h, divergence)
@@ -50,13 +51,13 @@ pub(super) fn fit(
 }
 
 /// Scales that bring V and W to a mean of about 1, and H to what then fits.
-pub(super) fn scales(v: f64, w: &Array2<f32>) -> Scales {
-    let of_w = super::divergence::level(w.iter().map(|&x| f64::from(x)).sum(), w.len() as f64);
+pub(super) fn scales<T: Real>(v: f64, w: &Array2<T>) -> Scales {
+    let of_w = super::divergence::level(w.iter().map(|&x| wide(x)).sum(), w.len() as f64);
     Scales { v, w: of_w, h: v / of_w }
 }
 
 /// `x` times a power of two, in rows.
-pub(super) fn scaled(x: Array2<f32>, factor: f64) -> Array2<f32> {
+pub(super) fn scaled<T: Real>(x: Array2<T>, factor: f64) -> Array2<T> {
     let x = if x.is_standard_layout() { x } else { x.as_standard_layout().into_owned() };
-    x.mapv_into(|x| (f64::from(x) * factor).min(f64::from(f32::MAX)) as f32)
+    x.mapv_into(|x| T::of((wide(x) * factor).min(wide(T::LARGEST))))
 }

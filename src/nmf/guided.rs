@@ -9,103 +9,105 @@
 use std::ops::Range;
 
 use super::guidance::Guidance;
-use super::kernel::{Activations, EPS, PANEL, Panels, Row, TILE, Tile};
+use super::Real;
+use super::kernel::{Activations, Lanes, Panels, Row, TILE, Tile, wide, zero_row};
 
 /// The guided entries of one panel of bins in one frame for which the same groups are denied.
 #[derive(Debug, Clone)]
-struct Entry {
+struct Entry<T: Real> {
     /// Counted from the first of the chunk.
     frame: u32,
     panel: u32,
     denied: u64,
     /// V, and 0 where an entry is not guided so.
-    v: [f32; PANEL],
+    v: Row<T>,
 }
 
 /// The guided entries of some consecutive frames.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Guided {
+pub(super) struct Guided<T: Real> {
     /// In the order of frames.
-    entries: Vec<Entry>,
+    entries: Vec<Entry<T>>,
     /// What a component has of what it models in an entry that its group is denied.
-    leak: f32,
+    leak: T,
     /// The bit of each component's group.
     bits: Vec<u64>,
     /// What the entries add to H, frame after frame, while the kernel is at work on the rest.
-    additions: Vec<(u32, Vec<f32>)>,
-    gains: Vec<f32>,
+    additions: Vec<(u32, Vec<T>)>,
+    gains: Vec<T>,
 }
 
-impl Guided {
+impl<T: Real> Guided<T> {
     /// Takes the guided entries of these frames out of `v`, where they become 0.
-    pub(super) fn take(guidance: &Guidance, frames: &Range<usize>, n_bins: usize, v: &mut [Tile]) -> Self {
-        let n_panels = n_bins.div_ceil(PANEL);
-        let mut entries: Vec<Entry> = Vec::new();
+    pub(super) fn take(guidance: &Guidance, frames: &Range<usize>, n_bins: usize, v: &mut [Tile<T>]) -> Self {
+        let n_panels = n_bins.div_ceil(T::PANEL);
+        let mut entries: Vec<Entry<T>> = Vec::new();
         for run in guidance.of_columns(frames) {
             let frame = run.column as usize - frames.start;
             let bins = run.start as usize..run.end as usize;
-            for panel in bins.start / PANEL..bins.end.div_ceil(PANEL) {
-                let here = bins.start.max(panel * PANEL)..bins.end.min((panel + 1) * PANEL);
+            for panel in bins.start / T::PANEL..bins.end.div_ceil(T::PANEL) {
+                let here = bins.start.max(panel * T::PANEL)..bins.end.min((panel + 1) * T::PANEL);
                 let row = &mut v[frame / TILE * n_panels + panel][frame % TILE];
                 let (frame, panel, denied) = (frame as u32, panel as u32, run.denied);
-                let is_same = |last: &&mut Entry| (last.frame, last.panel, last.denied) == (frame, panel, denied);
+                let is_same = |last: &&mut Entry<T>| (last.frame, last.panel, last.denied) == (frame, panel, denied);
                 if entries.last_mut().as_ref().is_none_or(|last| !is_same(last)) {
-                    entries.push(Entry { frame, panel, denied, v: [0.0; PANEL] });
+                    entries.push(Entry { frame, panel, denied, v: zero_row() });
                 }
                 let Some(entry) = entries.last_mut() else { continue };
                 for bin in here {
-                    let lane = bin % PANEL;
-                    entry.v[lane] = std::mem::take(&mut row[lane / 8].0[lane % 8]);
+                    let lane = bin % T::PANEL;
+                    let (vector, place) = (lane / T::LANES, lane % T::LANES);
+                    entry.v[vector][place] = std::mem::take(&mut row[vector][place]);
                 }
             }
         }
         let bits = guidance.groups.iter().map(|group| 1 << group).collect();
-        let gains = vec![1.0; guidance.groups.len()];
-        Self { entries, leak: guidance.leak, bits, additions: Vec::new(), gains }
+        let gains = vec![T::of(1.0); guidance.groups.len()];
+        Self { entries, leak: T::of(wide(guidance.leak)), bits, additions: Vec::new(), gains }
     }
 
     /// Notes what the entries of these frames add to H, before the kernel improves it: H * (W^T (L V / G)) / (W^T 1).
     pub(super) fn prepare_h(
         &mut self,
         frames: &Range<usize>,
-        w: &Panels,
-        inverse_sums: &[Option<f32>],
-        h: &[Activations],
+        w: &Panels<T>,
+        inverse_sums: &[Option<T>],
+        h: &[Activations<T>],
     ) {
         self.additions.clear();
         let n_components = w.n_components;
         let here = self.of_frames(frames);
         for entry in &self.entries[here] {
             self.gains.iter_mut().zip(&self.bits).for_each(|(gain, bit)| {
-                *gain = if entry.denied & bit == 0 { 1.0 } else { self.leak };
+                *gain = if entry.denied & bit == 0 { T::of(1.0) } else { self.leak };
             });
             if self.additions.last().is_none_or(|(frame, _)| *frame != entry.frame) {
-                self.additions.push((entry.frame, vec![0.0; n_components]));
+                self.additions.push((entry.frame, vec![T::of(0.0); n_components]));
             }
             let Some((_, sums)) = self.additions.last_mut() else { continue };
             let panel = &w.rows[entry.panel as usize * n_components..][..n_components];
             let (tile, i) = place(entry.frame, frames, h, n_components);
             let quotient = quotient(entry, panel, tile, i, &self.gains).1;
             for ((sum, row), gain) in sums.iter_mut().zip(panel).zip(&self.gains) {
-                *sum += gain * dot(row, &quotient);
+                *sum += *gain * dot(row, &quotient);
             }
         }
         for (frame, sums) in &mut self.additions {
             let (tile, i) = place(*frame, frames, h, n_components);
             for ((sum, h), inverse) in sums.iter_mut().zip(tile).zip(inverse_sums) {
                 // A component that stays as it is gets nothing.
-                *sum *= h[i] * inverse.unwrap_or(0.0);
+                *sum *= h[i] * inverse.unwrap_or(T::of(0.0));
             }
         }
     }
 
     /// Adds what was noted, once the kernel improved H.
-    pub(super) fn add_to_h(&self, frames: &Range<usize>, h: &mut [Activations]) {
+    pub(super) fn add_to_h(&self, frames: &Range<usize>, h: &mut [Activations<T>]) {
         let n_components = self.bits.len();
         for (frame, sums) in &self.additions {
             let frame = *frame as usize - frames.start;
             for (h, sum) in h[frame / TILE * n_components..][..n_components].iter_mut().zip(sums) {
-                h[frame % TILE] += sum;
+                h[frame % TILE] += *sum;
             }
         }
     }
@@ -115,28 +117,29 @@ impl Guided {
     pub(super) fn add_to_w(
         &mut self,
         frames: &Range<usize>,
-        w: &Panels,
-        h: &[Activations],
-        mut numerators: Option<&mut [Row]>,
+        w: &Panels<T>,
+        h: &[Activations<T>],
+        mut numerators: Option<&mut [Row<T>]>,
     ) -> f64 {
         let n_components = w.n_components;
         let mut total = 0.0;
         let here = self.of_frames(frames);
         for entry in &self.entries[here] {
             self.gains.iter_mut().zip(&self.bits).for_each(|(gain, bit)| {
-                *gain = if entry.denied & bit == 0 { 1.0 } else { self.leak };
+                *gain = if entry.denied & bit == 0 { T::of(1.0) } else { self.leak };
             });
             let first = entry.panel as usize * n_components;
             let (tile, i) = place(entry.frame, frames, h, n_components);
             let (model, quotient) = quotient(entry, &w.rows[first..][..n_components], tile, i, &self.gains);
-            for (v, g) in entry.v.iter().zip(model).filter(|(v, _)| **v > 0.0) {
-                total += f64::from(*v) * (f64::from(*v) / f64::from(g)).ln() - f64::from(*v);
+            let pairs = entry.v.iter().zip(&model).flat_map(|(v, g)| v.iter().zip(g.iter()));
+            for (v, g) in pairs.map(|(v, g)| (wide(*v), wide(*g))).filter(|(v, _)| *v > 0.0) {
+                total += v * (v / g).ln() - v;
             }
             let Some(numerators) = numerators.as_deref_mut() else { continue };
             for ((row, h), gain) in numerators[first..][..n_components].iter_mut().zip(tile).zip(&self.gains) {
-                let factor = gain * h[i];
-                for (sums, x) in row.iter_mut().zip(quotient.as_chunks::<8>().0) {
-                    sums.0.iter_mut().zip(x).for_each(|(sum, x)| *sum += factor * x);
+                let factor = *gain * h[i];
+                for (sums, x) in row.iter_mut().zip(&quotient) {
+                    sums.iter_mut().zip(x.iter()).for_each(|(sum, x)| *sum += factor * *x);
                 }
             }
         }
@@ -150,42 +153,44 @@ impl Guided {
 }
 
 /// The activations of a frame's tile, and its place there; `h` begins with the first of `frames`.
-fn place<'a>(
+fn place<'a, T: Real>(
     frame: u32,
     frames: &Range<usize>,
-    h: &'a [Activations],
+    h: &'a [Activations<T>],
     n_components: usize,
-) -> (&'a [Activations], usize) {
+) -> (&'a [Activations<T>], usize) {
     let frame = frame as usize - frames.start;
     (&h[frame / TILE * n_components..][..n_components], frame % TILE)
 }
 
 /// G and V / G.
-fn quotient(
-    entry: &Entry,
-    panel: &[Row],
-    tile: &[Activations],
+fn quotient<T: Real>(
+    entry: &Entry<T>,
+    panel: &[Row<T>],
+    tile: &[Activations<T>],
     i: usize,
-    gains: &[f32],
-) -> ([f32; PANEL], [f32; PANEL]) {
-    let mut model = [EPS; PANEL];
+    gains: &[T],
+) -> (Row<T>, Row<T>) {
+    let mut model = [Lanes::splat(T::EPS); 2];
     for ((row, h), gain) in panel.iter().zip(tile).zip(gains) {
-        let factor = gain * h[i];
-        for (sum, lanes) in model.as_chunks_mut::<8>().0.iter_mut().zip(row) {
-            sum.iter_mut().zip(lanes.0).for_each(|(sum, w)| *sum += factor * w);
+        let factor = *gain * h[i];
+        for (sum, lanes) in model.iter_mut().zip(row) {
+            sum.iter_mut().zip(lanes.iter()).for_each(|(sum, w)| *sum += factor * *w);
         }
     }
     let mut quotient = entry.v;
-    quotient.iter_mut().zip(model).for_each(|(v, g)| *v /= g);
+    for (v, g) in quotient.iter_mut().zip(&model) {
+        v.iter_mut().zip(g.iter()).for_each(|(v, g)| *v /= *g);
+    }
     (model, quotient)
 }
 
-fn dot(row: &Row, x: &[f32; PANEL]) -> f32 {
-    let mut sums = [0.0f32; 8];
-    for (lanes, x) in row.iter().zip(x.as_chunks::<8>().0) {
-        sums.iter_mut().zip(lanes.0).zip(x).for_each(|((sum, w), x)| *sum += w * x);
+fn dot<T: Real>(row: &Row<T>, x: &Row<T>) -> T {
+    let mut sums = Lanes::splat(T::of(0.0));
+    for (lanes, x) in row.iter().zip(x) {
+        sums.iter_mut().zip(lanes.iter()).zip(x.iter()).for_each(|((sum, w), x)| *sum += *w * *x);
     }
-    sums.iter().sum()
+    sums.iter().copied().sum()
 }
 
 #[cfg(test)]

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 
 use super::data::weighted_sum;
 use super::svd::{Svd, truncated_svd};
-use super::{Factor, Init, NmfConfig, Part};
+use super::kernel::wide;
+use super::{Factor, Init, NmfConfig, Part, Real};
 
 /// Entries of NNDSVD below this share of the root of V's mean become 0, as scikit-learn's do below 1e-6.
 const NNDSVD_FLOOR: f64 = 1e-6;
@@ -20,31 +20,31 @@ const MAX_IMBALANCE: f64 = 1e3;
 
 /// W (rows x K) and H (K x columns) before the first iteration: given values where the config gives them, and the
 /// config's [`Init`] elsewhere.
-pub(super) fn factors(v: ArrayView2<'_, f32>, config: &NmfConfig) -> (Array2<f32>, Array2<f32>) {
+pub(super) fn factors<T: Real>(v: ArrayView2<'_, T>, config: &NmfConfig<T>) -> (Array2<T>, Array2<T>) {
     let mean = mean(v, config);
     if config.init == Init::Random || !config.needs_init() {
         return random_factors(v.dim(), mean, config);
     }
-    placed(nndsvd(filled(v, mean as f32, config), mean, config), v.dim(), mean, config)
+    placed(nndsvd(filled(v, T::of(mean), config), mean, config), v.dim(), mean, config)
 }
 
 /// [`factors`] for [`Init::Random`], which needs to know of V only its shape and its mean.
-pub(super) fn random_factors(
+pub(super) fn random_factors<T: Real>(
     (n_rows, n_columns): (usize, usize),
     mean: f64,
-    config: &NmfConfig,
-) -> (Array2<f32>, Array2<f32>) {
-    let free = random(n_rows, n_columns, config.n_components, mean as f32, config.seed);
+    config: &NmfConfig<T>,
+) -> (Array2<T>, Array2<T>) {
+    let free = random(n_rows, n_columns, config.n_components, T::of(mean), config.seed);
     placed(free, (n_rows, n_columns), mean, config)
 }
 
 /// Free factors with the given values in their places, and on the scale that these ask for.
-fn placed(
-    (w, h): (Array2<f32>, Array2<f32>),
+fn placed<T: Real>(
+    (w, h): (Array2<T>, Array2<T>),
     (n_rows, n_columns): (usize, usize),
     mean: f64,
-    config: &NmfConfig,
-) -> (Array2<f32>, Array2<f32>) {
+    config: &NmfConfig<T>,
+) -> (Array2<T>, Array2<T>) {
     let k = config.n_components;
     // The columns of W are its components: it is placed as its transpose.
     let (mut w, mut h) = (place(&config.dictionary, w.reversed_axes(), true), place(&config.activations, h, false));
@@ -53,10 +53,10 @@ fn placed(
         let (given_w, given_h) = (given(&config.dictionary, k), given(&config.activations, k));
         for k in (0..k).filter(|k| given_w[*k] != given_h[*k]) {
             let (mut free, other) = if given_h[k] { (w.row_mut(k), h.row(k)) } else { (h.row_mut(k), w.row(k)) };
-            let sum = |x: ArrayView1<'_, f32>| x.iter().map(|&x| f64::from(x)).sum::<f64>();
+            let sum = |x: ArrayView1<'_, T>| x.iter().map(|&x| wide(x)).sum::<f64>();
             let factor = share / (sum(free.view()) * sum(other));
             if factor.is_finite() && factor > 0.0 {
-                free.mapv_inplace(|x| (f64::from(x) * factor).min(f64::from(f32::MAX)) as f32);
+                free.mapv_inplace(|x| T::of((wide(x) * factor).min(wide(T::LARGEST))));
             }
         }
     }
@@ -64,20 +64,20 @@ fn placed(
 }
 
 /// Mean of V, missing entries left out.
-fn mean(v: ArrayView2<'_, f32>, config: &NmfConfig) -> f64 {
+fn mean<T: Real>(v: ArrayView2<'_, T>, config: &NmfConfig<T>) -> f64 {
     let (sum, count) = match &config.weights {
-        None => (v.iter().map(|&x| f64::from(x)).sum(), v.len() as f64),
+        None => (v.iter().map(|&x| wide(x)).sum(), v.len() as f64),
         Some(weights) => weighted_sum(v, weights.view()),
     };
     if count > 0.0 { sum / count } else { 0.0 }
 }
 
 /// V with its mean where entries are missing.
-fn filled<'a>(v: ArrayView2<'a, f32>, mean: f32, config: &NmfConfig) -> Cow<'a, Array2<f32>> {
+fn filled<'a, T: Real>(v: ArrayView2<'a, T>, mean: T, config: &NmfConfig<T>) -> Cow<'a, Array2<T>> {
     let mut v = v.to_owned();
     if let Some(weights) = &config.weights {
         Zip::from(&mut v).and(weights).for_each(|v, &weight| {
-            if weight == 0.0 {
+            if weight == T::of(0.0) {
                 *v = mean;
             }
         });
@@ -86,7 +86,7 @@ fn filled<'a>(v: ArrayView2<'a, f32>, mean: f32, config: &NmfConfig) -> Cow<'a, 
 }
 
 /// Which components the config gives values for.
-fn given(factor: &Factor, k: usize) -> Vec<bool> {
+fn given<T: Real>(factor: &Factor<T>, k: usize) -> Vec<bool> {
     match factor {
         Factor::Free => vec![false; k],
         Factor::Seed(_) | Factor::Fixed(_) => vec![true; k],
@@ -95,7 +95,7 @@ fn given(factor: &Factor, k: usize) -> Vec<bool> {
 }
 
 /// Puts the given values over the free ones; one component per row of `free`.
-fn place(factor: &Factor, mut free: Array2<f32>, transposed: bool) -> Array2<f32> {
+fn place<T: Real>(factor: &Factor<T>, mut free: Array2<T>, transposed: bool) -> Array2<T> {
     match factor {
         Factor::Free => free,
         Factor::Seed(x) | Factor::Fixed(x) if transposed => x.clone().reversed_axes(),
@@ -112,17 +112,12 @@ fn place(factor: &Factor, mut free: Array2<f32>, transposed: bool) -> Array2<f32
 }
 
 /// Absolute normal numbers, so scaled that W H has about the given mean.
-fn random(n_rows: usize, n_columns: usize, k: usize, mean: f32, seed: u64) -> (Array2<f32>, Array2<f32>) {
+fn random<T: Real>(n_rows: usize, n_columns: usize, k: usize, mean: T, seed: u64) -> (Array2<T>, Array2<T>) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let scale = (mean / k as f32).sqrt();
-    let mut draw = |shape| Array2::from_shape_simple_fn(shape, || scale * absolute_normal(&mut rng));
+    let scale = (mean / T::of(k as f64)).sqrt();
+    let mut draw = |shape| Array2::from_shape_simple_fn(shape, || scale * T::absolute_normal(&mut rng));
     let w = draw((n_rows, k));
     (w, draw((k, n_columns)))
-}
-
-fn absolute_normal(rng: &mut ChaCha8Rng) -> f32 {
-    let x: f32 = StandardNormal.sample(rng);
-    x.abs()
 }
 
 /// Non-negative double singular value decomposition, and what the config asks for in place of its zeros.
@@ -130,12 +125,12 @@ fn absolute_normal(rng: &mut ChaCha8Rng) -> f32 {
 /// # References
 /// C. Boutsidis and E. Gallopoulos, "SVD based initialization: a head start for nonnegative matrix factorization",
 /// Pattern Recognition 41(4), 2008.
-fn nndsvd(v: Cow<'_, Array2<f32>>, mean: f64, config: &NmfConfig) -> (Array2<f32>, Array2<f32>) {
+fn nndsvd<T: Real>(v: Cow<'_, Array2<T>>, mean: f64, config: &NmfConfig<T>) -> (Array2<T>, Array2<T>) {
     let (n_rows, n_columns, k) = (v.nrows(), v.ncols(), config.n_components);
     let svd = truncated_svd(v.view(), k, config.seed);
     let (mut w, mut h) = (Array2::zeros((n_rows, k)), Array2::zeros((k, n_columns)));
     let floor = NNDSVD_FLOOR * mean.sqrt();
-    let kept = |x: f64| if x < floor { 0.0 } else { x as f32 };
+    let kept = |x: f64| if x < floor { T::of(0.0) } else { T::of(x) };
     for component in 0..k {
         let (left, right) = non_negative_pair(&svd, component);
         w.column_mut(component).assign(&left.mapv(kept));
@@ -143,14 +138,14 @@ fn nndsvd(v: Cow<'_, Array2<f32>>, mean: f64, config: &NmfConfig) -> (Array2<f32
     }
     drop(v);
     let root = mean.sqrt();
-    let fill_with = mean.clamp(root / MAX_IMBALANCE, root * MAX_IMBALANCE) as f32;
+    let fill_with = T::of(mean.clamp(root / MAX_IMBALANCE, root * MAX_IMBALANCE));
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed);
-    let mut fill = |x: &mut f32| {
-        if *x == 0.0 {
+    let mut fill = |x: &mut T| {
+        if *x == T::of(0.0) {
             *x = match config.init {
                 Init::Nndsvda => fill_with,
-                Init::Nndsvdar => 0.01 * fill_with * absolute_normal(&mut rng),
-                Init::Nndsvd | Init::Random => 0.0,
+                Init::Nndsvdar => T::of(0.01) * fill_with * T::absolute_normal(&mut rng),
+                Init::Nndsvd | Init::Random => T::of(0.0),
             };
         }
     };

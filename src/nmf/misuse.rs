@@ -4,17 +4,17 @@
 use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 
 use super::warning::{Side, Warning};
-use super::{Factor, Init, NmfConfig, Part, Solver};
+use super::{Factor, Init, NmfConfig, Part, Real, Solver};
 
 /// What of a config cannot work as asked for this V and the first values of the factors, W as rows x K and H as
 /// K x columns. Without V, what depends on it is left out.
-pub(super) fn warnings(
-    v: Option<ArrayView2<'_, f32>>,
-    (w, h): (&Array2<f32>, &Array2<f32>),
-    config: &NmfConfig,
+pub(super) fn warnings<T: Real>(
+    v: Option<ArrayView2<'_, T>>,
+    (w, h): (&Array2<T>, &Array2<T>),
+    config: &NmfConfig<T>,
 ) -> Vec<Warning> {
     // Of a silent matrix, all is 0.
-    if v.is_some_and(|v| v.iter().all(|x| *x == 0.0)) {
+    if v.is_some_and(|v| v.iter().all(|x| *x == T::of(0.0))) {
         return Vec::new();
     }
     let mut found = Vec::new();
@@ -23,7 +23,7 @@ pub(super) fn warnings(
     if let Some(v) = v.filter(|_| config.divergence.beta() <= 0.0) {
         let entries = v.indexed_iter().filter(|(at, _)| counts(config, *at));
         let (n_zeros, n_entries) =
-            entries.fold((0, 0), |(zeros, all), (_, x)| (zeros + usize::from(*x == 0.0), all + 1));
+            entries.fold((0, 0), |(zeros, all), (_, x)| (zeros + usize::from(*x == T::of(0.0)), all + 1));
         if n_zeros > 0 {
             found.push(Warning::ZerosInMatrix { n_zeros, n_entries, beta: config.divergence.beta() });
         }
@@ -32,15 +32,15 @@ pub(super) fn warnings(
 }
 
 /// Whether an entry of V is not missing.
-fn counts(config: &NmfConfig, at: (usize, usize)) -> bool {
-    config.weights.as_ref().is_none_or(|weights| weights[at] > 0.0)
+fn counts<T: Real>(config: &NmfConfig<T>, at: (usize, usize)) -> bool {
+    config.weights.as_ref().is_none_or(|weights| weights[at] > T::of(0.0))
 }
 
 /// Zeros that stay.
-fn starts(
-    (w, h): (&Array2<f32>, &Array2<f32>),
-    v: Option<ArrayView2<'_, f32>>,
-    config: &NmfConfig,
+fn starts<T: Real>(
+    (w, h): (&Array2<T>, &Array2<T>),
+    v: Option<ArrayView2<'_, T>>,
+    config: &NmfConfig<T>,
     found: &mut Vec<Warning>,
 ) {
     let is_multiplicative = matches!(config.solver, Solver::Mu | Solver::MuExtrapolated);
@@ -53,7 +53,7 @@ fn starts(
     let mut silent = vec![false; k];
     for (side, factor, values, is_free) in &sides {
         let keeps = |k: usize| is_multiplicative || !is_free[k];
-        let is_zero = |x: ArrayView1<'_, f32>| x.iter().all(|x| *x == 0.0);
+        let is_zero = |x: ArrayView1<'_, T>| x.iter().all(|x| *x == T::of(0.0));
         for (k, row) in values.outer_iter().enumerate() {
             silent[k] |= keeps(k) && is_zero(row);
         }
@@ -62,7 +62,7 @@ fn starts(
             // Random numbers are not 0, but where V is silent.
             let may = is_multiplicative && (!from_init || config.init == Init::Nndsvd);
             let rows = (0..k).filter(|k| may && is_meant(k));
-            let n_zeros = rows.map(|k| values.row(k).iter().filter(|x| **x == 0.0).count()).sum();
+            let n_zeros = rows.map(|k| values.row(k).iter().filter(|x| **x == T::of(0.0)).count()).sum();
             if n_zeros > 0 {
                 found.push(Warning::ZerosStay { side: *side, n_zeros, n_entries: values.len(), from_init });
             }
@@ -70,7 +70,7 @@ fn starts(
         let Some(v) = v.filter(|_| (0..k).all(keeps)) else { continue };
         let (axis, is_row) = if *side == Side::Dictionary { (Axis(0), true) } else { (Axis(1), false) };
         let at = |i: usize, j: usize| if is_row { (i, j) } else { (j, i) };
-        let sounds = |i: usize| v.index_axis(axis, i).indexed_iter().any(|(j, x)| *x > 0.0 && counts(config, at(i, j)));
+        let sounds = |i: usize| v.index_axis(axis, i).indexed_iter().any(|(j, x)| *x > T::of(0.0) && counts(config, at(i, j)));
         let out: Vec<_> = (0..values.ncols()).filter(|i| is_zero(values.column(*i)) && sounds(*i)).collect();
         if let Some(first) = out.first() {
             found.push(Warning::OutOfReach { side: *side, n_lines: out.len(), first: *first });
@@ -83,7 +83,7 @@ fn starts(
 }
 
 /// Whether the config's [`Init`] decides on a component.
-fn starts_from_init(factor: &Factor, component: usize) -> bool {
+fn starts_from_init<T: Real>(factor: &Factor<T>, component: usize) -> bool {
     match factor {
         Factor::Free => true,
         Factor::Seed(_) | Factor::Fixed(_) => false,
@@ -92,7 +92,7 @@ fn starts_from_init(factor: &Factor, component: usize) -> bool {
 }
 
 /// Penalties that change nothing, or not what they are for.
-fn penalties(config: &NmfConfig, found: &mut Vec<Warning>) {
+fn penalties<T: Real>(config: &NmfConfig<T>, found: &mut Vec<Warning>) {
     let (r, k) = (&config.regularization, config.n_components);
     let (free_w, free_h) = (config.dictionary.is_free(k), config.activations.is_free(k));
     let (any_w, any_h) = (free_w.contains(&true), free_h.contains(&true));

@@ -31,6 +31,7 @@ mod online;
 mod penalty;
 mod projected_gradient;
 mod rank;
+mod real;
 mod scales;
 mod sparse;
 mod sparse_fit;
@@ -45,6 +46,7 @@ use ndarray::{Array2, ArrayView2};
 pub use blocks::{BlockConfig, ColumnBlocks, WarmStart, fit_blocks};
 pub use config::{
     Divergence, Factor, Factorization, GroupSparsity, Init, NmfConfig, Part, Regularization, Solver, StopReason,
+    Stopping,
 };
 pub use convolutive::{ConvolutiveConfig, ConvolutiveFactorization, convolve, fit_convolutive};
 pub use divergence::divergence;
@@ -52,6 +54,7 @@ pub use encoder::{Encoder, EncoderConfig};
 pub use guidance::{Guidance, MAX_GROUPS, Run};
 pub use online::Online;
 pub use rank::{HoldOut, RankScore, RankSelection, select_rank, select_rank_with};
+pub use real::Real;
 pub use sparse::SparseMatrix;
 pub use sparse_fit::{fit_sparse, fit_sparse_with};
 pub use warning::{Side, Warning};
@@ -100,7 +103,7 @@ use crate::{Error, Result};
 /// assert!(gap < 1e-3, "a matrix of rank one is found: {gap}");
 /// # Ok::<(), partita::Error>(())
 /// ```
-pub fn fit(v: ArrayView2<'_, f32>, config: &NmfConfig) -> Result<Factorization> {
+pub fn fit<T: Real>(v: ArrayView2<'_, T>, config: &NmfConfig<T>) -> Result<Factorization<T>> {
     fit_with(v, config, &mut Watch::none())
 }
 
@@ -109,14 +112,18 @@ pub fn fit(v: ArrayView2<'_, f32>, config: &NmfConfig) -> Result<Factorization> 
 ///
 /// # Errors
 /// Those of [`fit`].
-pub fn fit_with(v: ArrayView2<'_, f32>, config: &NmfConfig, watch: &mut Watch<'_>) -> Result<Factorization> {
+pub fn fit_with<T: Real>(
+    v: ArrayView2<'_, T>,
+    config: &NmfConfig<T>,
+    watch: &mut Watch<'_>,
+) -> Result<Factorization<T>> {
     config.check(v)?;
     let factors = init::factors(v, config);
     let warnings = misuse::warnings(Some(v), (&factors.0, &factors.1), config);
     if !config.is_plain_kl() {
         return Ok(Factorization { warnings, ..general::fit(v, factors, config, watch) });
     }
-    let mean = v.iter().map(|&x| f64::from(x)).sum::<f64>() / (v.len().max(1) as f64);
+    let mean = v.iter().map(|&x| kernel::wide(x)).sum::<f64>() / (v.len().max(1) as f64);
     let k = config.n_components;
     let free = (config.dictionary.is_free(k), config.activations.is_free(k));
     let extrapolate = config.solver == Solver::MuExtrapolated;
@@ -140,7 +147,11 @@ pub fn fit_with(v: ArrayView2<'_, f32>, config: &NmfConfig, watch: &mut Watch<'_
 ///
 /// # Errors
 /// Those of [`fit`].
-pub fn transform(v: ArrayView2<'_, f32>, dictionary: Array2<f32>, config: &NmfConfig) -> Result<Factorization> {
+pub fn transform<T: Real>(
+    v: ArrayView2<'_, T>,
+    dictionary: Array2<T>,
+    config: &NmfConfig<T>,
+) -> Result<Factorization<T>> {
     let n_components = dictionary.ncols();
     fit(v, &NmfConfig { n_components, dictionary: Factor::Fixed(dictionary), ..config.clone() })
 }

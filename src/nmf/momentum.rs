@@ -1,7 +1,7 @@
 //! Extrapolation: factors go on in the direction in which they grew, and go back where that made things worse.
 //! Knows lists of entries and the divergence at the checks; what they are entries of, only the solvers know.
 
-use super::kernel::Lanes;
+use super::kernel::{Element, Lanes, wide};
 
 /// Relative rise of the divergence, from one check to the next, that is taken for more than rounding.
 const RISE: f64 = 1e-6;
@@ -81,18 +81,24 @@ impl Momentum {
 
 /// Some entries of a factor.
 pub(super) trait Entries: Copy {
-    fn entries(&mut self) -> &mut [f32];
+    type Number: Element;
+
+    fn entries(&mut self) -> &mut [Self::Number];
 }
 
-impl Entries for f32 {
-    fn entries(&mut self) -> &mut [f32] {
+impl<T: Element> Entries for T {
+    type Number = T;
+
+    fn entries(&mut self) -> &mut [T] {
         std::slice::from_mut(self)
     }
 }
 
-impl Entries for Lanes {
-    fn entries(&mut self) -> &mut [f32] {
-        &mut self.0
+impl<T: Element> Entries for Lanes<T> {
+    type Number = T;
+
+    fn entries(&mut self) -> &mut [T] {
+        self
     }
 }
 
@@ -127,10 +133,11 @@ impl<T: Entries> Past<T> {
 
 /// `x` goes on in the direction in which it grew since `before`, and `before` becomes what `x` was.
 pub(super) fn extrapolate<T: Entries>(x: &mut [T], before: &mut [T], factor: f32) {
+    let (factor, zero) = (T::Number::of(wide(factor)), T::Number::of(0.0));
     for (x, before) in x.iter_mut().zip(before) {
         for (x, before) in x.entries().iter_mut().zip(before.entries()) {
             let now = *x;
-            *x = now + factor * (now - *before).max(0.0);
+            *x = now + factor * (now - *before).max(zero);
             *before = now;
         }
     }

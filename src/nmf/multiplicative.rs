@@ -10,7 +10,8 @@ use rayon::prelude::*;
 use super::driver::Solve;
 use super::guidance::Guidance;
 use super::guided::Guided;
-use super::kernel::{self, Activations, Kernel, Lanes, Panels, Row, Scratch, TILE, Tile, ZERO_ROW};
+use super::Real;
+use super::kernel::{self, Activations, Kernel, Lanes, Panels, Row, Scratch, TILE, Tile, wide, zero_row};
 use super::momentum::{Momentum, Past, extrapolate};
 use super::scales::{Scales, given_back, inverse};
 
@@ -20,10 +21,10 @@ const MAX_CHUNKS: usize = 16;
 
 /// V, W and H between two iterations.
 #[derive(Debug)]
-pub(super) struct Multiplicative {
+pub(super) struct Multiplicative<T: Real> {
     kernel: Kernel,
-    chunks: Vec<Chunk>,
-    w: Panels,
+    chunks: Vec<Chunk<T>>,
+    w: Panels<T>,
     /// Which columns of W and rows of H may change.
     free_w: Vec<bool>,
     free_h: Vec<bool>,
@@ -31,38 +32,38 @@ pub(super) struct Multiplicative {
     has_numerators: bool,
     momentum: Option<Momentum>,
     /// What `w` was; empty without momentum.
-    w_past: Past<Lanes>,
+    w_past: Past<Lanes<T>>,
     /// The factors as they were given: in the end, free components are written over.
-    given_w: Array2<f32>,
-    given_h: Array2<f32>,
+    given_w: Array2<T>,
+    given_h: Array2<T>,
     scales: Scales,
 }
 
 /// Some consecutive frames, with all that belongs to them.
 #[derive(Debug)]
-pub(super) struct Chunk {
-    v: Vec<Tile>,
-    h: Vec<Activations>,
+pub(super) struct Chunk<T: Real> {
+    v: Vec<Tile<T>>,
+    h: Vec<Activations<T>>,
     /// The sum of each row of `h`.
     h_sums: Vec<f64>,
     /// What `h` was; empty without momentum.
-    h_past: Past<f32>,
+    h_past: Past<T>,
     /// (V / WH) H^T over these frames; empty where W is fixed.
-    w_numerators: Vec<Row>,
+    w_numerators: Vec<Row<T>>,
     /// Entries of V that not every component may have, which are 0 in `v`; none without guidance.
-    guided: Option<Guided>,
-    scratch: Scratch,
+    guided: Option<Guided<T>>,
+    scratch: Scratch<T>,
 }
 
-impl Multiplicative {
+impl<T: Real> Multiplicative<T> {
     /// # Cost
     /// Memory: one packed copy of V; of W and H one packed copy, with momentum three, beside the given ones; and at
     /// most [`MAX_CHUNKS`] W numerators, which together are no larger than half of V (one is always there).
     pub(super) fn new(
         kernel: Kernel,
-        v: ArrayView2<'_, f32>,
+        v: ArrayView2<'_, T>,
         mean: f64,
-        (w, h): (Array2<f32>, Array2<f32>),
+        (w, h): (Array2<T>, Array2<T>),
         (free_w, free_h): (Vec<bool>, Vec<bool>),
         extrapolate: bool,
         guidance: Option<&Guidance>,
@@ -84,7 +85,7 @@ impl Multiplicative {
                 h_past: Past::new(if extrapolate { packed_h.as_flattened() } else { &[] }),
                 h: packed_h,
                 h_sums: vec![0.0; n_components],
-                w_numerators: vec![ZERO_ROW; if is_w_free { panels.rows.len() } else { 0 }],
+                w_numerators: vec![zero_row(); if is_w_free { panels.rows.len() } else { 0 }],
                 scratch: Scratch::new(n_components),
             }
         };
@@ -106,7 +107,7 @@ impl Multiplicative {
     }
 
     /// W and H on the input's scale. Fixed components are as they were given, bit by bit; what sank to the floor is 0.
-    pub(super) fn into_factors(mut self) -> (Array2<f32>, Array2<f32>) {
+    pub(super) fn into_factors(mut self) -> (Array2<T>, Array2<T>) {
         for (k, mut column) in self.given_w.columns_mut().into_iter().enumerate().filter(|(k, _)| self.free_w[*k]) {
             column.indexed_iter_mut().for_each(|(bin, w)| *w = given_back(self.w.at(bin, k), self.scales.w[k]));
         }
@@ -135,7 +136,7 @@ impl Multiplicative {
     }
 
     /// What a pass has to know, and what it goes over.
-    pub(super) fn plan(&mut self, improve_h: bool, want_divergence: bool) -> (Pass<'_>, &mut [Chunk]) {
+    pub(super) fn plan(&mut self, improve_h: bool, want_divergence: bool) -> (Pass<'_, T>, &mut [Chunk<T>]) {
         let pass = Pass {
             kernel: self.kernel,
             w: &self.w,
@@ -155,20 +156,20 @@ impl Multiplicative {
         for chunk in &self.chunks {
             h_sums.iter_mut().zip(&chunk.h_sums).for_each(|(sum, part)| *sum += part);
         }
-        let inverse_sums = inverse(&h_sums, &self.free_w);
+        let inverse_sums = inverse::<T>(&h_sums, &self.free_w);
         let chunks = &self.chunks;
         self.w.rows.par_chunks_exact_mut(n_components).enumerate().for_each(|(panel_idx, panel)| {
             for ((k, row), inverse) in panel.iter_mut().enumerate().zip(&inverse_sums) {
                 let Some(inverse) = inverse else { continue };
-                let mut numerator = ZERO_ROW;
+                let mut numerator = zero_row::<T>();
                 for chunk in chunks {
                     let part = &chunk.w_numerators[panel_idx * n_components + k];
                     for (sum, part) in numerator.iter_mut().zip(part) {
-                        sum.0.iter_mut().zip(part.0).for_each(|(sum, part)| *sum += part);
+                        sum.iter_mut().zip(part.iter()).for_each(|(sum, part)| *sum += *part);
                     }
                 }
                 for (w, numerator) in row.iter_mut().zip(numerator) {
-                    w.0.iter_mut().zip(numerator.0).for_each(|(w, n)| *w = kernel::improved(*w, n * inverse));
+                    w.iter_mut().zip(numerator.iter()).for_each(|(w, n)| *w = kernel::improved(*w, *n * *inverse));
                 }
             }
         });
@@ -205,7 +206,7 @@ impl Multiplicative {
     }
 }
 
-impl Solve for Multiplicative {
+impl<T: Real> Solve for Multiplicative<T> {
     fn iterate(&mut self) {
         self.step(false);
     }
@@ -226,11 +227,11 @@ impl Solve for Multiplicative {
 }
 
 /// What one pass does to each chunk.
-pub(super) struct Pass<'a> {
+pub(super) struct Pass<'a, T: Real> {
     kernel: Kernel,
-    w: &'a Panels,
+    w: &'a Panels<T>,
     /// 1 / (W^T 1), or none for a component that stays as it is.
-    inverse_sums: Vec<Option<f32>>,
+    inverse_sums: Vec<Option<T>>,
     improve_h: bool,
     gather_w: bool,
     want_divergence: bool,
@@ -238,13 +239,13 @@ pub(super) struct Pass<'a> {
     factor: f32,
 }
 
-impl Pass<'_> {
+impl<T: Real> Pass<'_, T> {
     /// Returns the divergence, if it is wanted.
-    pub(super) fn over(&self, chunk: &mut Chunk) -> f64 {
+    pub(super) fn over(&self, chunk: &mut Chunk<T>) -> f64 {
         let (n_components, n_panels) = (self.w.n_components, self.w.rows.len() / self.w.n_components);
-        chunk.w_numerators.fill(ZERO_ROW);
+        chunk.w_numerators.fill(zero_row());
         let mut total = 0.0;
-        let n_tiles = kernel::tiles_per_block(n_panels, chunk.h.len() / n_components);
+        let n_tiles = kernel::tiles_per_block::<T>(n_panels, chunk.h.len() / n_components);
         let mut past = chunk.h_past.before.chunks_mut(n_tiles * n_components * TILE);
         let blocks = chunk.v.chunks((n_tiles * n_panels).max(1)).zip(chunk.h.chunks_mut(n_tiles * n_components));
         let mut first_frame = 0;
@@ -279,12 +280,12 @@ impl Pass<'_> {
     }
 }
 
-impl Chunk {
+impl<T: Real> Chunk<T> {
     fn sum_h(&mut self) {
         self.h_sums.fill(0.0);
         for tile in self.h.chunks_exact(self.h_sums.len()) {
             for (sum, h) in self.h_sums.iter_mut().zip(tile) {
-                *sum += f64::from(h.iter().sum::<f32>());
+                *sum += wide(h.iter().copied().sum::<T>());
             }
         }
     }
@@ -310,7 +311,7 @@ mod tests {
         Array2::from_shape_fn(shape, |at| if draws[at] <= zeros { 0.0 } else { 0.05 + numbers[at] })
     }
 
-    fn plain(kernel: Kernel, v: &Array2<f32>, w: &Array2<f32>, h: &Array2<f32>) -> Multiplicative {
+    fn plain(kernel: Kernel, v: &Array2<f32>, w: &Array2<f32>, h: &Array2<f32>) -> Multiplicative<f32> {
         let free = vec![true; w.ncols()];
         let mean = v.iter().map(|&x| f64::from(x)).sum::<f64>() / v.len() as f64;
         Multiplicative::new(kernel, v.view(), mean, (w.clone(), h.clone()), (free.clone(), free), false, None)

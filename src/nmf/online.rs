@@ -2,12 +2,13 @@
 
 use ndarray::{Array2, ArrayView2, Zip};
 
-use super::beta::{BetaMu, CEILING, FLUSH, Terms, dictionary_terms, power};
+use super::beta::{BetaMu, Terms, dictionary_terms, power};
 use super::data::Data;
 use super::driver::run;
 use super::general::{scaled, scales};
 use super::penalty::{Penalties, Scales, exponent};
-use super::{Factor, Init, NmfConfig, Solver, fit, init};
+use super::kernel::wide;
+use super::{Factor, Init, NmfConfig, Real, Solver, fit, init};
 use crate::watch::Watch;
 use crate::{Error, Result};
 
@@ -38,25 +39,25 @@ const ROUNDS: usize = 3;
 /// # Ok::<(), partita::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Online {
-    config: NmfConfig,
+pub struct Online<T: Real = f32> {
+    config: NmfConfig<T>,
     forget_factor: f32,
-    state: Option<State>,
+    state: Option<State<T>>,
 }
 
 #[derive(Debug, Clone)]
-struct State {
+struct State<T: Real> {
     /// W over `scales.w`, rows x K.
-    w: Array2<f32>,
+    w: Array2<T>,
     scales: Scales,
     /// W^(1/gamma) times the numerators, summed over the blocks.
-    numerator: Array2<f32>,
+    numerator: Array2<T>,
     /// The denominators, summed over the blocks.
-    denominator: Array2<f32>,
+    denominator: Array2<T>,
     n_blocks: u64,
 }
 
-impl Online {
+impl<T: Real> Online<T> {
     /// Takes the settings, which mean what they mean for [`fit`], per block: `max_iter` and `tol` govern the search
     /// for a block's activations, and `dictionary` may be given in whole or in part.
     ///
@@ -66,7 +67,7 @@ impl Online {
     /// # Errors
     /// [`Error::Setting`] for a setting out of range, for a solver other than the multiplicative ones, and where
     /// weights or activations are given, for they would belong to one block.
-    pub fn new(config: NmfConfig, forget_factor: f32) -> Result<Self> {
+    pub fn new(config: NmfConfig<T>, forget_factor: f32) -> Result<Self> {
         config.check_settings()?;
         let refused = |name, got: String, expected: &str| {
             Err(Error::Setting { name, got, expected: expected.into(), advice: None })
@@ -93,13 +94,13 @@ impl Online {
     ///
     /// # Errors
     /// Those of [`fit`]; [`Error::MatrixShape`] for a block with another number of rows than the first.
-    pub fn partial_fit(&mut self, block: ArrayView2<'_, f32>) -> Result<Array2<f32>> {
+    pub fn partial_fit(&mut self, block: ArrayView2<'_, T>) -> Result<Array2<T>> {
         // The config's start is for the dictionary, and used up with the first block.
         let init = if self.state.is_some() { Init::Random } else { self.config.init };
         let config = NmfConfig { init, ..self.config.clone() };
         config.check(block)?;
         let k = config.n_components;
-        if block.iter().all(|x| *x == 0.0) {
+        if block.iter().all(|x| *x == T::of(0.0)) {
             return Ok(Array2::zeros((k, block.ncols())));
         }
         let state = match self.state.take() {
@@ -118,13 +119,13 @@ impl Online {
     }
 
     /// The dictionary so far, `n_rows` x `n_components`; none before the first block that is not silent.
-    pub fn dictionary(&self) -> Option<Array2<f32>> {
+    pub fn dictionary(&self) -> Option<Array2<T>> {
         self.state.as_ref().map(|state| scaled(state.w.clone(), state.scales.w))
     }
 }
 
-impl State {
-    fn new(w: Array2<f32>, block: ArrayView2<'_, f32>, config: &NmfConfig) -> Self {
+impl<T: Real> State<T> {
+    fn new(w: Array2<T>, block: ArrayView2<'_, T>, config: &NmfConfig<T>) -> Self {
         let scales = scales(Data::new(block, None, config.divergence.beta()).scale, &w);
         let w = scaled(w, 1.0 / scales.w);
         let zeros = Array2::zeros(w.dim());
@@ -132,13 +133,14 @@ impl State {
     }
 
     /// The state after the block, and the block's activations in the problem's units, columns x K.
-    fn learn(mut self, block: ArrayView2<'_, f32>, config: &NmfConfig, forget_factor: f32) -> (Self, Array2<f32>) {
+    fn learn(mut self, block: ArrayView2<'_, T>, config: &NmfConfig<T>, forget_factor: f32) -> (Self, Array2<T>) {
         let k = config.n_components;
         let free = config.dictionary.is_free(k);
         let beta = config.divergence.beta();
         let data = || Data::with_scale(block, None, beta, self.scales.v);
         let penalties = Penalties::new(&config.regularization, block.dim(), self.scales, beta, data().mean);
-        let exponent = exponent(beta, penalties.has_dictionary_squares(true), false);
+        let exponent = T::of(exponent(beta, penalties.has_dictionary_squares(true), false));
+        let forget_factor = T::of(wide(forget_factor));
         let seeded = NmfConfig { seed: config.seed.wrapping_add(self.n_blocks), ..config.clone() };
         let fixed = NmfConfig { dictionary: Factor::Fixed(scaled(self.w.clone(), self.scales.w)), ..seeded };
         let mut h = scaled(init::factors(block, &fixed).1.reversed_axes(), 1.0 / self.scales.h);
@@ -153,15 +155,15 @@ impl State {
             let Terms { numerator, mut denominator } = dictionary_terms(&data(), &self.w, &h);
             denominator += &penalties.dictionary_slopes(&self.w, &h);
             denominator += &(&self.w * &penalties.dictionary_squares(&self.w, &h));
-            self.numerator = self.w.mapv(|w| power(w, 1.0 / exponent)) * numerator + &past.0;
+            self.numerator = self.w.mapv(|w| power(w, T::of(1.0) / exponent)) * numerator + &past.0;
             self.denominator = denominator + &past.1;
             for (k, mut column) in self.w.columns_mut().into_iter().enumerate().filter(|(k, _)| free[*k]) {
                 Zip::from(&mut column).and(self.numerator.column(k)).and(self.denominator.column(k)).for_each(
                     |w, &n, &d| {
                         // Where nothing was heard of an entry yet, it stays.
-                        if d > 0.0 {
-                            let next = power((n / d).min(CEILING), exponent);
-                            *w = if next < FLUSH { 0.0 } else { next };
+                        if d > T::of(0.0) {
+                            let next = power((n / d).min(T::CEILING), exponent);
+                            *w = if next < T::FLUSH { T::of(0.0) } else { next };
                         }
                     },
                 );

@@ -5,7 +5,9 @@
 use ndarray::{Array1, Array2, ArrayView1};
 
 use super::config::Regularization;
+use super::Real;
 use super::data::column_sums;
+use super::kernel::wide;
 
 /// What the factors pay for, ready for the updates.
 ///
@@ -58,13 +60,13 @@ pub(super) struct Scales {
 
 impl Penalties {
     /// `mean` is that of V in the problem's units.
-    pub(super) fn new(r: &Regularization, shape: (usize, usize), scales: Scales, beta: f32, mean: f64) -> Self {
+    pub(super) fn new(r: &Regularization, shape: (usize, usize), scales: Scales, beta: f64, mean: f64) -> Self {
         let (n_rows, n_columns) = (shape.0 as f64, shape.1 as f64);
         // The divergence shrinks by v^beta, and so does what is added to it.
-        let to_scale = scales.v.powf(-f64::from(beta));
-        let relative = mean.powf(f64::from(beta));
-        let l1_ratio = f64::from(r.l1_ratio);
-        let (alpha_w, alpha_h) = (f64::from(r.alpha_dictionary) * n_columns, f64::from(r.alpha_activations) * n_rows);
+        let to_scale = scales.v.powf(-beta);
+        let relative = mean.powf(beta);
+        let l1_ratio = r.l1_ratio;
+        let (alpha_w, alpha_h) = (r.alpha_dictionary * n_columns, r.alpha_activations * n_rows);
         Self {
             l1_w: alpha_w * l1_ratio * scales.w * to_scale,
             l2_w: alpha_w * (1.0 - l1_ratio) * scales.w * scales.w * to_scale,
@@ -77,18 +79,18 @@ impl Penalties {
                 Group {
                     group_of: group.groups.iter().map(|name| names.partition_point(|other| other < name)).collect(),
                     n_groups: names.len(),
-                    strength: f64::from(group.strength) * relative,
-                    offset: f64::from(group.offset),
+                    strength: group.strength * relative,
+                    offset: group.offset,
                     mean,
                 }
             }),
-            sparsity: f64::from(r.sparsity) * n_rows.sqrt() * mean.powf(f64::from(beta) - 1.0),
-            continuity: f64::from(r.temporal_continuity) * n_rows * relative,
+            sparsity: r.sparsity * n_rows.sqrt() * mean.powf(beta - 1.0),
+            continuity: r.temporal_continuity * n_rows * relative,
         }
     }
 
     /// The sum of all penalties, in the problem's units (the divergence's, that is, over v^beta).
-    pub(super) fn value(&self, w: &Array2<f32>, h: &Array2<f32>) -> f64 {
+    pub(super) fn value<T: Real>(&self, w: &Array2<T>, h: &Array2<T>) -> f64 {
         let mut total = elastic(w, self.l1_w, self.l2_w) + elastic(h, self.l1_h, self.l2_h);
         if let Some(group) = &self.group {
             let sums = column_sums(w);
@@ -111,7 +113,7 @@ impl Penalties {
     }
 
     /// Slope per component of what is linear in W, after majorization.
-    pub(super) fn dictionary_slopes(&self, w: &Array2<f32>, h: &Array2<f32>) -> Array1<f32> {
+    pub(super) fn dictionary_slopes<T: Real>(&self, w: &Array2<T>, h: &Array2<T>) -> Array1<T> {
         let mut slopes = Array1::from_elem(w.ncols(), self.l1_w);
         if let Some(group) = &self.group {
             let sums = column_sums(w);
@@ -119,20 +121,20 @@ impl Penalties {
             for row in h.rows() {
                 group.levels(row, &sums, w.nrows(), &mut levels);
                 for ((slope, &h), &at) in slopes.iter_mut().zip(row).zip(&group.group_of) {
-                    *slope += group.strength / group.mean * f64::from(h) / (group.offset + levels[at]);
+                    *slope += group.strength / group.mean * wide(h) / (group.offset + levels[at]);
                 }
             }
         }
-        slopes.mapv(|x| x as f32)
+        slopes.mapv(T::of)
     }
 
     /// What multiplies the squares of W, per component and twice over, after majorization.
-    pub(super) fn dictionary_squares(&self, w: &Array2<f32>, h: &Array2<f32>) -> Array1<f32> {
+    pub(super) fn dictionary_squares<T: Real>(&self, w: &Array2<T>, h: &Array2<T>) -> Array1<T> {
         if self.sparsity == 0.0 {
-            return Array1::from_elem(w.ncols(), self.l2_w as f32);
+            return Array1::from_elem(w.ncols(), T::of(self.l2_w));
         }
         let norms = column_norms(w).mapv(|norm| if norm > 0.0 { norm } else { f64::INFINITY });
-        (self.sparsity * column_sums(h) / norms + self.l2_w).mapv(|x| x as f32)
+        (self.sparsity * column_sums(h) / norms + self.l2_w).mapv(T::of)
     }
 
     /// Whether steps of W have to be shorter for the squares that it pays for; with `Mu`, as with scikit-learn's, those of
@@ -142,16 +144,16 @@ impl Penalties {
     }
 
     /// The slopes for H: gives those of one frame, from W and its column sums.
-    pub(super) fn activation_slopes<'a>(
+    pub(super) fn activation_slopes<'a, T: Real>(
         &'a self,
-        w: &Array2<f32>,
+        w: &Array2<T>,
         sums: &'a Array1<f64>,
-    ) -> impl Fn(ArrayView1<'_, f32>, &mut [f32]) + Sync + use<'a> {
+    ) -> impl Fn(ArrayView1<'_, T>, &mut [T]) + Sync + use<'a, T> {
         let n_rows = w.nrows();
         let constant = if self.sparsity > 0.0 {
-            column_norms(w).mapv(|norm| (self.l1_h + self.sparsity * norm) as f32)
+            column_norms(w).mapv(|norm| T::of(self.l1_h + self.sparsity * norm))
         } else {
-            Array1::from_elem(w.ncols(), self.l1_h as f32)
+            Array1::from_elem(w.ncols(), T::of(self.l1_h))
         };
         move |row, slopes| {
             slopes.iter_mut().zip(&constant).for_each(|(slope, constant)| *slope = *constant);
@@ -159,24 +161,24 @@ impl Penalties {
                 let mut levels = vec![0.0; group.n_groups];
                 group.levels(row, sums, n_rows, &mut levels);
                 for ((slope, sum), &at) in slopes.iter_mut().zip(sums).zip(&group.group_of) {
-                    *slope += (group.strength / group.mean * sum / (group.offset + levels[at])) as f32;
+                    *slope += T::of(group.strength / group.mean * sum / (group.offset + levels[at]));
                 }
             }
         }
     }
 
     /// The majorizer of the cost of changes at the present H, where there is such a cost.
-    pub(super) fn continuity(&self, h: &Array2<f32>) -> Option<Continuity> {
+    pub(super) fn continuity<T: Real>(&self, h: &Array2<T>) -> Option<Continuity<T>> {
         (self.continuity > 0.0).then(|| Continuity::new(h, self.continuity))
     }
 }
 
 impl Group {
     /// Mean over the rows of what each group adds to one frame, relative to the mean of V.
-    fn levels(&self, row: ArrayView1<'_, f32>, sums: &Array1<f64>, n_rows: usize, levels: &mut [f64]) {
+    fn levels<T: Real>(&self, row: ArrayView1<'_, T>, sums: &Array1<f64>, n_rows: usize, levels: &mut [f64]) {
         levels.fill(0.0);
         for ((&h, sum), &at) in row.iter().zip(sums).zip(&self.group_of) {
-            levels[at] += f64::from(h) * sum / (n_rows as f64 * self.mean);
+            levels[at] += wide(h) * sum / (n_rows as f64 * self.mean);
         }
     }
 }
@@ -195,15 +197,15 @@ impl Group {
 /// with equality at h0. Its slope is `plus_n h_n / h0_n - minus_n h0_n / h_n` in the notation below: the gradient is
 /// Virtanen's, split in another place.
 #[derive(Debug)]
-pub(super) struct Continuity {
+pub(super) struct Continuity<T: Real> {
     /// The positive part of the slope, columns x K.
-    pub(super) plus: Array2<f32>,
+    pub(super) plus: Array2<T>,
     /// The negative part.
-    pub(super) minus: Array2<f32>,
+    pub(super) minus: Array2<T>,
 }
 
-impl Continuity {
-    fn new(h: &Array2<f32>, strength: f64) -> Self {
+impl<T: Real> Continuity<T> {
+    fn new(h: &Array2<T>, strength: f64) -> Self {
         let (mut plus, mut minus) = (Array2::zeros(h.dim()), Array2::zeros(h.dim()));
         let n = h.nrows();
         for (k, column) in h.columns().into_iter().enumerate() {
@@ -214,9 +216,9 @@ impl Continuity {
             let up = 2.0 * strength * n as f64 * (2.0 * squares - steps) / (squares * squares);
             let down = 2.0 * strength * n as f64 / squares;
             for i in 0..n {
-                let neighbors = f64::from(column[i.saturating_sub(1)]) + f64::from(column[(i + 1).min(n - 1)]);
-                plus[(i, k)] = (up * f64::from(column[i])) as f32;
-                minus[(i, k)] = (down * neighbors) as f32;
+                let neighbors = wide(column[i.saturating_sub(1)]) + wide(column[(i + 1).min(n - 1)]);
+                plus[(i, k)] = T::of(up * wide(column[i]));
+                minus[(i, k)] = T::of(down * neighbors);
             }
         }
         Self { plus, minus }
@@ -224,32 +226,32 @@ impl Continuity {
 }
 
 /// Euclidean norms of columns.
-fn column_norms(x: &Array2<f32>) -> Array1<f64> {
-    x.columns().into_iter().map(|x| x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt()).collect()
+fn column_norms<T: Real>(x: &Array2<T>) -> Array1<f64> {
+    x.columns().into_iter().map(|x| x.iter().map(|&x| wide(x).powi(2)).sum::<f64>().sqrt()).collect()
 }
 
 /// l1 sum(X) + l2 / 2 sum(X^2)
-fn elastic(x: &Array2<f32>, l1: f64, l2: f64) -> f64 {
+fn elastic<T: Real>(x: &Array2<T>, l1: f64, l2: f64) -> f64 {
     if l1 == 0.0 && l2 == 0.0 {
         return 0.0;
     }
     let sums = x.fold((0.0, 0.0), |(sum, squares), &x| {
-        let x = f64::from(x);
+        let x = wide(x);
         (sum + x, squares + x * x)
     });
     l1 * sums.0 + 0.5 * l2 * sums.1
 }
 
 /// Virtanen's cost of one component: N A / B, 0 where it is silent.
-fn changes(component: ArrayView1<'_, f32>) -> f64 {
+fn changes<T: Real>(component: ArrayView1<'_, T>) -> f64 {
     let (steps, squares) = steps_and_squares(component);
     if squares > 0.0 { component.len() as f64 * steps / squares } else { 0.0 }
 }
 
 /// A and B: the sums of squared steps and of squares.
-fn steps_and_squares(component: ArrayView1<'_, f32>) -> (f64, f64) {
-    let steps = component.windows(2).into_iter().map(|pair| (f64::from(pair[1]) - f64::from(pair[0])).powi(2)).sum();
-    (steps, component.iter().map(|&x| f64::from(x).powi(2)).sum())
+fn steps_and_squares<T: Real>(component: ArrayView1<'_, T>) -> (f64, f64) {
+    let steps = component.windows(2).into_iter().map(|pair| (wide(pair[1]) - wide(pair[0])).powi(2)).sum();
+    (steps, component.iter().map(|&x| wide(x).powi(2)).sum())
 }
 
 /// The exponent that keeps a multiplicative step `(numerator / denominator)^exponent` from overshooting the minimum
@@ -262,7 +264,7 @@ fn steps_and_squares(component: ArrayView1<'_, f32>) -> (f64, f64) {
 /// the lowest negative to the highest positive exponent is safe: for r > 1 no positive term then grows faster, and no
 /// negative one falls faster, than in the step's own equation, so that the slope is still negative there; for r < 1
 /// likewise. Without squares and changes this is Fevotte and Idier's gamma(beta).
-pub(super) fn exponent(beta: f32, has_squares: bool, has_changes: bool) -> f32 {
+pub(super) fn exponent(beta: f64, has_squares: bool, has_changes: bool) -> f64 {
     let mut highest = (beta - 1.0).max(0.0);
     let mut lowest = (beta - 2.0).min(0.0);
     if has_squares || has_changes {

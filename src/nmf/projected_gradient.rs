@@ -2,6 +2,8 @@
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, Zip};
 
+use super::Real;
+use super::kernel::wide;
 use super::normal::Normal;
 
 /// A step must lower the objective by this share of what its slope promises (Lin's sigma).
@@ -26,10 +28,10 @@ const FIRST_TOLERANCE: f64 = 1e-3;
 /// # References
 /// C.-J. Lin, "Projected gradient methods for nonnegative matrix factorization", Neural Computation 19(10), 2007: the
 /// improved projected gradient method, and its stopping conditions for the subproblems.
-pub(super) fn descend(
-    normal: &Normal,
-    x: &mut ArrayViewMut2<'_, f32>,
-    cross: ArrayView2<'_, f32>,
+pub(super) fn descend<T: Real>(
+    normal: &Normal<T>,
+    x: &mut ArrayViewMut2<'_, T>,
+    cross: ArrayView2<'_, T>,
     tolerance: &mut Option<f64>,
 ) {
     let mut gradient = gradient(normal, &x.view(), cross);
@@ -50,16 +52,16 @@ pub(super) fn descend(
 }
 
 /// A step that was tried.
-struct Trial {
-    x: Array2<f32>,
+struct Trial<T: Real> {
+    x: Array2<T>,
     /// d G, with d the step: what it adds to the gradient.
     gradient_change: Array2<f64>,
 }
 
 /// The longest step of the form `step * SHRINK^i` that lowers the objective enough; `step` starts where it ended the
 /// last time. None where rounding leaves no such step.
-fn search(normal: &Normal, x: &ArrayView2<'_, f32>, gradient: &Array2<f64>, step: &mut f64) -> Option<Trial> {
-    let mut best: Option<Trial> = None;
+fn search<T: Real>(normal: &Normal<T>, x: &ArrayView2<'_, T>, gradient: &Array2<f64>, step: &mut f64) -> Option<Trial<T>> {
+    let mut best: Option<Trial<T>> = None;
     let mut is_too_long = false;
     for _ in 0..MAX_TRIALS {
         match try_step(normal, x, gradient, *step) {
@@ -84,12 +86,12 @@ fn search(normal: &Normal, x: &ArrayView2<'_, f32>, gradient: &Array2<f64>, step
 
 /// X - step * gradient, projected, where that lowers the objective enough: for a quadratic with slope and curvature
 /// along the step d, Lin's condition is `(1 - SUFFICIENT) <gradient, d> + 1/2 <d, d G> <= 0`.
-fn try_step(normal: &Normal, x: &ArrayView2<'_, f32>, gradient: &Array2<f64>, step: f64) -> Option<Trial> {
+fn try_step<T: Real>(normal: &Normal<T>, x: &ArrayView2<'_, T>, gradient: &Array2<f64>, step: f64) -> Option<Trial<T>> {
     let (mut next, mut d) = (x.to_owned(), Array2::zeros(x.dim()));
     Zip::from(&mut next).and(&mut d).and(gradient).for_each(|x, d, &g| {
-        let before = f64::from(*x);
-        *x = (before - step * g).max(0.0) as f32;
-        *d = f64::from(*x) - before;
+        let before = wide(*x);
+        *x = T::of((before - step * g).max(0.0));
+        *d = wide(*x) - before;
     });
     let slope = (&d * gradient).sum();
     let mut gradient_change = d.dot(&normal.gram);
@@ -99,15 +101,15 @@ fn try_step(normal: &Normal, x: &ArrayView2<'_, f32>, gradient: &Array2<f64>, st
 }
 
 /// X G - C, 0 at the fixed components.
-fn gradient(normal: &Normal, x: &ArrayView2<'_, f32>, cross: ArrayView2<'_, f32>) -> Array2<f64> {
-    let mut gradient = x.mapv(f64::from).dot(&normal.gram);
-    Zip::from(&mut gradient).and(&cross).for_each(|g, &c| *g -= f64::from(c) - normal.l1);
+fn gradient<T: Real>(normal: &Normal<T>, x: &ArrayView2<'_, T>, cross: ArrayView2<'_, T>) -> Array2<f64> {
+    let mut gradient = x.mapv(wide).dot(&normal.gram);
+    Zip::from(&mut gradient).and(&cross).for_each(|g, &c| *g -= wide(c) - normal.l1);
     keep_fixed(normal, &mut gradient);
     gradient
 }
 
 /// Sets the columns of fixed components to 0.
-fn keep_fixed(normal: &Normal, gradient: &mut Array2<f64>) {
+fn keep_fixed<T: Real>(normal: &Normal<T>, gradient: &mut Array2<f64>) {
     for (k, mut column) in gradient.axis_iter_mut(Axis(1)).enumerate() {
         if normal.free.binary_search(&k).is_err() {
             column.fill(0.0);
@@ -116,10 +118,10 @@ fn keep_fixed(normal: &Normal, gradient: &mut Array2<f64>) {
 }
 
 /// Norm of the gradient where a step along it stays feasible.
-fn projected_size(gradient: &Array2<f64>, x: &ArrayView2<'_, f32>) -> f64 {
+fn projected_size<T: Real>(gradient: &Array2<f64>, x: &ArrayView2<'_, T>) -> f64 {
     let mut squares = 0.0;
     Zip::from(gradient).and(x).for_each(|&g, &x| {
-        if g < 0.0 || x > 0.0 {
+        if g < 0.0 || x > T::of(0.0) {
             squares += g * g;
         }
     });

@@ -8,7 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardUniform};
 
 use super::data::Data;
-use super::{Factor, NmfConfig, Solver, fit_with};
+use super::kernel::wide;
+use super::{Factor, NmfConfig, Real, Solver, fit_with};
 use crate::error::Advice;
 use crate::watch::{Progress, Watch};
 use crate::{Error, Result};
@@ -78,10 +79,10 @@ pub struct RankScore {
 /// assert_eq!(ranks.best, 1, "an outer product has rank one");
 /// # Ok::<(), partita::Error>(())
 /// ```
-pub fn select_rank(
-    v: ArrayView2<'_, f32>,
+pub fn select_rank<T: Real>(
+    v: ArrayView2<'_, T>,
     range: RangeInclusive<usize>,
-    config: &NmfConfig,
+    config: &NmfConfig<T>,
     hold_out: &HoldOut,
 ) -> Result<RankSelection> {
     select_rank_with(v, range, config, hold_out, &mut Watch::none())
@@ -91,10 +92,10 @@ pub fn select_rank(
 ///
 /// # Errors
 /// Those of [`select_rank`], and [`Error::Cancelled`] where `watch` cancels it.
-pub fn select_rank_with(
-    v: ArrayView2<'_, f32>,
+pub fn select_rank_with<T: Real>(
+    v: ArrayView2<'_, T>,
     range: RangeInclusive<usize>,
-    config: &NmfConfig,
+    config: &NmfConfig<T>,
     hold_out: &HoldOut,
     watch: &mut Watch<'_>,
 ) -> Result<RankSelection> {
@@ -107,7 +108,7 @@ pub fn select_rank_with(
     for repeat in 0..hold_out.n_repeats {
         let seed = config.seed.wrapping_add(repeat as u64);
         let (seen, hidden) = split(v.dim(), config, hold_out.share, seed);
-        let n_hidden: f64 = hidden.iter().map(|&x| f64::from(x)).sum();
+        let n_hidden: f64 = hidden.iter().map(|&x| wide(x)).sum();
         let mut config = NmfConfig { weights: Some(seen), seed, ..config.clone() };
         for (&n_components, scores) in ranks.iter().zip(&mut scores) {
             config.n_components = n_components;
@@ -128,7 +129,12 @@ pub fn select_rank_with(
     Ok(choose(&ranks, &scores))
 }
 
-fn check(v: ArrayView2<'_, f32>, range: &RangeInclusive<usize>, config: &NmfConfig, hold_out: &HoldOut) -> Result<()> {
+fn check<T: Real>(
+    v: ArrayView2<'_, T>,
+    range: &RangeInclusive<usize>,
+    config: &NmfConfig<T>,
+    hold_out: &HoldOut,
+) -> Result<()> {
     let refused = |name, got: String, expected: &str, advice: Option<Advice>| {
         Err(Error::Setting { name, got, expected: expected.into(), advice: advice.map(Box::new) })
     };
@@ -154,7 +160,12 @@ fn check(v: ArrayView2<'_, f32>, range: &RangeInclusive<usize>, config: &NmfConf
 }
 
 /// Weights of the entries that are seen, and of those that are hidden.
-fn split(shape: (usize, usize), config: &NmfConfig, share: f64, seed: u64) -> (Array2<f32>, Array2<f32>) {
+fn split<T: Real>(
+    shape: (usize, usize),
+    config: &NmfConfig<T>,
+    share: f64,
+    seed: u64,
+) -> (Array2<T>, Array2<T>) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut seen = config.weights.clone().unwrap_or_else(|| Array2::ones(shape));
     let mut hidden = Array2::zeros(shape);
@@ -168,7 +179,7 @@ fn split(shape: (usize, usize), config: &NmfConfig, share: f64, seed: u64) -> (A
 }
 
 /// W and H as [`Data`] reads them: its scale in H, and H transposed.
-fn on_scale(w: Array2<f32>, h: Array2<f32>, scale: f64) -> (Array2<f32>, Array2<f32>) {
+fn on_scale<T: Real>(w: Array2<T>, h: Array2<T>, scale: f64) -> (Array2<T>, Array2<T>) {
     let scales = super::general::scales(scale, &w);
     (super::general::scaled(w, 1.0 / scales.w), super::general::scaled(h.reversed_axes(), 1.0 / scales.h))
 }

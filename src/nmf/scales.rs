@@ -2,7 +2,8 @@
 
 use ndarray::{Array2, ArrayView1};
 
-use super::kernel;
+use super::Real;
+use super::kernel::wide;
 
 /// Powers of two by which the matrices are multiplied inside, exact unless they leave the range of f32.
 #[derive(Debug)]
@@ -16,9 +17,9 @@ pub(super) struct Scales {
 }
 
 impl Scales {
-    pub(super) fn new(mean: f64, w: &Array2<f32>, h: &Array2<f32>, free_w: &[bool], free_h: &[bool]) -> Self {
+    pub(super) fn new<T: Real>(mean: f64, w: &Array2<T>, h: &Array2<T>, free_w: &[bool], free_h: &[bool]) -> Self {
         let v = 1.0 / power_of_two(mean);
-        let largest = |x: ArrayView1<'_, f32>| f64::from(x.fold(0.0, |a: f32, &b| a.max(b)));
+        let largest = |x: ArrayView1<'_, T>| wide(x.fold(T::of(0.0), |a: T, &b| a.max(b)));
         let mut scales = Self { v, w: Vec::new(), h: Vec::new() };
         for k in 0..w.ncols() {
             let (w_scale, h_scale) = if free_w[k] && !free_h[k] {
@@ -42,13 +43,13 @@ pub(super) fn power_of_two(x: f64) -> f64 {
 }
 
 /// An entry on the input's scale; what sank to the floor is 0.
-pub(super) fn given_back(x: f32, scale: f64) -> f32 {
-    if x <= kernel::FLOOR { 0.0 } else { (f64::from(x) / scale).min(f64::from(f32::MAX)) as f32 }
+pub(super) fn given_back<T: Real>(x: T, scale: f64) -> T {
+    if x <= T::FLOOR { T::of(0.0) } else { T::of((wide(x) / scale).min(wide(T::LARGEST))) }
 }
 
 /// 1 / sum, or none for a component that stays as it is.
-pub(super) fn inverse(sums: &[f64], free: &[bool]) -> Vec<Option<f32>> {
-    sums.iter().zip(free).map(|(sum, free)| free.then_some((1.0 / sum) as f32)).collect()
+pub(super) fn inverse<T: Real>(sums: &[f64], free: &[bool]) -> Vec<Option<T>> {
+    sums.iter().zip(free).map(|(sum, free)| free.then_some(T::of(1.0 / sum))).collect()
 }
 
 #[cfg(test)]

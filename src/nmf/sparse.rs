@@ -1,6 +1,8 @@
 //! Matrices that are mostly zero, in compressed rows.
 //! Holds and checks entries; what is fitted to them is in `sparse_fit`.
 
+use super::Real;
+use super::kernel::wide;
 use crate::{Error, Result};
 
 /// Rows or columns at the most: each entry has its place in 32 bits.
@@ -17,16 +19,16 @@ const MAX_SIDE: usize = u32::MAX as usize;
 /// # Ok::<(), partita::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
-pub struct SparseMatrix {
+pub struct SparseMatrix<T: Real = f32> {
     n_columns: usize,
     /// Where each row begins among the entries, and where the last one ends.
     row_starts: Vec<usize>,
     /// Column and value of each entry; within a row the columns rise.
     columns: Vec<u32>,
-    values: Vec<f32>,
+    values: Vec<T>,
 }
 
-impl SparseMatrix {
+impl<T: Real> SparseMatrix<T> {
     /// Takes the three lists that make up a CSR matrix, named `indptr`, `indices` and `data` elsewhere, without a copy.
     ///
     /// `shape` is rows and columns; row i has the entries from `row_starts[i]` to before `row_starts[i + 1]`, in rising
@@ -39,7 +41,7 @@ impl SparseMatrix {
         shape: (usize, usize),
         row_starts: Vec<usize>,
         columns: Vec<u32>,
-        values: Vec<f32>,
+        values: Vec<T>,
     ) -> Result<Self> {
         let refused = |reason: String| Err(Error::SparseStructure { reason });
         if shape.0.max(shape.1) > MAX_SIDE {
@@ -63,8 +65,8 @@ impl SparseMatrix {
                 return refused(format!("column {last} in row {row}, of {} columns", shape.1));
             }
             for (&column, &value) in columns.iter().zip(&values[ends[0]..ends[1]]) {
-                if !(value.is_finite() && value >= 0.0) {
-                    return Err(Error::MatrixEntry { row, column: column as usize, value: f64::from(value) });
+                if !(value.is_finite() && value >= T::of(0.0)) {
+                    return Err(Error::MatrixEntry { row, column: column as usize, value: wide(value) });
                 }
             }
         }
@@ -77,7 +79,7 @@ impl SparseMatrix {
     /// # Errors
     /// [`Error::SparseStructure`] for an entry outside of the shape, [`Error::MatrixEntry`] for a negative, NaN or
     /// infinite value, or sum of values.
-    pub fn from_entries(shape: (usize, usize), mut entries: Vec<(u32, u32, f32)>) -> Result<Self> {
+    pub fn from_entries(shape: (usize, usize), mut entries: Vec<(u32, u32, T)>) -> Result<Self> {
         let outside = entries.iter().find(|(row, column, _)| *row as usize >= shape.0 || *column as usize >= shape.1);
         if let Some((row, column, _)) = outside {
             let reason = format!("an entry at row {row}, column {column}, outside of {} x {}", shape.0, shape.1);
@@ -91,8 +93,8 @@ impl SparseMatrix {
         let (mut columns, mut values) = (Vec::with_capacity(entries.len()), Vec::with_capacity(entries.len()));
         for same_place in entries.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
             let (row, column, _) = same_place[0];
-            let value = same_place.iter().map(|entry| entry.2).sum::<f32>();
-            if value != 0.0 {
+            let value = same_place.iter().map(|entry| entry.2).sum::<T>();
+            if value != T::of(0.0) {
                 columns.push(column);
                 values.push(value);
                 row_starts[row as usize + 1] += 1;
@@ -113,7 +115,7 @@ impl SparseMatrix {
     }
 
     /// Row, column and value of each entry, row by row.
-    pub fn entries(&self) -> impl Iterator<Item = (usize, usize, f32)> + '_ {
+    pub fn entries(&self) -> impl Iterator<Item = (usize, usize, T)> + '_ {
         (0..self.dim().0).flat_map(|row| {
             let (columns, values) = self.row(row);
             columns.iter().zip(values).map(move |(&column, &value)| (row, column as usize, value))
@@ -127,7 +129,7 @@ impl SparseMatrix {
         self.columns.iter().for_each(|&column| row_starts[column as usize + 1] += 1);
         running_sums(&mut row_starts);
         let mut next = row_starts.clone();
-        let (mut columns, mut values) = (vec![0; self.n_entries()], vec![0.0; self.n_entries()]);
+        let (mut columns, mut values) = (vec![0; self.n_entries()], vec![T::of(0.0); self.n_entries()]);
         for (row, column, value) in self.entries() {
             let place = &mut next[column];
             (columns[*place], values[*place]) = (row as u32, value);
@@ -137,14 +139,14 @@ impl SparseMatrix {
     }
 
     /// Columns and values of one row.
-    pub(super) fn row(&self, row: usize) -> (&[u32], &[f32]) {
+    pub(super) fn row(&self, row: usize) -> (&[u32], &[T]) {
         let entries = self.row_starts[row]..self.row_starts[row + 1];
         (&self.columns[entries.clone()], &self.values[entries])
     }
 
     /// The same on another scale.
     pub(super) fn scaled(&self, scale: f64) -> Self {
-        let values = self.values.iter().map(|&x| (f64::from(x) * scale) as f32).collect();
+        let values = self.values.iter().map(|&x| T::of(wide(x) * scale)).collect();
         Self { values, ..self.clone() }
     }
 }

@@ -6,10 +6,10 @@ use rayon::prelude::*;
 
 use super::alternate::{Alternate, Halves};
 use super::divergence::{at_least_zero, entry};
-use super::kernel::{self, Job, Kernel, Lanes, Simd};
+use super::kernel::{self, Job, Kernel, Lanes, Simd, wide};
 use super::misuse::warnings;
 use super::scales::{Scales, given_back, inverse};
-use super::{Divergence, Factorization, NmfConfig, SparseMatrix, init};
+use super::{Divergence, Factorization, NmfConfig, Real, SparseMatrix, init};
 use crate::Result;
 use crate::watch::Watch;
 
@@ -19,9 +19,6 @@ const ROWS_PER_JOB: usize = 64;
 /// Entries of a row of V whose quotients are held at once: what they need of the other factor, 32 kB at K = 32, is
 /// still in the first-level cache the second time.
 const SEGMENT: usize = 256;
-
-/// Denominators stay at or above it.
-const TINY: f32 = 1e-30;
 
 /// Factorizes a sparse matrix, as [`fit`](super::fit) does with the same matrix held in full: from the same seed or the
 /// same given factors, the same updates in the same order.
@@ -38,7 +35,7 @@ const TINY: f32 = 1e-30;
 /// # Cost
 /// An iteration takes 4 multiply-adds per entry and component (2 in the Euclidean case, and `n_components` per entry
 /// of the factors). Memory: two copies of V, and the factors twice, with extrapolation four times.
-pub fn fit_sparse(v: &SparseMatrix, config: &NmfConfig) -> Result<Factorization> {
+pub fn fit_sparse<T: Real>(v: &SparseMatrix<T>, config: &NmfConfig<T>) -> Result<Factorization<T>> {
     fit_sparse_with(v, config, &mut Watch::none())
 }
 
@@ -46,11 +43,15 @@ pub fn fit_sparse(v: &SparseMatrix, config: &NmfConfig) -> Result<Factorization>
 ///
 /// # Errors
 /// Those of [`fit_sparse`].
-pub fn fit_sparse_with(v: &SparseMatrix, config: &NmfConfig, watch: &mut Watch<'_>) -> Result<Factorization> {
+pub fn fit_sparse_with<T: Real>(
+    v: &SparseMatrix<T>,
+    config: &NmfConfig<T>,
+    watch: &mut Watch<'_>,
+) -> Result<Factorization<T>> {
     config.check_plain("for a sparse matrix", &[1.0, 2.0])?;
     config.check_factors(v.dim())?;
     let (n_rows, n_columns) = v.dim();
-    let sum: f64 = v.entries().map(|(_, _, x)| f64::from(x)).sum();
+    let sum: f64 = v.entries().map(|(_, _, x)| wide(x)).sum();
     let mean = sum / (n_rows as f64 * n_columns as f64).max(1.0);
     let (mut w, mut h) = init::random_factors(v.dim(), mean, config);
     let warnings = warnings(None, (&w, &h), config);
@@ -66,7 +67,7 @@ pub fn fit_sparse_with(v: &SparseMatrix, config: &NmfConfig, watch: &mut Watch<'
         w: Packed::new(w.view(), &scales.w, free_w),
         h: Packed::new(h.t(), &scales.h, free_h),
     };
-    let mut solve = Alternate::new(halves, config.solver, scales.v.powf(-f64::from(config.divergence.beta())));
+    let mut solve = Alternate::new(halves, config.solver, scales.v.powf(-config.divergence.beta()));
     let run = solve.run(config, watch);
     solve.halves.w.unpack(w.view_mut(), &scales.w);
     solve.halves.h.unpack(h.view_mut().reversed_axes(), &scales.h);
@@ -82,34 +83,34 @@ pub fn fit_sparse_with(v: &SparseMatrix, config: &NmfConfig, watch: &mut Watch<'
 }
 
 /// V and its factors between two halves of an iteration, scaled to a mean of 1 to 2.
-struct Sparse {
+struct Sparse<T: Real> {
     kernel: Kernel,
     divergence: Divergence,
     /// V, and V transposed.
-    rows: SparseMatrix,
-    columns: SparseMatrix,
-    w: Packed,
+    rows: SparseMatrix<T>,
+    columns: SparseMatrix<T>,
+    w: Packed<T>,
     /// H, transposed.
-    h: Packed,
+    h: Packed<T>,
 }
 
 /// A factor, its components side by side in whole vectors, padded with zeros.
-struct Packed {
-    lanes: Vec<Lanes>,
+struct Packed<T: Real> {
+    lanes: Vec<Lanes<T>>,
     /// Vectors per row.
     n_lanes: usize,
     free: Vec<bool>,
 }
 
-impl Halves for Sparse {
-    type W = Lanes;
-    type H = Lanes;
+impl<T: Real> Halves for Sparse<T> {
+    type W = Lanes<T>;
+    type H = Lanes<T>;
 
-    fn w(&mut self) -> &mut [Lanes] {
+    fn w(&mut self) -> &mut [Lanes<T>] {
         &mut self.w.lanes
     }
 
-    fn h(&mut self) -> &mut [Lanes] {
+    fn h(&mut self) -> &mut [Lanes<T>] {
         &mut self.h.lanes
     }
 
@@ -148,22 +149,22 @@ fn is_kl(divergence: Divergence) -> bool {
 /// |---|---|---|
 /// | Kullback-Leibler | (V / X Y^T) Y | 1 Y |
 /// | Euclidean | V Y | X Y^T Y |
-fn improve(kernel: Kernel, divergence: Divergence, v: &SparseMatrix, x: &mut Packed, y: &Packed) {
+fn improve<T: Real>(kernel: Kernel, divergence: Divergence, v: &SparseMatrix<T>, x: &mut Packed<T>, y: &Packed<T>) {
     if !x.free.contains(&true) {
         return;
     }
     let mut free = vec![Lanes::default(); x.n_lanes];
-    x.free.iter().enumerate().filter(|(_, free)| **free).for_each(|(k, _)| free[k / 8].0[k % 8] = 1.0);
+    x.free.iter().enumerate().filter(|(_, free)| **free).for_each(|(k, _)| free[k / T::LANES][k % T::LANES] = T::of(1.0));
     let rule = if is_kl(divergence) {
         let mut inverse_sums = vec![Lanes::default(); x.n_lanes];
         let inverse = inverse(&y.sums(), &x.free);
-        inverse.iter().enumerate().for_each(|(k, inverse)| inverse_sums[k / 8].0[k % 8] = inverse.unwrap_or(0.0));
+        inverse.iter().enumerate().for_each(|(k, inverse)| inverse_sums[k / T::LANES][k % T::LANES] = inverse.unwrap_or(T::of(0.0)));
         Rule::KullbackLeibler { inverse_sums }
     } else {
         let gram = y.gram(kernel);
         let mut lanes = vec![Lanes::default(); y.free.len() * y.n_lanes];
-        for (row, gram) in lanes.chunks_exact_mut(y.n_lanes).zip(gram.chunks_exact(8 * y.n_lanes)) {
-            gram.iter().enumerate().for_each(|(k, &g)| row[k / 8].0[k % 8] = g as f32);
+        for (row, gram) in lanes.chunks_exact_mut(y.n_lanes).zip(gram.chunks_exact(T::LANES * y.n_lanes)) {
+            gram.iter().enumerate().for_each(|(k, &g)| row[k / T::LANES][k % T::LANES] = T::of(g));
         }
         Rule::Euclidean { gram: lanes, components: (0..y.free.len() as u32).collect() }
     };
@@ -172,25 +173,25 @@ fn improve(kernel: Kernel, divergence: Divergence, v: &SparseMatrix, x: &mut Pac
     });
 }
 
-impl Packed {
+impl<T: Real> Packed<T> {
     /// Packs a factor (rows x K), each column times its scale.
-    fn new(x: ArrayView2<'_, f32>, scales: &[f64], free: Vec<bool>) -> Self {
-        let n_lanes = x.ncols().div_ceil(8);
+    fn new(x: ArrayView2<'_, T>, scales: &[f64], free: Vec<bool>) -> Self {
+        let n_lanes = x.ncols().div_ceil(T::LANES);
         let mut lanes = vec![Lanes::default(); x.nrows() * n_lanes];
         for ((row, k), &x) in x.indexed_iter() {
-            lanes[row * n_lanes + k / 8].0[k % 8] = kernel::lift(f64::from(x) * scales[k]);
+            lanes[row * n_lanes + k / T::LANES][k % T::LANES] = kernel::lift(wide(x) * scales[k]);
         }
         Self { lanes, n_lanes, free }
     }
 
     /// Writes the free columns back on the input's scale.
-    fn unpack(&self, mut x: ArrayViewMut2<'_, f32>, scales: &[f64]) {
+    fn unpack(&self, mut x: ArrayViewMut2<'_, T>, scales: &[f64]) {
         for ((row, k), x) in x.indexed_iter_mut().filter(|((_, k), _)| self.free[*k]) {
-            *x = given_back(self.lanes[row * self.n_lanes + k / 8].0[k % 8], scales[k]);
+            *x = given_back(self.lanes[row * self.n_lanes + k / T::LANES][k % T::LANES], scales[k]);
         }
     }
 
-    fn row(&self, row: usize) -> &[Lanes] {
+    fn row(&self, row: usize) -> &[Lanes<T>] {
         &self.lanes[row * self.n_lanes..][..self.n_lanes]
     }
 
@@ -199,7 +200,7 @@ impl Packed {
         let mut sums = vec![0.0; self.free.len()];
         for row in self.lanes.chunks_exact(self.n_lanes) {
             let entries = row.iter().flat_map(|lanes| lanes.0);
-            sums.iter_mut().zip(entries).for_each(|(sum, x)| *sum += f64::from(x));
+            sums.iter_mut().zip(entries).for_each(|(sum, x)| *sum += wide(x));
         }
         sums
     }
@@ -207,48 +208,48 @@ impl Packed {
     /// X^T X, K rows of whole vectors.
     fn gram(&self, kernel: Kernel) -> Vec<f64> {
         let n_components = self.free.len();
-        let parts: Vec<Vec<Lanes>> = self
+        let parts: Vec<Vec<Lanes<T>>> = self
             .lanes
             .par_chunks(ROWS_PER_JOB * self.n_lanes)
             .map(|x| kernel.run(Gram { x, n_lanes: self.n_lanes, n_components }))
             .collect();
-        let mut gram = vec![0.0; 8 * n_components * self.n_lanes];
+        let mut gram = vec![0.0; T::LANES * n_components * self.n_lanes];
         for part in parts {
             let entries = part.iter().flat_map(|lanes| lanes.0);
-            gram.iter_mut().zip(entries).for_each(|(sum, x)| *sum += f64::from(x));
+            gram.iter_mut().zip(entries).for_each(|(sum, x)| *sum += wide(x));
         }
         gram
     }
 }
 
 /// What the numerators are and by what they are divided.
-enum Rule {
-    KullbackLeibler { inverse_sums: Vec<Lanes> },
-    Euclidean { gram: Vec<Lanes>, components: Vec<u32> },
+enum Rule<T: Real> {
+    KullbackLeibler { inverse_sums: Vec<Lanes<T>> },
+    Euclidean { gram: Vec<Lanes<T>>, components: Vec<u32> },
 }
 
 // ---- loops -----------------------------------------------------------------------------------------------------------
 
 /// Improves some rows of X, from the one numbered `first` on.
-struct Improve<'a> {
-    v: &'a SparseMatrix,
+struct Improve<'a, T: Real> {
+    v: &'a SparseMatrix<T>,
     first: usize,
-    x: &'a mut [Lanes],
-    y: &'a Packed,
-    rule: &'a Rule,
+    x: &'a mut [Lanes<T>],
+    y: &'a Packed<T>,
+    rule: &'a Rule<T>,
     /// 1 where X may change.
-    free: &'a [Lanes],
+    free: &'a [Lanes<T>],
 }
 
-impl Job for Improve<'_> {
+impl<T: Real> Job<T> for Improve<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd<T>>(self, s: S) {
         let (y, n_lanes) = (&self.y.lanes, self.y.n_lanes);
         let mut numerators = vec![Lanes::default(); n_lanes];
         let mut denominators = numerators.clone();
-        let mut quotients = [0.0; SEGMENT];
+        let mut quotients = [T::of(0.0); SEGMENT];
         for (i, x) in self.x.chunks_exact_mut(n_lanes).enumerate() {
             numerators.fill(Lanes::default());
             let (others, values) = self.v.row(self.first + i);
@@ -257,7 +258,7 @@ impl Job for Improve<'_> {
                     for (others, values) in others.chunks(SEGMENT).zip(values.chunks(SEGMENT)) {
                         let quotients = &mut quotients[..values.len()];
                         products(s, x, y, others, quotients);
-                        quotients.iter_mut().zip(values).for_each(|(q, v)| *q = v / *q);
+                        quotients.iter_mut().zip(values).for_each(|(q, v)| *q = *v / *q);
                         combine(s, others, quotients, y, &mut numerators);
                     }
                     for (n, inverse) in numerators.iter_mut().zip(inverse_sums) {
@@ -266,9 +267,9 @@ impl Job for Improve<'_> {
                 }
                 Rule::Euclidean { gram, components } => {
                     combine(s, others, values, y, &mut numerators);
-                    denominators.fill(Lanes([TINY; 8]));
-                    for (components, x) in components.chunks(8).zip(x.iter()) {
-                        combine(s, components, &x.0[..components.len()], gram, &mut denominators);
+                    denominators.fill(Lanes::splat(T::TINY));
+                    for (components, x) in components.chunks(T::LANES).zip(x.iter()) {
+                        combine(s, components, &x[..components.len()], gram, &mut denominators);
                     }
                     for (n, d) in numerators.iter_mut().zip(&denominators) {
                         s.store(s.div(s.load(n), s.load(d)), n);
@@ -276,9 +277,9 @@ impl Job for Improve<'_> {
                 }
             }
             for ((x, gain), free) in x.iter_mut().zip(&numerators).zip(self.free) {
-                for i in 0..8 {
+                for i in 0..T::LANES {
                     let better = kernel::improved(x.0[i], gain.0[i]);
-                    x.0[i] = if free.0[i] > 0.0 { better } else { x.0[i] };
+                    x.0[i] = if free.0[i] > T::of(0.0) { better } else { x.0[i] };
                 }
             }
         }
@@ -286,20 +287,20 @@ impl Job for Improve<'_> {
 }
 
 /// The divergence at the entries of some rows of V, and what they have a part of in the sum over all of WH.
-struct Diverge<'a> {
-    v: &'a SparseMatrix,
+struct Diverge<'a, T: Real> {
+    v: &'a SparseMatrix<T>,
     first: usize,
-    w: &'a Packed,
-    h: &'a Packed,
+    w: &'a Packed<T>,
+    h: &'a Packed<T>,
     is_kl: bool,
 }
 
-impl Job for Diverge<'_> {
+impl<T: Real> Job<T> for Diverge<'_, T> {
     type Output = [f64; 2];
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> [f64; 2] {
-        let mut model = [0.0; SEGMENT];
+    fn run<S: Simd<T>>(self, s: S) -> [f64; 2] {
+        let mut model = [T::of(0.0); SEGMENT];
         let [mut total, mut sum] = [0.0; 2];
         let beta = if self.is_kl { 1.0 } else { 2.0 };
         for row in self.first..self.v.dim().0.min(self.first + ROWS_PER_JOB) {
@@ -308,7 +309,7 @@ impl Job for Diverge<'_> {
                 let model = &mut model[..values.len()];
                 products(s, self.w.row(row), &self.h.lanes, others, model);
                 for (&v, &y) in values.iter().zip(model.iter()) {
-                    let (v, y) = (f64::from(v), f64::from(y));
+                    let (v, y) = (wide(v), wide(y));
                     total += entry(v, y, beta);
                     sum += if self.is_kl { y } else { 0.5 * y * y };
                 }
@@ -319,17 +320,17 @@ impl Job for Diverge<'_> {
 }
 
 /// X^T X over some rows of X.
-struct Gram<'a> {
-    x: &'a [Lanes],
+struct Gram<'a, T: Real> {
+    x: &'a [Lanes<T>],
     n_lanes: usize,
     n_components: usize,
 }
 
-impl Job for Gram<'_> {
-    type Output = Vec<Lanes>;
+impl<T: Real> Job<T> for Gram<'_, T> {
+    type Output = Vec<Lanes<T>>;
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> Vec<Lanes> {
+    fn run<S: Simd<T>>(self, s: S) -> Vec<Lanes<T>> {
         let mut gram = vec![Lanes::default(); self.n_components * self.n_lanes];
         for x in self.x.chunks_exact(self.n_lanes) {
             let entries = x.iter().flat_map(|lanes| lanes.0);
@@ -346,45 +347,45 @@ impl Job for Gram<'_> {
 
 /// A hair plus the products of x with the rows of Y that `others` names.
 #[inline(always)]
-fn products<S: Simd>(s: S, x: &[Lanes], y: &[Lanes], others: &[u32], out: &mut [f32]) {
+fn products<T: Real, S: Simd<T>>(s: S, x: &[Lanes<T>], y: &[Lanes<T>], others: &[u32], out: &mut [T]) {
     for (&other, out) in others.iter().zip(out) {
-        let mut sum = s.splat(0.0);
+        let mut sum = s.splat(T::of(0.0));
         for (x, y) in x.iter().zip(&y[other as usize * x.len()..][..x.len()]) {
             sum = s.mul_add(s.load(x), s.load(y), sum);
         }
-        *out = s.sum(sum) + kernel::EPS;
+        *out = s.sum(sum) + T::EPS;
     }
 }
 
 /// Adds the rows of Y that `others` names, each times its factor.
 #[inline(always)]
-fn combine<S: Simd>(s: S, others: &[u32], factors: &[f32], y: &[Lanes], sums: &mut [Lanes]) {
+fn combine<T: Real, S: Simd<T>>(s: S, others: &[u32], factors: &[T], y: &[Lanes<T>], sums: &mut [Lanes<T>]) {
     let n_lanes = sums.len();
     let (groups, rest) = sums.as_chunks_mut::<4>();
     let n_groups = groups.len();
     for (i, group) in groups.iter_mut().enumerate() {
-        combine_group::<S, 4>(s, others, factors, y, n_lanes, 4 * i, group);
+        combine_group::<T, S, 4>(s, others, factors, y, n_lanes, 4 * i, group);
     }
     match rest {
-        [a, b, c] => combine_group::<S, 3>(s, others, factors, y, n_lanes, 4 * n_groups, [a, b, c]),
-        [a, b] => combine_group::<S, 2>(s, others, factors, y, n_lanes, 4 * n_groups, [a, b]),
-        [a] => combine_group::<S, 1>(s, others, factors, y, n_lanes, 4 * n_groups, [a]),
+        [a, b, c] => combine_group::<T, S, 3>(s, others, factors, y, n_lanes, 4 * n_groups, [a, b, c]),
+        [a, b] => combine_group::<T, S, 2>(s, others, factors, y, n_lanes, 4 * n_groups, [a, b]),
+        [a] => combine_group::<T, S, 1>(s, others, factors, y, n_lanes, 4 * n_groups, [a]),
         _ => {}
     }
 }
 
 /// [`combine`] for N vectors of each row, from the one numbered `first` on, with the sums in registers.
 #[inline(always)]
-fn combine_group<'a, S: Simd, const N: usize>(
+fn combine_group<'a, T: Real, S: Simd<T>, const N: usize>(
     s: S,
     others: &[u32],
-    factors: &[f32],
-    y: &[Lanes],
+    factors: &[T],
+    y: &[Lanes<T>],
     n_lanes: usize,
     first: usize,
-    sums: impl IntoIterator<Item = &'a mut Lanes>,
+    sums: impl IntoIterator<Item = &'a mut Lanes<T>>,
 ) {
-    let mut totals = [s.splat(0.0); N];
+    let mut totals = [s.splat(T::of(0.0)); N];
     for (&other, &factor) in others.iter().zip(factors) {
         let row = &y[other as usize * n_lanes + first..][..N];
         let factor = s.splat(factor);

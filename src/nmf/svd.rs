@@ -6,6 +6,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
+use super::Real;
+use super::kernel::wide;
+
 /// Directions more than asked for, as in Halko et al. and in scikit-learn.
 const OVERSAMPLING: usize = 10;
 
@@ -41,7 +44,7 @@ pub(super) struct Svd {
 /// N. Halko, P.-G. Martinsson and J. A. Tropp, "Finding structure with randomness: probabilistic algorithms for
 /// constructing approximate matrix decompositions", SIAM Review 53(2), 2011: the randomized subspace iteration
 /// (algorithm 4.4) and the direct SVD (algorithm 5.1).
-pub(super) fn truncated_svd(m: ArrayView2<'_, f32>, k: usize, seed: u64) -> Svd {
+pub(super) fn truncated_svd<T: Real>(m: ArrayView2<'_, T>, k: usize, seed: u64) -> Svd {
     let n_directions = (k + OVERSAMPLING).min(m.nrows()).min(m.ncols());
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     // Vectors are rows here, so that each is contiguous.
@@ -67,12 +70,12 @@ pub(super) fn truncated_svd(m: ArrayView2<'_, f32>, k: usize, seed: u64) -> Svd 
 }
 
 /// M x for each row x of `vectors`, as rows.
-fn onto_rows(m: ArrayView2<'_, f32>, vectors: &Array2<f64>) -> Array2<f64> {
+fn onto_rows<T: Real>(m: ArrayView2<'_, T>, vectors: &Array2<f64>) -> Array2<f64> {
     let blocks: Vec<_> = m.axis_chunks_iter(Axis(1), BLOCK).zip(vectors.axis_chunks_iter(Axis(1), BLOCK)).collect();
     let mut sum = Array2::zeros((vectors.nrows(), m.nrows()));
     for blocks in blocks.chunks(BLOCKS_AT_ONCE) {
         let products: Vec<Array2<f64>> =
-            blocks.par_iter().map(|(m, vectors)| vectors.dot(&m.mapv(f64::from).t())).collect();
+            blocks.par_iter().map(|(m, vectors)| vectors.dot(&m.mapv(wide).t())).collect();
         for product in products {
             sum += &product;
         }
@@ -81,10 +84,10 @@ fn onto_rows(m: ArrayView2<'_, f32>, vectors: &Array2<f64>) -> Array2<f64> {
 }
 
 /// M^T x for each row x of `vectors`, as rows.
-fn onto_columns(m: ArrayView2<'_, f32>, vectors: &Array2<f64>) -> Array2<f64> {
+fn onto_columns<T: Real>(m: ArrayView2<'_, T>, vectors: &Array2<f64>) -> Array2<f64> {
     let mut product = Array2::zeros((vectors.nrows(), m.ncols()));
     let blocks: Vec<_> = product.axis_chunks_iter_mut(Axis(1), BLOCK).zip(m.axis_chunks_iter(Axis(1), BLOCK)).collect();
-    blocks.into_par_iter().for_each(|(mut product, m)| product.assign(&vectors.dot(&m.mapv(f64::from))));
+    blocks.into_par_iter().for_each(|(mut product, m)| product.assign(&vectors.dot(&m.mapv(wide))));
     product
 }
 
@@ -172,10 +175,10 @@ mod tests {
     #[test]
     fn singular_triplets_rebuild_the_matrix() {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
-        let m = Array2::from_shape_simple_fn((7, 12), || StandardNormal.sample(&mut rng));
+        let m = Array2::<f64>::from_shape_simple_fn((7, 12), || StandardNormal.sample(&mut rng));
         let svd = truncated_svd(m.view(), 7, 1);
         let scaled = &svd.u.t() * &svd.s;
-        let gap = (scaled.dot(&svd.v) - m.mapv(f64::from)).mapv(f64::abs).fold(0.0, |a: f64, b| a.max(*b));
+        let gap = (scaled.dot(&svd.v) - &m).mapv(f64::abs).fold(0.0, |a: f64, b| a.max(*b));
         assert!(gap < 1e-10, "largest error {gap}");
         for vectors in [&svd.u, &svd.v] {
             let gap = (vectors.dot(&vectors.t()) - Array2::<f64>::eye(7)).mapv(f64::abs).sum();

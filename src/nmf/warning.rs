@@ -55,7 +55,7 @@ pub enum Warning {
         /// How many there are.
         n_entries: usize,
         /// The beta of the divergence.
-        beta: f32,
+        beta: f64,
     },
 }
 

@@ -10,7 +10,7 @@ pub fn gap(ours: &Array2<f32>, theirs: &Array2<f64>) -> f64 {
     (ours.mapv(f64::from) - theirs).fold(0.0, |a: f64, b| a.max(b.abs())) / largest
 }
 
-pub fn divergence_of(beta: f32) -> Divergence {
+pub fn divergence_of(beta: f64) -> Divergence {
     match beta {
         0.0 => Divergence::ItakuraSaito,
         1.0 => Divergence::KullbackLeibler,
@@ -58,10 +58,10 @@ pub fn weights_of(shape: (usize, usize)) -> Array2<f32> {
     Array2::from_shape_fn(shape, |(i, j)| [0.0, 1.0, 0.5, 2.0, 1.0][(i * 3 + j) % 5])
 }
 
-pub const BETAS: [f32; 9] = [-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 4.0];
+pub const BETAS: [f64; 9] = [-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 4.0];
 
 /// Every solver with each divergence that it knows.
-pub fn solvers_and_divergences() -> Vec<(Solver, f32)> {
+pub fn solvers_and_divergences() -> Vec<(Solver, f64)> {
     let euclidean = [Solver::CoordinateDescent, Solver::Anls, Solver::ProjectedGradient].map(|solver| (solver, 2.0));
     let multiplicative = [Solver::Mu, Solver::MuExtrapolated].into_iter().flat_map(|s| BETAS.map(|beta| (s, beta)));
     multiplicative.chain(euclidean).collect()

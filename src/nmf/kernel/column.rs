@@ -3,30 +3,30 @@
 //! Every sum takes its terms in the order of the tile's loops, so that a frame comes out with the same bits here and
 //! there. With one frame, the registers hold several panels, or components, side by side instead.
 
-use super::layout::{Activations, EPS, Lanes, Panels, Row, TILE, Tile, improved};
+use super::layout::{Activations, Panels, Row, TILE, Tile, improved};
 use super::phases::{Scratch, near_panels};
-use super::simd::{Job, Simd};
+use super::simd::{Element, Job, Lanes, Simd};
 
 /// [`ImproveH`](super::phases::ImproveH) for one frame of one tile.
-pub(super) struct ImproveColumn<'a> {
-    pub(super) v: &'a [Tile],
-    pub(super) w: &'a Panels,
-    pub(super) inverse_sums: &'a [Option<f32>],
-    pub(super) h: &'a mut [Activations],
+pub(super) struct ImproveColumn<'a, T: Element> {
+    pub(super) v: &'a [Tile<T>],
+    pub(super) w: &'a Panels<T>,
+    pub(super) inverse_sums: &'a [Option<T>],
+    pub(super) h: &'a mut [Activations<T>],
     pub(super) frame: usize,
-    pub(super) scratch: &'a mut Scratch,
+    pub(super) scratch: &'a mut Scratch<T>,
 }
 
-impl Job for ImproveColumn<'_> {
+impl<T: Element> Job<T> for ImproveColumn<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd<T>>(self, s: S) {
         let Self { v, w, inverse_sums, h, frame, scratch } = self;
         let n_components = w.n_components;
         let Scratch { quotients, numerators } = scratch;
         numerators.iter_mut().for_each(|numerator| numerator[frame] = Lanes::default());
-        let n_near = near_panels(n_components, v.len().max(1));
+        let n_near = near_panels::<T>(n_components, v.len().max(1));
         for (v, w) in v.chunks(n_near).zip(w.rows.chunks(n_near * n_components)) {
             let mut panels = w;
             let (fours, rest) = v.as_chunks::<4>();
@@ -53,7 +53,7 @@ impl Job for ImproveColumn<'_> {
         }
         for ((h, numerator), inverse) in h.iter_mut().zip(numerators.iter()).zip(inverse_sums) {
             if let Some(inverse) = inverse {
-                h[frame] = improved(h[frame], s.sum(s.load(&numerator[frame])) * inverse);
+                h[frame] = improved(h[frame], s.sum(s.load(&numerator[frame])) * *inverse);
             }
         }
     }
@@ -61,9 +61,9 @@ impl Job for ImproveColumn<'_> {
 
 /// EPS + WH for one frame of P panels.
 #[inline(always)]
-fn product<S: Simd, const P: usize>(s: S, w: &[Row], h: &[Activations], frame: usize) -> [[S::V; 2]; P] {
-    let panels: [&[Row]; P] = std::array::from_fn(|p| &w[p * h.len()..][..h.len()]);
-    let mut y = [[s.splat(EPS); 2]; P];
+fn product<T: Element, S: Simd<T>, const P: usize>(s: S, w: &[Row<T>], h: &[Activations<T>], frame: usize) -> [[S::V; 2]; P] {
+    let panels: [&[Row<T>]; P] = std::array::from_fn(|p| &w[p * h.len()..][..h.len()]);
+    let mut y = [[s.splat(T::EPS); 2]; P];
     for (k, h) in h.iter().enumerate() {
         let h = s.splat(h[frame]);
         for p in 0..P {
@@ -77,7 +77,7 @@ fn product<S: Simd, const P: usize>(s: S, w: &[Row], h: &[Activations], frame: u
 
 /// V / WH for one frame of P panels.
 #[inline(always)]
-fn divide<S: Simd, const P: usize>(s: S, v: &[Tile; P], y: [[S::V; 2]; P], frame: usize, quotients: &mut [Tile]) {
+fn divide<T: Element, S: Simd<T>, const P: usize>(s: S, v: &[Tile<T>; P], y: [[S::V; 2]; P], frame: usize, quotients: &mut [Tile<T>]) {
     for ((v, y), quotient) in v.iter().zip(y).zip(quotients) {
         for half in 0..2 {
             s.store(s.div(s.load(&v[frame][half]), y[half]), &mut quotient[frame][half]);
@@ -87,16 +87,16 @@ fn divide<S: Simd, const P: usize>(s: S, v: &[Tile; P], y: [[S::V; 2]; P], frame
 
 /// Adds W^T (V / WH), over some panels of one frame, to the numerators of N components from `k` on.
 #[inline(always)]
-fn gather<S: Simd, const N: usize>(
+fn gather<T: Element, S: Simd<T>, const N: usize>(
     s: S,
-    w: &[Row],
+    w: &[Row<T>],
     n_components: usize,
     k: usize,
-    quotients: &[Tile],
+    quotients: &[Tile<T>],
     frame: usize,
-    numerators: &mut [[Lanes; TILE]; N],
+    numerators: &mut [[Lanes<T>; TILE]; N],
 ) {
-    let mut sums = [s.splat(0.0); N];
+    let mut sums = [s.splat(T::of(0.0)); N];
     for (sum, numerator) in sums.iter_mut().zip(numerators.iter()) {
         *sum = s.load(&numerator[frame]);
     }

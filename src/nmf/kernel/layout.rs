@@ -6,55 +6,50 @@
 //! | V | `[frame / 6][bin / 16][frame % 6][bin % 16]`, padded with zeros |
 //! | W | `[bin / 16][k][bin % 16]`, padded with zeros |
 //! | H | `[frame / 6][k][frame % 6]`, padded with zeros |
+//!
+//! That is for `f32`; panels of `f64` have 8 bins.
 
 use ndarray::{ArrayView2, s};
 
+use super::simd::{Element, Lanes, wide};
+
 /// Frames in a tile.
 pub(in crate::nmf) const TILE: usize = 6;
-/// Bins in a tile.
-pub(in crate::nmf) const PANEL: usize = 16;
 
-/// One vector.
-#[derive(Debug, Clone, Copy, Default)]
-#[repr(C, align(32))]
-pub(in crate::nmf) struct Lanes(pub(in crate::nmf) [f32; 8]);
-
-/// 16 bins of one frame (V) or of one component (W).
-pub(in crate::nmf) type Row = [Lanes; 2];
+/// The bins of a panel in one frame (V) or of one component (W).
+pub(in crate::nmf) type Row<T = f32> = [Lanes<T>; 2];
 /// A tile of V or of V / WH.
-pub(in crate::nmf) type Tile = [Row; TILE];
+pub(in crate::nmf) type Tile<T = f32> = [Row<T>; TILE];
 /// One component's activations in the frames of a tile.
-pub(in crate::nmf) type Activations = [f32; TILE];
+pub(in crate::nmf) type Activations<T = f32> = [T; TILE];
 
-/// Entries of W and H that are not 0 stay at or above it, so that nothing becomes subnormal. A floor that is reached
-/// soon lets sunk entries rise again: 1e-16 changes the divergence after 1000 iterations by 5e-5.
-pub(in crate::nmf) const FLOOR: f32 = 1e-30;
-/// Entries of W and H stay at or below it, so that no product overflows, and far above what a V of mean 1 asks for.
-const CEILING: f32 = 1e18;
-/// Added to WH: far below the mean of V, which is 1; V / WH stays finite, and is 0 where all is padding.
-pub(in crate::nmf) const EPS: f32 = 1e-20;
-pub(in crate::nmf) const ZERO_ROW: Row = [Lanes([0.0; 8]); 2];
-pub(in crate::nmf) const ZERO_TILE: Tile = [ZERO_ROW; TILE];
+pub(in crate::nmf) fn zero_row<T: Element>() -> Row<T> {
+    [Lanes::default(); 2]
+}
+
+pub(in crate::nmf) fn zero_tile<T: Element>() -> Tile<T> {
+    [zero_row(); TILE]
+}
 
 /// Packs columns of V, times `scale`.
-pub(in crate::nmf) fn pack_columns(v: ArrayView2<'_, f32>, scale: f64) -> Vec<Tile> {
+pub(in crate::nmf) fn pack_columns<T: Element>(v: ArrayView2<'_, T>, scale: f64) -> Vec<Tile<T>> {
     pack_each_column(v, |_| scale)
 }
 
 /// Packs columns of V, each times its scale.
-pub(in crate::nmf) fn pack_each_column(v: ArrayView2<'_, f32>, scale: impl Fn(usize) -> f64) -> Vec<Tile> {
+pub(in crate::nmf) fn pack_each_column<T: Element>(v: ArrayView2<'_, T>, scale: impl Fn(usize) -> f64) -> Vec<Tile<T>> {
     let (n_bins, n_frames) = v.dim();
-    let n_panels = n_bins.div_ceil(PANEL);
-    let mut tiles = vec![ZERO_TILE; n_panels * n_frames.div_ceil(TILE)];
+    let n_panels = n_bins.div_ceil(T::PANEL);
+    let mut tiles = vec![zero_tile(); n_panels * n_frames.div_ceil(TILE)];
     for (frames, tiles) in tiles.chunks_exact_mut(n_panels.max(1)).enumerate() {
         let first_frame = frames * TILE;
         for (bins, tile) in tiles.iter_mut().enumerate() {
-            let first_bin = bins * PANEL;
+            let first_bin = bins * T::PANEL;
             let part =
-                v.slice(s![first_bin..n_bins.min(first_bin + PANEL), first_frame..n_frames.min(first_frame + TILE)]);
+                v.slice(s![first_bin..n_bins.min(first_bin + T::PANEL), first_frame..n_frames.min(first_frame + TILE)]);
             for (bin, row) in part.outer_iter().enumerate() {
                 for ((i, frame), &x) in tile.iter_mut().enumerate().zip(row) {
-                    frame[bin / 8].0[bin % 8] = (f64::from(x) * scale(first_frame + i)) as f32;
+                    frame[bin / T::LANES][bin % T::LANES] = T::of(wide(x) * scale(first_frame + i));
                 }
             }
         }
@@ -64,24 +59,24 @@ pub(in crate::nmf) fn pack_each_column(v: ArrayView2<'_, f32>, scale: impl Fn(us
 
 /// W, packed.
 #[derive(Debug, Clone)]
-pub(in crate::nmf) struct Panels {
-    pub(in crate::nmf) rows: Vec<Row>,
+pub(in crate::nmf) struct Panels<T: Element = f32> {
+    pub(in crate::nmf) rows: Vec<Row<T>>,
     pub(in crate::nmf) n_components: usize,
 }
 
-impl Panels {
+impl<T: Element> Panels<T> {
     /// Packs W, `n_bins` x `n_components`, each column times its scale.
-    pub(in crate::nmf) fn pack(w: ArrayView2<'_, f32>, scales: &[f64]) -> Self {
+    pub(in crate::nmf) fn pack(w: ArrayView2<'_, T>, scales: &[f64]) -> Self {
         let (n_bins, n_components) = w.dim();
-        let mut rows = vec![ZERO_ROW; n_bins.div_ceil(PANEL) * n_components];
+        let mut rows = vec![zero_row(); n_bins.div_ceil(T::PANEL) * n_components];
         for ((bin, k), &x) in w.indexed_iter() {
-            rows[bin / PANEL * n_components + k][bin % PANEL / 8].0[bin % 8] = lift(f64::from(x) * scales[k]);
+            rows[bin / T::PANEL * n_components + k][bin % T::PANEL / T::LANES][bin % T::LANES] = lift(wide(x) * scales[k]);
         }
         Self { rows, n_components }
     }
 
-    pub(in crate::nmf) fn at(&self, bin: usize, k: usize) -> f32 {
-        self.rows[bin / PANEL * self.n_components + k][bin % PANEL / 8].0[bin % 8]
+    pub(in crate::nmf) fn at(&self, bin: usize, k: usize) -> T {
+        self.rows[bin / T::PANEL * self.n_components + k][bin % T::PANEL / T::LANES][bin % T::LANES]
     }
 
     /// Sum of each column.
@@ -89,7 +84,7 @@ impl Panels {
         let mut sums = vec![0.0; self.n_components];
         for panel in self.rows.chunks_exact(self.n_components) {
             for (sum, row) in sums.iter_mut().zip(panel) {
-                *sum += row.iter().map(|lanes| f64::from(lanes.0.iter().sum::<f32>())).sum::<f64>();
+                *sum += row.iter().map(|lanes| wide(lanes.iter().copied().sum::<T>())).sum::<f64>();
             }
         }
         sums
@@ -97,22 +92,22 @@ impl Panels {
 }
 
 /// Packs columns of H, `n_components` x frames, each row times its scale.
-pub(in crate::nmf) fn pack_activations(h: ArrayView2<'_, f32>, scales: &[f64]) -> Vec<Activations> {
+pub(in crate::nmf) fn pack_activations<T: Element>(h: ArrayView2<'_, T>, scales: &[f64]) -> Vec<Activations<T>> {
     let (n_components, n_frames) = h.dim();
-    let mut packed = vec![[0.0; TILE]; n_frames.div_ceil(TILE) * n_components];
+    let mut packed = vec![[T::of(0.0); TILE]; n_frames.div_ceil(TILE) * n_components];
     for ((k, frame), &x) in h.indexed_iter() {
-        packed[frame / TILE * n_components + k][frame % TILE] = lift(f64::from(x) * scales[k]);
+        packed[frame / TILE * n_components + k][frame % TILE] = lift(wide(x) * scales[k]);
     }
     packed
 }
 
 /// A given value: zeros stay zero, all others lie between floor and ceiling.
-pub(in crate::nmf) fn lift(x: f64) -> f32 {
-    if x > 0.0 { x.clamp(f64::from(FLOOR), f64::from(CEILING)) as f32 } else { 0.0 }
+pub(in crate::nmf) fn lift<T: Element>(x: f64) -> T {
+    if x > 0.0 { T::of(x.clamp(wide(T::FLOOR), wide(T::CEILING))) } else { T::of(0.0) }
 }
 
 /// `x * gain`, kept at or above the floor unless x is 0.
 #[inline(always)]
-pub(in crate::nmf) fn improved(x: f32, gain: f32) -> f32 {
-    (x * gain).max(x.min(FLOOR)).min(CEILING)
+pub(in crate::nmf) fn improved<T: Element>(x: T, gain: T) -> T {
+    (x * gain).max(x.min(T::FLOOR)).min(T::CEILING)
 }

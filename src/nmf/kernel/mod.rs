@@ -2,8 +2,8 @@
 //! ever storing WH or V / WH. Knows packed blocks of numbers only; what is free, scaled or extrapolated is decided by
 //! the solvers.
 //!
-//! Everything works on *tiles* of 16 bins x 6 frames, whose twelve vectors of 8 fit the sixteen registers of AVX2
-//! beside three operands. `layout` says how V, W and H are packed into them, `tile` is the arithmetic of one, `phases`
+//! Everything works on *tiles* of 16 bins x 6 frames (8 bins in `f64`), whose twelve vectors fit the sixteen registers of
+//! AVX2 beside three operands. `layout` says how V, W and H are packed into them, `tile` is the arithmetic of one, `phases`
 //! the order in which they are gone through, and `simd` the instructions.
 //!
 //! Three loops, each with its sums in registers, do all multiplications: [`tile::product`] over k, [`tile::gather_h`]
@@ -11,6 +11,7 @@
 //! of one tile run while the next is multiplied.
 
 mod column;
+mod element;
 mod layout;
 mod math;
 mod peak;
@@ -22,11 +23,11 @@ mod tile;
 use ndarray::Array2;
 
 pub(super) use self::layout::{
-    Activations, EPS, FLOOR, Lanes, PANEL, Panels, Row, TILE, Tile, ZERO_ROW, ZERO_TILE, improved, lift,
-    pack_activations, pack_columns, pack_each_column,
+    Activations, Panels, Row, TILE, Tile, improved, lift, pack_activations, pack_columns, pack_each_column, zero_row,
+    zero_tile,
 };
 pub(super) use self::phases::{BLOCK, Scratch, tiles_per_block};
-pub(super) use self::simd::{Job, Simd};
+pub(super) use self::simd::{Element, Job, Lanes, Simd, wide};
 pub(super) use self::sweep::{BATCH, RowBatch};
 pub(super) use self::tile::{Entries, Power};
 
@@ -61,26 +62,26 @@ impl Kernel {
     /// H <- H * (W^T (V / WH)) / (W^T 1), for as many tiles of frames as `h` has.
     ///
     /// `inverse_sums` is 1 / (W^T 1), or none for a component that stays as it is.
-    pub(super) fn improve_h(
+    pub(super) fn improve_h<T: Dispatch>(
         self,
-        v: &[Tile],
-        w: &Panels,
-        inverse_sums: &[Option<f32>],
-        h: &mut [Activations],
-        scratch: &mut Scratch,
+        v: &[Tile<T>],
+        w: &Panels<T>,
+        inverse_sums: &[Option<T>],
+        h: &mut [Activations<T>],
+        scratch: &mut Scratch<T>,
     ) {
         self.run(ImproveH { v, w, inverse_sums, h, scratch });
     }
 
     /// [`Kernel::improve_h`] for one frame of one tile, with the same bits.
-    pub(super) fn improve_column(
+    pub(super) fn improve_column<T: Dispatch>(
         self,
-        v: &[Tile],
-        w: &Panels,
-        inverse_sums: &[Option<f32>],
-        h: &mut [Activations],
+        v: &[Tile<T>],
+        w: &Panels<T>,
+        inverse_sums: &[Option<T>],
+        h: &mut [Activations<T>],
         frame: usize,
-        scratch: &mut Scratch,
+        scratch: &mut Scratch<T>,
     ) {
         self.run(ImproveColumn { v, w, inverse_sums, h, frame, scratch });
     }
@@ -88,71 +89,72 @@ impl Kernel {
     /// Adds (V / WH) H^T to the W numerators; at most [`BLOCK`] tiles of frames at once.
     ///
     /// Returns the sum of `v ln(v / y) - v + y`, or 0 where it is not wanted.
-    pub(super) fn gather_w(
+    pub(super) fn gather_w<T: Dispatch>(
         self,
-        v: &[Tile],
-        w: &Panels,
-        h: &[Activations],
-        numerators: &mut [Row],
+        v: &[Tile<T>],
+        w: &Panels<T>,
+        h: &[Activations<T>],
+        numerators: &mut [Row<T>],
         want_divergence: bool,
-        scratch: &mut Scratch,
+        scratch: &mut Scratch<T>,
     ) -> f64 {
         if want_divergence {
-            self.run(GatherW::<true> { v, w, h, numerators, scratch })
+            self.run(GatherW::<T, true> { v, w, h, numerators, scratch })
         } else {
-            self.run(GatherW::<false> { v, w, h, numerators, scratch })
+            self.run(GatherW::<T, false> { v, w, h, numerators, scratch })
         }
     }
 
     /// The sum of `v ln(v / y) - v + y`.
-    pub(super) fn divergence(self, v: &[Tile], w: &Panels, h: &[Activations]) -> f64 {
+    pub(super) fn divergence<T: Dispatch>(self, v: &[Tile<T>], w: &Panels<T>, h: &[Activations<T>]) -> f64 {
         self.run(Diverge { v, w, h })
     }
 
     /// WH, lifted by at least EPS, for as many tiles of frames as `h` has.
-    pub(super) fn multiply(self, w: &Panels, h: &[Activations], lift: f32, out: &mut [Tile]) {
+    pub(super) fn multiply<T: Dispatch>(self, w: &Panels<T>, h: &[Activations<T>], lift: T, out: &mut [Tile<T>]) {
         self.run(Multiply { w, h, lift, out });
     }
 
     /// W^T X, for as many tiles of frames as `out` has.
-    pub(super) fn gather_onto_h(self, w: &Panels, x: &[Tile], out: &mut [Activations]) {
+    pub(super) fn gather_onto_h<T: Dispatch>(self, w: &Panels<T>, x: &[Tile<T>], out: &mut [Activations<T>]) {
         self.run(OntoH { w, x, out });
     }
 
     /// Adds X H^T to `out`, packed as W is; at most [`BLOCK`] tiles of frames at once.
-    pub(super) fn gather_onto_w(self, x: &[Tile], h: &[Activations], n_components: usize, out: &mut [Row]) {
+    pub(super) fn gather_onto_w<T: Dispatch>(self, x: &[Tile<T>], h: &[Activations<T>], n_components: usize, out: &mut [Row<T>]) {
         self.run(OntoW { x, h, n_components, out });
     }
 
     /// W^T (V y^(beta - 2)) and W^T y^(beta - 1) with y = WH, for as many tiles of frames as `h` has; the second only
     /// where there is room for it.
-    pub(super) fn terms_onto_h(
+    pub(super) fn terms_onto_h<T: Dispatch>(
         self,
-        entries: Entries<'_>,
-        w: &Panels,
-        h: &[Activations],
-        numerators: &mut [Activations],
-        denominators: &mut [Activations],
+        entries: Entries<'_, T>,
+        w: &Panels<T>,
+        h: &[Activations<T>],
+        numerators: &mut [Activations<T>],
+        denominators: &mut [Activations<T>],
     ) {
         self.run(TermsOntoH { entries, w, h, numerators, denominators });
     }
 
     /// Adds (V y^(beta - 2)) H^T and y^(beta - 1) H^T with y = WH to sums packed as W is, the second only where there
     /// is room for it; at most [`BLOCK`] tiles of frames at once.
-    pub(super) fn terms_onto_w(
+    pub(super) fn terms_onto_w<T: Dispatch>(
         self,
-        entries: Entries<'_>,
-        w: &Panels,
-        h: &[Activations],
-        numerators: &mut [Row],
-        denominators: &mut [Row],
+        entries: Entries<'_, T>,
+        w: &Panels<T>,
+        h: &[Activations<T>],
+        numerators: &mut [Row<T>],
+        denominators: &mut [Row<T>],
     ) {
         self.run(TermsOntoW { entries, w, h, numerators, denominators });
     }
 
-    /// One pass over the `free` entries of rows of X, each in turn to the minimum of `1/2 x G x^T - c x^T`.
-    pub(super) fn sweep(self, gram: &Array2<f64>, free: &[usize], targets: &[RowBatch], x: &mut [RowBatch]) {
-        self.run(Sweep { gram, free, targets, x });
+    /// One pass over some entries of rows of X, each in turn to the minimum of `1/2 x G x^T - c x^T`. Returns the sum of
+    /// the absolute projected gradients of each row.
+    pub(super) fn sweep<T: Dispatch>(self, gram: &Array2<f64>, order: &[usize], targets: &[RowBatch], x: &mut [RowBatch]) -> RowBatch {
+        self.run::<T, _>(Sweep { gram, order, targets, x })
     }
 
     /// `n` times twelve independent multiply-adds of whole vectors: what the processor can do at best.
@@ -160,11 +162,29 @@ impl Kernel {
         self.run(MultiplyAdds { n })
     }
 
-    pub(super) fn run<J: Job>(self, job: J) -> J::Output {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx2(avx2) => avx2.run(job),
-            Self::Portable => job.run(Portable),
-        }
+    pub(super) fn run<T: Dispatch, J: Job<T>>(self, job: J) -> J::Output {
+        T::run(self, job)
     }
 }
+
+/// A number for which every instruction set has vectors.
+pub(super) trait Dispatch: Element {
+    fn run<J: Job<Self>>(kernel: Kernel, job: J) -> J::Output;
+}
+
+macro_rules! dispatch {
+    ($T:ty) => {
+        impl Dispatch for $T {
+            fn run<J: Job<Self>>(kernel: Kernel, job: J) -> J::Output {
+                match kernel {
+                    #[cfg(target_arch = "x86_64")]
+                    Kernel::Avx2(avx2) => avx2.run(job),
+                    Kernel::Portable => job.run(Portable),
+                }
+            }
+        }
+    };
+}
+
+dispatch!(f32);
+dispatch!(f64);

@@ -6,11 +6,11 @@ pub(super) struct MultiplyAdds {
     pub(super) n: usize,
 }
 
-impl Job for MultiplyAdds {
+impl Job<f32> for MultiplyAdds {
     type Output = f32;
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> f32 {
+    fn run<S: Simd<f32>>(self, s: S) -> f32 {
         let mut sums = [s.splat(1.0); 12];
         let (a, b) = (s.splat(std::hint::black_box(0.5)), s.splat(std::hint::black_box(0.5)));
         for _ in 0..self.n {

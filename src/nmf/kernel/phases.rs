@@ -1,8 +1,8 @@
 //! The phases of the multiplicative updates: what is done to each tile of V, in which order, so that most of what they
 //! read is in a near cache. The arithmetic of one tile is in `tile`.
 
-use super::layout::{Activations, Lanes, Panels, Row, TILE, Tile, ZERO_TILE, improved};
-use super::simd::{Job, Simd};
+use super::layout::{Activations, Panels, Row, TILE, Tile, improved, zero_tile};
+use super::simd::{Element, Job, Lanes, Simd};
 use super::tile::{Entries, diverge, divide, gather_all_h, gather_all_w, lifted_product, product, store_sums, terms};
 
 /// Bytes of W that stay near: W is swept twice per H phase; sized to stay in L2.
@@ -21,14 +21,14 @@ const BLOCK_BYTES: usize = 360 << 10;
 const MIN_BLOCK: usize = 8;
 
 /// Tiles to do the H phase, then the W phase on, so that blocks are as equal as can be.
-pub(in crate::nmf) fn tiles_per_block(n_panels: usize, n_tiles: usize) -> usize {
-    parts(n_tiles, (BLOCK_BYTES / (n_panels.max(1) * size_of::<Tile>())).clamp(MIN_BLOCK, BLOCK))
+pub(in crate::nmf) fn tiles_per_block<T: Element>(n_panels: usize, n_tiles: usize) -> usize {
+    parts(n_tiles, (BLOCK_BYTES / (n_panels.max(1) * size_of::<Tile<T>>())).clamp(MIN_BLOCK, BLOCK))
 }
 
 /// Panels that the H phase goes over twice: few components are done sooner than V comes from memory, of which it gets
 /// less the longer nothing is asked for.
-pub(super) fn near_panels(n_components: usize, n_panels: usize) -> usize {
-    let most = (NEAR_BYTES / (n_components * size_of::<Row>())).min(2 * n_components);
+pub(super) fn near_panels<T: Element>(n_components: usize, n_panels: usize) -> usize {
+    let most = (NEAR_BYTES / (n_components * size_of::<Row<T>>())).min(2 * n_components);
     parts(n_panels, most.clamp(6, MAX_NEAR))
 }
 
@@ -39,48 +39,48 @@ fn parts(n: usize, most: usize) -> usize {
 
 /// Working space of one thread.
 #[derive(Debug, Clone)]
-pub(in crate::nmf) struct Scratch {
-    pub(super) quotients: Vec<Tile>,
+pub(in crate::nmf) struct Scratch<T: Element = f32> {
+    pub(super) quotients: Vec<Tile<T>>,
     /// H numerators of one tile, eight partial sums each.
-    pub(super) numerators: Vec<[Lanes; TILE]>,
+    pub(super) numerators: Vec<[Lanes<T>; TILE]>,
 }
 
-impl Scratch {
+impl<T: Element> Scratch<T> {
     pub(in crate::nmf) fn new(n_components: usize) -> Self {
         Self {
-            quotients: vec![ZERO_TILE; MAX_NEAR.max(BLOCK)],
+            quotients: vec![zero_tile(); MAX_NEAR.max(BLOCK)],
             numerators: vec![[Lanes::default(); TILE]; n_components],
         }
     }
 }
 
-pub(super) struct ImproveH<'a> {
-    pub(super) v: &'a [Tile],
-    pub(super) w: &'a Panels,
-    pub(super) inverse_sums: &'a [Option<f32>],
-    pub(super) h: &'a mut [Activations],
-    pub(super) scratch: &'a mut Scratch,
+pub(super) struct ImproveH<'a, T: Element> {
+    pub(super) v: &'a [Tile<T>],
+    pub(super) w: &'a Panels<T>,
+    pub(super) inverse_sums: &'a [Option<T>],
+    pub(super) h: &'a mut [Activations<T>],
+    pub(super) scratch: &'a mut Scratch<T>,
 }
 
-impl Job for ImproveH<'_> {
+impl<T: Element> Job<T> for ImproveH<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd<T>>(self, s: S) {
         let n_components = self.w.n_components;
         let n_panels = self.w.rows.len() / n_components;
         let Scratch { quotients, numerators } = self.scratch;
         if n_panels == 0 {
             return;
         }
-        let n_near = near_panels(n_components, n_panels);
+        let n_near = near_panels::<T>(n_components, n_panels);
         let mut ahead = self.v.iter().skip(PREFETCH);
         for (v, h) in self.v.chunks_exact(n_panels).zip(self.h.chunks_exact_mut(n_components)) {
             numerators.fill([Lanes::default(); TILE]);
             for (v, w) in v.chunks(n_near).zip(self.w.rows.chunks(n_near * n_components)) {
                 for (i, (v, quotient)) in v.iter().zip(quotients.iter_mut()).enumerate() {
                     if let Some(v) = ahead.next() {
-                        s.prefetch(v);
+                        v.iter().for_each(|row| s.prefetch(row));
                     }
                     divide(s, v, product(s, &w[i * n_components..][..n_components], h), quotient);
                 }
@@ -89,7 +89,7 @@ impl Job for ImproveH<'_> {
             for ((h, numerators), inverse) in h.iter_mut().zip(numerators.iter()).zip(self.inverse_sums) {
                 if let Some(inverse) = inverse {
                     for (h, numerator) in h.iter_mut().zip(numerators) {
-                        *h = improved(*h, s.sum(s.load(numerator)) * inverse);
+                        *h = improved(*h, s.sum(s.load(numerator)) * *inverse);
                     }
                 }
             }
@@ -97,19 +97,19 @@ impl Job for ImproveH<'_> {
     }
 }
 
-pub(super) struct GatherW<'a, const DIVERGENCE: bool> {
-    pub(super) v: &'a [Tile],
-    pub(super) w: &'a Panels,
-    pub(super) h: &'a [Activations],
-    pub(super) numerators: &'a mut [Row],
-    pub(super) scratch: &'a mut Scratch,
+pub(super) struct GatherW<'a, T: Element, const DIVERGENCE: bool> {
+    pub(super) v: &'a [Tile<T>],
+    pub(super) w: &'a Panels<T>,
+    pub(super) h: &'a [Activations<T>],
+    pub(super) numerators: &'a mut [Row<T>],
+    pub(super) scratch: &'a mut Scratch<T>,
 }
 
-impl<const DIVERGENCE: bool> Job for GatherW<'_, DIVERGENCE> {
+impl<T: Element, const DIVERGENCE: bool> Job<T> for GatherW<'_, T, DIVERGENCE> {
     type Output = f64;
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> f64 {
+    fn run<S: Simd<T>>(self, s: S) -> f64 {
         let n_components = self.w.n_components;
         let n_panels = self.w.rows.len() / n_components;
         let n_tiles = self.h.len() / n_components;
@@ -120,7 +120,7 @@ impl<const DIVERGENCE: bool> Job for GatherW<'_, DIVERGENCE> {
             for (i, quotient) in quotients.iter_mut().enumerate() {
                 let v = &self.v[i * n_panels + panel_idx];
                 if let Some(v) = self.v.get(i * n_panels + panel_idx + 1) {
-                    s.prefetch(v);
+                    v.iter().for_each(|row| s.prefetch(row));
                 }
                 let y = product(s, panel, &self.h[i * n_components..][..n_components]);
                 divide(s, v, y, quotient);
@@ -134,21 +134,21 @@ impl<const DIVERGENCE: bool> Job for GatherW<'_, DIVERGENCE> {
     }
 }
 
-pub(super) struct Diverge<'a> {
-    pub(super) v: &'a [Tile],
-    pub(super) w: &'a Panels,
-    pub(super) h: &'a [Activations],
+pub(super) struct Diverge<'a, T: Element> {
+    pub(super) v: &'a [Tile<T>],
+    pub(super) w: &'a Panels<T>,
+    pub(super) h: &'a [Activations<T>],
 }
 
-impl Job for Diverge<'_> {
+impl<T: Element> Job<T> for Diverge<'_, T> {
     type Output = f64;
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> f64 {
+    fn run<S: Simd<T>>(self, s: S) -> f64 {
         let n_components = self.w.n_components;
         let n_panels = self.w.rows.len() / n_components;
         let mut total = 0.0;
-        let mut quotient = ZERO_TILE;
+        let mut quotient = zero_tile();
         for (v, h) in self.v.chunks_exact(n_panels.max(1)).zip(self.h.chunks_exact(n_components)) {
             for (v, panel) in v.iter().zip(self.w.rows.chunks_exact(n_components)) {
                 let y = product(s, panel, h);
@@ -160,18 +160,18 @@ impl Job for Diverge<'_> {
     }
 }
 
-pub(super) struct Multiply<'a> {
-    pub(super) w: &'a Panels,
-    pub(super) h: &'a [Activations],
-    pub(super) lift: f32,
-    pub(super) out: &'a mut [Tile],
+pub(super) struct Multiply<'a, T: Element> {
+    pub(super) w: &'a Panels<T>,
+    pub(super) h: &'a [Activations<T>],
+    pub(super) lift: T,
+    pub(super) out: &'a mut [Tile<T>],
 }
 
-impl Job for Multiply<'_> {
+impl<T: Element> Job<T> for Multiply<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd<T>>(self, s: S) {
         let n_components = self.w.n_components;
         let n_panels = self.w.rows.len() / n_components;
         for (out, h) in self.out.chunks_exact_mut(n_panels.max(1)).zip(self.h.chunks_exact(n_components)) {
@@ -186,20 +186,20 @@ impl Job for Multiply<'_> {
     }
 }
 
-pub(super) struct OntoH<'a> {
-    pub(super) w: &'a Panels,
-    pub(super) x: &'a [Tile],
-    pub(super) out: &'a mut [Activations],
+pub(super) struct OntoH<'a, T: Element> {
+    pub(super) w: &'a Panels<T>,
+    pub(super) x: &'a [Tile<T>],
+    pub(super) out: &'a mut [Activations<T>],
 }
 
-impl Job for OntoH<'_> {
+impl<T: Element> Job<T> for OntoH<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd<T>>(self, s: S) {
         let n_components = self.w.n_components;
         let n_panels = (self.w.rows.len() / n_components).max(1);
-        let n_near = near_panels(n_components, n_panels);
+        let n_near = near_panels::<T>(n_components, n_panels);
         let mut sums = vec![[Lanes::default(); TILE]; n_components];
         for (x, out) in self.x.chunks_exact(n_panels).zip(self.out.chunks_exact_mut(n_components)) {
             sums.fill([Lanes::default(); TILE]);
@@ -211,21 +211,21 @@ impl Job for OntoH<'_> {
     }
 }
 
-pub(super) struct OntoW<'a> {
-    pub(super) x: &'a [Tile],
-    pub(super) h: &'a [Activations],
+pub(super) struct OntoW<'a, T: Element> {
+    pub(super) x: &'a [Tile<T>],
+    pub(super) h: &'a [Activations<T>],
     pub(super) n_components: usize,
-    pub(super) out: &'a mut [Row],
+    pub(super) out: &'a mut [Row<T>],
 }
 
-impl Job for OntoW<'_> {
+impl<T: Element> Job<T> for OntoW<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd<T>>(self, s: S) {
         let n_components = self.n_components;
         let n_panels = self.out.len() / n_components;
-        let mut tiles = [ZERO_TILE; BLOCK];
+        let mut tiles = [zero_tile(); BLOCK];
         let n_tiles = (self.h.len() / n_components).min(BLOCK);
         for (i, out) in self.out.chunks_exact_mut(n_components).enumerate() {
             for (near, far) in tiles.iter_mut().zip(self.x.iter().skip(i).step_by(n_panels)) {
@@ -236,24 +236,24 @@ impl Job for OntoW<'_> {
     }
 }
 
-pub(super) struct TermsOntoH<'a> {
-    pub(super) entries: Entries<'a>,
-    pub(super) w: &'a Panels,
-    pub(super) h: &'a [Activations],
-    pub(super) numerators: &'a mut [Activations],
-    pub(super) denominators: &'a mut [Activations],
+pub(super) struct TermsOntoH<'a, T: Element> {
+    pub(super) entries: Entries<'a, T>,
+    pub(super) w: &'a Panels<T>,
+    pub(super) h: &'a [Activations<T>],
+    pub(super) numerators: &'a mut [Activations<T>],
+    pub(super) denominators: &'a mut [Activations<T>],
 }
 
-impl Job for TermsOntoH<'_> {
+impl<T: Element> Job<T> for TermsOntoH<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd<T>>(self, s: S) {
         let Self { entries, w, h, numerators, denominators } = self;
         let n_components = w.n_components;
         let n_panels = w.rows.len() / n_components;
-        let n_near = near_panels(n_components, n_panels).min(MAX_NEAR_TERMS);
-        let (mut near_n, mut near_d) = ([ZERO_TILE; MAX_NEAR_TERMS], [ZERO_TILE; MAX_NEAR_TERMS]);
+        let n_near = near_panels::<T>(n_components, n_panels).min(MAX_NEAR_TERMS);
+        let (mut near_n, mut near_d) = ([zero_tile(); MAX_NEAR_TERMS], [zero_tile(); MAX_NEAR_TERMS]);
         let mut sums_n = vec![[Lanes::default(); TILE]; n_components];
         let mut sums_d = sums_n.clone();
         let mut denominators = denominators.chunks_exact_mut(n_components);
@@ -284,24 +284,24 @@ impl Job for TermsOntoH<'_> {
     }
 }
 
-pub(super) struct TermsOntoW<'a> {
-    pub(super) entries: Entries<'a>,
-    pub(super) w: &'a Panels,
-    pub(super) h: &'a [Activations],
-    pub(super) numerators: &'a mut [Row],
-    pub(super) denominators: &'a mut [Row],
+pub(super) struct TermsOntoW<'a, T: Element> {
+    pub(super) entries: Entries<'a, T>,
+    pub(super) w: &'a Panels<T>,
+    pub(super) h: &'a [Activations<T>],
+    pub(super) numerators: &'a mut [Row<T>],
+    pub(super) denominators: &'a mut [Row<T>],
 }
 
-impl Job for TermsOntoW<'_> {
+impl<T: Element> Job<T> for TermsOntoW<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd<T>>(self, s: S) {
         let Self { entries, w, h, numerators, denominators } = self;
         let n_components = w.n_components;
         let n_panels = w.rows.len() / n_components;
         let n_tiles = (h.len() / n_components).min(BLOCK);
-        let (mut near_n, mut near_d) = ([ZERO_TILE; BLOCK], [ZERO_TILE; BLOCK]);
+        let (mut near_n, mut near_d) = ([zero_tile(); BLOCK], [zero_tile(); BLOCK]);
         let mut denominators = denominators.chunks_exact_mut(n_components);
         let panels = w.rows.chunks_exact(n_components).zip(numerators.chunks_exact_mut(n_components));
         for (panel_idx, (panel, numerators)) in panels.enumerate() {

@@ -2,7 +2,8 @@
 
 use ndarray::Array2;
 
-use super::simd::{Job, Simd};
+use super::simd::{Element, Job, Simd, wide};
+
 
 /// Rows of X that coordinate descent takes at once.
 pub(in crate::nmf) const BATCH: usize = 16;
@@ -11,30 +12,35 @@ pub(in crate::nmf) type RowBatch = [f64; BATCH];
 
 pub(super) struct Sweep<'a> {
     pub(super) gram: &'a Array2<f64>,
-    pub(super) free: &'a [usize],
+    pub(super) order: &'a [usize],
     pub(super) targets: &'a [RowBatch],
     pub(super) x: &'a mut [RowBatch],
 }
 
-impl Job for Sweep<'_> {
-    type Output = ();
+impl<T: Element> Job<T> for Sweep<'_> {
+    type Output = RowBatch;
 
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        for &k in self.free {
+    fn run<S: Simd<T>>(self, _: S) -> RowBatch {
+        let mut violations = [0.0; BATCH];
+        for &k in self.order {
             let curvature = self.gram[(k, k)];
-            if curvature > 0.0 {
-                let mut slopes = self.targets[k].map(|target| -target);
-                for (x, &g) in self.x.iter().zip(self.gram.row(k)) {
-                    for (slope, x) in slopes.iter_mut().zip(x) {
-                        *slope += x * g;
-                    }
+            let mut slopes = self.targets[k].map(|target| -target);
+            for (x, &g) in self.x.iter().zip(self.gram.row(k)) {
+                for (slope, x) in slopes.iter_mut().zip(x) {
+                    *slope += x * g;
                 }
+            }
+            for ((violation, slope), x) in violations.iter_mut().zip(slopes).zip(&self.x[k]) {
+                *violation += if *x == 0.0 { slope.min(0.0).abs() } else { slope.abs() };
+            }
+            if curvature > 0.0 {
                 for (x, slope) in self.x[k].iter_mut().zip(slopes) {
                     // What is stored is rounded, and the next components are to see that.
-                    *x = f64::from((*x - slope / curvature).max(0.0) as f32);
+                    *x = wide(T::of((*x - slope / curvature).max(0.0)));
                 }
             }
         }
+        violations
     }
 }

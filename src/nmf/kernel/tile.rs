@@ -1,23 +1,23 @@
 //! The arithmetic of one tile: its model, its quotients and its share of the numerators, all sums in registers.
 
-use super::layout::{Activations, EPS, Lanes, Row, TILE, Tile};
-use super::math::{logarithm, raised};
-use super::simd::Simd;
+use super::layout::{Activations, Row, TILE, Tile};
+use super::math::raised;
+use super::simd::{Element, Lanes, Simd, wide};
 
 /// What the multiplicative updates of a beta-divergence read beside W and H.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::nmf) struct Entries<'a> {
-    pub(in crate::nmf) v: &'a [Tile],
-    pub(in crate::nmf) weights: Option<&'a [Tile]>,
-    pub(in crate::nmf) power: Power,
+pub(in crate::nmf) struct Entries<'a, T: Element> {
+    pub(in crate::nmf) v: &'a [Tile<T>],
+    pub(in crate::nmf) weights: Option<&'a [Tile<T>]>,
+    pub(in crate::nmf) power: Power<T>,
     /// Added to WH, or EPS if that is more.
-    pub(in crate::nmf) lift: f32,
+    pub(in crate::nmf) lift: T,
 }
 
 /// The powers y^(beta - 2) and y^(beta - 1), by what it takes to compute them: the betas that sound is worked with have
 /// forms that vectorize.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::nmf) enum Power {
+pub(in crate::nmf) enum Power<T: Element> {
     /// Beta 0: 1 / y^2 and 1 / y.
     ItakuraSaito,
     /// Beta 0.5.
@@ -30,33 +30,33 @@ pub(in crate::nmf) enum Power {
     Euclidean,
     /// Beta 3: y and y^2.
     Three,
-    Any(f32),
+    Any(T),
 }
 
-impl Power {
-    pub(in crate::nmf) fn of(beta: f32) -> Self {
-        const FORMS: [(f32, Power); 6] = [
-            (0.0, Power::ItakuraSaito),
-            (0.5, Power::Half),
-            (1.0, Power::KullbackLeibler),
-            (1.5, Power::ThreeHalves),
-            (2.0, Power::Euclidean),
-            (3.0, Power::Three),
+impl<T: Element> Power<T> {
+    pub(in crate::nmf) fn of(beta: f64) -> Self {
+        let forms = [
+            (0.0, Self::ItakuraSaito),
+            (0.5, Self::Half),
+            (1.0, Self::KullbackLeibler),
+            (1.5, Self::ThreeHalves),
+            (2.0, Self::Euclidean),
+            (3.0, Self::Three),
         ];
-        FORMS.iter().find(|(with_form, _)| *with_form == beta).map_or(Self::Any(beta), |(_, power)| *power)
+        forms.iter().find(|(with_form, _)| *with_form == beta).map_or(Self::Any(T::of(beta)), |(_, power)| *power)
     }
 }
 
 /// EPS + WH for one tile.
 #[inline(always)]
-pub(super) fn product<S: Simd>(s: S, panel: &[Row], h: &[Activations]) -> [[S::V; 2]; TILE] {
-    lifted_product(s, EPS, panel, h)
+pub(super) fn product<T: Element, S: Simd<T>>(s: S, panel: &[Row<T>], h: &[Activations<T>]) -> [[S::V; 2]; TILE] {
+    lifted_product(s, T::EPS, panel, h)
 }
 
 /// WH for one tile, lifted by EPS or more.
 #[inline(always)]
-pub(super) fn lifted_product<S: Simd>(s: S, lift: f32, panel: &[Row], h: &[Activations]) -> [[S::V; 2]; TILE] {
-    let mut y = [[s.splat(lift.max(EPS)); 2]; TILE];
+pub(super) fn lifted_product<T: Element, S: Simd<T>>(s: S, lift: T, panel: &[Row<T>], h: &[Activations<T>]) -> [[S::V; 2]; TILE] {
+    let mut y = [[s.splat(lift.max(T::EPS)); 2]; TILE];
     for (w, h) in panel.iter().zip(h) {
         let w = [s.load(&w[0]), s.load(&w[1])];
         for f in 0..TILE {
@@ -70,7 +70,7 @@ pub(super) fn lifted_product<S: Simd>(s: S, lift: f32, panel: &[Row], h: &[Activ
 
 /// V / WH for one tile.
 #[inline(always)]
-pub(super) fn divide<S: Simd>(s: S, v: &Tile, y: [[S::V; 2]; TILE], quotient: &mut Tile) {
+pub(super) fn divide<T: Element, S: Simd<T>>(s: S, v: &Tile<T>, y: [[S::V; 2]; TILE], quotient: &mut Tile<T>) {
     for f in 0..TILE {
         for half in 0..2 {
             s.store(s.div(s.load(&v[f][half]), y[f][half]), &mut quotient[f][half]);
@@ -80,13 +80,13 @@ pub(super) fn divide<S: Simd>(s: S, v: &Tile, y: [[S::V; 2]; TILE], quotient: &m
 
 /// V y^(beta - 2) and y^(beta - 1) for one tile, times the weights.
 #[inline(always)]
-pub(super) fn terms<S: Simd>(
+pub(super) fn terms<T: Element, S: Simd<T>>(
     s: S,
-    entries: Entries<'_>,
+    entries: Entries<'_, T>,
     tile: usize,
     y: [[S::V; 2]; TILE],
-    numerator: &mut Tile,
-    denominator: &mut Tile,
+    numerator: &mut Tile<T>,
+    denominator: &mut Tile<T>,
 ) {
     let v = &entries.v[tile];
     let weights = entries.weights.map(|weights| &weights[tile]);
@@ -105,8 +105,8 @@ pub(super) fn terms<S: Simd>(
 
 /// v y^(beta - 2) and y^(beta - 1)
 #[inline(always)]
-fn powers<S: Simd>(s: S, power: Power, v: S::V, y: S::V) -> (S::V, S::V) {
-    let one = s.splat(1.0);
+fn powers<T: Element, S: Simd<T>>(s: S, power: Power<T>, v: S::V, y: S::V) -> (S::V, S::V) {
+    let one = s.splat(T::of(1.0));
     match power {
         Power::ItakuraSaito => {
             let d = s.div(one, y);
@@ -124,7 +124,7 @@ fn powers<S: Simd>(s: S, power: Power, v: S::V, y: S::V) -> (S::V, S::V) {
         Power::Euclidean => (v, y),
         Power::Three => (s.mul(v, y), s.mul(y, y)),
         Power::Any(beta) => {
-            let power = raised(s, y, beta - 2.0);
+            let power = raised(s, y, beta - T::of(2.0));
             (s.mul(v, power), s.mul(y, power))
         }
     }
@@ -132,7 +132,7 @@ fn powers<S: Simd>(s: S, power: Power, v: S::V, y: S::V) -> (S::V, S::V) {
 
 /// [`gather_h`] for all components.
 #[inline(always)]
-pub(super) fn gather_all_h<S: Simd>(s: S, w: &[Row], tiles: &[Tile], sums: &mut [[Lanes; TILE]]) {
+pub(super) fn gather_all_h<T: Element, S: Simd<T>>(s: S, w: &[Row<T>], tiles: &[Tile<T>], sums: &mut [[Lanes<T>; TILE]]) {
     let n_components = sums.len();
     let (pairs, rest) = sums.as_chunks_mut::<2>();
     let n_pairs = pairs.len();
@@ -146,7 +146,7 @@ pub(super) fn gather_all_h<S: Simd>(s: S, w: &[Row], tiles: &[Tile], sums: &mut 
 
 /// [`gather_w`] for all components.
 #[inline(always)]
-pub(super) fn gather_all_w<S: Simd>(s: S, tiles: &[Tile], h: &[Activations], sums: &mut [Row]) {
+pub(super) fn gather_all_w<T: Element, S: Simd<T>>(s: S, tiles: &[Tile<T>], h: &[Activations<T>], sums: &mut [Row<T>]) {
     let n_components = sums.len();
     // Groups of at most 6 components, as equal as can be: 8 are 4 + 4, not 6 + 2.
     let n_groups = n_components.div_ceil(6);
@@ -156,12 +156,12 @@ pub(super) fn gather_all_w<S: Simd>(s: S, tiles: &[Tile], h: &[Activations], sum
         let size = size + usize::from(group < n_larger);
         let (sums, others) = rest.split_at_mut(size);
         match size {
-            1 => gather_w::<S, 1>(s, tiles, h, n_components, k, sums),
-            2 => gather_w::<S, 2>(s, tiles, h, n_components, k, sums),
-            3 => gather_w::<S, 3>(s, tiles, h, n_components, k, sums),
-            4 => gather_w::<S, 4>(s, tiles, h, n_components, k, sums),
-            5 => gather_w::<S, 5>(s, tiles, h, n_components, k, sums),
-            _ => gather_w::<S, 6>(s, tiles, h, n_components, k, sums),
+            1 => gather_w::<T, S, 1>(s, tiles, h, n_components, k, sums),
+            2 => gather_w::<T, S, 2>(s, tiles, h, n_components, k, sums),
+            3 => gather_w::<T, S, 3>(s, tiles, h, n_components, k, sums),
+            4 => gather_w::<T, S, 4>(s, tiles, h, n_components, k, sums),
+            5 => gather_w::<T, S, 5>(s, tiles, h, n_components, k, sums),
+            _ => gather_w::<T, S, 6>(s, tiles, h, n_components, k, sums),
         }
         k += size;
         rest = others;
@@ -170,7 +170,7 @@ pub(super) fn gather_all_w<S: Simd>(s: S, tiles: &[Tile], h: &[Activations], sum
 
 /// Adds up the eight partial sums of each entry.
 #[inline(always)]
-pub(super) fn store_sums<S: Simd>(s: S, sums: &[[Lanes; TILE]], out: &mut [Activations]) {
+pub(super) fn store_sums<T: Element, S: Simd<T>>(s: S, sums: &[[Lanes<T>; TILE]], out: &mut [Activations<T>]) {
     for (out, sums) in out.iter_mut().zip(sums) {
         for (out, sum) in out.iter_mut().zip(sums) {
             *out = s.sum(s.load(sum));
@@ -180,15 +180,15 @@ pub(super) fn store_sums<S: Simd>(s: S, sums: &[[Lanes; TILE]], out: &mut [Activ
 
 /// Adds W^T (V / WH), over some panels of one tile of frames, to the numerators of N components from `k` on.
 #[inline(always)]
-fn gather_h<S: Simd, const N: usize>(
+fn gather_h<T: Element, S: Simd<T>, const N: usize>(
     s: S,
-    w: &[Row],
+    w: &[Row<T>],
     n_components: usize,
     k: usize,
-    quotients: &[Tile],
-    numerators: &mut [[Lanes; TILE]; N],
+    quotients: &[Tile<T>],
+    numerators: &mut [[Lanes<T>; TILE]; N],
 ) {
-    let mut sums = [[s.splat(0.0); TILE]; N];
+    let mut sums = [[s.splat(T::of(0.0)); TILE]; N];
     for j in 0..N {
         for f in 0..TILE {
             sums[j][f] = s.load(&numerators[j][f]);
@@ -197,7 +197,7 @@ fn gather_h<S: Simd, const N: usize>(
     for (i, quotient) in quotients.iter().enumerate() {
         let panel = &w[i * n_components + k..][..N];
         for half in 0..2 {
-            let mut w = [s.splat(0.0); N];
+            let mut w = [s.splat(T::of(0.0)); N];
             for j in 0..N {
                 w[j] = s.load(&panel[j][half]);
             }
@@ -218,15 +218,15 @@ fn gather_h<S: Simd, const N: usize>(
 
 /// Adds (V / WH) H^T, over some tiles of frames of one panel, to the numerators of N components from `k` on.
 #[inline(always)]
-fn gather_w<S: Simd, const N: usize>(
+fn gather_w<T: Element, S: Simd<T>, const N: usize>(
     s: S,
-    quotients: &[Tile],
-    h: &[Activations],
+    quotients: &[Tile<T>],
+    h: &[Activations<T>],
     n_components: usize,
     k: usize,
-    numerators: &mut [Row],
+    numerators: &mut [Row<T>],
 ) {
-    let mut sums = [[s.splat(0.0); 2]; N];
+    let mut sums = [[s.splat(T::of(0.0)); 2]; N];
     for (sum, row) in sums.iter_mut().zip(numerators.iter()) {
         *sum = [s.load(&row[0]), s.load(&row[1])];
     }
@@ -250,16 +250,16 @@ fn gather_w<S: Simd, const N: usize>(
 /// The sum of `v ln(v / y) + (y - v)` over one tile: in this order, the rounding errors of y and of the quotient
 /// cancel where v is near y.
 #[inline(always)]
-pub(super) fn diverge<S: Simd>(s: S, v: &Tile, y: [[S::V; 2]; TILE], quotient: &Tile) -> f64 {
-    let mut total = [s.splat(0.0); 2];
+pub(super) fn diverge<T: Element, S: Simd<T>>(s: S, v: &Tile<T>, y: [[S::V; 2]; TILE], quotient: &Tile<T>) -> f64 {
+    let mut total = [s.splat(T::of(0.0)); 2];
     for f in 0..TILE {
         for half in 0..2 {
             let v = s.load(&v[f][half]);
-            let ln = logarithm(s, s.load(&quotient[f][half]));
+            let ln = T::logarithm(s, s.load(&quotient[f][half]));
             total[half] = s.add(total[half], s.mul_add(v, ln, s.sub(y[f][half], v)));
         }
     }
-    let total = f64::from(s.sum(s.add(total[0], total[1])));
+    let total = wide(s.sum(s.add(total[0], total[1])));
     // Every entry adds at least 0: below it is rounding. NaN stays NaN.
     if total < 0.0 { 0.0 } else { total }
 }

@@ -2,7 +2,8 @@
 
     RAYON_NUM_THREADS=1 python benches/python/overhead.py target/release/examples/one_second
 
-Both are to be built with one profile: `cargo build --release --example one_second`, and the package from the same tree.
+Both are to be built with one profile: `cargo build --release --package partita-python --example one_second`, and the
+package from the same tree.
 """
 
 from __future__ import annotations

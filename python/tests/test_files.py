@@ -8,7 +8,7 @@ import textwrap
 
 import numpy as np
 import pytest
-from conftest import SAMPLES, SONG
+from samples import SAMPLES, SONG
 
 import partita
 

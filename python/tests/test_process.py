@@ -15,7 +15,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import SAMPLES
+from samples import SAMPLES
 
 import partita
 

@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import SAMPLES, SONG
+from samples import SAMPLES, SONG
 
 import partita
 

@@ -1,5 +1,5 @@
 //! How long a separation of one second takes through the library: what `benches/python/overhead.py` compares the Python
-//! package with.
+//! package with. Here, and not among the library's examples, so that both use one build of the library.
 
 use std::error::Error;
 use std::time::Instant;

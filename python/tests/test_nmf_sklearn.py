@@ -13,8 +13,8 @@ sp = pytest.importorskip("scipy.sparse")
 import sklearn.decomposition as theirs  # noqa: E402
 from sklearn.base import clone  # noqa: E402
 from sklearn.datasets import load_digits  # noqa: E402
-from sklearn.model_selection import GridSearchCV  # noqa: E402
 from sklearn.linear_model import LogisticRegression  # noqa: E402
+from sklearn.model_selection import GridSearchCV  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 
 import partita.decomposition as ours  # noqa: E402

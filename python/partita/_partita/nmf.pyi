@@ -1,3 +1,5 @@
+"""Factorizations of matrices."""
+
 from collections.abc import Callable
 from typing import Any
 
@@ -6,6 +8,8 @@ import numpy.typing as npt
 _Floats = npt.NDArray[Any]
 _Learned = tuple[_Floats, _Floats, _Floats, float, float, int]
 _Progress = Callable[[str, int, int | None, float | None], Any] | None
+
+__all__ = ["batch_activations", "fit", "fit_batches", "partial_fit", "select_rank"]
 
 def fit(
     v: Any,

@@ -67,11 +67,7 @@ pub(super) fn activations<'py, T: Number>(
     Ok(given(py, h))
 }
 
-fn learner<T: Number>(
-    settings: &Settings,
-    config: NmfConfig<T>,
-    from: Option<&Learned<'_>>,
-) -> PyResult<MiniBatch<T>> {
+fn learner<T: Number>(settings: &Settings, config: NmfConfig<T>, from: Option<&Learned<'_>>) -> PyResult<MiniBatch<T>> {
     let batches = settings.batches.as_ref();
     let config = batches.ok_or_else(|| value_error("no `batches`", "say what they are like"))?.config(config);
     let Some((dictionary, numerator, denominator, keeps, scale, n_steps)) = from else {

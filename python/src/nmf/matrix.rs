@@ -38,8 +38,7 @@ pub(super) enum Matrix<T: Number> {
 }
 
 /// Shape, row starts, columns and values.
-type Rows<'py, T> =
-    ((usize, usize), PyReadonlyArray1<'py, u64>, PyReadonlyArray1<'py, u32>, PyReadonlyArray1<'py, T>);
+type Rows<'py, T> = ((usize, usize), PyReadonlyArray1<'py, u64>, PyReadonlyArray1<'py, u32>, PyReadonlyArray1<'py, T>);
 
 impl<T: Number> Matrix<T> {
     /// An array, or (shape, row starts, columns, values) of a sparse matrix.

@@ -1,6 +1,6 @@
 """CPU time of a fit, partita's against scikit-learn's, from the same start to the same objective.
 
-``python nmf_against_sklearn.py [--threads 1 2] [--repeats 5] [--only faces]`` prints a table in Markdown.
+``python benches/python/nmf_against_sklearn.py [--threads 1 2] [--repeats 5] [--only faces]`` prints a table in Markdown.
 
 The matrices: the digits that scikit-learn ships, and two that are made here, of the sizes of a set of faces (400 x 4096)
 and of newsgroups (2000 x 10000, 1 % not 0). Both sides fit in turn, in one process, with default starts (the time of
@@ -69,7 +69,9 @@ def compare(case, only, repeats):
     X64 = matrix(case)
     for dtype in (np.float32, np.float64):
         X = X64.astype(dtype)
-        kind = f"{X.shape[0]} x {X.shape[1]}, " + (f"{100 * X.nnz / np.prod(X.shape):.1f} %" if sp.issparse(X) else "dense")
+        kind = f"{X.shape[0]} x {X.shape[1]}, " + (
+            f"{100 * X.nnz / np.prod(X.shape):.1f} %" if sp.issparse(X) else "dense"
+        )
         for solver, beta_loss in FITS:
             if only and solver not in only and beta_loss not in only:
                 continue
@@ -79,7 +81,10 @@ def compare(case, only, repeats):
                 target = theirs.NMF(**settings).fit(X).reconstruction_err_
                 rows.append(("extrapolated", fewest_iterations(ours, X, settings, target), theirs.NMF(**settings)))
             for words, mine, other in rows:
-                times = [(cpu_s(lambda: mine.fit_transform(X)), cpu_s(lambda: other.fit_transform(X))) for _ in range(repeats)]
+                times = [
+                    (cpu_s(lambda: mine.fit_transform(X)), cpu_s(lambda: other.fit_transform(X)))
+                    for _ in range(repeats)
+                ]
                 my_s, their_s = (statistics.median(column) for column in zip(*times))
                 print(
                     f"| {case}, {kind} | {np.dtype(dtype).name} | {beta_loss} | {solver}, {words} "
@@ -117,10 +122,14 @@ def main():
     import numpy as np
     import sklearn
 
-    print(f"numpy {np.__version__}, scikit-learn {sklearn.__version__}, Python {platform.python_version()}, {processor()}")
+    print(
+        f"numpy {np.__version__}, scikit-learn {sklearn.__version__}, Python {platform.python_version()}, {processor()}"
+    )
     for n in arguments.threads:
         print(f"\nThreads: {n}\n")
-        print("| matrix | type | divergence | solver | iterations, theirs | ours | error, theirs | ours | CPU s, theirs | ours | ratio |")
+        print(
+            "| matrix | type | divergence | solver | iterations, theirs | ours | error, theirs | ours | CPU s, theirs | ours | ratio |"
+        )
         print("|---|---|---|---|---|---|---|---|---|---|---|", flush=True)
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
         environment = {**os.environ, **dict.fromkeys(names, str(n)), "PARTITA_BENCH": "1"}

@@ -118,3 +118,167 @@ fn sparse_matrices_take_scikit_learns_steps() {
         assert_same(&mut golden, &format!("sparse_cd_{penalty}"), &ours, 1e-9);
     }
 }
+
+#[test]
+fn mini_batches_take_scikit_learns_steps_and_as_many() {
+    let mut golden = Golden::open();
+    let v = golden.matrix("v").reversed_axes();
+    let entries = v.indexed_iter().map(|((i, j), x)| (i as u32, j as u32, *x)).collect();
+    let sparse = SparseMatrix::from_entries(v.dim(), entries).unwrap();
+    for beta in [0.0, 0.5, 1.0, 1.5, 2.0, 3.0] {
+        for (restarts, fresh_restarts) in [("kept", false), ("fresh", true)] {
+            for (i, penalty) in [(0, "free"), (2, "mixed")] {
+                // Scikit-learn's W are our activations.
+                let theirs = config(&mut golden, "v", i);
+                let (Factor::Seed(w0), Factor::Seed(h0)) = (theirs.dictionary, theirs.activations) else {
+                    unreachable!()
+                };
+                let nmf = NmfConfig {
+                    divergence: divergence_of(beta),
+                    dictionary: Factor::Seed(h0.reversed_axes()),
+                    activations: Factor::Seed(w0.reversed_axes()),
+                    regularization: Regularization {
+                        alpha_dictionary: theirs.regularization.alpha_activations,
+                        alpha_activations: theirs.regularization.alpha_dictionary,
+                        ..theirs.regularization
+                    },
+                    max_iter: 40,
+                    tol: 1e-2,
+                    n_components: 4,
+                    ..NmfConfig::default()
+                };
+                let config = MiniBatchConfig {
+                    nmf,
+                    batch_size: 16,
+                    forget_factor: 0.6,
+                    fresh_restarts,
+                    fresh_restarts_max_iter: 7,
+                    transform_max_iter: Some(25),
+                    max_no_improvement: Some(5),
+                };
+                let case = format!("batches_{}_{penalty}_{restarts}", python(beta));
+                let mut golden = |what: &str| golden.matrix(&format!("{case}_{what}"));
+                let mut learner = MiniBatch::new(config.clone()).unwrap();
+                let (full, n_steps) = learner.fit(v.view()).unwrap();
+                assert_eq!([full.n_iter as f64, n_steps as f64], [golden("n")[(0, 0)], golden("n")[(0, 1)]], "{case}");
+                let (w, h) = (full.activations.t().to_owned(), full.dictionary.t().to_owned());
+                let found = [
+                    ("w", w),
+                    ("h", h),
+                    ("t", learner.transform(v.slice(ndarray::s![.., ..10])).unwrap().t().to_owned()),
+                ];
+                for (what, ours) in &found {
+                    let off = gap(ours, &golden(what));
+                    assert!(off < 1e-9, "{case}: {what} off by {off:e}");
+                }
+                let mut learner = MiniBatch::new(config.clone()).unwrap();
+                let (few, n_steps_of_few) =
+                    learner.fit_sparse_with(&sparse, &mut partita::watch::Watch::none()).unwrap();
+                assert_eq!(n_steps, n_steps_of_few, "{case}, sparse");
+                assert!(gap(&few.dictionary, &full.dictionary) < 1e-9, "{case}, sparse");
+                let mut learner = MiniBatch::new(config).unwrap();
+                for i in 0..6 {
+                    let first = 15 * (i % 3);
+                    learner.partial_fit(v.slice(ndarray::s![.., first..first + 15])).unwrap();
+                }
+                let off = gap(&learner.dictionary().unwrap().t().to_owned(), &golden("p"));
+                assert!(off < 1e-9, "{case}, partial: off by {off:e}");
+                assert_eq!(learner.n_steps(), 6);
+            }
+        }
+    }
+}
+
+#[test]
+fn any_level_of_the_matrix_gives_the_same_factors_on_its_scale() {
+    let mut golden = Golden::open();
+    let v = golden.matrix("v");
+    for (divergence, solver) in [
+        (Divergence::KullbackLeibler, Solver::MuExtrapolated),
+        (Divergence::Beta(0.5), Solver::Mu),
+        (Divergence::Euclidean, Solver::CoordinateDescent),
+    ] {
+        let config = NmfConfig { n_components: 4, divergence, solver, max_iter: 20, tol: 0.0, ..NmfConfig::default() };
+        let plain = fit(v.view(), &config).unwrap().product();
+        for level in [1e-100, 1e-40, 1e40, 1e100] {
+            let scaled = fit((&v * level).view(), &config).unwrap().product() / level;
+            assert!(gap(&scaled, &plain) < 1e-9, "{divergence:?} at {level:e}");
+        }
+    }
+}
+
+#[test]
+fn double_precision_is_single_precision_with_more_digits() {
+    let mut golden = Golden::open();
+    let v = golden.matrix("holes");
+    let single = v.mapv(|x| x as f32);
+    for solver in [Solver::Mu, Solver::MuExtrapolated] {
+        for divergence in [Divergence::KullbackLeibler, Divergence::Beta(1.5), Divergence::Euclidean] {
+            let config =
+                NmfConfig { n_components: 5, divergence, solver, max_iter: 50, tol: 0.0, ..NmfConfig::default() };
+            let factors = |dictionary: Array2<f64>, activations: Array2<f64>| NmfConfig {
+                dictionary: Factor::Seed(dictionary),
+                activations: Factor::Seed(activations),
+                ..config.clone()
+            };
+            let (w, h) = (golden.matrix("holes_w0"), golden.matrix("holes_h0"));
+            let double = fit(v.view(), &NmfConfig { n_components: 4, ..factors(w.clone(), h.clone()) }).unwrap();
+            let config = NmfConfig {
+                n_components: 4,
+                divergence,
+                solver,
+                dictionary: Factor::Seed(w.mapv(|x| x as f32)),
+                activations: Factor::Seed(h.mapv(|x| x as f32)),
+                max_iter: 50,
+                tol: 0.0,
+                ..NmfConfig::default()
+            };
+            let single = fit(single.view(), &config).unwrap();
+            let off = (single.divergence / double.divergence - 1.0).abs();
+            assert!(off < 1e-5, "{solver:?}, {divergence:?}: divergence off by {off:e}");
+            let again = fit(v.view(), &NmfConfig { n_components: 4, ..factors(w, h) }).unwrap();
+            assert_eq!(double, again, "the same bits");
+        }
+    }
+}
+
+#[test]
+fn shuffled_coordinate_descent_ends_as_low_and_depends_on_the_seed_alone() {
+    let mut golden = Golden::open();
+    let v = golden.matrix("v");
+    let config = |shuffle, seed| NmfConfig {
+        n_components: 4,
+        divergence: Divergence::Euclidean,
+        solver: Solver::CoordinateDescent,
+        dictionary: Factor::Free,
+        shuffle,
+        seed,
+        max_iter: 300,
+        tol: 1e-6,
+        stopping: Stopping::ScikitLearn,
+        ..NmfConfig::default()
+    };
+    let [plain, a, b] = [(false, 1), (true, 1), (true, 1)].map(|(on, seed)| fit(v.view(), &config(on, seed)).unwrap());
+    assert_eq!(a, b);
+    assert!(plain.dictionary != a.dictionary, "the order changed nothing");
+    assert!(a.divergence < 1.2 * plain.divergence, "{}, in turn {}", a.divergence, plain.divergence);
+}
+
+#[test]
+fn settings_that_mini_batches_cannot_have_are_refused() {
+    let with = |change: &dyn Fn(&mut MiniBatchConfig<f64>)| {
+        let mut config = MiniBatchConfig::default();
+        change(&mut config);
+        MiniBatch::new(config).map(|_| ()).unwrap_err().to_string()
+    };
+    for (message, expected) in [
+        (with(&|config| config.batch_size = 0), "`batch_size` is 0"),
+        (with(&|config| config.forget_factor = 0.0), "`forget_factor` is 0"),
+        (with(&|config| config.forget_factor = 1.5), "`forget_factor` is 1.5"),
+        (with(&|config| config.nmf.weights = Some(Array2::ones((1, 1)))), "`weights` is given"),
+        (with(&|config| config.nmf.dictionary = Factor::Fixed(Array2::ones((1, 8)))), "`dictionary` is fixed in part"),
+        (with(&|config| config.nmf.regularization.sparsity = 0.1), "`regularization` is another"),
+    ] {
+        assert!(message.contains(expected), "{message}\nexpected: {expected}");
+    }
+}

@@ -37,7 +37,7 @@ def test_a_start_is_that_of_scikit_learn(init, shape, n_components):
     X = np.random.RandomState(0).random_sample(shape)
     expected = _initialize_nmf(X, n_components, init=init, random_state=1)
     got = _nmf._initialize_nmf(X, n_components, init=init, random_state=1)
-    for ours_, theirs_ in zip(got, expected):
+    for ours_, theirs_ in zip(got, expected, strict=True):
         # nndsvdar's random numbers depend on which entries are exactly 0: those of both are the same here.
         np.testing.assert_allclose(ours_, theirs_, rtol=1e-7, atol=1e-9)
 

@@ -478,7 +478,8 @@ impl<T: Real> State<T> {
             .and(&terms.numerator)
             .and(&terms.denominator)
             .for_each(|numerator, denominator, w, &n, &d| {
-                let d = if d == T::of(0.0) { silent } else { d } + l1 + l2 * *w;
+                let sounding = if d == T::of(0.0) { silent } else { d };
+                let d = sounding + l1 + l2 * *w;
                 *numerator = self.keeps * *numerator + power(*w, inverse) * n;
                 *denominator = self.keeps * *denominator + if d == T::of(0.0) { least } else { d };
                 *w = power(*numerator / *denominator, exponent).min(T::CEILING);

@@ -21,3 +21,36 @@ pub struct MiniBatchState<T: Real = f32> {
     /// Batches that were learned from.
     pub n_steps: usize,
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, s};
+
+    use crate::nmf::{Divergence, MiniBatch, MiniBatchConfig, NmfConfig};
+
+    #[test]
+    fn a_learner_that_was_taken_up_again_goes_on_as_it_would_have() {
+        let v = Array2::from_shape_fn((6, 40), |(i, j)| (1 + i * j % 7) as f64 * 3e5);
+        for divergence in [Divergence::KullbackLeibler, Divergence::Euclidean, Divergence::Beta(0.5)] {
+            let config = MiniBatchConfig {
+                nmf: NmfConfig { n_components: 3, divergence, ..NmfConfig::default() },
+                batch_size: 20,
+                ..MiniBatchConfig::default()
+            };
+            let mut learner = MiniBatch::new(config.clone()).expect("settings in range");
+            learner.partial_fit(v.slice(s![.., ..20])).expect("a batch");
+            let state = learner.state().expect("a batch was learned from");
+            assert_eq!(state.n_steps, 1);
+            let mut again = MiniBatch::resumed(config.clone(), state.clone()).expect("a state of the same shape");
+            for learner in [&mut learner, &mut again] {
+                learner.partial_fit(v.slice(s![.., 20..])).expect("another batch");
+            }
+            // With a beta of 0.5 the powers of the scales are rounded.
+            let gap = (learner.dictionary().expect("W") - again.dictionary().expect("W")).mapv(f64::abs).sum();
+            assert!(gap <= 1e-9, "{divergence:?}: {gap}");
+            let narrow = Array2::zeros((6, 2));
+            let wrong = crate::nmf::MiniBatchState { numerator: narrow, ..state };
+            assert!(MiniBatch::resumed(config, wrong).is_err(), "sums of another shape");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-"""What an estimator stands on where scikit-learn is not installed: as much of its base classes and checks as it needs."""
+"""What an estimator stands on where scikit-learn is not installed: as much of its base classes as it needs."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def checked_array(X: Any, *, allow_nan: bool = False, accept_sparse: bool = True
         if X.ndim != 2:
             raise ValueError(f"Expected 2D array, got {X.ndim}D array instead. Reshape your data.")
         entries = X
-    for n, what in zip(X.shape, ("sample", "feature")):
+    for n, what in zip(X.shape, ("sample", "feature"), strict=True):
         if n == 0:
             raise ValueError(f"Found array with 0 {what}(s) (shape={X.shape}) while a minimum of 1 is required.")
     if not np.isfinite(entries).all() and not (allow_nan and not np.isinf(entries).any()):

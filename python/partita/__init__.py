@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from ._partita import set_num_threads as set_num_threads
     from ._progress import Progress as Progress
     from ._progress import ProgressLike as ProgressLike
+    from .decomposition import NMF as NMF
+    from .decomposition import MiniBatchNMF as MiniBatchNMF
+    from .decomposition import non_negative_factorization as non_negative_factorization
+    from .decomposition import select_rank as select_rank
     from .knowledge import by_examples as by_examples
     from .knowledge import by_score as by_score
     from .knowledge import painted as painted
@@ -48,6 +52,10 @@ _PLACES = {
     "set_num_threads": "_partita",
     "Progress": "_progress",
     "ProgressLike": "_progress",
+    "NMF": "decomposition",
+    "MiniBatchNMF": "decomposition",
+    "non_negative_factorization": "decomposition",
+    "select_rank": "decomposition",
     "by_examples": "knowledge",
     "by_score": "knowledge",
     "painted": "knowledge",

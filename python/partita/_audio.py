@@ -82,16 +82,15 @@ class Source:
             source = cls(os.fspath(value), None, start, duration, optional_integer("audio_track", audio_track, 1))
         else:
             if sample_rate is None:
-                raise fail(
-                    f"`{name}` is an array without a sample rate", "give its sample_rate in Hz", TypeError
-                )
+                raise fail(f"`{name}` is an array without a sample rate", "give its sample_rate in Hz", TypeError)
             given = {"start": start, "duration": duration, "audio_track": audio_track}
             for option, setting in given.items():
                 if setting is not None:
                     raise fail(f"`{option}` is for files, and `{name}` is an array", f"cut the array: {name}[..., a:b]")
             samples(name, value)
             source = cls(np.asarray(value), integer("sample_rate", sample_rate, 1))
-        source.native  # so that a file that cannot be read is told at once
+        # A file that cannot be read is told at once.
+        source._native = source.native
         return source
 
     @property

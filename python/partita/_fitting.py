@@ -14,8 +14,8 @@ from ._settings import fail, integer, is_path, optional_integer, real, seconds, 
 from .marks import Marks
 from .separation import Separation
 
-#: Recordings of sources alone: of each name one, or several in a list. An array has the sample rate of the recording, or
-#: its own as ``(samples, sample_rate)``.
+#: Recordings of sources alone: of each name one, or several in a list. An array has the sample rate of the recording,
+#: or its own as ``(samples, sample_rate)``.
 ExamplesLike: TypeAlias = "Mapping[str, Any]"
 
 _Settings = dict[str, Any]
@@ -41,9 +41,7 @@ def refit(before: Separation, changes: _Settings, progress: ProgressLike) -> Sep
         raise fail(what, f"it has {', '.join(sorted(settings))}", TypeError)
     step = _checked({**settings, **changes}, before._source)
     with listener(progress) as tell:
-        native = _partita.separate.fit(
-            before._method, before._source.native, _for_native(step), before._native, tell
-        )
+        native = _partita.separate.fit(before._method, before._source.native, _for_native(step), before._native, tell)
     return Separation(before._method, before._source, (*before._steps, step), native)
 
 
@@ -155,7 +153,9 @@ def _examples(setting: str, given: Any, mixture: Source) -> list[tuple[str, Sour
     if not isinstance(given, Mapping):
         what = f"`{setting}` is {type(given).__name__}, expected a mapping"
         raise fail(what, f'give {setting}={{"drums": "drums.wav"}}', TypeError)
-    named = [(name, value) for name, values in given.items() for value in (values if isinstance(values, list) else [values])]
+    named = [
+        (name, value) for name, values in given.items() for value in (values if isinstance(values, list) else [values])
+    ]
     return [(text(f"a name in {setting}", name), _source(name, value, mixture)) for name, value in named]
 
 
@@ -164,7 +164,9 @@ def _score(given: Any) -> Any:
         return os.fspath(given)
     if not isinstance(given, Mapping):
         what = f"`score` is {type(given).__name__}, expected a MIDI file or a mapping"
-        raise fail(what, 'give the path of a MIDI file, or {"piano": [(onset, offset, pitch, velocity), ...]}', TypeError)
+        raise fail(
+            what, 'give the path of a MIDI file, or {"piano": [(onset, offset, pitch, velocity), ...]}', TypeError
+        )
     parts = {}
     for name, notes in given.items():
         try:

@@ -69,7 +69,7 @@ class _Bars:
 
     def __init__(self) -> None:
         try:
-            from tqdm.auto import tqdm
+            from tqdm.auto import tqdm  # type: ignore[import-untyped, unused-ignore]
         except ImportError as error:
             raise ImportError("progress=True needs tqdm\n\nhint: pip install tqdm, or give a function") from error
         self._new = tqdm

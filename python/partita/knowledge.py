@@ -55,8 +55,8 @@ def by_examples(
     sample_rate : int, optional
         Samples per second of an array, in Hz. Files have their own.
     examples : mapping
-        Recordings of each source alone, by its name: one, or a list. A recording is a path, an array in the sample rate of
-        the mixture, or ``(array, sample_rate)``.
+        Recordings of each source alone, by its name: one, or a list. A recording is a path, an array in the sample
+        rate of the mixture, or ``(array, sample_rate)``.
     dictionary : path or iterable of path
         Dictionaries that ``partita learn`` made.
     n_components : int, optional
@@ -161,7 +161,8 @@ def by_score(
     sample_rate : int, optional
         Samples per second of an array, in Hz. Files have their own.
     score : path or mapping
-        A MIDI file, or the notes of each part: ``(onset, offset, pitch, velocity)``, in seconds, MIDI keys and 1 to 127.
+        A MIDI file, or the notes of each part: ``(onset, offset, pitch, velocity)``, in seconds, MIDI keys and 1 to
+        127.
     drum_track : str or iterable of str
         Tracks of the file that are drums though they are not on channel 10, by name or number; parts of a mapping that
         are single drums, whose pitches are those of General MIDI.

@@ -42,7 +42,7 @@ class Marks:
 
     def __init__(self, sources: Iterable[str] | Mapping[str, int] = (), *, n_components: int = 8) -> None:
         counts = dict(sources) if isinstance(sources, Mapping) else {name: n_components for name in sources}
-        self._sources = [
+        self._sources: list[dict[str, Any]] = [
             {"id": number, "name": name, "n_components": integer("n_components", count, 1)}
             for number, (name, count) in enumerate(counts.items(), start=1)
         ]
@@ -52,11 +52,9 @@ class Marks:
     @property
     def sources(self) -> list[str]:
         """The names of the sources."""
-        return [source["name"] for source in self._sources]
+        return [str(source["name"]) for source in self._sources]
 
-    def box(
-        self, source: str, *, time: tuple[float, float], hz: tuple[float, float], effect: Effect = "is"
-    ) -> Marks:
+    def box(self, source: str, *, time: tuple[float, float], hz: tuple[float, float], effect: Effect = "is") -> Marks:
         """Mark a rectangle.
 
         Parameters
@@ -191,7 +189,9 @@ def _pair(name: str, value: tuple[float, float]) -> list[float]:
     try:
         start, stop = value
     except (TypeError, ValueError) as error:
-        raise fail(f"`{name}` is {value!r}, expected (from, to)", f"give two numbers, as in {name}=(1.0, 2.0)") from error
+        raise fail(
+            f"`{name}` is {value!r}, expected (from, to)", f"give two numbers, as in {name}=(1.0, 2.0)"
+        ) from error
     return [real(name, start), real(name, stop)]
 
 

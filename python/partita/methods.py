@@ -152,7 +152,8 @@ def hpss(
     percussive_hz : float
         Width of the median along frequency, in Hz: what is half as wide or less is not percussive.
     n_fft : int, optional
-        Length of the transform in samples. By default the power of two nearest to 93 ms; the second stage has a quarter of it.
+        Length of the transform in samples. By default the power of two nearest to 93 ms; the second stage has a
+        quarter of it.
     hop_length : int, optional
         Samples from one frame to the next. By default a quarter of ``n_fft``.
     window : str
@@ -274,8 +275,8 @@ def drums(
     --------
     >>> import partita
     >>> parts = partita.drums("samples/kick-snare-hihat.wav")
-    >>> list(parts), parts.hits[0].drum
-    (['kick', 'snare', 'hihat'], 'kick')
+    >>> list(parts), {hit.drum for hit in parts.hits} == set(parts)
+    (['kick', 'snare', 'hihat'], True)
     """
     settings = {
         "pieces": pieces,

@@ -50,6 +50,14 @@ class _Scores(NamedTuple):
     perm: npt.NDArray[np.intp]
 
 
+class _Mode(NamedTuple):
+    """What is measured."""
+
+    n_taps: int = 512
+    sources_version: bool = False
+    permute: bool = False
+
+
 def bss_eval(
     reference_sources: npt.ArrayLike,
     estimated_sources: npt.ArrayLike,
@@ -111,22 +119,23 @@ def bss_eval(
     references, estimates = _with_channel_axis(references), _with_channel_axis(estimates)
     n_samples = references.shape[1]
     starts, length = _windows(n_samples, window, hop)
-    mode = {"n_taps": filters_len, "sources_mode": bsseval_sources_version, "permute": compute_permutation}
-    is_silent = [_any_silent(references[:, a : a + length]) or _any_silent(estimates[:, a : a + length]) for a in starts]
+    mode = _Mode(filters_len, bsseval_sources_version, compute_permutation)
+    stretches = [slice(start, start + length) for start in starts]
+    is_silent = [_any_silent(references[:, stretch]) or _any_silent(estimates[:, stretch]) for stretch in stretches]
     if not framewise_filters:
-        framing = None if len(starts) == 1 and length == n_samples else (float(length), float(starts[1] - starts[0]) if len(starts) > 1 else float(length))
-        scores = _scores(references, estimates, framing=framing, progress=progress, **mode)
+        step = starts[1] - starts[0] if len(starts) > 1 else n_samples
+        framing = None if length == n_samples else (float(length), float(step))
+        scores = _scores(references, estimates, mode, framing=framing, progress=progress)
         found = np.stack(scores[:4])[:, :, : len(starts)]
         found[:, :, np.array(is_silent, dtype=bool)] = np.nan
         return found[0], found[1], found[2], found[3], scores.perm[:, None]
     n_sources = references.shape[0]
     found = np.full((4, n_sources, len(starts)), np.nan)
     perm = np.tile(np.arange(n_sources)[:, None], (1, len(starts)))
-    for t, start in enumerate(starts):
+    for t, stretch in enumerate(stretches):
         if is_silent[t]:
             continue
-        stretch = slice(start, start + length)
-        scores = _scores(references[:, stretch], estimates[:, stretch], progress=progress, **mode)
+        scores = _scores(references[:, stretch], estimates[:, stretch], mode, progress=progress)
         found[:, :, t] = np.stack(scores[:4])[:, :, 0]
         perm[:, t] = scores.perm
     return found[0], found[1], found[2], found[3], perm
@@ -198,7 +207,8 @@ def bss_eval_sources(
     if references.size == 0 or estimates.size == 0:
         empty = np.array([])
         return empty, empty, empty, np.array([], dtype=np.intp)
-    scores = _scores(_with_channel_axis(references), _with_channel_axis(estimates), sources_mode=True, permute=compute_permutation)
+    mode = _Mode(sources_version=True, permute=compute_permutation)
+    scores = _scores(_with_channel_axis(references), _with_channel_axis(estimates), mode)
     return _unbound(scores.sdr[:, 0]), _unbound(scores.sir[:, 0]), _unbound(scores.sar[:, 0]), scores.perm
 
 
@@ -226,7 +236,8 @@ def bss_eval_images(
     if references.size == 0 or estimates.size == 0:
         empty = np.array([])
         return empty, empty, empty, empty, np.array([], dtype=np.intp)
-    scores = _scores(_with_channel_axis(references), _with_channel_axis(estimates), permute=compute_permutation)
+    mode = _Mode(permute=compute_permutation)
+    scores = _scores(_with_channel_axis(references), _with_channel_axis(estimates), mode)
     sdr, isr, sir, sar = (_unbound(values[:, 0]) for values in scores[:4])
     return sdr, isr, sir, sar, scores.perm
 
@@ -320,7 +331,7 @@ def si_sdr(reference_sources: npt.ArrayLike, estimated_sources: npt.ArrayLike) -
             "give as many estimates as sources, of the same length",
         )
     # One tap: nothing is filtered, and nothing but sums is needed.
-    scores = _scores(_with_channel_axis(references), _with_channel_axis(estimates), n_taps=1)
+    scores = _scores(_with_channel_axis(references), _with_channel_axis(estimates), _Mode(n_taps=1))
     return scores.si_sdr[:, 0]
 
 
@@ -330,11 +341,9 @@ def si_sdr(reference_sources: npt.ArrayLike, estimated_sources: npt.ArrayLike) -
 def _scores(
     references: npt.NDArray[Any],
     estimates: npt.NDArray[Any],
+    mode: _Mode,
     *,
     framing: tuple[float, float] | None = None,
-    n_taps: int = 512,
-    sources_mode: bool = False,
-    permute: bool = False,
     progress: ProgressLike = None,
 ) -> _Scores:
     """Scores by the engine, of arrays with all axes."""
@@ -347,13 +356,14 @@ def _scores(
             signals(references),
             signals(estimates),
             framing,
-            integer("filters_len", n_taps, 1),
-            bool(sources_mode),
+            integer("filters_len", mode.n_taps, 1),
+            bool(mode.sources_version),
             False,
-            bool(permute),
+            bool(mode.permute),
             tell,
         )
-    return _Scores(*np.moveaxis(scores, 2, 0), np.array(perm, dtype=np.intp))
+    sdr, isr, sir, sar, of_scale = np.moveaxis(scores, 2, 0)
+    return _Scores(sdr, isr, sir, sar, of_scale, np.array(perm, dtype=np.intp))
 
 
 def _framewise(
@@ -425,6 +435,6 @@ def _validate(references: npt.NDArray[Any], estimates: npt.NDArray[Any]) -> None
             raise fail(f"one of the {what} is silent throughout", "leave it out: it has no scores")
     if references.shape[0] > _MAX_SOURCES:
         raise fail(
-            f"there are {references.shape[0]} sources of {references.shape[1]} samples, expected at most {_MAX_SOURCES}",
+            f"there are {references.shape[0]} sources, expected at most {_MAX_SOURCES}",
             "put sources first: (sources, samples[, channels])",
         )

@@ -347,7 +347,9 @@ class Separation(Mapping[str, Array]):
             raise fail("`stem` and `two_stems` are given, expected one of them", "leave one out")
         midi = self._native.midi() if midi_out else None
         if midi_out and midi is None:
-            raise fail("there are no notes to write", "use `midi_out` with drums, a score, or examples of all that play")
+            raise fail(
+                "there are no notes to write", "use `midi_out` with drums, a score, or examples of all that play"
+            )
 
         def path(name: str, ext: str, below: str = "") -> Path:
             try:
@@ -416,7 +418,7 @@ class Separation(Mapping[str, Array]):
         """A player for one stem, in a notebook."""
         from IPython.display import Audio
 
-        return Audio(np.asarray(self[name]), rate=self.sample_rate, normalize=False)
+        return Audio(np.asarray(self[name]), rate=self.sample_rate, normalize=False)  # type: ignore[no-untyped-call]
 
     def _repr_html_(self) -> str:
         from ._players import players

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from samples import SONG
 
 import partita
-
-SAMPLES = Path(__file__).parents[2] / "samples"
-
-SONG = SAMPLES / "drums-bass-guitar.wav"
 
 
 @pytest.fixture(scope="session")

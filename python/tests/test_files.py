@@ -8,7 +8,7 @@ import textwrap
 
 import numpy as np
 import pytest
-from conftest import SAMPLES, SONG
+from samples import SAMPLES, SONG
 
 import partita
 
@@ -77,7 +77,8 @@ def test_a_recording_longer_than_memory_is_separated_into_files(tmp_path):
     code = f"""
         import resource, partita
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        parts = partita.separate({str(tmp_path / "long.wav")!r}, n_sources=2, n_components=4, max_iter=5, max_frames=256)
+        quick = dict(n_sources=2, n_components=4, max_iter=5, max_frames=256)
+        parts = partita.separate({str(tmp_path / "long.wav")!r}, **quick)
         saved = parts.save({str(tmp_path / "out")!r}, sample_format="int16")
         print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, len(saved))
     """

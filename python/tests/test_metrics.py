@@ -24,7 +24,9 @@ def test_shapes_are_those_that_are_documented(scene):
     references, estimates = scene
     *scores, perm = metrics.bss_eval(references, estimates, window=4000, hop=2000, filters_len=16)
     assert [score.shape for score in scores] == [(3, 5)] * 4 and perm.shape == (3, 1)
-    *scores, perm = metrics.bss_eval(references, estimates, window=4000, hop=4000, filters_len=8, framewise_filters=True)
+    *scores, perm = metrics.bss_eval(
+        references, estimates, window=4000, hop=4000, filters_len=8, framewise_filters=True
+    )
     assert [score.shape for score in scores] == [(3, 3)] * 4 and perm.shape == (3, 3)
     *scores, perm = metrics.bss_eval(references[:, :, 0], estimates[:, :, 0], window=np.inf, filters_len=16)
     assert [score.shape for score in scores] == [(3, 1)] * 4
@@ -83,7 +85,9 @@ def test_si_sdr_is_that_of_its_formula(scene):
     np.testing.assert_allclose(metrics.si_sdr(references, estimates), expected, atol=1e-4)
 
 
-@pytest.mark.parametrize("options", [{}, {"compute_permutation": True}, {"framewise_filters": True}, {"bsseval_sources_version": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"compute_permutation": True}, {"framewise_filters": True}, {"bsseval_sources_version": True}]
+)
 def test_museval_says_the_same(scene, options):
     museval = pytest.importorskip("museval")
     references, estimates = scene
@@ -103,7 +107,10 @@ def test_mir_eval_says_the_same(scene):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         pairs = [
-            (metrics.bss_eval_sources(references, estimates), mir_eval.separation.bss_eval_sources(references, estimates)),
+            (
+                metrics.bss_eval_sources(references, estimates),
+                mir_eval.separation.bss_eval_sources(references, estimates),
+            ),
             (metrics.bss_eval_images(*images), mir_eval.separation.bss_eval_images(*images)),
         ]
     for ours, theirs in pairs:

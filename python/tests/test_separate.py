@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import SAMPLES, SONG
+from samples import SAMPLES, SONG
 
 import partita
 
@@ -197,7 +197,12 @@ def test_notes_of_a_score_can_be_given_as_numbers():
 
 
 def test_the_defaults_are_those_of_the_command_line():
-    commands = {"separate": [partita.separate], "hpss": [partita.hpss], "drums": [partita.drums], "denoise": [partita.denoise]}
+    commands = {
+        "separate": [partita.separate],
+        "hpss": [partita.hpss],
+        "drums": [partita.drums],
+        "denoise": [partita.denoise],
+    }
     spelled = {"n_residual": "residual", "n_semitones": "transpose", "n_components": "components"}
     for command, functions in commands.items():
         shown = subprocess.run(
@@ -235,7 +240,11 @@ def test_the_defaults_are_those_of_the_command_line():
         (lambda y, r: partita.separate(np.stack([y, y]).T, r), ValueError, r"transpose it: recording.T"),
         (lambda y, r: partita.separate(y[None, None], r), ValueError, "3 axes"),
         (lambda y, r: partita.separate(y[:100], r), ValueError, r"100 samples, expected at least \d+(?s:.)*hint: give"),
-        (lambda y, r: partita.separate(np.where(y > 0.1, np.nan, y), r), ValueError, "channel 1 has a sample that is NaN"),
+        (
+            lambda y, r: partita.separate(np.where(y > 0.1, np.nan, y), r),
+            ValueError,
+            "channel 1 has a sample that is NaN",
+        ),
         (lambda y, r: partita.separate(y, r, n_sources=0), ValueError, "`n_sources` is 0, expected at least 1"),
         (lambda y, r: partita.separate(y, r, n_sources=50), ValueError, r"hint: use `n_components=200`, or more"),
         (lambda y, r: partita.separate(y, r, n_components=2.5), TypeError, "`n_components` is 2.5, expected a whole"),

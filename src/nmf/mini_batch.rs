@@ -11,6 +11,7 @@ use super::data::Data;
 use super::divergence::level;
 use super::general::{SCIKIT_LEARNS_LEAST, scaled, scales};
 use super::kernel::wide;
+use super::mini_batch_state::MiniBatchState;
 use super::misuse::warnings;
 use super::penalty::{Penalties, Scales, exponent};
 use super::{Factor, Factorization, NmfConfig, Real, Solver, SparseMatrix, StopReason, init};
@@ -27,7 +28,7 @@ pub struct MiniBatchConfig<T: Real = f32> {
     pub nmf: NmfConfig<T>,
     /// Columns in a batch, at least 1. Default 1024.
     pub batch_size: usize,
-    /// Share of the running sums that each pass over all batches leaves, above 0 to 1. Default 0.7.
+    /// Share of the running sums that each pass over all batches leaves, 0 to 1. Default 0.7.
     pub forget_factor: f64,
     /// Whether the activations of each batch start anew, and are searched for. Default no: they go on by one step from the
     /// pass before.
@@ -111,8 +112,8 @@ impl<T: Real> MiniBatch<T> {
         if config.batch_size == 0 {
             return refused("batch_size", "0".into(), "at least 1");
         }
-        if !(config.forget_factor > 0.0 && config.forget_factor <= 1.0) {
-            return refused("forget_factor", config.forget_factor.to_string(), "a number above 0, at most 1");
+        if !(0.0..=1.0).contains(&config.forget_factor) {
+            return refused("forget_factor", config.forget_factor.to_string(), "a number from 0 to 1");
         }
         if config.nmf.weights.is_some() || config.nmf.guidance.is_some() {
             let name = if config.nmf.weights.is_some() { "weights" } else { "guidance" };
@@ -128,6 +129,58 @@ impl<T: Real> MiniBatch<T> {
             return refused("regularization", "another".into(), "`alpha_*` alone for mini-batches");
         }
         Ok(Self { config, state: None })
+    }
+
+    /// Goes on from what another learned. The settings may be others.
+    ///
+    /// # Errors
+    /// Those of [`MiniBatch::new`]; [`Error::MatrixShape`] for sums that are not of the dictionary's shape, or a dictionary
+    /// without `n_components` columns; [`Error::Setting`] for a scale that is not a finite number above 0.
+    pub fn resumed(config: MiniBatchConfig<T>, from: MiniBatchState<T>) -> Result<Self> {
+        let learner = Self::new(config)?;
+        let shape = (from.dictionary.nrows(), learner.config.nmf.n_components);
+        for (what, sums) in [
+            ("the dictionary", &from.dictionary),
+            ("the sum of the numerators", &from.numerator),
+            ("the sum of the denominators", &from.denominator),
+        ] {
+            if sums.dim() != shape {
+                return Err(Error::MatrixShape { what, got: sums.dim(), expected: shape });
+            }
+        }
+        if !(from.scale.is_finite() && from.scale > 0.0) {
+            return Err(setting("scale", from.scale, "a finite number above 0"));
+        }
+        let beta = wide(T::of(learner.config.nmf.divergence.beta()));
+        let scales = scales(from.scale, &from.dictionary);
+        let exponent = exponent(beta, false, false);
+        let (of_numerator, of_denominator) = units(scales, beta, exponent);
+        let state = State {
+            scales,
+            beta,
+            exponent,
+            keeps: T::of(from.keeps),
+            w: scaled(from.dictionary, 1.0 / scales.w),
+            numerator: scaled(from.numerator, 1.0 / of_numerator),
+            denominator: scaled(from.denominator, 1.0 / of_denominator),
+            n_steps: from.n_steps,
+        };
+        Ok(Self { state: Some(state), ..learner })
+    }
+
+    /// What was learned so far; none before the first batch.
+    pub fn state(&self) -> Option<MiniBatchState<T>> {
+        self.state.as_ref().map(|state| {
+            let (of_numerator, of_denominator) = units(state.scales, state.beta, state.exponent);
+            MiniBatchState {
+                dictionary: scaled(state.w.clone(), state.scales.w),
+                numerator: scaled(state.numerator.clone(), of_numerator),
+                denominator: scaled(state.denominator.clone(), of_denominator),
+                keeps: wide(state.keeps),
+                scale: state.scales.v,
+                n_steps: state.n_steps,
+            }
+        })
     }
 
     /// Learns from all columns of V, batch after batch, over and over; returns the factors and the number of batches that
@@ -246,15 +299,15 @@ impl<T: Real> MiniBatch<T> {
         let w = scaled(w, 1.0 / scales.w);
         let exponent = exponent(beta, false, false);
         // Scikit-learn's sums start from W and from ones, on the input's scale.
-        let unit = scales.v.powf(beta - 1.0) * scales.h;
-        let numerator = w.mapv(|w| T::of(wide(w) * scales.w.powf(1.0 - 1.0 / exponent) / unit));
+        let (of_numerator, of_denominator) = units(scales, beta, exponent);
+        let numerator = w.mapv(|w| T::of(wide(w) * scales.w / of_numerator));
         let share = (*batch_size).min(n_columns) as f64 / n_columns.max(1) as f64;
         State {
             scales,
             beta,
             exponent,
             keeps: T::of(forget_factor.powf(share)),
-            denominator: Array2::from_elem(w.dim(), T::of(1.0 / unit)),
+            denominator: Array2::from_elem(w.dim(), T::of(1.0 / of_denominator)),
             w,
             numerator,
             n_steps: 0,
@@ -415,15 +468,18 @@ impl<T: Real> State<T> {
         let inverse = T::of(1.0 / self.exponent);
         let terms = dictionary_terms(data, &self.w, h);
         let (l1, l2) = (T::of(penalties.l1_w), T::of(penalties.l2_w));
-        let unit = self.scales.v.powf(self.beta - 1.0) * self.scales.h;
+        let (_, unit) = units(self.scales, self.beta, self.exponent);
         let least = T::of(SCIKIT_LEARNS_LEAST / unit);
+        // Of a component that is silent throughout the batch; scikit-learn's Kullback-Leibler counts it as 1.
+        let silent = T::of(if self.beta == 1.0 { 1.0 / unit } else { 0.0 });
         Zip::from(&mut self.numerator)
             .and(&mut self.denominator)
             .and(&mut self.w)
             .and(&terms.numerator)
             .and(&terms.denominator)
             .for_each(|numerator, denominator, w, &n, &d| {
-                let d = d + l1 + l2 * *w;
+                let sounding = if d == T::of(0.0) { silent } else { d };
+                let d = sounding + l1 + l2 * *w;
                 *numerator = self.keeps * *numerator + power(*w, inverse) * n;
                 *denominator = self.keeps * *denominator + if d == T::of(0.0) { least } else { d };
                 *w = power(*numerator / *denominator, exponent).min(T::CEILING);
@@ -473,6 +529,12 @@ impl<T: Real> Matrix<'_, T> {
             (Self::Sparse(v), None) => work(Matrix::Sparse(&v.transposed().some_rows(columns).transposed())),
         }
     }
+}
+
+/// What the running sums of numerators and of denominators are multiplied by for the input's scale.
+fn units(scales: Scales, beta: f64, exponent: f64) -> (f64, f64) {
+    let unit = scales.v.powf(beta - 1.0) * scales.h;
+    (unit * scales.w.powf(1.0 / exponent), unit)
 }
 
 fn mean<T: Real>(v: Matrix<'_, T>) -> f64 {

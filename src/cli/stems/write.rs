@@ -91,7 +91,7 @@ impl<'a> Target<'a> {
         self.refuse_lost(&paths)?;
         let n_samples = separation.n_samples().map(|n_samples| n_samples as u64);
         let n_bytes =
-            n_samples.unwrap_or(0) * recording.n_channels() as u64 * self.encode.sample_format.n_bytes() as u64;
+            n_samples.unwrap_or(0) * separation.n_stem_channels() as u64 * self.encode.sample_format.n_bytes() as u64;
         // What FLAC saves is not known beforehand.
         if self.encode.file_format == FileFormat::Wav {
             outputs::check_space(input, self.folder, n_bytes.saturating_mul(paths.len() as u64))?;
@@ -108,8 +108,8 @@ impl<'a> Target<'a> {
         };
         let spec = || Spec {
             sample_rate: recording.sample_rate(),
-            n_channels: recording.n_channels(),
-            channel_mask: recording.channel_mask(),
+            n_channels: separation.n_stem_channels(),
+            channel_mask: recording.channel_mask().filter(|_| separation.n_stem_channels() == recording.n_channels()),
             n_samples,
         };
         let tags = if self.has_tags { recording.tags().map_err(at())? } else { Tags::default() };

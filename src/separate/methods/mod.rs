@@ -2,6 +2,7 @@
 //! but `transcribe` and `together`, which lead two.
 
 mod between;
+pub mod bleed;
 pub mod blind;
 mod components;
 pub mod denoise;

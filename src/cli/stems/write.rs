@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 
 use partita::Separation;
 use partita::atomic::{AtomicFile, Existing};
-use partita::audio::Recording;
-use partita::audio::decode::AudioFile;
 use partita::audio::encode::{self, ClipMode, EncodeConfig, FileFormat, SampleFormat, Spec, Writer, Written};
 use partita::audio::tags::Tags;
 use partita::separate::{Rendered, Stems};
@@ -18,6 +16,7 @@ use crate::cli::failure::Failure;
 use crate::cli::flags::OutputArgs;
 use crate::cli::inputs::Input;
 use crate::cli::outputs::{self, Template};
+use crate::cli::sound::Sound;
 use crate::cli::terminal::Terminal;
 
 /// Where the stems of all recordings go, and in what form.
@@ -48,7 +47,8 @@ impl<'a> Target<'a> {
     /// Keeps the recordings from being written over.
     pub(super) fn spare(&mut self, inputs: &[Input]) {
         if self.may_replace {
-            self.sources = inputs.iter().filter_map(|input| input.path.canonicalize().ok()).collect();
+            let files = inputs.iter().flat_map(Input::files);
+            self.sources = files.filter_map(|path| path.canonicalize().ok()).collect();
         }
     }
 
@@ -79,7 +79,7 @@ impl<'a> Target<'a> {
     pub(super) fn write(
         &self,
         input: &Input,
-        recording: &AudioFile,
+        recording: &dyn Sound,
         separation: &Separation,
         stems: &Stems,
         terminal: &Terminal,

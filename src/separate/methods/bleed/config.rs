@@ -5,11 +5,16 @@ use std::ops::Range;
 use super::leaks::Start;
 use crate::error::Advice;
 use crate::knowledge::dictionary::Dictionary;
+use crate::knowledge::score::Score;
 use crate::separate::pipeline::{Analysis, AnalysisConfig, Detail};
 use crate::{Error, Result, names};
 
 /// Bytes of spectra that are kept of a recording at the most.
 const MAX_BYTES: usize = 320 << 20;
+
+/// How much earlier than the score says a note may begin, in seconds, and for how long it may ring on.
+const LEEWAY_S: f64 = 0.1;
+const RINGING_S: f64 = 1.0;
 
 /// One microphone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +114,23 @@ impl BleedConfig {
         let mics = self.microphones.iter().map(|microphone| microphone.name.clone());
         let rests = self.microphones.iter().filter(|_| self.has_rest).map(|microphone| names::rest(&microphone.name));
         mics.chain(rests).chain(self.others.iter().cloned()).collect()
+    }
+
+    /// With the times at which the parts of a score can sound, where they have the names of sources; a second after each
+    /// note counts, too. Returns the names of parts that no source has.
+    #[must_use]
+    pub fn with_score(mut self, score: &Score) -> (Self, Vec<String>) {
+        let sources = self.sources();
+        let mut unknown = Vec::new();
+        for part in &score.parts {
+            if !sources.iter().any(|(name, _)| *name == part.name) {
+                unknown.push(part.name.clone());
+                continue;
+            }
+            let times = part.notes.iter().map(|note| note.onset_s - LEEWAY_S..note.offset_s + RINGING_S).collect();
+            self.times_s.push((part.name.clone(), times));
+        }
+        (self, unknown)
     }
 
     pub(super) fn check(&self, analysis: &Analysis) -> Result<()> {

@@ -20,6 +20,12 @@ const MAX_PIECES: usize = 16;
 /// Models are taken for at least this, relative to a mean magnitude of 1 (-200 dB).
 const FLOOR: f32 = 1e-10;
 
+/// Factors below this are 0: far below anything that is heard, and well above the numbers that processors are slow with.
+const NOTHING: f32 = 1e-18;
+
+/// The least that a microphone hears of a source: -80 dB.
+const MIN_LEAK: f32 = 1e-4;
+
 /// How much of a source other microphones are taken to hear at first. Lower starts lost (0.1: 0.7 dB, 0.03: 2 dB).
 const FIRST_LEAK: f32 = 0.3;
 
@@ -42,9 +48,10 @@ pub(super) struct Leaks {
     pub(super) leaks: Array3<f32>,
     /// The microphone in which a source has its level; none for one without a microphone of its own.
     own: Vec<Option<usize>>,
-    /// Leaks whose bins change as one: the first bin of each band, and the end of the last.
-    bands: Vec<usize>,
 }
+
+/// Whether a source (the first) can sound in a frame.
+pub(super) type MaySound<'a> = dyn Fn(usize, usize) -> bool + Sync + 'a;
 
 /// Activations of some frames: of each source, `n_frames` x `n_components`.
 pub(super) type Activations = Vec<Array2<f32>>;
@@ -78,16 +85,46 @@ pub(super) struct Start {
     pub(super) templates: Option<Array2<f32>>,
 }
 
+impl Start {
+    /// Of its dictionary, where nothing else is known.
+    pub(super) fn n_components(&self, default: usize) -> usize {
+        self.templates.as_ref().map_or(default, Array2::nrows)
+    }
+}
+
 impl Leaks {
+    /// Goes on from these dictionaries and leaks, for some frames.
+    pub(super) fn refit(
+        mut self,
+        magnitudes: &Magnitudes<'_>,
+        n_iter: usize,
+        may_sound: &MaySound<'_>,
+        watch: &mut Watch<'_>,
+    ) -> Result<Self> {
+        let mut pieces: Vec<Piece> = pieces(magnitudes[0].nrows())
+            .into_iter()
+            .map(|rows| {
+                let of_rows: Vec<_> = magnitudes.iter().map(|v| v.slice(s![rows.clone(), ..])).collect();
+                let activations = self.first_activations(&of_rows, &|source, row| may_sound(source, rows.start + row));
+                Piece { rows, activations }
+            })
+            .collect();
+        for i in 0..n_iter {
+            watch.at(Step::Fitting, i as u64, Some(n_iter as u64))?;
+            self.improve(magnitudes, &mut pieces, Target::Dictionaries);
+            self.improve(magnitudes, &mut pieces, Target::Leaks);
+        }
+        Ok(self)
+    }
+
     /// Finds dictionaries and leaks: first what each microphone has alone, then all together. `may_sound` says of a source
-    /// and a frame whether it can sound there: activations that are zero stay so.
+    /// and a row of the magnitudes whether it can sound there: activations that are zero stay so.
     pub(super) fn fit(
         magnitudes: &Magnitudes<'_>,
         starts: &[Start],
-        bands: &[usize],
         (n_components, n_iter): (usize, usize),
         seed: u64,
-        may_sound: &(dyn Fn(usize, usize) -> bool + Sync),
+        may_sound: &MaySound<'_>,
         watch: &mut Watch<'_>,
     ) -> Result<Self> {
         let (n_frames, n_bins) = magnitudes[0].dim();
@@ -104,7 +141,6 @@ impl Leaks {
                 dictionaries: vec![first_dictionary(start, n_components, n_bins, seed.wrapping_add(source as u64))],
                 leaks: Array3::ones((start.microphones.len(), 1, n_bins)),
                 own: vec![Some(0)],
-                bands: bands.to_vec(),
             };
             // One without a microphone begins as what all have in common.
             let heard: Vec<_> = match &start.microphones[..] {
@@ -118,12 +154,7 @@ impl Leaks {
                 .iter()
                 .map(|rows| {
                     let of_rows: Vec<_> = heard.iter().map(|v| v.slice(s![rows.clone(), ..])).collect();
-                    let mut activations = alone.first_activations(&of_rows);
-                    for (row, mut frame) in activations[0].outer_iter_mut().enumerate() {
-                        if !may_sound(source, rows.start + row) {
-                            frame.fill(0.0);
-                        }
-                    }
+                    let activations = alone.first_activations(&of_rows, &|_, row| may_sound(source, rows.start + row));
                     Piece { rows: rows.clone(), activations }
                 })
                 .collect();
@@ -138,7 +169,7 @@ impl Leaks {
             }
         }
         let own = starts.iter().map(|start| start.microphones.first().copied()).collect();
-        let mut found = Self { dictionaries, leaks, own, bands: bands.to_vec() };
+        let mut found = Self { dictionaries, leaks, own };
         for _ in 0..n_iter {
             watch.at(Step::Fitting, n_done, total)?;
             found.improve(magnitudes, &mut all, Target::Dictionaries);
@@ -149,8 +180,13 @@ impl Leaks {
     }
 
     /// The activations of some frames under these dictionaries and leaks.
-    pub(super) fn activations(&self, magnitudes: &Magnitudes<'_>, n_iter: usize) -> Activations {
-        let mut activations = self.first_activations(magnitudes);
+    pub(super) fn activations(
+        &self,
+        magnitudes: &Magnitudes<'_>,
+        n_iter: usize,
+        may_sound: &MaySound<'_>,
+    ) -> Activations {
+        let mut activations = self.first_activations(magnitudes, may_sound);
         let weights = self.weights();
         for _ in 0..n_iter {
             let shares = self.shares(magnitudes, &self.models(&activations));
@@ -164,10 +200,10 @@ impl Leaks {
         activations.iter().zip(&self.dictionaries).map(|(h, b)| h.dot(b)).collect()
     }
 
-    /// As if all components of a source were as loud as its microphone.
-    fn first_activations(&self, magnitudes: &Magnitudes<'_>) -> Activations {
+    /// As if all components of a source were as loud as its microphone, where it may sound.
+    fn first_activations(&self, magnitudes: &Magnitudes<'_>, may_sound: &MaySound<'_>) -> Activations {
         let level = |v: &ArrayView2<'_, f32>| v.sum_axis(Axis(1));
-        let of_source = |(dictionary, own): (&Array2<f32>, &Option<usize>)| {
+        let of_source = |(source, (dictionary, own)): (usize, (&Array2<f32>, &Option<usize>))| {
             let level = match own {
                 Some(mic) => level(&magnitudes[*mic]),
                 None => {
@@ -176,9 +212,10 @@ impl Leaks {
                 }
             };
             let n_components = dictionary.nrows();
-            Array2::from_shape_fn((level.len(), n_components), |(row, _)| level[row] / n_components as f32)
+            let each = |row: usize| if may_sound(source, row) { level[row] / n_components as f32 } else { 0.0 };
+            Array2::from_shape_fn((level.len(), n_components), |(row, _)| each(row))
         };
-        self.dictionaries.iter().zip(&self.own).map(of_source).collect()
+        self.dictionaries.iter().zip(&self.own).enumerate().map(of_source).collect()
     }
 
     /// `sum over f of B_kf (sum over i of L_ijf)`, of each component of each source.
@@ -224,11 +261,15 @@ impl Leaks {
 
     /// `H <- H (N B^T) / (D B^T)`.
     fn improve_activations(&self, shares: &[Array2<f32>], weights: &[Array1<f32>], activations: &mut Activations) {
-        for (((h, share), dictionary), weights) in activations.iter_mut().zip(shares).zip(&self.dictionaries).zip(weights)
+        for (((h, share), dictionary), weights) in
+            activations.iter_mut().zip(shares).zip(&self.dictionaries).zip(weights)
         {
             let upper = share.dot(&dictionary.t());
             for (mut h, upper) in h.outer_iter_mut().zip(upper.outer_iter()) {
-                ndarray::Zip::from(&mut h).and(&upper).and(weights).for_each(|h, n, d| *h *= n / d.max(FLOOR));
+                ndarray::Zip::from(&mut h)
+                    .and(&upper)
+                    .and(weights)
+                    .for_each(|h, n, d| *h = kept(*h * n / d.max(FLOOR)));
             }
         }
     }
@@ -313,7 +354,7 @@ impl Leaks {
                 });
                 let level = row.sum();
                 if level.is_normal() {
-                    row /= level;
+                    row.mapv_inplace(|b| kept(b / level));
                     for piece in pieces.iter_mut() {
                         piece.activations[source].column_mut(k).mapv_inplace(|h| h * level);
                     }
@@ -322,21 +363,18 @@ impl Leaks {
         }
     }
 
-    /// `L <- L (sum over t of P_j V_i / S_i) / (sum over t of P_j)`, of each band; at most 1, which a source has in its
-    /// own microphone.
+    /// `L <- L (sum over t of P_j V_i / S_i) / (sum over t of P_j)`, of each bin; at most 1, which a source has in its own
+    /// microphone. Leaks of bands 6 % wide were no better.
     fn improve_leaks(&mut self, sums: &Sums) {
         for (mic, upper) in sums.upper.iter().enumerate() {
             for source in 0..self.own.len() {
                 if self.own[source] == Some(mic) {
                     continue;
                 }
-                for band in self.bands.windows(2) {
-                    let bins = band[0]..band[1];
-                    let mut leaks = self.leaks.slice_mut(s![mic, source, bins.clone()]);
-                    let wanted: f32 = upper.slice(s![source, bins.clone()]).sum();
-                    let there: f32 = sums.lower[source].slice(s![bins]).sum();
-                    if there > FLOOR {
-                        leaks.mapv_inplace(|l| (l * wanted / there).clamp(0.0, 1.0));
+                let mut leaks = self.leaks.slice_mut(s![mic, source, ..]);
+                for ((leak, wanted), there) in leaks.iter_mut().zip(upper.row(source)).zip(&sums.lower[source]) {
+                    if *there > FLOOR {
+                        *leak = (*leak * wanted / there).clamp(MIN_LEAK, 1.0);
                     }
                 }
             }
@@ -349,6 +387,11 @@ impl Sums {
         self.upper.iter_mut().zip(&other.upper).for_each(|(sum, more)| *sum += more);
         self.lower.iter_mut().zip(&other.lower).for_each(|(sum, more)| *sum += more);
     }
+}
+
+/// A factor, or 0 where it is nothing.
+fn kept(x: f32) -> f32 {
+    if x < NOTHING { 0.0 } else { x }
 }
 
 /// Rows in pieces of equal length, a multiple of the chunk.

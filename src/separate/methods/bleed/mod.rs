@@ -4,6 +4,7 @@
 mod config;
 mod leaks;
 mod model;
+mod offsets;
 mod places;
 
 use ndarray::{Array2, Zip};
@@ -13,6 +14,7 @@ use realfft::num_complex::{Complex32, Complex64};
 pub use self::config::{BleedConfig, Microphone, Shared};
 use self::leaks::Leaks;
 use self::model::{Cleaner, Part};
+pub use self::offsets::offsets;
 use self::places::{Bin, Image, Work};
 use super::silence;
 use crate::separate::pipeline::Analysis;
@@ -22,13 +24,9 @@ use crate::{Error, Result};
 
 /// Looks at the power of each source in a block before it is filtered.
 const N_LOOKS: usize = 2;
-pub(super) fn knob(name: &str, default: f64) -> f64 { std::env::var(name).ok().and_then(|x| x.parse().ok()).unwrap_or(default) }
 
-/// What a later fit goes on from.
-#[derive(Debug, Clone)]
-struct Known {
-    leaks: Leaks,
-}
+/// Iterations of a fit that goes on from an earlier one.
+const WARM_ITERATIONS: usize = 8;
 
 /// Cleans each microphone: takes out what it hears of the sources of all others. Stems are mono, one for each microphone,
 /// with its name; where [`BleedConfig::has_rest`] asks for it, what was taken out is another, and both sum to it.
@@ -88,22 +86,28 @@ pub fn fit(
     let (magnitudes, gains): (Vec<_>, Vec<_>) = heard.iter().map(|spectrum| relative_magnitudes(spectrum)).unzip();
     let views: Vec<_> = magnitudes.iter().map(|magnitudes| magnitudes.view()).collect();
     let n_bins = analysis.stft().config().n_bins();
-    let bands: Vec<usize> = { let w = knob("BAND", 0.0); if w == 0.0 { (0..=n_bins).collect() } else { let mut b = vec![0usize]; while *b.last().expect("x") < n_bins { let at = *b.last().expect("x"); b.push(((at as f64 * (1.0 + w)).ceil() as usize).max(at + 1).min(n_bins)); } b } };
-    let known = previous.and_then(|previous| previous.state_for::<Known>(analysis));
-    let _ = known;
+    let times = Times::new(analysis, config);
+    let may_sound = |source: usize, row: usize| times.may_sound(source, analysis.frame_idx(row));
     let starts = config.starts();
-    let may_sound = times(analysis, config);
-    let sizes = (config.n_components, config.max_iter);
-    let leaks = Leaks::fit(&views, &starts, &bands, sizes, config.seed, &may_sound, watch)?;
+    let shapes = |leaks: &Leaks| leaks.dictionaries.iter().map(Array2::dim).collect::<Vec<_>>();
+    let wanted: Vec<_> = starts.iter().map(|start| (start.n_components(config.n_components), n_bins)).collect();
+    let known = previous.and_then(|previous| previous.state_for::<Leaks>(analysis));
+    let known = known.filter(|leaks| shapes(leaks) == wanted && leaks.leaks.dim().0 == views.len());
+    let leaks = match known {
+        Some(leaks) => leaks.clone().refit(&views, config.max_iter.min(WARM_ITERATIONS), &may_sound, watch)?,
+        None => {
+            let sizes = (config.n_components, config.max_iter);
+            Leaks::fit(&views, &starts, sizes, config.seed, &may_sound, watch)?
+        }
+    };
     // As the blocks of a rendering are looked at.
-    let models = leaks.models(&leaks.activations(&views, knob("ACT", model::N_ITER as f64) as usize));
+    let models = leaks.models(&leaks.activations(&views, model::N_ITER, &may_sound));
     drop(views);
     drop(magnitudes);
     let covariances = learn_places(&heard, &gains, &models, config.n_steps, watch)?;
     let parts = parts(config, &leaks);
-    let state = Known { leaks: leaks.clone() };
-    let strength = config.strength;
-    let cleaner = Cleaner { leaks, covariances, channels, gains, parts, strength, n_looks: knob("LOOKS", N_LOOKS as f64) as usize };
+    let (state, strength) = (leaks.clone(), config.strength);
+    let cleaner = Cleaner { leaks, covariances, channels, gains, parts, strength, n_looks: N_LOOKS, times };
     Ok(Separation::new(analysis, cleaner, config.names())?.in_mono().with_state(state))
 }
 
@@ -118,18 +122,30 @@ fn relative_magnitudes(spectrum: &Array2<Complex32>) -> (Array2<f32>, f32) {
     (magnitudes, gain)
 }
 
-/// Whether a source can sound in a row of the analysis.
-fn times<'a>(analysis: &'a Analysis, config: &'a BleedConfig) -> impl Fn(usize, usize) -> bool + Sync + 'a {
-    let of_source: Vec<_> = config
-        .sources()
-        .iter()
-        .map(|(name, _)| config.times_s.iter().find(|(known, _)| known == name).map(|(_, times)| times))
-        .collect();
-    let half_s = 0.5 * analysis.stft().config().win_length as f64 / f64::from(analysis.sample_rate());
-    move |source: usize, row: usize| {
-        let Some(times) = of_source[source] else { return true };
-        let time_s = analysis.frame_s(analysis.frame_idx(row));
-        times.iter().any(|time| time.start - half_s <= time_s && time_s <= time.end + half_s)
+/// The frames in which each source can sound; `None` for all of them.
+#[derive(Debug)]
+struct Times(Vec<Option<Vec<std::ops::RangeInclusive<usize>>>>);
+
+impl Times {
+    fn new(analysis: &Analysis, config: &BleedConfig) -> Self {
+        let stft = analysis.stft().config();
+        let (half, hop) = (stft.win_length as f64 / 2.0, stft.hop_length as f64);
+        let frame = |time_s: f64| (time_s - analysis.span_s().start) * f64::from(analysis.sample_rate());
+        let frames = |times: &Vec<std::ops::Range<f64>>| {
+            let of_time = |time: &std::ops::Range<f64>| {
+                // Every frame that a note reaches into.
+                let (first, last) = ((frame(time.start) - half) / hop, (frame(time.end) + half) / hop);
+                first.max(0.0).ceil() as usize..=last.max(0.0) as usize
+            };
+            times.iter().map(of_time).collect()
+        };
+        let of_source =
+            |name: &String| config.times_s.iter().find(|(known, _)| known == name).map(|(_, times)| frames(times));
+        Self(config.sources().iter().map(|(name, _)| of_source(name)).collect())
+    }
+
+    fn may_sound(&self, source: usize, frame_idx: usize) -> bool {
+        self.0[source].as_ref().is_none_or(|times| times.iter().any(|time| time.contains(&frame_idx)))
     }
 }
 

@@ -4,6 +4,7 @@ use ndarray::Array2;
 use rayon::prelude::*;
 use realfft::num_complex::{Complex32, Complex64};
 
+use super::Times;
 use super::leaks::Leaks;
 use super::places::{self, Bin, Image, Work};
 use crate::Result;
@@ -13,7 +14,7 @@ use crate::separate::pipeline::{Block, Model, Split};
 const BINS: usize = 16;
 
 /// Iterations that find what sounds in a block.
-pub(super) const N_ITER: usize = 30;
+pub(super) const N_ITER: usize = 16;
 
 /// One part: an image, or all else that its microphone hears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,7 @@ pub(super) struct Cleaner {
     pub(super) strength: f32,
     /// Looks at the power of each source before the filter.
     pub(super) n_looks: usize,
+    pub(super) times: Times,
 }
 
 impl Model for Cleaner {
@@ -53,7 +55,9 @@ impl Model for Cleaner {
             .map(|(x, gain)| Array2::from_shape_fn((n_frames, n_bins), |(t, f)| x[t * n_bins + f].norm() * gain))
             .collect();
         let views: Vec<_> = magnitudes.iter().map(|magnitudes| magnitudes.view()).collect();
-        let models = self.leaks.models(&self.leaks.activations(&views, super::knob("ACT", N_ITER as f64) as usize));
+        let first = block.frames.start;
+        let may_sound = |source: usize, row: usize| self.times.may_sound(source, first + row);
+        let models = self.leaks.models(&self.leaks.activations(&views, N_ITER, &may_sound));
         let images: Vec<Image> = self.parts.iter().map(|part| part.image).collect();
         let (n_mics, n_sources) = (heard.len(), models.len());
         // Bins are independent of one another: of each, images x frames.

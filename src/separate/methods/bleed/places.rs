@@ -308,9 +308,12 @@ pub(super) fn learn(bin: &mut Bin, n_steps: usize, work: &mut Work) -> Vec<Compl
                 let new = work.improve_power(source, &covariances, &old);
                 bin.power[group * n_sources + source] = new;
                 // `v / v'` and `v^2 / v'`; nothing in lanes that are no frames.
-                let share: Lane = std::array::from_fn(|lane| {
-                    if lane < n_left && new[lane] > 0.0 { old[lane] / new[lane] } else { 0.0 }
-                });
+                let share: Lane =
+                    std::array::from_fn(
+                        |lane| {
+                            if lane < n_left && new[lane] > 0.0 { old[lane] / new[lane] } else { 0.0 }
+                        },
+                    );
                 let weight: Lane = std::array::from_fn(|lane| share[lane] * old[lane]);
                 (0..LANES).for_each(|lane| ratios[source][lane] += share[lane]);
                 let sum = &mut sums[source];

@@ -4,6 +4,7 @@
     pip install "numpy<2" scipy soundfile fast-bss-eval pyroomacoustics
     rooms.py make OUT --item DEV/items/trios_lussier ...    OUT/rt03 and OUT/rt06: sets for `score.py --task bleed`
     rooms.py peers OUT/rt03 --method ilrma                  scores as `score.py` prints them
+    rooms.py array DEV2 --components 8 --seeds 4            ILRMA of pyroomacoustics as `score.py --task array` scores it
 
 `make`: a room of 7 x 6 x 3 m, sources on a circle of 1.4 m, each with an omnidirectional microphone 0.3 m nearer to the
 center, all as loud as each other. Stems are the images at all microphones, and the mixture is their sum.
@@ -138,6 +139,56 @@ def peers(args):
     print(f"{args.method}: {len(rows)} items  SDR {sdr:.2f}  SIR {sir:.2f}  SAR {sar:.2f}")
 
 
+def array(args):
+    """The best of some seeds for each item, by the mean SDR of the images at all microphones."""
+    import itertools
+
+    import pyroomacoustics as pra
+    from fast_bss_eval import bss_eval_sources
+
+    def bss(references, estimates):
+        rows = []
+        for m in range(references.shape[2]):
+            noise = [1e-9 * np.random.default_rng(seed).standard_normal(references.shape[:2]) for seed in (0, 1)]
+            rows.append(bss_eval_sources(references[..., m] + noise[0], estimates[..., m] + noise[1], filter_length=512, compute_permutation=False)[0])
+        return np.mean(rows)
+
+    best_of_all = []
+    for item in json.loads((args.set / "manifest.json").read_text())["items"]:
+        if not item["kind"].startswith("multichannel"):
+            continue
+        folder = args.set / item["path"]
+        mixture, rate = sf.read(str(folder / item["mixture"]), always_2d=True)
+        stems = [next(folder.glob(f"stems/{stem['name']}.*")) for stem in item["stems"]]
+        references = np.stack([sf.read(str(path), always_2d=True)[0] for path in stems])
+        n_fft = 1 << int(np.round(np.log2(0.093 * rate)))
+        hop = n_fft // 4
+        window = pra.hann(n_fft)
+        padded = np.concatenate([np.zeros((n_fft, mixture.shape[1])), mixture, np.zeros((2 * n_fft, mixture.shape[1]))])
+        spectra = pra.transform.stft.analysis(padded, n_fft, hop, win=window)
+        synthesis = pra.transform.stft.compute_synthesis_window(window, hop)
+        found = []
+        for seed in range(args.seeds):
+            np.random.seed(seed)
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+            y, w = pra.bss.ilrma(spectra, n_iter=args.iterations, n_components=args.components, proj_back=False, return_filters=True)
+            seconds = resource.getrusage(resource.RUSAGE_SELF).ru_utime - before
+            mixing = np.linalg.inv(w)
+            images = []
+            for n in range(y.shape[2]):
+                image = y[:, :, n, None] * mixing[None, :, :, n]
+                sound = pra.transform.stft.synthesis(image, n_fft, hop, win=synthesis)
+                images.append(sound[2 * n_fft - hop :][: len(mixture)])
+            images = np.stack(images)
+            orders = itertools.permutations(range(len(images)))
+            found.append((max(bss(references, images[list(order)]) for order in orders), seconds))
+        sdr, seconds = max(found)
+        best_of_all.append(sdr)
+        print(f"{item['id']:24} SDR {sdr:6.2f}  of {' '.join(f'{s:.2f}' for s, _ in found)}  {seconds:5.1f} s CPU", flush=True)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"ilrma: {len(best_of_all)} items  SDR {np.mean(best_of_all):.2f}  peak {peak:.0f} MB")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True)
@@ -150,6 +201,12 @@ def main():
     command.add_argument("--method", choices=METHODS, required=True)
     command.add_argument("--iterations", type=int, default=60)
     command.set_defaults(run=peers)
+    command = commands.add_parser("array")
+    command.add_argument("set", type=pathlib.Path)
+    command.add_argument("--components", type=int, default=8)
+    command.add_argument("--iterations", type=int, default=60)
+    command.add_argument("--seeds", type=int, default=4)
+    command.set_defaults(run=array)
     args = parser.parse_args()
     args.run(args)
 

@@ -537,6 +537,10 @@ impl Separation {
                 };
                 names.iter().map(only).collect::<Result<_>>()?
             }
+            Stems::Two(name) if self.form.n_stem_channels != self.form.n_channels => {
+                let expected = "stems by their names: each is of a channel of its own".into();
+                return Err(Error::Setting { name: "two_stems", got: name.clone(), expected, advice: None });
+            }
             Stems::Two(name) => {
                 let wanted = source(name)?;
                 let rest = names::without(name);

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, s};
+use ndarray::{Array1, Array2, Array3, ArrayView1, ArrayView2, ArrayViewMut1, Axis, s};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -200,6 +200,13 @@ impl Leaks {
         activations.iter().zip(&self.dictionaries).map(|(h, b)| h.dot(b)).collect()
     }
 
+    /// How much of a source a microphone hears, in each bin.
+    fn leak(&self, mic: usize, source: usize) -> &[f32] {
+        let (_, n_sources, n_bins) = self.leaks.dim();
+        let all = self.leaks.as_slice().expect("an array of its own stands row by row");
+        &all[(mic * n_sources + source) * n_bins..][..n_bins]
+    }
+
     /// As if all components of a source were as loud as its microphone, where it may sound.
     fn first_activations(&self, magnitudes: &Magnitudes<'_>, may_sound: &MaySound<'_>) -> Activations {
         let level = |v: &ArrayView2<'_, f32>| v.sum_axis(Axis(1));
@@ -232,12 +239,11 @@ impl Leaks {
         let quotient = |(mic, v): (usize, &ArrayView2<'_, f32>)| {
             let mut sum = Array2::zeros(v.raw_dim());
             for (source, model) in models.iter().enumerate() {
-                let leaks = self.leaks.slice(s![mic, source, ..]);
-                for (mut sum, model) in sum.outer_iter_mut().zip(model.outer_iter()) {
-                    ndarray::Zip::from(&mut sum).and(&leaks).and(&model).for_each(|sum, l, p| *sum += l * p);
-                }
+                add_scaled(&mut sum, self.leak(mic, source), model);
             }
-            sum.zip_mut_with(v, |sum: &mut f32, v| *sum = v / sum.max(FLOOR));
+            for (mut sum, v) in sum.outer_iter_mut().zip(v.outer_iter()) {
+                rows(&mut sum).iter_mut().zip(row(&v)).for_each(|(sum, v)| *sum = v / sum.max(FLOOR));
+            }
             sum
         };
         magnitudes.iter().enumerate().map(quotient).collect()
@@ -249,10 +255,7 @@ impl Leaks {
         let share = |source: usize| {
             let mut share = Array2::zeros(models[source].raw_dim());
             for (mic, quotient) in quotients.iter().enumerate() {
-                let leaks = self.leaks.slice(s![mic, source, ..]);
-                for (mut share, quotient) in share.outer_iter_mut().zip(quotient.outer_iter()) {
-                    ndarray::Zip::from(&mut share).and(&leaks).and(&quotient).for_each(|sum, l, q| *sum += l * q);
-                }
+                add_scaled(&mut share, self.leak(mic, source), quotient);
             }
             share
         };
@@ -328,10 +331,15 @@ impl Leaks {
             }
             Target::Leaks => {
                 let quotients = self.quotients(magnitudes, &models);
-                let of_pair = |quotient: &Array2<f32>, model: &Array2<f32>| (quotient * model).sum_axis(Axis(0));
                 let upper = quotients.iter().map(|quotient| {
-                    let rows: Vec<_> = models.iter().map(|model| of_pair(quotient, model)).collect();
-                    Array2::from_shape_fn((models.len(), quotient.ncols()), |(source, bin)| rows[source][bin])
+                    let mut sums = Array2::zeros((models.len(), quotient.ncols()));
+                    for (mut sum, model) in sums.outer_iter_mut().zip(&models) {
+                        for (q, p) in quotient.outer_iter().zip(model.outer_iter()) {
+                            let products = row(&q).iter().zip(row(&p)).map(|(q, p)| q * p);
+                            rows(&mut sum).iter_mut().zip(products).for_each(|(sum, x)| *sum += x);
+                        }
+                    }
+                    sums
                 });
                 Sums { upper: upper.collect(), lower: models.iter().map(|model| model.sum_axis(Axis(0))).collect() }
             }
@@ -386,6 +394,23 @@ impl Sums {
     fn add(&mut self, other: &Self) {
         self.upper.iter_mut().zip(&other.upper).for_each(|(sum, more)| *sum += more);
         self.lower.iter_mut().zip(&other.lower).for_each(|(sum, more)| *sum += more);
+    }
+}
+
+/// The values of a row. Plain slices: iterators over arrays take several times as long here.
+fn row<'a>(row: &ArrayView1<'a, f32>) -> &'a [f32] {
+    row.to_slice().expect("matrices stand row by row")
+}
+
+fn rows<'a>(row: &'a mut ArrayViewMut1<'_, f32>) -> &'a mut [f32] {
+    row.as_slice_mut().expect("matrices stand row by row")
+}
+
+/// Adds the rows of a matrix, each bin times a factor.
+fn add_scaled(sums: &mut Array2<f32>, factors: &[f32], values: &Array2<f32>) {
+    for (mut sum, value) in sums.outer_iter_mut().zip(values.outer_iter()) {
+        let products = factors.iter().zip(row(&value)).map(|(l, x)| l * x);
+        rows(&mut sum).iter_mut().zip(products).for_each(|(sum, x)| *sum += x);
     }
 }
 

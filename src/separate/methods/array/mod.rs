@@ -59,7 +59,7 @@ impl Default for ArrayConfig {
             times_s: Vec::new(),
             n_components: 8,
             max_iter: 60,
-            n_broad: 10,
+            n_broad: std::env::var("BROAD").ok().and_then(|x| x.parse().ok()).unwrap_or(10),
             seed: 0,
         }
     }

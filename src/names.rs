@@ -36,6 +36,11 @@ pub fn without(name: &str) -> String {
     format!("no_{name}")
 }
 
+/// What was taken out of the microphone of this name: `vocals_rest`.
+pub fn rest(name: &str) -> String {
+    format!("{name}_rest")
+}
+
 /// Whether a method gives this name to a stem that nobody named.
 pub fn is_given(name: &str) -> bool {
     let is_numbered = |before: &str| {

@@ -414,6 +414,7 @@ fn help_is_as_recorded() {
         (&["separate", "--help"], file!["cli/separate.txt"]),
         (&["drums", "--help"], file!["cli/drums.txt"]),
         (&["hpss", "--help"], file!["cli/hpss.txt"]),
+        (&["debleed", "--help"], file!["cli/debleed.txt"]),
         (&["denoise", "--help"], file!["cli/denoise.txt"]),
         (&["stream", "--help"], file!["cli/stream.txt"]),
         (&["studio", "--help"], file!["cli/studio.txt"]),

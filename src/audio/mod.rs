@@ -9,6 +9,7 @@ use crate::{Error, Result};
 
 pub mod decode;
 pub mod encode;
+pub mod gathered;
 pub mod loudness;
 pub mod resample;
 pub mod spool;

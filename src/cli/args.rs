@@ -4,6 +4,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::debleed::DebleedArgs;
 use super::denoise::DenoiseArgs;
 use super::drums::DrumsArgs;
 use super::evaluate::EvaluateArgs;
@@ -40,6 +41,8 @@ pub(super) enum Command {
     Drums(Box<DrumsArgs>),
     /// Tells harmonic from percussive sound
     Hpss(Box<HpssArgs>),
+    /// Cleans the microphones of a session: takes out of each what it hears of the sources of all others
+    Debleed(Box<DebleedArgs>),
     /// Takes a noise out of recordings, of speech or of anything else
     Denoise(Box<DenoiseArgs>),
     /// Takes one stem out of raw samples on standard input as they come, and puts it out on standard output

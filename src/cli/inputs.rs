@@ -19,15 +19,35 @@ use super::terminal::Terminal;
 pub(super) const STANDARD_INPUT: &str = "standard input";
 
 /// One recording to work on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Input {
     /// Its path; `-` is standard input.
     pub(super) path: PathBuf,
     /// What `{track}` stands for: the file's name without its ending, with the folders below a walked one.
     pub(super) track: PathBuf,
+    /// The files of a session, of which `path` is the folder unless there is one only; none for a recording by itself.
+    pub(super) session: Vec<Member>,
+}
+
+/// A file of a session.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Member {
+    pub(super) path: PathBuf,
+    /// What its channels hear, where there are several.
+    pub(super) source: String,
+    /// The microphones, one for each channel.
+    pub(super) names: Vec<String>,
 }
 
 impl Input {
+    /// The files that it is read from.
+    pub(super) fn files(&self) -> Vec<&Path> {
+        match &self.session[..] {
+            [] => vec![&self.path],
+            members => members.iter().map(|member| member.path.as_path()).collect(),
+        }
+    }
+
     pub(super) fn is_stdin(&self) -> bool {
         self.path == Path::new("-")
     }
@@ -210,7 +230,7 @@ impl Found {
     }
 
     fn add(&mut self, path: PathBuf, track: PathBuf, origin: Origin) {
-        self.candidates.push(Candidate { input: Input { path, track }, origin });
+        self.candidates.push(Candidate { input: Input { path, track, session: Vec::new() }, origin });
     }
 
     /// Adds the files that a pattern matches, in the order of their names; their tracks begin after the folders that the

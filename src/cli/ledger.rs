@@ -1,7 +1,7 @@
 //! What is done of many recordings, as the manifest has it.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use partita::audio::loudness::Loudness;
 use partita::batch::{Entry, Manifest, content_hash, text};
@@ -59,8 +59,9 @@ impl Ledger {
     ) -> Result<(), Failure> {
         let Some(manifest) = &self.manifest else { return work().map(drop) };
         // A pipe can be read once only.
-        let is_file = input.path.is_file() && !input.is_stdin();
-        let sha256 = is_file.then(|| content_hash(&input.path).ok()).flatten().unwrap_or_default();
+        let hash = |path: &Path| (path.is_file() && !input.is_stdin()).then(|| content_hash(path).ok()).flatten();
+        let hashes: Option<Vec<_>> = input.files().into_iter().map(hash).collect();
+        let sha256 = hashes.unwrap_or_default().join(" ");
         let before = manifest
             .entry(&text(&input.path))
             .filter(|entry| self.is_resumed && !sha256.is_empty() && entry.is_done(&sha256, &self.parameters));

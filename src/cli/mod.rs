@@ -6,6 +6,7 @@ mod args;
 mod batch;
 mod completions;
 mod context;
+mod debleed;
 mod evaluate;
 mod drums;
 mod denoise;
@@ -102,6 +103,7 @@ fn run(cli: Cli, context: &Context) -> Result<u8, Failure> {
         Command::Separate(args) => separate::run(&args, context),
         Command::Drums(args) => drums::run(&args, context),
         Command::Hpss(args) => hpss::run(&args, context),
+        Command::Debleed(args) => debleed::run(&args, context),
         Command::Denoise(args) => denoise::run(&args, context),
         Command::Stream(args) => stream::run(&args, context),
         Command::Studio(args) => studio::run(&args, context),

@@ -36,6 +36,27 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| EXPECTED.into())
 }
 
+/// `drums=kick,snare`: a name, and others.
+pub(super) fn named_list(text: &str) -> Result<(String, Vec<String>), String> {
+    let (name, list) = text.split_once('=').ok_or("expected NAME=MIC,MIC,..., as in drums=kick,snare")?;
+    names::check(name).map_err(|error| error.to_string())?;
+    let members: Vec<_> = list.split(',').map(|member| member.trim().to_owned()).collect();
+    match members.len() > 1 && members.iter().all(|member| !member.is_empty()) {
+        true => Ok((name.to_owned(), members)),
+        false => Err("expected at least two microphones, as in drums=kick,snare".into()),
+    }
+}
+
+/// `drums=3`: a name, and a number from 1 on.
+pub(super) fn named_channel(text: &str) -> Result<(String, usize), String> {
+    let (name, number) = text.split_once('=').ok_or("expected NAME=CHANNEL, as in drums=3")?;
+    names::check(name).map_err(|error| error.to_string())?;
+    match number.parse() {
+        Ok(channel) if channel > 0 => Ok((name.to_owned(), channel)),
+        _ => Err("expected a channel, counted from 1, as in drums=3".into()),
+    }
+}
+
 /// `0:01-0:02.5`.
 pub(super) fn time_range(text: &str) -> Result<(Duration, Duration), String> {
     let (start, end) = text.split_once('-').ok_or("expected two times, as in 0:01-0:02.5")?;

@@ -7,6 +7,8 @@ use std::time::Duration;
 use partita::Error;
 use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
+use partita::audio::gathered::Gathered;
+use partita::audio::tags::Tags;
 use partita::error::shown;
 use partita::separate::Example;
 
@@ -14,6 +16,35 @@ use super::failure::Failure;
 use super::flags::ExcerptArgs;
 use super::inputs::{Input, STANDARD_INPUT};
 use super::terminal::{Terminal, counted};
+
+/// A recording that a command works on: of one file, or of several.
+pub(super) trait Sound: Recording {
+    /// What the file says of its sound; nothing where there are several.
+    fn tags(&self) -> Result<Tags, Error>;
+
+    /// What was odd about it.
+    fn notes(&self) -> Vec<String>;
+}
+
+impl Sound for AudioFile {
+    fn tags(&self) -> Result<Tags, Error> {
+        Self::tags(self)
+    }
+
+    fn notes(&self) -> Vec<String> {
+        Self::notes(self).to_vec()
+    }
+}
+
+impl Sound for Gathered<AudioFile> {
+    fn tags(&self) -> Result<Tags, Error> {
+        Ok(Tags::default())
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.recordings().iter().flat_map(|file| file.notes().to_vec()).collect()
+    }
+}
 
 /// The part of each recording that is used.
 #[derive(Debug, Clone, Copy)]

@@ -9,7 +9,7 @@ mod separation;
 
 pub(crate) use self::methods::check_mask_exponent;
 pub use self::methods::{
-    Example, blind, denoise, drums, examples, group, hpss, labelled, painted, score, together, transcribe,
+    Example, array, bleed, blind, denoise, drums, examples, group, hpss, labelled, painted, score, together, transcribe,
 };
 pub use self::pipeline::{
     Analysis, AnalysisConfig, Block, DRUMS_WINDOW_S, Detail, MUSIC_WINDOW_S, Margin, Model, Rendered, Renderer,

@@ -134,12 +134,19 @@ impl Separation {
             form: pipeline::Form {
                 sample_rate: analysis.sample_rate(),
                 n_channels: analysis.n_channels(),
+                n_stem_channels: analysis.n_channels(),
                 n_samples: (!analysis.is_live()).then_some(analysis.n_samples()),
             },
             found: Found::Nothing,
             warnings: analysis.is_silent().then(|| SILENT.to_owned()).into_iter().collect(),
             state: None,
         }
+    }
+
+    /// With stems of one channel, each heard in one only.
+    pub(super) fn in_mono(mut self) -> Self {
+        self.form.n_stem_channels = 1;
+        self
     }
 
     /// With what a later fit goes on from.
@@ -262,6 +269,11 @@ impl Separation {
         self.form.n_samples
     }
 
+    /// Channels of each stem: those of the recording, or one where each source is heard in one of them only.
+    pub fn n_stem_channels(&self) -> usize {
+        self.form.n_stem_channels
+    }
+
     /// The transform of the first stage.
     pub fn stft(&self) -> &Stft {
         &self.stages[0].stft
@@ -320,7 +332,9 @@ impl Separation {
     /// # Cost
     /// Memory for all samples of all stems; [`Separation::render`] needs only some blocks of them.
     pub fn stems(&self, recording: &dyn Recording, watch: &mut Watch<'_>) -> Result<Vec<Audio>> {
-        let mut stems = vec![Vec::new(); self.names.len() * recording.n_channels()];
+        let n_channels = self.form.n_stem_channels;
+        let channel_mask = recording.channel_mask().filter(|_| n_channels == recording.n_channels());
+        let mut stems = vec![Vec::new(); self.names.len() * n_channels];
         self.render(recording, &Stems::All, watch, &mut |blocks| {
             let channels = blocks.iter().flat_map(|block| block.outer_iter());
             stems.iter_mut().zip(channels).for_each(|(stem, block)| stem.extend(block));
@@ -330,9 +344,9 @@ impl Separation {
         let audio = |channels: &[Vec<f32>]| {
             let shape = (channels.len(), n_samples);
             let samples = Array2::from_shape_vec(shape, channels.concat()).expect("channels of one length");
-            Ok(Audio::new(samples, recording.sample_rate())?.with_channel_mask(recording.channel_mask()))
+            Ok(Audio::new(samples, recording.sample_rate())?.with_channel_mask(channel_mask))
         };
-        stems.chunks(recording.n_channels()).map(audio).collect()
+        stems.chunks(n_channels).map(audio).collect()
     }
 
     /// Largest absolute sample of any of these stems: what decides whether integers can hold them.
@@ -481,15 +495,15 @@ impl Separation {
         watch: &mut Watch<'_>,
     ) -> Result<Vec<Overview>> {
         let stft = self.stft();
-        let new = || OverviewStream::new(stft, recording.sample_rate(), recording.n_channels(), max_columns);
-        let mut mixture = new();
+        let new = |n_channels| OverviewStream::new(stft, recording.sample_rate(), n_channels, max_columns);
+        let mut mixture = new(recording.n_channels());
         let (mut n_samples, total) = (0, recording.n_samples_hint());
         recording.read(&mut |block| {
             mixture.push(block);
             n_samples += block.ncols();
             watch.at(Step::Drawing, n_samples as u64, total)
         })?;
-        let mut stems: Vec<_> = self.names.iter().map(|_| new()).collect();
+        let mut stems: Vec<_> = self.names.iter().map(|_| new(self.form.n_stem_channels)).collect();
         self.render_as(Step::Drawing, recording, &Stems::All, watch, &mut |blocks| {
             stems.iter_mut().zip(blocks).for_each(|(stem, block)| stem.push(block.view()));
             Ok(())
@@ -537,6 +551,10 @@ impl Separation {
                     Ok(output(name, &|source| source == wanted))
                 };
                 names.iter().map(only).collect::<Result<_>>()?
+            }
+            Stems::Two(name) if self.form.n_stem_channels != self.form.n_channels => {
+                let expected = "stems by their names: each is of a channel of its own".into();
+                return Err(Error::Setting { name: "two_stems", got: name.clone(), expected, advice: None });
             }
             Stems::Two(name) => {
                 let wanted = source(name)?;

@@ -59,6 +59,13 @@ pub(in crate::cli) struct SeparateArgs {
     pub(in crate::cli) method: MethodArgs,
     #[command(flatten)]
     pub(in crate::cli) places: PlacesArgs,
+    /// Several distant microphones: tell as many sources apart as there are channels, by where they stand; with
+    /// `--example` or `--score` by what is known of them, too
+    #[arg(long, help_heading = "Method", conflicts_with_all = [
+        "labels", "labels_out", "project", "dictionary", "n_residual", "components_out", "multichannel", "divergence",
+        "mask_exponent", "midi_out",
+    ])]
+    pub(in crate::cli) spatial: bool,
 }
 
 fn components_help() -> String {

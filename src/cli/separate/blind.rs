@@ -120,9 +120,9 @@ mod tests {
 
     #[test]
     fn memory_is_counted_with_the_options_that_were_given() {
-        assert_eq!(extent(&[]), Extent { stft: StftConfig::new(4096), max_frames: 20_000 });
+        assert_eq!(extent(&[]), Extent { stft: StftConfig::new(4096), max_frames: 20_000, has_spectra: false });
         let options = ["--n-fft", "1024", "--hop-length", "128", "--max-frames", "500"];
         let stft = StftConfig { hop_length: 128, ..StftConfig::new(1024) };
-        assert_eq!(extent(&options), Extent { stft, max_frames: 500 });
+        assert_eq!(extent(&options), Extent { stft, max_frames: 500, has_spectra: false });
     }
 }

@@ -6,6 +6,7 @@ mod by_score;
 mod known;
 mod labels;
 mod project;
+mod spatial;
 
 use super::context::Context;
 use super::failure::Failure;
@@ -25,6 +26,9 @@ fn method(args: &SeparateArgs, context: &Context) -> Result<Box<dyn Method>, Fai
     }
     if let Some(path) = &args.project {
         return Ok(Box::new(project::Painted::new(path, args.places.is_wanted(false))?));
+    }
+    if args.spatial {
+        return Ok(Box::new(spatial::Spatial::new(args, seed, terminal)?));
     }
     if let Some(path) = &args.score.score {
         return Ok(Box::new(by_score::ByScore::new(path, args, seed, terminal)?));

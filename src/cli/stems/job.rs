@@ -4,8 +4,6 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use partita::atomic::{AtomicFile, commit_all};
-use partita::audio::Recording;
-use partita::audio::decode::AudioFile;
 
 use partita::batch::{Budget, Manifest, text};
 use partita::separate::{Analysis, Stems};
@@ -23,8 +21,9 @@ use crate::cli::failure::Failure;
 use crate::cli::flags::{ExcerptArgs, OutputArgs};
 use crate::cli::inputs::Input;
 use crate::cli::ledger::{Done, Ledger};
+use crate::cli::outputs;
+use crate::cli::sound::{self, Sound};
 use crate::cli::terminal::Terminal;
-use crate::cli::{outputs, sound};
 
 /// What is the same for every input.
 pub(super) struct Job<'a> {
@@ -83,10 +82,10 @@ impl<'a> Job<'a> {
             return Ok(());
         }
         if self.output.dry_run {
-            let recording = sound::open(input, &self.excerpt, terminal)?;
+            let recording = self.method.open(input, &self.excerpt, terminal)?;
             let has_more = self.method.has_more_names() && self.stems == Stems::All;
             let expected = self.expected_paths(input);
-            announce(input, &recording, &expected, has_more, self.ledger.parameters(), terminal);
+            announce(input, &*recording, &expected, has_more, self.ledger.parameters(), terminal);
             return Ok(());
         }
         self.ledger.run(input, terminal, || self.take_apart(input, terminal))
@@ -95,10 +94,11 @@ impl<'a> Job<'a> {
     /// From a recording to the files of its stems.
     fn take_apart(&self, input: &Input, terminal: &Terminal) -> Result<Done, Failure> {
         let name = input.label();
-        let recording = sound::open(input, &self.excerpt, terminal)?;
-        let extent = Extent::new(&self.method.analysis(), recording.sample_rate());
-        self.budget.with(extent.bytes(&recording, self.method.names().len()), || {
-            let outcome = self.separate(&recording, terminal).map_err(Failure::at(&name))?;
+        let recording = self.method.open(input, &self.excerpt, terminal)?;
+        let recording = &*recording;
+        let extent = Extent::new(&self.method.analysis_of(recording.n_channels()), recording.sample_rate());
+        self.budget.with(extent.bytes(recording, self.method.names_of(input).len()), || {
+            let outcome = self.separate(input, recording, terminal).map_err(Failure::at(&name))?;
             for warning in outcome.separation.warnings() {
                 terminal.warning(&format!("{name}: {warning}"));
             }
@@ -106,10 +106,10 @@ impl<'a> Job<'a> {
                 outcome.extras.iter().map(|extra| self.target.path(input, extra.name, extra.extension)).collect();
             self.target.refuse_lost(&extras)?;
             let (mut written, mut set) =
-                self.target.write(input, &recording, &outcome.separation, &self.stems, terminal)?;
+                self.target.write(input, recording, &outcome.separation, &self.stems, terminal)?;
             if self.output.components_out {
                 let all = Stems::Components;
-                let (components, files) = self.target.write(input, &recording, &outcome.separation, &all, terminal)?;
+                let (components, files) = self.target.write(input, recording, &outcome.separation, &all, terminal)?;
                 written.stems.extend(components.stems);
                 set.extend(files);
             }
@@ -122,27 +122,27 @@ impl<'a> Job<'a> {
             let mut files: Vec<_> = written.stems.iter().map(|stem| stem.path.clone()).chain(extras.clone()).collect();
             if self.output.plot {
                 files.extend(
-                    plot(&self.target, input, &recording, &outcome.separation, terminal).map_err(Failure::at(&name))?,
+                    plot(&self.target, input, recording, &outcome.separation, terminal).map_err(Failure::at(&name))?,
                 );
             }
-            report(input, &recording, &outcome, &written, &extras, terminal);
+            report(input, recording, &outcome, &written, &extras, terminal);
             let loudness = written.stems.iter().filter_map(|stem| Some((stem.path.clone(), stem.written.loudness?)));
             Ok(Done {
                 files,
                 loudness: loudness.collect(),
                 duration_s: written.rendered.n_samples as f64 / f64::from(recording.sample_rate()),
-                warnings: [recording.notes(), outcome.separation.warnings()].concat(),
+                warnings: [&recording.notes(), outcome.separation.warnings()].concat(),
             })
         })
     }
 
-    fn separate(&self, recording: &AudioFile, terminal: &Terminal) -> Result<Outcome, Error> {
+    fn separate(&self, input: &Input, recording: &dyn Sound, terminal: &Terminal) -> Result<Outcome, Error> {
         let mut steps = terminal.steps();
         let mut tell = |progress| steps.tell(progress);
         let mut watch = Watch::new(&mut tell);
-        let config = self.method.analysis();
+        let config = self.method.analysis_of(recording.n_channels());
         let analysis = Analysis::of(recording, &config, &mut watch)?;
-        let outcome = self.method.fit(recording, &analysis, &mut watch)?;
+        let outcome = self.method.fit_input(input, recording, &analysis, &mut watch)?;
         drop(analysis);
         if !self.method.has_places() {
             return Ok(outcome);
@@ -156,7 +156,7 @@ impl<'a> Job<'a> {
         let names = match &self.stems {
             Stems::Only(names) => names.clone(),
             Stems::Two(name) => vec![name.clone(), names::without(name)],
-            Stems::All | Stems::Components => self.method.names(),
+            Stems::All | Stems::Components => self.method.names_of(input),
         };
         let pictures = PICTURES.iter().filter(|_| self.output.plot).map(|name| self.target.path(input, name, "png"));
         names.iter().map(|name| self.target.stem_path(input, name, &self.stems)).chain(pictures).collect()

@@ -5,6 +5,11 @@ use partita::separate::{Analysis, AnalysisConfig, Detail};
 use partita::watch::Watch;
 use partita::{Error, Separation, StftConfig};
 
+use crate::cli::failure::Failure;
+use crate::cli::inputs::Input;
+use crate::cli::sound::{self, Excerpt, Sound};
+use crate::cli::terminal::Terminal;
+
 /// What a command does with one recording.
 pub(in crate::cli) trait Method: Sync {
     /// The stems that are known before a recording is read.
@@ -15,14 +20,50 @@ pub(in crate::cli) trait Method: Sync {
         false
     }
 
+    /// [`Method::names`] of one input, where it depends on that.
+    fn names_of(&self, _: &Input) -> Vec<String> {
+        self.names()
+    }
+
+    /// Whether several files can be one input ([`Method::sessions`]). Default: no.
+    fn has_sessions(&self) -> bool {
+        false
+    }
+
+    /// Puts files together that are one input.
+    fn sessions(&self, inputs: Vec<Input>) -> Result<Vec<Input>, Failure> {
+        Ok(inputs)
+    }
+
+    /// Opens an input.
+    fn open(&self, input: &Input, excerpt: &Excerpt, terminal: &Terminal) -> Result<Box<dyn Sound>, Failure> {
+        Ok(Box::new(sound::open(input, excerpt, terminal)?))
+    }
+
     /// How a recording is looked at, and what is kept of it.
     fn analysis(&self) -> AnalysisConfig;
+
+    /// [`Method::analysis`] of a recording of so many channels, where it depends on that.
+    fn analysis_of(&self, _n_channels: usize) -> AnalysisConfig {
+        self.analysis()
+    }
 
     /// Whether stems are told apart by their places among several channels, too.
     fn has_places(&self) -> bool;
 
     /// Takes a recording apart.
     fn fit(&self, recording: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error>;
+
+    /// [`Method::fit`], where it depends on the input.
+    fn fit_input(
+        &self,
+        _: &Input,
+        recording: &dyn Recording,
+        analysis: &Analysis,
+        watch: &mut Watch<'_>,
+    ) -> Result<Outcome, Error> {
+        self.fit(recording, analysis, watch)
+    }
 }
 
 /// Bytes that the work takes whatever the recording: buffers of decoders and encoders, templates, threads.
@@ -43,13 +84,15 @@ pub(in crate::cli) struct Extent {
     pub(in crate::cli) stft: StftConfig,
     /// Frames that the fit keeps at the most.
     pub(in crate::cli) max_frames: usize,
+    /// Whether the spectra of all channels are kept, too.
+    pub(in crate::cli) has_spectra: bool,
 }
 
 impl Extent {
     /// Of recordings of this sample rate that are looked at so.
     pub(in crate::cli) fn new(config: &AnalysisConfig, sample_rate: u32) -> Self {
         let max_frames = if config.detail == Detail::Outline { 0 } else { config.max_frames };
-        Self { stft: config.transform(sample_rate), max_frames }
+        Self { stft: config.transform(sample_rate), max_frames, has_spectra: config.detail == Detail::Spectra }
     }
 
     /// Bytes that the work on a recording takes at the most, as far as can be said beforehand: the matrices of the fit,
@@ -59,7 +102,9 @@ impl Extent {
         let n_samples = recording.n_samples_hint().unwrap_or(u64::MAX);
         let n_frames = (n_samples / self.stft.hop_length.max(1) as u64).saturating_add(1);
         let kept = n_frames.min((self.max_frames as u64).max(MIN_FRAMES));
-        let fitted = N_MATRICES.saturating_mul(4).saturating_mul(kept);
+        // Spectra of each channel, their magnitudes, and a model of each.
+        let per_channel = if self.has_spectra { 16 * recording.n_channels() as u64 } else { 0 };
+        let fitted = (4 * N_MATRICES + per_channel).saturating_mul(kept);
         let rendered = n_frames.min(RENDERED_FRAMES) * (16 * recording.n_channels() as u64 + 4 * n_stems as u64);
         fitted.saturating_add(rendered).saturating_mul(n_bins).saturating_add(FIXED_BYTES)
     }
@@ -97,7 +142,7 @@ mod tests {
 
     fn bytes(n_fft: usize, max_frames: usize, n_channels: usize, n_samples: usize) -> u64 {
         let audio = Audio::new(Array2::zeros((n_channels, n_samples)), 44_100).expect("audio");
-        Extent { stft: StftConfig::new(n_fft), max_frames }.bytes(&audio, 2)
+        Extent { stft: StftConfig::new(n_fft), max_frames, has_spectra: false }.bytes(&audio, 2)
     }
 
     #[test]
@@ -109,7 +154,11 @@ mod tests {
         assert!(bytes(4096, 500, 1, n_samples) < usual - 3 * 4 * 1500 * 2049, "`--max-frames` bounds it");
         assert!(bytes(4096, 20_000, 2, n_samples) > usual, "each channel is rendered");
         assert!(bytes(4096, 20_000, 1, 2 * n_samples) > usual + 3 * 4 * 2000 * 2049, "it grows with the recording");
-        let narrow = Extent { stft: StftConfig { hop_length: 256, ..StftConfig::new(4096) }, max_frames: 20_000 };
+        let narrow = Extent {
+            stft: StftConfig { hop_length: 256, ..StftConfig::new(4096) },
+            max_frames: 20_000,
+            has_spectra: false,
+        };
         let audio = Audio::new(Array2::zeros((1, n_samples)), 44_100).expect("audio");
         assert!(narrow.bytes(&audio, 2) > usual + 3 * 4 * 6000 * 2049, "`--hop-length` makes more frames");
         let long = bytes(1 << 20, 20_000, 1, n_samples);
@@ -120,6 +169,6 @@ mod tests {
     fn settings_that_are_refused_later_have_an_extent_too() {
         let audio = Audio::new(Array2::zeros((1, 100)), 44_100).expect("audio");
         let stft = StftConfig { hop_length: 0, ..StftConfig::new(usize::MAX) };
-        assert!(Extent { stft, max_frames: usize::MAX }.bytes(&audio, 1) > FIXED_BYTES);
+        assert!(Extent { stft, max_frames: usize::MAX, has_spectra: false }.bytes(&audio, 1) > FIXED_BYTES);
     }
 }

@@ -30,7 +30,10 @@ pub(super) fn run(
     let mut job = Job::new(output, excerpt, context, method)?;
     let mut found = inputs::find(&inputs.paths, batch.files_from.as_deref())?;
     written::leave_out(&mut found, output, method.names(), job.manifest());
-    let mut inputs = found.settle(&context.terminal)?;
+    let mut inputs = match method.has_sessions() {
+        true => method.sessions(found.settle_together(&context.terminal)?)?,
+        false => found.settle(&context.terminal)?,
+    };
     inputs.retain(|input| batch.shard.is_none_or(|shard| shard.contains(&input.track)));
     job.check(&inputs)?;
     let done = if output.dry_run { "would be separated" } else { "separated" };

@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use partita::audio::Recording;
-use partita::audio::decode::AudioFile;
 use partita::error::shown;
 use partita::plot::{self, PlotConfig};
 use partita::spectrogram::Overview;
@@ -12,6 +10,7 @@ use partita::{Error, Separation};
 
 use super::write::Target;
 use crate::cli::inputs::Input;
+use crate::cli::sound::Sound;
 use crate::cli::terminal::Terminal;
 
 /// Every picture of `--plot`, named as stems are; the last three where there is a factorization.
@@ -21,7 +20,7 @@ pub(super) const PICTURES: [&str; 5] = ["spectrograms", "masks", "dictionary", "
 pub(super) fn plot(
     target: &Target<'_>,
     input: &Input,
-    recording: &AudioFile,
+    recording: &dyn Sound,
     separation: &Separation,
     terminal: &Terminal,
 ) -> Result<Vec<PathBuf>, Error> {

@@ -2,8 +2,6 @@
 
 use std::path::PathBuf;
 
-use partita::audio::Recording;
-use partita::audio::decode::AudioFile;
 use partita::batch::text;
 use partita::error::shown;
 use serde_json::{Value, json};
@@ -11,12 +9,13 @@ use serde_json::{Value, json};
 use super::method::Outcome;
 use super::write::{Stem, WrittenStems};
 use crate::cli::inputs::Input;
+use crate::cli::sound::Sound;
 use crate::cli::terminal::{Terminal, counted};
 
 /// Says what was found, and where it went.
 pub(super) fn report(
     input: &Input,
-    recording: &AudioFile,
+    recording: &dyn Sound,
     outcome: &Outcome,
     written: &WrittenStems,
     extras: &[PathBuf],
@@ -57,7 +56,7 @@ pub(super) fn report(
             json!({ "name": name, "path": text(path), "energy_share": energy_share, "loudness": loudness })
         })
         .collect();
-    let warnings = [recording.notes(), outcome.separation.warnings()].concat();
+    let warnings = [&recording.notes(), outcome.separation.warnings()].concat();
     let mut event = json!({
         "event": "separated", "input": text(&input.path), "sample_rate": sample_rate, "n_channels": n_channels,
         "start_s": recording.start_s(), "n_samples": n_samples, "n_sources": outcome.separation.names().len(), "gain": gain,
@@ -75,7 +74,7 @@ pub(super) fn report(
 /// `--dry-run`: says what would be written, and with which parameters where there is a manifest to hold them.
 pub(super) fn announce(
     input: &Input,
-    recording: &AudioFile,
+    recording: &dyn Sound,
     paths: &[PathBuf],
     has_more: bool,
     parameters: &Value,

@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 
 use partita::Separation;
 use partita::atomic::{AtomicFile, Existing};
-use partita::audio::Recording;
-use partita::audio::decode::AudioFile;
 use partita::audio::encode::{self, ClipMode, EncodeConfig, FileFormat, SampleFormat, Spec, Writer, Written};
 use partita::audio::tags::Tags;
 use partita::separate::{Rendered, Stems};
@@ -18,6 +16,7 @@ use crate::cli::failure::Failure;
 use crate::cli::flags::OutputArgs;
 use crate::cli::inputs::Input;
 use crate::cli::outputs::{self, Template};
+use crate::cli::sound::Sound;
 use crate::cli::terminal::Terminal;
 
 /// Where the stems of all recordings go, and in what form.
@@ -48,7 +47,8 @@ impl<'a> Target<'a> {
     /// Keeps the recordings from being written over.
     pub(super) fn spare(&mut self, inputs: &[Input]) {
         if self.may_replace {
-            self.sources = inputs.iter().filter_map(|input| input.path.canonicalize().ok()).collect();
+            let files = inputs.iter().flat_map(Input::files);
+            self.sources = files.filter_map(|path| path.canonicalize().ok()).collect();
         }
     }
 
@@ -79,7 +79,7 @@ impl<'a> Target<'a> {
     pub(super) fn write(
         &self,
         input: &Input,
-        recording: &AudioFile,
+        recording: &dyn Sound,
         separation: &Separation,
         stems: &Stems,
         terminal: &Terminal,
@@ -91,7 +91,7 @@ impl<'a> Target<'a> {
         self.refuse_lost(&paths)?;
         let n_samples = separation.n_samples().map(|n_samples| n_samples as u64);
         let n_bytes =
-            n_samples.unwrap_or(0) * recording.n_channels() as u64 * self.encode.sample_format.n_bytes() as u64;
+            n_samples.unwrap_or(0) * separation.n_stem_channels() as u64 * self.encode.sample_format.n_bytes() as u64;
         // What FLAC saves is not known beforehand.
         if self.encode.file_format == FileFormat::Wav {
             outputs::check_space(input, self.folder, n_bytes.saturating_mul(paths.len() as u64))?;
@@ -108,8 +108,8 @@ impl<'a> Target<'a> {
         };
         let spec = || Spec {
             sample_rate: recording.sample_rate(),
-            n_channels: recording.n_channels(),
-            channel_mask: recording.channel_mask(),
+            n_channels: separation.n_stem_channels(),
+            channel_mask: recording.channel_mask().filter(|_| separation.n_stem_channels() == recording.n_channels()),
             n_samples,
         };
         let tags = if self.has_tags { recording.tags().map_err(at())? } else { Tags::default() };

@@ -1,7 +1,9 @@
 //! One file or folder per kind of knowledge, all shaped alike: a config, and `fit`. No method knows another,
 //! but `transcribe` and `together`, which lead two.
 
+pub mod array;
 mod between;
+pub mod bleed;
 pub mod blind;
 mod components;
 pub mod denoise;

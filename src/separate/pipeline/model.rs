@@ -85,7 +85,7 @@ impl<'a> Block<'a> {
     }
 
     /// The spectra of the frames to split, row by row, of each channel.
-    pub(super) fn core_spectra(&self) -> Vec<&'a [Complex32]> {
+    pub(in crate::separate) fn core_spectra(&self) -> Vec<&'a [Complex32]> {
         let rows = self.before..self.before + self.frames.len();
         let core = |spectrum: &ArrayView2<'a, Complex32>| {
             let n_bins = spectrum.ncols();
@@ -104,6 +104,9 @@ pub enum Split {
     /// What is left of the mixture in each part and channel once a spatial filter went over it, frames x `n_bins` each.
     /// Over the parts they sum to the spectra of the block.
     Images(Vec<Vec<Array2<Complex32>>>),
+    /// What each part is in the one channel that it is heard in, frames x `n_bins` each. Their stems are mono
+    /// ([`crate::Separation::n_stem_channels`]).
+    Tracks(Vec<Array2<Complex32>>),
 }
 
 impl Split {
@@ -117,6 +120,13 @@ impl Split {
             }
             Self::Masks(masks) => match masks.iter().find(|mask| mask.dim() != size) {
                 Some(mask) => wrong("a mask of a model", mask.dim(), size),
+                None => Ok(()),
+            },
+            Self::Tracks(tracks) if tracks.len() != n_parts => {
+                wrong("the list of tracks of a model", (tracks.len(), 1), (n_parts, 1))
+            }
+            Self::Tracks(tracks) => match tracks.iter().find(|track| track.dim() != size) {
+                Some(track) => wrong("a track of a model", track.dim(), size),
                 None => Ok(()),
             },
             Self::Images(images) => {

@@ -68,7 +68,7 @@ pub(in crate::separate) fn render_range(
         let (need, next) = (&needs[i], needs.get(i + 1));
         i += 1;
         let blocks = Blocks::of(&stage.stft, &*stage.model, form.n_channels, need.frames.clone());
-        Splitter::new(blocks, &stage.stft, sums, |goal| match goal {
+        Splitter::new(blocks, &stage.stft, sums, form.n_stem_channels, |goal| match goal {
             Goal::Stem(_) => samples.start,
             Goal::Next => next.map_or(samples.start, |next| next.samples.start),
         })
@@ -125,6 +125,9 @@ pub(in crate::separate) fn block_masks(
             let of_block = match split {
                 Split::Masks(masks) => masks,
                 Split::Images(images) => shares(images.iter().map(|image| magnitude(image)).collect()),
+                Split::Tracks(tracks) => {
+                    shares(tracks.iter().map(|track| magnitude(std::slice::from_ref(track))).collect())
+                }
             };
             let both = block.frames.start.max(frames.start)..block.frames.end.min(frames.end);
             if both.is_empty() {

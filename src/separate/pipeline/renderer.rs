@@ -30,6 +30,8 @@ pub struct Rendered {
 pub(in crate::separate) struct Form {
     pub(in crate::separate) sample_rate: u32,
     pub(in crate::separate) n_channels: usize,
+    /// Channels of each stem: as many, or one.
+    pub(in crate::separate) n_stem_channels: usize,
     /// Samples per channel; `None`: any number.
     pub(in crate::separate) n_samples: Option<usize>,
 }
@@ -67,6 +69,7 @@ pub(in crate::separate) struct Output {
 pub struct Renderer<'a> {
     stages: Vec<Splitter<'a>>,
     n_channels: usize,
+    n_stem_channels: usize,
     /// Samples per channel that are expected, where that is known.
     n_expected: Option<usize>,
     /// Samples of each stem that are yet to be handed over at the most.
@@ -91,7 +94,8 @@ impl<'a> Renderer<'a> {
     pub(in crate::separate) fn new(stages: &'a [Stage], form: &Form, outputs: &[Output], is_live: bool) -> Self {
         let pace = if is_live { Pace::Live } else { Pace::File };
         let splitters = Splitter::chain(stages, outputs, |stage, sums| {
-            Splitter::new(Blocks::new(&stage.stft, &*stage.model, form.n_channels, pace), &stage.stft, sums, |_| 0)
+            let blocks = Blocks::new(&stage.stft, &*stage.model, form.n_channels, pace);
+            Splitter::new(blocks, &stage.stft, sums, form.n_stem_channels, |_| 0)
         });
         Self { n_expected: form.n_samples, ..Self::of_range(splitters, form, outputs.len(), usize::MAX) }
     }
@@ -101,6 +105,7 @@ impl<'a> Renderer<'a> {
         Self {
             stages,
             n_channels: form.n_channels,
+            n_stem_channels: form.n_stem_channels,
             n_expected: None,
             n_wanted,
             n_outputs,
@@ -177,7 +182,7 @@ impl<'a> Renderer<'a> {
         if n_ready == 0 {
             return Ok(());
         }
-        let mut blocks = vec![Array2::zeros((self.n_channels, n_ready)); self.n_outputs];
+        let mut blocks = vec![Array2::zeros((self.n_stem_channels, n_ready)); self.n_outputs];
         self.stages.iter_mut().for_each(|stage| stage.take(n_ready, &mut blocks));
         for ((block, peak), energy) in blocks.iter().zip(&mut self.peaks).zip(&mut self.energies) {
             *peak = block.iter().fold(*peak, |peak, x| peak.max(x.abs()));
@@ -252,11 +257,13 @@ impl<'a> Splitter<'a> {
         blocks: Blocks<'a>,
         stft: &'a Stft,
         sums: Vec<(Goal, Vec<usize>)>,
+        n_stem_channels: usize,
         first_sample: impl Fn(Goal) -> usize,
     ) -> Self {
-        let n_channels = blocks.buffer.spectra().count();
+        let n_all = blocks.buffer.spectra().count();
         let channel = |goal| Channel::new(stft, blocks.next_frame(), first_sample(goal));
-        let channels = |goal| (0..n_channels).map(|_| channel(goal)).collect();
+        let n_channels = |goal| if goal == Goal::Next { n_all } else { n_stem_channels };
+        let channels = |goal| (0..n_channels(goal)).map(|_| channel(goal)).collect();
         let signals = sums.into_iter().map(|(goal, parts)| Signal { goal, parts, channels: channels(goal) }).collect();
         Self { stft, blocks, signals }
     }
@@ -345,6 +352,11 @@ impl Signal<'_> {
                 parts[1..].iter().for_each(|part| sum += &images[*part][channel_idx]);
                 channel.push(sum);
             }),
+            Split::Tracks(tracks) => {
+                let mut sum = tracks[parts[0]].clone();
+                parts[1..].iter().for_each(|part| sum += &tracks[*part]);
+                self.channels.iter_mut().for_each(|channel| channel.push(sum.clone()));
+            }
         }
     }
 }

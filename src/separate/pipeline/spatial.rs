@@ -44,7 +44,7 @@ impl Model for Placed {
         Ok(match split {
             Split::Masks(masks) => Split::Images(self.spatial.images(&block.core_spectra(), &masks)),
             // The model filters by place already.
-            images @ Split::Images(_) => images,
+            split @ (Split::Images(_) | Split::Tracks(_)) => split,
         })
     }
 }

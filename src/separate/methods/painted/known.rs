@@ -184,7 +184,7 @@ impl Known {
     fn masks(&self, block: &Block<'_>) -> Result<Vec<Array2<f32>>> {
         match self.model.split(block)? {
             Split::Masks(masks) => Ok(masks),
-            Split::Images(_) => {
+            Split::Images(_) | Split::Tracks(_) => {
                 let (got, expected) = ((0, 0), (self.parts.len(), 1));
                 Err(Error::MatrixShape { what: "the list of masks of a model", got, expected })
             }

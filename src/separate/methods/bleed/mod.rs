@@ -1,0 +1,200 @@
+//! Bleed: a microphone for each source, and what every other source leaks into it.
+//! Each source comes out in its own microphone only.
+
+mod config;
+mod leaks;
+mod model;
+mod offsets;
+mod places;
+
+use ndarray::{Array2, Zip};
+use rayon::prelude::*;
+use realfft::num_complex::{Complex32, Complex64};
+
+pub use self::config::{BleedConfig, Microphone, Shared};
+use self::leaks::Leaks;
+use self::model::{Cleaner, Part};
+pub use self::offsets::offsets;
+use self::places::{Bin, Image, Work};
+use super::silence;
+use crate::separate::pipeline::Analysis;
+use crate::separate::separation::Separation;
+use crate::watch::{Step, Watch};
+use crate::{Error, Result};
+
+/// Looks at the power of each source in a block before it is filtered.
+const N_LOOKS: usize = 2;
+
+/// Iterations of a fit that goes on from an earlier one.
+const WARM_ITERATIONS: usize = 8;
+
+/// Cleans each microphone: takes out what it hears of the sources of all others. Stems are mono, one for each microphone,
+/// with its name; where [`BleedConfig::has_rest`] asks for it, what was taken out is another, and both sum to it.
+///
+/// The magnitudes of all microphones are factorized together, with the dictionary of each source in common and a leak for
+/// each microphone, source and bin; dictionaries start from each microphone alone. From there a spatial covariance of each
+/// source in each bin is learned, and a multichannel Wiener filter goes over the recording.
+///
+/// The analysis must have the spectra of all channels ([`crate::separate::Detail::Spectra`], [`BleedConfig::analysis`]).
+///
+/// # Errors
+/// [`Error::Setting`] for a setting out of range, an analysis without spectra, and examples that do not fit;
+/// [`Error::DictionaryMismatch`]; [`Error::Cancelled`].
+///
+/// # Cost
+/// For M microphones and J sources of K components, time O(`n_frames` `n_bins` (`max_iter` (M J + J K) + `n_steps` J M^2))
+/// for the frames of the analysis; as much for a rendering, over all frames, with 30 iterations and 2 steps. Memory beside
+/// the analysis: half as much again.
+///
+/// # References
+/// See `Leaks` and `places`: Carabias-Orti et al. 2013, Praetzlich et al. 2015, Duong et al. 2010.
+///
+/// # Examples
+/// ```
+/// use partita::separate::bleed::{self, BleedConfig, Microphone};
+/// use partita::separate::Analysis;
+/// use partita::{Audio, watch::Watch};
+/// let tone = |hz: f32, i: usize| (std::f32::consts::TAU * hz * i as f32 / 8000.0).sin();
+/// let both = ndarray::Array2::from_shape_fn((2, 16_000), |(mic, i)| {
+///     let (low, high) = (tone(440.0, i), if i % 4000 < 2000 { tone(1500.0, i) } else { 0.0 });
+///     if mic == 0 { low + 0.3 * high } else { high + 0.3 * low }
+/// });
+/// let both = Audio::new(both, 8000)?;
+/// let analysis = Analysis::of(&both, &BleedConfig::analysis(2), &mut Watch::none())?;
+/// let mic = |name: &str, channel| Microphone { name: name.into(), channel };
+/// let config = BleedConfig::new(vec![mic("low", 0), mic("high", 1)]);
+/// let clean = bleed::fit(&analysis, &config, None, &mut Watch::none())?;
+/// assert_eq!((clean.names(), clean.n_stem_channels()), (&["low".to_owned(), "high".to_owned()][..], 1));
+/// # Ok::<(), partita::Error>(())
+/// ```
+pub fn fit(
+    analysis: &Analysis,
+    config: &BleedConfig,
+    previous: Option<&Separation>,
+    watch: &mut Watch<'_>,
+) -> Result<Separation> {
+    config.check(analysis)?;
+    if analysis.is_silent() {
+        return silence(analysis, config.names()).map(Separation::in_mono);
+    }
+    let Some(spectra) = analysis.spectra() else {
+        let (got, expected) = ("without spectra".into(), "one with the spectra of all channels".into());
+        return Err(Error::Setting { name: "analysis", got, expected, advice: None });
+    };
+    let channels: Vec<_> = config.microphones.iter().map(|microphone| microphone.channel).collect();
+    let heard: Vec<&Array2<Complex32>> = channels.iter().map(|channel| &spectra[*channel]).collect();
+    let (magnitudes, gains): (Vec<_>, Vec<_>) = heard.iter().map(|spectrum| relative_magnitudes(spectrum)).unzip();
+    let views: Vec<_> = magnitudes.iter().map(|magnitudes| magnitudes.view()).collect();
+    let n_bins = analysis.stft().config().n_bins();
+    let times = Times::new(analysis, config);
+    let may_sound = |source: usize, row: usize| times.may_sound(source, analysis.frame_idx(row));
+    let starts = config.starts();
+    let shapes = |leaks: &Leaks| leaks.dictionaries.iter().map(Array2::dim).collect::<Vec<_>>();
+    let wanted: Vec<_> = starts.iter().map(|start| (start.n_components(config.n_components), n_bins)).collect();
+    let known = previous.and_then(|previous| previous.state_for::<Leaks>(analysis));
+    let known = known.filter(|leaks| shapes(leaks) == wanted && leaks.leaks.dim().0 == views.len());
+    let leaks = match known {
+        Some(leaks) => leaks.clone().refit(&views, config.max_iter.min(WARM_ITERATIONS), &may_sound, watch)?,
+        None => {
+            let sizes = (config.n_components, config.max_iter);
+            Leaks::fit(&views, &starts, sizes, config.seed, &may_sound, watch)?
+        }
+    };
+    // As the blocks of a rendering are looked at.
+    let models = leaks.models(&leaks.activations(&views, model::N_ITER, &may_sound));
+    drop(views);
+    drop(magnitudes);
+    let covariances = learn_places(&heard, &gains, &models, config.n_steps, watch)?;
+    let parts = parts(config, &leaks);
+    let (state, strength) = (leaks.clone(), config.strength);
+    let cleaner = Cleaner { leaks, covariances, channels, gains, parts, strength, n_looks: N_LOOKS, times };
+    Ok(Separation::new(analysis, cleaner, config.names())?.in_mono().with_state(state))
+}
+
+/// Magnitudes relative to their mean, and the gain that makes them so; 1 for silence.
+fn relative_magnitudes(spectrum: &Array2<Complex32>) -> (Array2<f32>, f32) {
+    let mut magnitudes = Array2::zeros(spectrum.raw_dim());
+    Zip::from(&mut magnitudes).and(spectrum).par_for_each(|magnitude, x| *magnitude = x.norm());
+    let sum: f64 = magnitudes.outer_iter().map(|row| row.iter().map(|x| f64::from(*x)).sum::<f64>()).sum();
+    let mean = sum / magnitudes.len().max(1) as f64;
+    let gain = if mean > f64::from(f32::MIN_POSITIVE) { (1.0 / mean) as f32 } else { 1.0 };
+    magnitudes *= gain;
+    (magnitudes, gain)
+}
+
+/// The frames in which each source can sound; `None` for all of them.
+#[derive(Debug)]
+struct Times(Vec<Option<Vec<std::ops::RangeInclusive<usize>>>>);
+
+impl Times {
+    fn new(analysis: &Analysis, config: &BleedConfig) -> Self {
+        let stft = analysis.stft().config();
+        let (half, hop) = (stft.win_length as f64 / 2.0, stft.hop_length as f64);
+        let frame = |time_s: f64| (time_s - analysis.span_s().start) * f64::from(analysis.sample_rate());
+        let frames = |times: &Vec<std::ops::Range<f64>>| {
+            let of_time = |time: &std::ops::Range<f64>| {
+                // Every frame that a note reaches into.
+                let (first, last) = ((frame(time.start) - half) / hop, (frame(time.end) + half) / hop);
+                first.max(0.0).ceil() as usize..=last.max(0.0) as usize
+            };
+            times.iter().map(of_time).collect()
+        };
+        let of_source =
+            |name: &String| config.times_s.iter().find(|(known, _)| known == name).map(|(_, times)| frames(times));
+        Self(config.sources().iter().map(|(name, _)| of_source(name)).collect())
+    }
+
+    fn may_sound(&self, source: usize, frame_idx: usize) -> bool {
+        self.0[source].as_ref().is_none_or(|times| times.iter().any(|time| time.contains(&frame_idx)))
+    }
+}
+
+/// The covariances of all sources, in each bin.
+fn learn_places(
+    heard: &[&Array2<Complex32>],
+    gains: &[f32],
+    models: &[Array2<f32>],
+    n_steps: usize,
+    watch: &mut Watch<'_>,
+) -> Result<Vec<Vec<Complex64>>> {
+    /// Bins that are learned between two looks at the watch.
+    const SPAN: usize = 128;
+    let (n_frames, n_bins) = models[0].dim();
+    let mut covariances = Vec::with_capacity(n_bins);
+    for first in (0..n_bins).step_by(SPAN) {
+        watch.at(Step::Fitting, first as u64, Some(n_bins as u64))?;
+        let bins: Vec<usize> = (first..(first + SPAN).min(n_bins)).collect();
+        let learned = bins.par_iter().map(|bin| {
+            let mut here = Bin::new(heard.len(), models.len(), n_frames);
+            for (mic, (spectrum, gain)) in heard.iter().zip(gains).enumerate() {
+                here.hear(mic, spectrum.column(*bin).iter().copied(), *gain);
+            }
+            for (source, model) in models.iter().enumerate() {
+                here.expect(source, model.column(*bin).iter().copied());
+            }
+            places::learn(&mut here, n_steps, &mut Work::new(heard.len(), models.len()))
+        });
+        covariances.extend(learned.collect::<Vec<_>>());
+    }
+    Ok(covariances)
+}
+
+/// A part for each stem: of each microphone its source, the rest of each, and each source without a microphone.
+fn parts(config: &BleedConfig, leaks: &Leaks) -> Vec<Part> {
+    let sources = config.sources();
+    let source_of = |mic: usize| sources.iter().position(|(_, own)| own.contains(&mic)).unwrap_or_default();
+    let of_mic = |is_rest: bool| {
+        let image = move |mic| Image { source: source_of(mic), mic };
+        (0..config.microphones.len()).map(move |mic| Part { image: image(mic), is_rest })
+    };
+    let mut parts: Vec<_> = of_mic(false).collect();
+    if config.has_rest {
+        parts.extend(of_mic(true));
+    }
+    for source in (0..sources.len()).filter(|source| sources[*source].1.is_empty()) {
+        let level = |mic: &usize| leaks.leaks.slice(ndarray::s![*mic, source, ..]).sum();
+        let mic = (0..config.microphones.len()).max_by(|a, b| level(a).total_cmp(&level(b))).unwrap_or_default();
+        parts.push(Part { image: Image { source, mic }, is_rest: false });
+    }
+    parts
+}

@@ -1,0 +1,99 @@
+//! The sources of any block of frames, each in its own microphone.
+
+use ndarray::Array2;
+use rayon::prelude::*;
+use realfft::num_complex::{Complex32, Complex64};
+
+use super::Times;
+use super::leaks::Leaks;
+use super::places::{self, Bin, Image, Work};
+use crate::Result;
+use crate::separate::pipeline::{Block, Model, Split};
+
+/// Bins whose samples lie near each other.
+const BINS: usize = 16;
+
+/// Iterations that find what sounds in a block.
+pub(super) const N_ITER: usize = 16;
+
+/// One part: an image, or all else that its microphone hears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) image: Image,
+    pub(super) is_rest: bool,
+}
+
+/// What splits a block.
+#[derive(Debug)]
+pub(super) struct Cleaner {
+    pub(super) leaks: Leaks,
+    /// Of each bin.
+    pub(super) covariances: Vec<Vec<Complex64>>,
+    /// The channel of each microphone, and what makes all alike in level.
+    pub(super) channels: Vec<usize>,
+    pub(super) gains: Vec<f32>,
+    pub(super) parts: Vec<Part>,
+    /// How much of the bleed is taken out.
+    pub(super) strength: f32,
+    /// Looks at the power of each source before the filter.
+    pub(super) n_looks: usize,
+    pub(super) times: Times,
+}
+
+impl Model for Cleaner {
+    fn n_parts(&self) -> usize {
+        self.parts.len()
+    }
+
+    fn split(&self, block: &Block<'_>) -> Result<Split> {
+        let spectra = block.core_spectra();
+        let heard: Vec<_> = self.channels.iter().map(|channel| spectra[*channel]).collect();
+        let (n_frames, n_bins) = block.core().dim();
+        let magnitudes: Vec<_> = heard
+            .iter()
+            .zip(&self.gains)
+            .map(|(x, gain)| Array2::from_shape_fn((n_frames, n_bins), |(t, f)| x[t * n_bins + f].norm() * gain))
+            .collect();
+        let views: Vec<_> = magnitudes.iter().map(|magnitudes| magnitudes.view()).collect();
+        let first = block.frames.start;
+        let may_sound = |source: usize, row: usize| self.times.may_sound(source, first + row);
+        let models = self.leaks.models(&self.leaks.activations(&views, N_ITER, &may_sound));
+        let images: Vec<Image> = self.parts.iter().map(|part| part.image).collect();
+        let (n_mics, n_sources) = (heard.len(), models.len());
+        // Bins are independent of one another: of each, images x frames.
+        let bins: Vec<usize> = (0..n_bins).step_by(BINS).collect();
+        let found: Vec<Vec<Complex32>> = bins
+            .par_iter()
+            .map(|first| {
+                let bins = *first..(first + BINS).min(n_bins);
+                let mut found = vec![Complex32::ZERO; bins.len() * images.len() * n_frames];
+                let mut work = Work::new(n_mics, n_sources);
+                for (at, bin) in bins.enumerate() {
+                    let found = &mut found[at * images.len() * n_frames..][..images.len() * n_frames];
+                    let mut here = Bin::new(n_mics, n_sources, n_frames);
+                    for (mic, (x, gain)) in heard.iter().zip(&self.gains).enumerate() {
+                        here.hear(mic, x[bin..].iter().step_by(n_bins).copied(), *gain);
+                    }
+                    for (source, model) in models.iter().enumerate() {
+                        here.expect(source, model.column(bin).iter().copied());
+                    }
+                    let covariances = &self.covariances[bin];
+                    places::filter(&mut here, covariances, &images, self.n_looks, &mut work, &mut |image, frame, y| {
+                        found[image * n_frames + frame] = y;
+                    });
+                }
+                found
+            })
+            .collect();
+        let image = |(number, part): (usize, &Part)| {
+            let (gain, x) = (self.gains[part.image.mic], heard[part.image.mic]);
+            Array2::from_shape_fn((n_frames, n_bins), |(frame, bin)| {
+                let x = x[frame * n_bins + bin];
+                let y = found[bin / BINS][(bin % BINS * images.len() + number) * n_frames + frame] / gain;
+                let bleed = (x - y) * self.strength;
+                if part.is_rest { bleed } else { x - bleed }
+            })
+        };
+        Ok(Split::Tracks(self.parts.par_iter().enumerate().map(image).collect()))
+    }
+}

@@ -111,7 +111,7 @@ impl<T: Real> Share<T> {
             Zip::from(&mut rows)
                 .and(&terms.numerator)
                 .and(&terms.denominator)
-                .for_each(|h, &numerator, &denominator| *h = stepped(*h, numerator, denominator, exponent));
+                .for_each(|h, &numerator, &denominator| *h = stepped(*h, numerator, denominator, exponent, T::FLUSH));
         });
     }
 

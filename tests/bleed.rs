@@ -98,7 +98,7 @@ fn what_leaks_is_taken_out_and_both_are_the_microphone() {
         assert!(after > before + 4.0, "{name}: {before:.1} dB before, {after:.1} dB after");
     }
     // A part of it, as in the whole.
-    let mut part = Vec::new();
+    let mut part = Vec::<f32>::new();
     let wanted = Stems::Only(vec!["bass".into()]);
     separation
         .render_range(&mixture, &wanted, 9000..9500, &mut |blocks| {

@@ -115,9 +115,11 @@ export const project = async () => (await ask("project")).json();
 
 export const put = async (revision, document) => (await ask("project", json("PUT", { revision, document }))).json();
 
-/** @param {"warm"|"cold"} from @param {(line: any) => void} onLine @param {AbortSignal} signal */
-export const fit = async (revision, from, onLine, signal) =>
-  lines(await ask("fit", json("POST", { revision, from }, signal)), onLine);
+/** Asks for a fit; what is given back, once it has begun, follows it. @param {"warm"|"cold"} from @param {AbortSignal} signal */
+export const fit = async (revision, from, signal) => {
+  const answer = await ask("fit", json("POST", { revision, from }, signal));
+  return (onLine) => lines(answer, onLine);
+};
 
 export const makeCurrent = async (id) => (await ask(`fits/${id}/current`, json("POST", {}))).json();
 

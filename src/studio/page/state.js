@@ -81,6 +81,8 @@ export class Store {
   #sending = null;
   #stepping = Promise.resolve();
   #revision = 0;
+  /** The last request for a fit: until the server has it, a next document must not overtake it. */
+  #asking = Promise.resolve();
   /** Documents as they were fitted, by fit. */
   #fitted = new Map();
 
@@ -239,6 +241,7 @@ export class Store {
   async #sendAll() {
     while (this.#wanted) {
       this.#wanted = false;
+      await this.#asking.catch(() => {});
       try {
         const { revision } = await api.put(this.#revision, this.document);
         this.#revision = revision;
@@ -297,7 +300,9 @@ export class Store {
       const onLine = ({ done, total, step, phase }) => {
         if (total) this.set({ work: { ...work, done, total, step: step ?? phase } });
       };
-      const last = await api.fit(this.#revision, from, onLine, stop.signal);
+      this.#asking = api.fit(this.#revision, from, stop.signal);
+      const follow = await this.#asking;
+      const last = await follow(onLine);
       this.set({ work: null });
       await this.#fitDone(last, asked, empty, performance.now() - work.since);
     } catch (error) {

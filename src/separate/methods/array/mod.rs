@@ -44,7 +44,8 @@ pub struct ArrayConfig {
     pub n_components: usize,
     /// Iterations, at least 1. Default 60.
     pub max_iter: usize,
-    /// Iterations before these, in which a source is as loud in every bin. Default 10.
+    /// Iterations before these, in which a source is as loud in every bin: those of AuxIVA. Default 0: 10 were no
+    /// better.
     pub n_broad: usize,
     /// Every random number comes from it. Default 0.
     pub seed: u64,
@@ -59,7 +60,7 @@ impl Default for ArrayConfig {
             times_s: Vec::new(),
             n_components: 8,
             max_iter: 60,
-            n_broad: std::env::var("BROAD").ok().and_then(|x| x.parse().ok()).unwrap_or(10),
+            n_broad: 0,
             seed: 0,
         }
     }
@@ -141,8 +142,8 @@ impl ArrayConfig {
 }
 
 /// Tells as many sources apart as there are channels, by a matrix in each bin that stays the same throughout:
-/// independent low-rank matrix analysis, after some iterations of independent vector analysis. No masks, so no musical
-/// noise; sources must stay where they are. Stems are what all microphones hear of each source.
+/// independent low-rank matrix analysis, after iterations of independent vector analysis where they are asked for. No
+/// masks, so no musical noise; sources must stay where they are. Stems are what all microphones hear of each source.
 ///
 /// The analysis must have the spectra of all channels ([`crate::separate::Detail::Spectra`],
 /// [`ArrayConfig::analysis`]). There is nothing in `previous` to go on from.

@@ -1,4 +1,5 @@
-//! Several microphones: what leaks into each goes, what is its own stays, and nothing goes wrong where there is nothing.
+//! Several microphones: what leaks into each goes, what is its own stays, and nothing goes wrong where there is
+//! nothing.
 
 mod common;
 

@@ -12,8 +12,8 @@ use crate::{Error, Result};
 /// Blocks of a recording that wait to be taken at the most.
 const N_WAITING: usize = 2;
 
-/// Recordings of one sample rate as one, with the channels of all of them in order. It lasts as long as the longest: silence
-/// follows the others.
+/// Recordings of one sample rate as one, with the channels of all of them in order. It lasts as long as the longest:
+/// silence follows the others.
 ///
 /// # Examples
 /// ```

@@ -42,6 +42,7 @@ pub(super) enum Command {
     /// Tells harmonic from percussive sound
     Hpss(Box<HpssArgs>),
     /// Cleans the microphones of a session: takes out of each what it hears of the sources of all others
+    #[command(after_help = super::debleed::SESSIONS)]
     Debleed(Box<DebleedArgs>),
     /// Takes a noise out of recordings, of speech or of anything else
     Denoise(Box<DenoiseArgs>),

@@ -26,23 +26,26 @@ use super::terminal::Terminal;
 /// Offsets below this, in seconds, are those of sound in a room.
 const MAX_ROOM_S: f64 = 0.03;
 
+/// What an input is.
+pub(super) const SESSIONS: &str = "Files of one folder, one for each microphone, are a session together, and the folder's \
+    name is that of the track; a folder of such folders is a batch. With `--mic`, and in a folder of its own, each file is a \
+    session.";
+
 #[derive(Debug, Args)]
 pub(super) struct DebleedArgs {
-    /// Files of one folder, one for each microphone, are a session together, and the folder's name is that of the track; so
-    /// are folders of such folders, and patterns. With `--mic`, or where there is but one, each file is a session
     #[command(flatten)]
     pub(super) inputs: InputArgs,
 
-    /// The channel of a microphone in each file, counted from 1 (repeatable) [default: a microphone is a file, and has its
-    /// name; in a file alone, `mic-1` and so on]
+    /// The channel of a microphone in each file, counted from 1 (repeatable) [default: a microphone is a file, and has
+    /// its name; in a file alone, `mic-1` and so on]
     #[arg(long, value_name = "NAME=CHANNEL", value_parser = parse::named_channel)]
     pub(super) mic: Vec<(String, usize)>,
-    /// Microphones that stand before one source, by their names or channels (repeatable): nothing of it is taken out of any
-    /// of them. Files of several channels in a session are such groups
+    /// Microphones that stand before one source, by their names or channels (repeatable): nothing of it is taken out
+    /// of any of them. Files of several channels in a session are such groups
     #[arg(long, value_name = "NAME=MIC,MIC,...", value_parser = parse::named_list)]
     pub(super) group: Vec<(String, Vec<String>)>,
-    /// A source without a microphone of its own (repeatable): it is taken out of all, and its stem is what the microphone
-    /// hears that hears it best
+    /// A source without a microphone of its own (repeatable): it is taken out of all, and its stem is what the
+    /// microphone hears that hears it best
     #[arg(long, value_name = "NAME")]
     pub(super) source: Vec<String>,
     /// Also write what is taken out of each microphone, as `NAME_rest`: both sum to the microphone
@@ -51,8 +54,8 @@ pub(super) struct DebleedArgs {
     /// How much of the bleed goes: 0 nothing, 1 all that is found; with 0.5, half of its amplitude stays
     #[arg(long, value_name = "S", default_value_t = BleedConfig::new(Vec::new()).strength)]
     pub(super) strength: f32,
-    /// Line up files that began at different times, by what all of them hear; stems are lined up, too [default: leave them
-    /// as they are, and say so]
+    /// Line up files that began at different times, by what all of them hear; stems are lined up, too [default: leave
+    /// them as they are, and say so]
     #[arg(long)]
     pub(super) align: bool,
     /// A recording of one source alone, from which the search for it begins (repeatable)

@@ -131,8 +131,8 @@ impl Bin {
         self.power[source].iter_mut().for_each(|p| *p *= factor as f32);
     }
 
-    /// What the microphones hear of each source when it is as strong as it is here: the inverse of the matrix, microphones
-    /// x sources. `None` where there is none.
+    /// What the microphones hear of each source when it is as strong as it is here: the inverse of the matrix,
+    /// microphones x sources. `None` where there is none.
     pub(super) fn mixing(&self) -> Option<Vec<Complex64>> {
         let n = self.n();
         let mut inverse = vec![Complex64::ZERO; n * n];

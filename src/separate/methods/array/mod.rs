@@ -35,8 +35,8 @@ pub struct ArrayConfig {
     pub n_sources: Option<usize>,
     /// Names of the first sources; others are `source-3` and so on. Default: those of the examples.
     pub names: Vec<String>,
-    /// What sources sound like, one frame in each template: variances begin with it, and keep it for half of the iterations.
-    /// Default: nothing.
+    /// What sources sound like, one frame in each template: variances begin with it, and keep it for half of the
+    /// iterations. Default: nothing.
     pub examples: Option<Dictionary>,
     /// When sources can sound, in seconds; those that are not named can at any time. Default: nothing is known.
     pub times_s: Vec<(String, Vec<Range<f64>>)>,
@@ -44,7 +44,8 @@ pub struct ArrayConfig {
     pub n_components: usize,
     /// Iterations, at least 1. Default 60.
     pub max_iter: usize,
-    /// Iterations before these, in which a source is as loud in every bin. Default 10.
+    /// Iterations before these, in which a source is as loud in every bin: those of AuxIVA. Default 0: 10 were no
+    /// better.
     pub n_broad: usize,
     /// Every random number comes from it. Default 0.
     pub seed: u64,
@@ -59,7 +60,7 @@ impl Default for ArrayConfig {
             times_s: Vec::new(),
             n_components: 8,
             max_iter: 60,
-            n_broad: std::env::var("BROAD").ok().and_then(|x| x.parse().ok()).unwrap_or(10),
+            n_broad: 0,
             seed: 0,
         }
     }
@@ -140,20 +141,20 @@ impl ArrayConfig {
     }
 }
 
-/// Tells as many sources apart as there are channels, by a matrix in each bin that stays the same throughout: independent
-/// low-rank matrix analysis, after some iterations of independent vector analysis. No masks, so no musical noise; sources
-/// must stay where they are. Stems are what all microphones hear of each source.
+/// Tells as many sources apart as there are channels, by a matrix in each bin that stays the same throughout:
+/// independent low-rank matrix analysis, after iterations of independent vector analysis where they are asked for. No
+/// masks, so no musical noise; sources must stay where they are. Stems are what all microphones hear of each source.
 ///
-/// The analysis must have the spectra of all channels ([`crate::separate::Detail::Spectra`], [`ArrayConfig::analysis`]).
-/// There is nothing in `previous` to go on from.
+/// The analysis must have the spectra of all channels ([`crate::separate::Detail::Spectra`],
+/// [`ArrayConfig::analysis`]). There is nothing in `previous` to go on from.
 ///
 /// # Errors
 /// [`Error::Setting`] for a setting out of range, more or fewer sources than channels, and an analysis without spectra;
 /// [`Error::DictionaryMismatch`]; [`Error::Cancelled`].
 ///
 /// # Cost
-/// For N channels and K components of each source, time O(`n_frames` `n_bins` `max_iter` (6 N K + N^3)) for the frames of the
-/// analysis; N^2 per bin and frame of a rendering. Memory beside the analysis: as much again.
+/// For N channels and K components of each source, time O(`n_frames` `n_bins` `max_iter` (6 N K + N^3)) for the frames
+/// of the analysis; N^2 per bin and frame of a rendering. Memory beside the analysis: as much again.
 ///
 /// # References
 /// N. Ono, "Stable and fast update rules for independent vector analysis based on auxiliary function technique", WASPAA

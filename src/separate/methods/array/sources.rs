@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::bins::Bin;
 
 /// Variances are at least this, where the mean power of what is heard is 1.
-pub(super) const FLOOR: f32 = 1e-10;
+pub(super) const FLOOR: f32 = 1e-15;
 
 /// Bins whose sums are added in order.
 const CHUNK: usize = 16;
@@ -53,7 +53,8 @@ impl Source {
     ///
     /// # References
     /// D. Kitamura, N. Ono, H. Sawada, H. Kameoka and H. Saruwatari, "Determined blind source separation unifying
-    /// independent vector analysis and nonnegative matrix factorization", IEEE/ACM TASLP 24(9), 2016, equations 25 and 26.
+    /// independent vector analysis and nonnegative matrix factorization", IEEE/ACM TASLP 24(9), 2016, equations 25 and
+    /// 26.
     pub(super) fn improve_templates(&mut self, bins: &[Bin], source: usize) {
         let this = &*self;
         let rows: Vec<Vec<f32>> = (0..bins.len())

@@ -41,15 +41,16 @@ pub struct BleedConfig {
     pub microphones: Vec<Microphone>,
     /// Microphones that stand before the same source. Default: none.
     pub shared: Vec<Shared>,
-    /// Names of sources without a microphone of their own; the stem of each is what the microphone hears of it that hears
-    /// it best. Default: none.
+    /// Names of sources without a microphone of their own; the stem of each is what the microphone hears of it that
+    /// hears it best. Default: none.
     pub others: Vec<String>,
-    /// Whether what is taken out of each microphone is a part, too, `NAME_rest`: both sum to the microphone. Default: no.
+    /// Whether what is taken out of each microphone is a part, too, `NAME_rest`: both sum to the microphone. Default:
+    /// no.
     pub has_rest: bool,
     /// How much of the bleed is taken out, 0 to 1: with 0.5, half of its amplitude stays. Default 1.
     pub strength: f32,
-    /// What sources of these names sound like alone, one frame in each template: where the fit begins, not where it ends. A
-    /// dictionary that stays as it is loses 5 dB in another room. Default: nothing.
+    /// What sources of these names sound like alone, one frame in each template: where the fit begins, not where it
+    /// ends. A dictionary that stays as it is loses 5 dB in another room. Default: nothing.
     pub examples: Option<Dictionary>,
     /// When sources can sound at all, in seconds; those that are not named can at any time. Default: nothing is known.
     pub times_s: Vec<(String, Vec<Range<f64>>)>,
@@ -116,8 +117,8 @@ impl BleedConfig {
         mics.chain(rests).chain(self.others.iter().cloned()).collect()
     }
 
-    /// With the times at which the parts of a score can sound, where they have the names of sources; a second after each
-    /// note counts, too. Returns the names of parts that no source has.
+    /// With the times at which the parts of a score can sound, where they have the names of sources; a second after
+    /// each note counts, too. Returns the names of parts that no source has.
     #[must_use]
     pub fn with_score(mut self, score: &Score) -> (Self, Vec<String>) {
         let sources = self.sources();

@@ -20,7 +20,8 @@ const MAX_PIECES: usize = 16;
 /// Models are taken for at least this, relative to a mean magnitude of 1 (-200 dB).
 const FLOOR: f32 = 1e-10;
 
-/// Factors below this are 0: far below anything that is heard, and well above the numbers that processors are slow with.
+/// Factors below this are 0: far below anything that is heard, and well above the numbers that processors are slow
+/// with.
 const NOTHING: f32 = 1e-18;
 
 /// The least that a microphone hears of a source: -80 dB.
@@ -32,8 +33,8 @@ const FIRST_LEAK: f32 = 0.3;
 /// Magnitudes of all microphones, each `n_frames` x `n_bins`, every microphone relative to its own mean.
 pub(super) type Magnitudes<'a> = [ArrayView2<'a, f32>];
 
-/// `V_i ~ sum over j of L_ij P_j`, with `P_j = H_j B_j`: the magnitudes of microphone i, the leaks (of each bin), and the
-/// magnitudes of source j in its own microphone.
+/// `V_i ~ sum over j of L_ij P_j`, with `P_j = H_j B_j`: the magnitudes of microphone i, the leaks (of each bin), and
+/// the magnitudes of source j in its own microphone.
 ///
 /// # References
 /// J. J. Carabias-Orti, M. Cobos, P. Vera-Candeas and F. J. Rodriguez-Serrano, "Nonnegative signal factorization with
@@ -117,8 +118,8 @@ impl Leaks {
         Ok(self)
     }
 
-    /// Finds dictionaries and leaks: first what each microphone has alone, then all together. `may_sound` says of a source
-    /// and a row of the magnitudes whether it can sound there: activations that are zero stay so.
+    /// Finds dictionaries and leaks: first what each microphone has alone, then all together. `may_sound` says of a
+    /// source and a row of the magnitudes whether it can sound there: activations that are zero stay so.
     pub(super) fn fit(
         magnitudes: &Magnitudes<'_>,
         starts: &[Start],
@@ -371,8 +372,8 @@ impl Leaks {
         }
     }
 
-    /// `L <- L (sum over t of P_j V_i / S_i) / (sum over t of P_j)`, of each bin; at most 1, which a source has in its own
-    /// microphone. Leaks of bands 6 % wide were no better.
+    /// `L <- L (sum over t of P_j V_i / S_i) / (sum over t of P_j)`, of each bin; at most 1, which a source has in its
+    /// own microphone. Leaks of bands 6 % wide were no better.
     fn improve_leaks(&mut self, sums: &Sums) {
         for (mic, upper) in sums.upper.iter().enumerate() {
             for source in 0..self.own.len() {

@@ -28,23 +28,25 @@ const N_LOOKS: usize = 2;
 /// Iterations of a fit that goes on from an earlier one.
 const WARM_ITERATIONS: usize = 8;
 
-/// Cleans each microphone: takes out what it hears of the sources of all others. Stems are mono, one for each microphone,
-/// with its name; where [`BleedConfig::has_rest`] asks for it, what was taken out is another, and both sum to it.
+/// Cleans each microphone: takes out what it hears of the sources of all others. Stems are mono, one for each
+/// microphone, with its name; where [`BleedConfig::has_rest`] asks for it, what was taken out is another, and both sum
+/// to it.
 ///
-/// The magnitudes of all microphones are factorized together, with the dictionary of each source in common and a leak for
-/// each microphone, source and bin; dictionaries start from each microphone alone. From there a spatial covariance of each
-/// source in each bin is learned, and a multichannel Wiener filter goes over the recording.
+/// The magnitudes of all microphones are factorized together, with the dictionary of each source in common and a leak
+/// for each microphone, source and bin; dictionaries start from each microphone alone. From there a spatial covariance
+/// of each source in each bin is learned, and a multichannel Wiener filter goes over the recording.
 ///
-/// The analysis must have the spectra of all channels ([`crate::separate::Detail::Spectra`], [`BleedConfig::analysis`]).
+/// The analysis must have the spectra of all channels ([`crate::separate::Detail::Spectra`],
+/// [`BleedConfig::analysis`]).
 ///
 /// # Errors
 /// [`Error::Setting`] for a setting out of range, an analysis without spectra, and examples that do not fit;
 /// [`Error::DictionaryMismatch`]; [`Error::Cancelled`].
 ///
 /// # Cost
-/// For M microphones and J sources of K components, time O(`n_frames` `n_bins` (`max_iter` (M J + J K) + `n_steps` J M^2))
-/// for the frames of the analysis; as much for a rendering, over all frames, with 30 iterations and 2 steps. Memory beside
-/// the analysis: half as much again.
+/// For M microphones and J sources of K components, time O(`n_frames` `n_bins` (`max_iter` (M J + J K) + `n_steps` J
+/// M^2)) for the frames of the analysis; as much for a rendering, over all frames, with 30 iterations and 2 steps.
+/// Memory beside the analysis: half as much again.
 ///
 /// # References
 /// See `Leaks` and `places`: Carabias-Orti et al. 2013, Praetzlich et al. 2015, Duong et al. 2010.

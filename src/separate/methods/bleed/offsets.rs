@@ -16,8 +16,8 @@ const MAX_OFFSET_S: f64 = 10.0;
 /// How far the best offset must stand out of all others, in standard deviations.
 const CLEAR: f64 = 6.0;
 
-/// By how many seconds each recording is late, compared with the first one: where that one hears a hit at 1 s and another
-/// hears it at 1.5 s, 0.5. `None` where nothing tells. Within 2 ms, of the first two minutes, up to 10 s.
+/// By how many seconds each recording is late, compared with the first one: where that one hears a hit at 1 s and
+/// another hears it at 1.5 s, 0.5. `None` where nothing tells. Within 2 ms, of the first two minutes, up to 10 s.
 ///
 /// # Errors
 /// Those of the recordings.

@@ -271,8 +271,8 @@ impl Work {
         trace
     }
 
-    /// The power of each source, once more: `v_j <- v_j + v_j^2 tr(R_j (z z^H - C^-1)) / M`, the mean over the microphones
-    /// of what is expected of its image. After [`Work::take_moment`].
+    /// The power of each source, once more: `v_j <- v_j + v_j^2 tr(R_j (z z^H - C^-1)) / M`, the mean over the
+    /// microphones of what is expected of its image. After [`Work::take_moment`].
     fn improve_power(&self, source: usize, covariances: &Covariances, power: &Lane) -> Lane {
         let n = self.n_mics;
         let trace = self.trace(&covariances[source * n * n..(source + 1) * n * n]);
@@ -288,8 +288,8 @@ impl Work {
 ///
 /// # References
 /// N. Q. K. Duong, E. Vincent and R. Gribonval, "Under-determined reverberant audio source separation using a full-rank
-/// spatial covariance model", IEEE TASLP 18(7), 2010: the model, and the steps of its algorithm (equations 12 to 18), here
-/// without the inverse of R_j.
+/// spatial covariance model", IEEE TASLP 18(7), 2010: the model, and the steps of its algorithm (equations 12 to 18),
+/// here without the inverse of R_j.
 pub(super) fn learn(bin: &mut Bin, n_steps: usize, work: &mut Work) -> Vec<Complex64> {
     let (n, n_sources) = (bin.n_mics, bin.n_sources);
     bin.lift();
@@ -337,8 +337,8 @@ pub(super) fn learn(bin: &mut Bin, n_steps: usize, work: &mut Work) -> Vec<Compl
     covariances
 }
 
-/// `R <- mean(v / v') R + R mean(v^2 / v' (z z^H - C^-1)) R`, the mean of what is expected of the image, relative to its
-/// power.
+/// `R <- mean(v / v') R + R mean(v^2 / v' (z z^H - C^-1)) R`, the mean of what is expected of the image, relative to
+/// its power.
 fn improve_covariance(r: &mut [Complex64], ratio: f64, sum: &Complexes, n_frames: usize) {
     let n = r.len().isqrt();
     if ratio <= 0.0 {

@@ -11,6 +11,7 @@ import importlib
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from . import decomposition as decomposition
+    from . import distributed as distributed
     from . import metrics as metrics
     from ._audio import RecordingLike as RecordingLike
     from ._audio import read as read
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 #: The module of this package that each public name comes from; modules come from themselves.
 _PLACES = {
     "decomposition": None,
+    "distributed": None,
     "metrics": None,
     "RecordingLike": "_audio",
     "read": "_audio",

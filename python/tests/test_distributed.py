@@ -1,4 +1,4 @@
-"""Archives and huge matrices on a Ray cluster of this machine, whose workers and nodes are killed; an S3 server of moto's.
+"""Archives and huge matrices on a Ray cluster of this machine, whose workers and nodes are killed; S3 by moto's server.
 
 PARTITA_RECORDINGS=200 makes the archive that large.
 """
@@ -63,7 +63,20 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def command_line(archive: Path, out: str, *more: str) -> None:
     options = [word for name, value in OPTIONS.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    command = [sys.executable, "-m", "partita", "separate", "in", "-o", out, "-q", "--manifest", f"{out}.jsonl", *options, *more]
+    command = [
+        sys.executable,
+        "-m",
+        "partita",
+        "separate",
+        "in",
+        "-o",
+        out,
+        "-q",
+        "--manifest",
+        f"{out}.jsonl",
+        *options,
+        *more,
+    ]
     subprocess.run(command, cwd=archive, check=True)
 
 
@@ -117,7 +130,9 @@ def test_only_what_is_missing_or_changed_is_done_again(
     assert not [name for name in os.listdir("out") if name.startswith(".")]
 
 
-def test_bad_requests_are_refused_before_any_work(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_requests_are_refused_before_any_work(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from partita.distributed import separate_archive
 
     monkeypatch.chdir(tmp_path)
@@ -162,19 +177,36 @@ def test_object_stores(archive: Path, cluster: Any, store: dict[str, Any], tmp_p
     fs.pipe_file("studio/in/notes.txt", b"no recording")
     write_tone(tmp_path / "voice.wav", 7)
     fs.put_file(str(tmp_path / "voice.wav"), "studio/voice.wav")
-    given: dict[str, Any] = {"options": {"example": {"voice": "s3://studio/voice.wav"}, "max_iter": 20}, "storage_options": store}
+    given: dict[str, Any] = {
+        "options": {"example": {"voice": "s3://studio/voice.wav"}, "max_iter": 20},
+        "storage_options": store,
+    }
     report = separate_archive("s3://studio/in", "s3://studio/out", manifest="s3://studio/run.jsonl", **given)
     assert not report.failed
     assert sorted(fs.find("studio/out")) == [
         f"studio/out/day/{i}/{stem}.wav" for i in range(3) for stem in ["residual", "voice"]
     ]
-    command = [sys.executable, "-m", "partita", "separate", "1.wav", "-o", "out", "--example", "voice=voice.wav", "--max-iter", "20"]
+    command = [
+        sys.executable,
+        "-m",
+        "partita",
+        "separate",
+        "1.wav",
+        "-o",
+        "out",
+        "--example",
+        "voice=voice.wav",
+        "--max-iter",
+        "20",
+    ]
     subprocess.run(command, cwd=tmp_path, check=True)
     assert fs.cat_file("studio/out/day/1/voice.wav") == (tmp_path / "out/1/voice.wav").read_bytes()
     with pytest.raises(ValueError, match="exists"):
         separate_archive("s3://studio/in", "s3://studio/out", **given)
     fs.rm("studio/out/day/2/voice.wav")
-    again = separate_archive("s3://studio/in", "s3://studio/out", manifest="s3://studio/run.jsonl", resume=True, **given)
+    again = separate_archive(
+        "s3://studio/in", "s3://studio/out", manifest="s3://studio/run.jsonl", resume=True, **given
+    )
     assert [entry["input"] for entry in again.entries] == ["s3://studio/in/day/2.wav"] and len(again.skipped) == 2
     with pytest.raises(FileNotFoundError, match="holds no recordings"):
         separate_archive("s3://studio/nothing", "s3://studio/out", **given)

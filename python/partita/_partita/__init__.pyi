@@ -6,6 +6,7 @@ from . import audio as audio
 from . import metrics as metrics
 from . import nmf as nmf
 from . import separate as separate
+from . import share as share
 
 __version__: str
 
@@ -19,6 +20,7 @@ __all__ = [
     "run_command",
     "separate",
     "set_num_threads",
+    "share",
 ]
 
 class Cancelled(Exception):

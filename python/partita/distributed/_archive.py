@@ -40,7 +40,9 @@ class Report:
         """Raises ``RuntimeError`` where a recording failed."""
         if self.failed:
             first = next(iter(self.failed.items()))
-            raise RuntimeError(f"{len(self.failed)} of {len(self.entries)} recordings failed; the first, `{first[0]}`: {first[1]}")
+            raise RuntimeError(
+                f"{len(self.failed)} of {len(self.entries)} recordings failed; the first, `{first[0]}`: {first[1]}"
+            )
 
 
 def separate_archive(
@@ -92,8 +94,8 @@ def separate_archive(
     storage_options : mapping, optional
         What fsspec is given to open a store, such as credentials or an ``endpoint_url``.
     progress : bool or callable
-        True draws a bar with tqdm; a callable is given the name of each recording as it ends, how many are done, and how
-        many there are.
+        True draws a bar with tqdm; a callable is given the name of each recording as it ends, how many are done, and
+        how many there are.
 
     Returns
     -------
@@ -192,8 +194,15 @@ def separate_one(run: Run, recording: Recording, before: Entry | None) -> Entry 
             name = storage.join(run.output, f"{recording.track or track}/{rest}")
             storage.publish(file, name)
             outputs.append({**output, "path": name})
-        error = made["error"] and made["error"].replace(str(source), recording.name)
-        return {**entry, **made, "error": error, "input": recording.name, "parameters": run.plan.parameters, "outputs": outputs}
+        told = made["error"] and made["error"].replace(str(source), recording.name)
+        return {
+            **entry,
+            **made,
+            "error": told,
+            "input": recording.name,
+            "parameters": run.plan.parameters,
+            "outputs": outputs,
+        }
     finally:
         shutil.rmtree(stage, ignore_errors=True)
 
@@ -246,8 +255,11 @@ def _die_with_parent() -> Callable[[], None] | None:
 def _results(
     run: Run, book: Manifest | None, num_cpus: float, memory: int | None, max_retries: int
 ) -> Iterator[tuple[Recording, Entry | None]]:
-    """The recordings as they end. A few more than the cluster can work on at once are handed out at a time, so that an
-    archive of any size waits here and not in the cluster."""
+    """The recordings as they end.
+
+    A few more than the cluster can work on at once are handed out at a time, so that an archive of any size waits here
+    and not in the cluster.
+    """
     import ray
 
     resources = {"num_cpus": num_cpus, **({"memory": memory} if memory is not None else {})}
@@ -269,8 +281,8 @@ def _results(
                 recording = working.pop(ended)
                 try:
                     result = ray.get(ended)
-                except (ray.exceptions.RayTaskError, ray.exceptions.RayError) as error:
-                    result = _failure(run, recording, error)
+                except ray.exceptions.RayError as failed:
+                    result = _failure(run, recording, failed)
                 yield recording, result
     finally:
         for left in working:
@@ -281,8 +293,8 @@ def _failure(run: Run, recording: Recording, error: Exception) -> Entry:
     """The line of a recording whose task did not come to its end, however often it was tried."""
     cause = getattr(error, "cause", None) or error
     return {
-        "duration_s": 0.0, "error": str(cause).strip().splitlines()[-1] or type(cause).__name__, "input": recording.name,
-        "outputs": [], "parameters": run.plan.parameters, "sha256": "", "warnings": [],
+        "duration_s": 0.0, "error": str(cause).strip().splitlines()[-1] or type(cause).__name__,
+        "input": recording.name, "outputs": [], "parameters": run.plan.parameters, "sha256": "", "warnings": [],
     }  # fmt: skip
 
 
@@ -300,7 +312,9 @@ def _refuse_existing(recordings: Sequence[Recording], output: str, storage: Stor
     for recording in recordings:
         name = storage.join(output, recording.track or "")
         if recording.track and storage.holds(name):
-            raise ValueError(f"`{name}` exists: give another `output`, or `force=True`, or `resume=True` with a `manifest`")
+            raise ValueError(
+                f"`{name}` exists: give another `output`, or `force=True`, or `resume=True` with a `manifest`"
+            )
 
 
 def _sha256(path: Path) -> str:
@@ -319,7 +333,7 @@ class _Teller:
     def __init__(self, progress: bool | Callable[[str, int, int], object], total: int) -> None:
         self.callback, self.total, self.done, self.bar = progress if callable(progress) else None, total, 0, None
         if progress is True:
-            from tqdm import tqdm
+            from tqdm.auto import tqdm  # type: ignore[import-untyped, unused-ignore]
 
             self.bar = tqdm(total=total, unit="recording")
 

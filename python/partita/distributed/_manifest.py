@@ -1,5 +1,7 @@
-"""The manifest of a run: a line of JSON for each recording that is finished or has failed, as the command line writes it
-(docs/BATCH.md says what is in it)."""
+"""The manifest of a run: a line of JSON for each recording that is finished or has failed.
+
+It is that of the command line; docs/BATCH.md says what is in it.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,11 @@ PAUSE = 5.0
 
 
 class Manifest:
-    """What is known of each recording; on a disk every line is there before the next recording is counted, in an object
-    store, where nothing can be appended, the whole is written every few seconds and at the end."""
+    """What is known of each recording.
+
+    On a disk every line is there before the next recording is counted. In an object store, where nothing can be
+    appended, the whole is written every few seconds and at the end.
+    """
 
     def __init__(self, name: str, storage: Storage) -> None:
         self.name, self.storage = name, storage
@@ -35,7 +40,9 @@ class Manifest:
                 entry = json.loads(line)
                 self.entries[entry["input"]] = entry
             except (ValueError, KeyError, TypeError) as error:
-                raise ValueError(f"`{name}` is no manifest: line {number} is not one of its; name another file") from error
+                raise ValueError(
+                    f"`{name}` is no manifest: line {number} is not one of its; name another file"
+                ) from error
         if storage.is_remote(name):
             self._file = None
         else:
@@ -54,8 +61,11 @@ class Manifest:
             self._write()
 
     def close(self, *, is_complete: bool) -> None:
-        """Ends the run. Where it is complete, the lines are sorted by input, the last of each only: interrupted runs and
-        runs in another order end with the same file."""
+        """Ends the run.
+
+        Where it is complete, the lines are sorted by input, the last of each only: interrupted runs and runs in another
+        order end with the same file.
+        """
         if self._file is not None:
             self._file.close()
         if is_complete or self._file is None:

@@ -74,8 +74,8 @@ def factorize(
     Parameters
     ----------
     x : str, path or array, n_samples x n_features
-        A ``.npy`` file of float32 or float64 in C order, on a disk that all nodes share or in a store that fsspec knows;
-        or an array in memory, which is sent to the workers.
+        A ``.npy`` file of float32 or float64 in C order, on a disk that all nodes share or in a store that fsspec
+        knows; or an array in memory, which is sent to the workers.
     n_components : int
         Number of components.
     beta_loss : {"kullback-leibler", "frobenius", "itakura-saito"} or float
@@ -83,7 +83,8 @@ def factorize(
     max_iter : int
         Iterations at the most.
     tol : float
-        Ends the fit when the divergence fell by less than this share of its first value in ten iterations; 0 never does.
+        Ends the fit when the divergence fell by less than this share of its first value in ten iterations; 0 never
+        does.
     random_state : int
         Seed of the start.
     n_workers : int, optional
@@ -91,8 +92,8 @@ def factorize(
     num_cpus : float
         CPUs, and threads, of each worker.
     checkpoint : str or path, optional
-        Folder, on a shared disk or in a store, for what is known after every `checkpoint_every` iterations. Without one,
-        a lost block repeats all iterations, and all dictionaries since the start are kept for it.
+        Folder, on a shared disk or in a store, for what is known after every `checkpoint_every` iterations. Without
+        one, a lost block repeats all iterations, and all dictionaries since the start are kept for it.
     resume : bool
         Go on from the checkpoint of a run that ended early.
     output : str or path, optional
@@ -113,8 +114,8 @@ def factorize(
 
     References
     ----------
-    C. Liu, H.-c. Yang, J. Fan, L.-W. He and Y.-M. Wang, "Distributed nonnegative matrix factorization for web-scale dyadic
-    data analysis on MapReduce", WWW 2010.
+    C. Liu, H.-c. Yang, J. Fan, L.-W. He and Y.-M. Wang, "Distributed nonnegative matrix factorization for web-scale
+    dyadic data analysis on MapReduce", WWW 2010.
     """
     import ray
 
@@ -122,7 +123,11 @@ def factorize(
     beta = BETAS.get(beta_loss, None) if isinstance(beta_loss, str) else float(beta_loss)
     if beta is None:
         raise ValueError(f"`beta_loss` is {beta_loss!r}; use one of {', '.join(BETAS)}, or a number")
-    for name, value, least in [("n_components", n_components, 1), ("max_iter", max_iter, 1), ("checkpoint_every", checkpoint_every, 1)]:
+    for name, value, least in [
+        ("n_components", n_components, 1),
+        ("max_iter", max_iter, 1),
+        ("checkpoint_every", checkpoint_every, 1),
+    ]:
         if value < least:
             raise ValueError(f"`{name}` is {value}; it has to be at least {least}")
     if resume and checkpoint is None:
@@ -130,7 +135,9 @@ def factorize(
     if not ray.is_initialized():
         ray.init()
     source = Matrix.of(x, storage)
-    work = Work(source, n_components, beta, random_state, None if checkpoint is None else os.fspath(checkpoint), storage)
+    work = Work(
+        source, n_components, beta, random_state, None if checkpoint is None else os.fspath(checkpoint), storage
+    )
     crew = Crew(work, n_workers or max(1, int(ray.cluster_resources().get("CPU", 1) / num_cpus)), num_cpus)
     try:
         return _fit(crew, work, max_iter, tol, checkpoint_every, resume, output, progress)
@@ -229,7 +236,11 @@ class Matrix:
             with storage.opened(file) as stream:
                 try:
                     version = np.lib.format.read_magic(stream)
-                    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                    read = (
+                        np.lib.format.read_array_header_1_0
+                        if version == (1, 0)
+                        else np.lib.format.read_array_header_2_0
+                    )
                     shape, is_fortran, dtype = read(stream)
                 except ValueError as error:
                     raise ValueError(f"`{file}` is no .npy file: save the matrix with numpy.save") from error
@@ -237,15 +248,15 @@ class Matrix:
             if len(shape) != 2 or is_fortran or dtype not in (np.dtype("<f4"), np.dtype("<f8")):
                 order = "Fortran" if is_fortran else "C"
                 raise ValueError(
-                    f"`{file}` holds {dtype} of shape {shape} in {order} order; it has to be a matrix of float32 or float64 "
-                    "in C order: numpy.save(path, numpy.ascontiguousarray(x, dtype='float32'))"
+                    f"`{file}` holds {dtype} of shape {shape} in {order} order; it has to be a matrix of float32 or "
+                    "float64 in C order: numpy.save(path, numpy.ascontiguousarray(x, dtype='float32'))"
                 )
-            return Matrix(*shape, dtype, file, offset)
+            return Matrix(shape[0], shape[1], dtype, file, offset)
         x = np.asarray(x)
         if x.ndim != 2:
             raise ValueError(f"`x` has {x.ndim} dimensions; it has to be a matrix, samples x features")
         dtype = np.dtype(np.float32 if x.dtype == np.float32 else np.float64)
-        matrix = Matrix(*x.shape, dtype, None, 0)
+        matrix = Matrix(x.shape[0], x.shape[1], dtype, None, 0)
         step = rows_per_block(matrix)
         for block, start in enumerate(range(0, matrix.n_rows, step)):
             matrix.blocks[block] = ray.put(np.ascontiguousarray(x[start : start + step], dtype))
@@ -290,7 +301,7 @@ def from_bytes(content: bytes) -> Array:
 
 def rows_per_block(matrix: Matrix) -> int:
     """Rows of a block; it depends on the matrix alone."""
-    most = BLOCK_BYTES // max(1, matrix.n_columns * matrix.dtype.itemsize)
+    most: int = BLOCK_BYTES // max(1, matrix.n_columns * matrix.dtype.itemsize)
     return max(1, min(-(-matrix.n_rows // N_BLOCKS), most))
 
 
@@ -362,8 +373,8 @@ class Work:
         for name, value in self._identity().items():
             if content[name] != value:
                 raise ValueError(
-                    f"the checkpoint `{self.checkpoint}` is of another fit: its `{name}` is {content[name]}, here it is "
-                    f"{value}; name another folder, or leave `resume` out"
+                    f"the checkpoint `{self.checkpoint}` is of another fit: its `{name}` is {content[name]}, here it "
+                    f"is {value}; name another folder, or leave `resume` out"
                 )
         components = from_bytes(self.storage.read(self._name(f"components-{content['n_iter']}.npy")))
         return State(components, content["n_iter"], [(n, value) for n, value in content["curve"]])

@@ -1,5 +1,7 @@
-"""What an archive holds and where the stems of each recording will lie. For files on disks the command line is asked, so
-that the same recordings are found, refused and named as there."""
+"""What an archive holds and where the stems of each recording will lie.
+
+For files on disks the command line is asked, so that the same recordings are found, refused and named as there.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,11 @@ from ._storage import Storage
 
 #: Options that belong to the run as a whole: they are arguments of the function, or make no sense for one recording.
 RESERVED = {
-    "out": "`output`", "o": "`output`", "manifest": "`manifest`", "resume": "`resume`", "force": "`force`", "f": "`force`",
-    "jobs": "`num_cpus`", "j": "`num_cpus`", "memory": "`memory`", "shard": "nothing: Ray shares out the work",
+    "out": "`output`", "o": "`output`", "manifest": "`manifest`", "resume": "`resume`", "force": "`force`",
+    "f": "`force`", "jobs": "`num_cpus`", "j": "`num_cpus`", "memory": "`memory`", "shard": "nothing: Ray shares out the work",
     "files-from": "`inputs`", "dry-run": "nothing", "filename": "nothing: stems lie in a folder of each track",
-    "skip-existing": "`resume`", "json": "nothing", "quiet": "nothing", "verbose": "nothing", "color": "nothing",
+    "skip-existing": "`resume`", "json": "nothing", "quiet": "nothing", "verbose": "nothing",
+    "color": "nothing",
     "stdout": "nothing",
 }  # fmt: skip
 
@@ -54,8 +57,11 @@ def program() -> list[str]:
 
 
 def arguments(options: Mapping[str, Any]) -> list[str]:
-    """Options as the command line takes them: ``sources=4`` is ``--sources 4``, ``int16=True`` is ``--int16``, a list
-    gives the option several times, a dict as ``NAME=VALUE``."""
+    """Options as the command line takes them.
+
+    ``sources=4`` is ``--sources 4``, ``int16=True`` is ``--int16``, a list gives the option several times, a dict as
+    ``NAME=VALUE``.
+    """
     made = []
     for name, value in options.items():
         flag = name.replace("_", "-")
@@ -63,7 +69,11 @@ def arguments(options: Mapping[str, Any]) -> list[str]:
             raise ValueError(f"`{name}` is not one of the options; use {RESERVED[flag]}")
         dashed = f"--{flag}" if len(flag) > 1 else f"-{flag}"
         if isinstance(value, Mapping):
-            value = [f"{key}={path}" for key, each in value.items() for path in ([each] if isinstance(each, (str, Path)) else each)]
+            value = [
+                f"{key}={path}"
+                for key, each in value.items()
+                for path in ([each] if isinstance(each, (str, Path)) else each)
+            ]
         if value is None or value is False:
             continue
         if value is True:
@@ -148,7 +158,17 @@ def _dry_run(
     listed = os.path.join(folder, "inputs")
     files = [name for name in inputs if os.path.isfile(name)]
     Path(listed).write_bytes(b"".join(os.fsencode(name) + b"\0" for name in files))
-    command = [*program(), method, "--dry-run", "--json", "-o", out, "--manifest", os.path.join(folder, "dry.jsonl"), *given]
+    command = [
+        *program(),
+        method,
+        "--dry-run",
+        "--json",
+        "-o",
+        out,
+        "--manifest",
+        os.path.join(folder, "dry.jsonl"),
+        *given,
+    ]
     command += ["--force"] * may_exist + ["--files-from", listed] * bool(files)
     command += ["--", *(name for name in inputs if not os.path.isfile(name))]
     done = subprocess.run(command, capture_output=True, check=False)

@@ -40,12 +40,16 @@ class Storage:
         try:
             import fsspec
         except ImportError as error:
-            raise ImportError(f"`{name}` needs fsspec: pip install fsspec (and s3fs, gcsfs, adlfs ... for its store)") from error
+            raise ImportError(
+                f"`{name}` needs fsspec: pip install fsspec (and s3fs, gcsfs, adlfs ... for its store)"
+            ) from error
         return fsspec.core.url_to_fs(name, **self.options)  # type: ignore[no-any-return]
 
     def walk(self, name: str) -> Iterator[tuple[str, str]]:
-        """Recordings of an object store below a prefix, or that a pattern matches, or the one of that name: each with its
-        name relative to the prefix."""
+        """Recordings of an object store, each with its name relative to where the search began.
+
+        They lie below a prefix, match a pattern, or are the one of that name.
+        """
         fs, path = self._open(name)
         is_pattern = any(letter in path for letter in "*?[")
         if is_pattern:
@@ -56,17 +60,17 @@ class Storage:
             found, base = fs.find(path), path
         if not found:
             raise FileNotFoundError(f"`{name}` holds no recordings: look at its spelling, and at the `storage_options`")
-        for path in sorted(found):
-            relative = posixpath.relpath(path, base)
-            is_hidden = any(part.startswith((".", "_MACOSX", "__MACOSX")) for part in relative.split("/"))
-            if path.rsplit(".", 1)[-1].lower() in RECORDINGS and not is_hidden:
-                yield fs.unstrip_protocol(path), relative
+        for file in sorted(found):
+            relative = posixpath.relpath(file, base)
+            is_hidden = any(part.startswith((".", "__MACOSX")) for part in relative.split("/"))
+            if file.rsplit(".", 1)[-1].lower() in RECORDINGS and not is_hidden:
+                yield fs.unstrip_protocol(file), relative
 
     def size(self, name: str) -> int | None:
         """Of a file, in bytes; none where there is none."""
         if not self.is_remote(name):
-            path = self.local(name)
-            return path.stat().st_size if path.is_file() else None
+            file = self.local(name)
+            return file.stat().st_size if file.is_file() else None
         fs, path = self._open(name)
         try:
             fs.invalidate_cache()
@@ -170,4 +174,8 @@ class Storage:
 
     def join(self, folder: str, relative: str) -> str:
         """A name below a folder."""
-        return (posixpath if self.is_remote(folder) else os.path).join(folder.removeprefix("file://"), relative)
+        return (
+            f"{folder.rstrip('/')}/{relative}"
+            if self.is_remote(folder)
+            else os.path.join(folder.removeprefix("file://"), relative)
+        )

@@ -5,7 +5,8 @@
 
 Needs scikit-learn. The matrices are made: a dense one of the size of 400 pictures of faces, scikit-learn's digits, and a
 sparse one of the size of a corpus of 2000 texts. Scikit-learn does a number of iterations; partita goes on until it is as
-low. Both in turn, three times; the least time of each counts.
+low: with the same solver after as many iterations, from 1e-5 above in f32 and 1e-9 in f64 on; extrapolated, as soon as it
+gets there. 200 iterations are scikit-learn's default. Both in turn, three times; the least time of each counts.
 """
 
 import json
@@ -23,7 +24,7 @@ from sklearn.decomposition import non_negative_factorization
 from sklearn.decomposition._nmf import _beta_divergence
 
 warnings.simplefilter("ignore")
-K, N_ITER, ROUNDS = 20, 60, 3
+K, N_ITER, ROUNDS = 20, 200, 3
 
 
 def matrices():
@@ -47,10 +48,10 @@ def theirs(v, w, h, solver, beta):
     return seconds, _beta_divergence(v.astype(float), w.astype(float), h.astype(float), beta)
 
 
-def ours(binary, folder, precision, solver, beta, target):
+def ours(binary, folder, precision, solver, beta, target, max_iter):
     # A hair above: sums are rounded in another order.
     target = target * (1 + (1e-5 if precision == "f32" else 1e-9))
-    args = [binary, str(folder), precision, solver, str(beta), repr(float(target)), str(20 * N_ITER)]
+    args = [binary, str(folder), precision, solver, str(beta), repr(float(target)), str(max_iter)]
     return json.loads(subprocess.run(args, capture_output=True, check=True, text=True).stdout)
 
 
@@ -85,16 +86,16 @@ def main():
                     for _ in range(ROUNDS):
                         seconds, objective = theirs(v, w, h, solver, beta)
                         best["theirs"] = min(best["theirs"], seconds)
-                        same = ours(binary, folder, precision, solver, beta, objective)
+                        same = ours(binary, folder, precision, solver, beta, 0, N_ITER)
                         best["same"] = min(best["same"], same["seconds"])
                         if solver == "mu":
-                            fast = ours(binary, folder, precision, "mu-extrapolated", beta, objective)
+                            fast = ours(binary, folder, precision, "mu-extrapolated", beta, objective, 20 * N_ITER)
                             best["fast"] = min(best["fast"], fast["seconds"])
                 a, b, c = best["theirs"], best["same"], best["fast"]
                 last = f"{c:.3f} | {a / c:.1f}" if solver == "mu" else " | "
                 off = same["divergence"] / objective - 1
                 print(
-                    f"| {name}, {precision} | {what} | {objective:.6g} | {a:.3f} | {b:.3f} ({same['n_iter']} it., {off:+.0e})"
+                    f"| {name}, {precision} | {what} | {objective:.6g} | {a:.3f} | {b:.3f} ({off:+.0e})"
                     f" | {a / b:.1f} | {last} |",
                     flush=True,
                 )

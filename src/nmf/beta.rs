@@ -70,6 +70,12 @@ impl<T: Real> BetaMu<T> {
         self
     }
 
+    /// The divergence of the factors, after a run.
+    pub(super) fn divergence(&self) -> f64 {
+        // The last check may have gone back to others.
+        if self.extrapolation.is_some() { self.data.divergence(&self.w, &self.h) } else { self.divergence }
+    }
+
     /// One plain iteration: W, then H.
     fn step(&mut self) {
         if self.free_w.contains(&true) {

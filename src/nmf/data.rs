@@ -250,6 +250,10 @@ impl<T: Real> Data<T> {
             |sum: &mut f64, block| {
                 let mut y = vec![zero_tile(); block.v.len()];
                 self.kernel.multiply(&panels, &pack_activations(block, h), self.guard.lift, &mut y);
+                if beta == 2.0 && !self.is_weighted {
+                    *sum += 0.5 * self.kernel.squared_gaps(&block.v, &y);
+                    return;
+                }
                 for frame in 0..block.columns.len() {
                     let tiles = frame / TILE * n_panels..(frame / TILE + 1) * n_panels;
                     for (panel, tile) in tiles.enumerate() {

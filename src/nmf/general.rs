@@ -37,13 +37,13 @@ pub(super) fn fit<T: Real>(
                 solve = solve.with_small_entries_dropped(scales);
             }
             let run = run(&mut solve, config, watch);
-            let divergence = solve.data.divergence(&solve.w, &solve.h);
+            let divergence = solve.divergence();
             (run, solve.w, solve.h, divergence)
         }
         Solver::CoordinateDescent | Solver::Anls | Solver::ProjectedGradient => {
             let mut solve = LeastSquares::new(data, start, free, penalties, scales, config);
             let run = run(&mut solve, config, watch);
-            let divergence = solve.data.divergence(&solve.w, &solve.h);
+            let divergence = solve.divergence();
             (run, solve.w, solve.h, divergence)
         }
     };

@@ -110,6 +110,13 @@ impl<T: Real> Solve for LeastSquares<T> {
     }
 }
 
+impl<T: Real> LeastSquares<T> {
+    /// The divergence at the last check.
+    pub(super) fn divergence(&self) -> f64 {
+        self.divergence
+    }
+}
+
 /// The free components in the order of a sweep.
 fn shuffled(rng: &mut Option<ChaCha8Rng>, free: &[usize]) -> Vec<usize> {
     let mut order = free.to_vec();

@@ -102,7 +102,7 @@ use crate::{Error, Result};
 /// # Examples
 /// ```
 /// use partita::nmf::{NmfConfig, fit};
-/// let v = ndarray::array![[1.0, 2.0, 3.0], [2.0, 4.0, 6.0]];
+/// let v = ndarray::array![[1.0f32, 2.0, 3.0], [2.0, 4.0, 6.0]];
 /// let parts = fit(v.view(), &NmfConfig { n_components: 1, ..NmfConfig::default() })?;
 /// let gap = (&parts.product() - &v).iter().fold(0.0, |worst: f32, x| worst.max(x.abs()));
 /// assert!(gap < 1e-3, "a matrix of rank one is found: {gap}");

@@ -15,7 +15,7 @@ const MAX_SIDE: usize = u32::MAX as usize;
 /// # Examples
 /// ```
 /// use partita::nmf::{NmfConfig, SparseMatrix, fit_sparse};
-/// let v = SparseMatrix::from_entries((3, 2), vec![(0, 0, 1.0), (2, 0, 3.0), (1, 1, 2.0)])?;
+/// let v = SparseMatrix::from_entries((3, 2), vec![(0, 0, 1.0f32), (2, 0, 3.0), (1, 1, 2.0)])?;
 /// let parts = fit_sparse(&v, &NmfConfig { n_components: 2, max_iter: 1000, tol: 0.0, ..NmfConfig::default() })?;
 /// assert!((parts.product()[(2, 0)] - 3.0).abs() < 1e-3);
 /// # Ok::<(), partita::Error>(())

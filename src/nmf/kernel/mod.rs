@@ -33,7 +33,7 @@ pub(super) use self::tile::{Entries, Power};
 
 use self::column::ImproveColumn;
 use self::peak::MultiplyAdds;
-use self::phases::{Diverge, GatherW, ImproveH, Multiply, OntoH, OntoW, TermsOntoH, TermsOntoW};
+use self::phases::{Diverge, GatherW, ImproveH, Multiply, OntoH, OntoW, SquaredGaps, TermsOntoH, TermsOntoW};
 #[cfg(target_arch = "x86_64")]
 use self::simd::avx2::Avx2;
 use self::simd::portable::Portable;
@@ -113,6 +113,11 @@ impl Kernel {
     /// WH, lifted by at least EPS, for as many tiles of frames as `h` has.
     pub(super) fn multiply<T: Dispatch>(self, w: &Panels<T>, h: &[Activations<T>], lift: T, out: &mut [Tile<T>]) {
         self.run(Multiply { w, h, lift, out });
+    }
+
+    /// The sum of the squares of the differences of two lists of tiles.
+    pub(super) fn squared_gaps<T: Dispatch>(self, a: &[Tile<T>], b: &[Tile<T>]) -> f64 {
+        self.run(SquaredGaps { a, b })
     }
 
     /// W^T X, for as many tiles of frames as `out` has.

@@ -1,9 +1,9 @@
 """CPU time of BSS Eval on three minutes of four stereo stems, by partita, museval and fast_bss_eval.
 
-    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benches/python/evaluate.py [MINUTES]
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benches/python/evaluate.py [MINUTES [PEER...]]
 
 museval is given what `museval.evaluate` is for: stereo, windows of a second, filters of the whole. fast_bss_eval knows
-single channels only: the two channels are a batch of two for it, and two calls for us.
+single channels only: the two channels are a batch of two for it, and two calls for us; it needs numpy below 2.
 """
 
 from __future__ import annotations
@@ -44,37 +44,40 @@ def scene(minutes: float) -> tuple[np.ndarray, np.ndarray]:
     return references, estimates
 
 
-def main() -> None:
-    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
-    references, estimates = scene(minutes)
-    print(f"{minutes:g} minutes, numpy {np.__version__}")
+def against_museval(references: np.ndarray, estimates: np.ndarray) -> None:
+    import museval
+
     window = {"win": SAMPLE_RATE, "hop": SAMPLE_RATE}
     ours, found = timed("partita, as museval", lambda: metrics.evaluate(references, estimates, **window))
+    slow, theirs = timed("museval", lambda: museval.evaluate(references, estimates, **window))
+    worst = max(np.nanmax(np.abs(a - b)) for a, b in zip(found, theirs))
+    print(f"museval takes {slow / ours:.1f} times as much; at most {worst:.1e} dB apart", flush=True)
+
+
+def against_fast_bss_eval(references: np.ndarray, estimates: np.ndarray) -> None:
+    import fast_bss_eval
 
     channels = [(references[:, :, c].copy(), estimates[:, :, c].copy()) for c in range(2)]
-    single, by_channel = timed(
+    batch = [np.stack([pair[i] for pair in channels]) for i in range(2)]
+    ours, found = timed(
         "partita, channel by channel",
         lambda: [metrics.bss_eval_sources(r, e, compute_permutation=False) for r, e in channels],
     )
-    try:
-        import fast_bss_eval
+    fast, theirs = timed(
+        "fast_bss_eval", lambda: fast_bss_eval.bss_eval_sources(*batch, compute_permutation=False)
+    )
+    worst = max(np.abs(a[0] - b).max() for a, b in zip(found, np.asarray(theirs[0])))
+    print(f"fast_bss_eval takes {fast / ours:.1f} times as much; SDR at most {worst:.1e} dB apart", flush=True)
 
-        batch = [np.stack([pair[i] for pair in channels]) for i in range(2)]
-        fast, theirs = timed(
-            "fast_bss_eval", lambda: fast_bss_eval.bss_eval_sources(*batch, compute_permutation=False)
-        )
-        worst = max(np.abs(a[0] - b).max() for a, b in zip(by_channel, np.asarray(theirs[0]), strict=True))
-        print(f"fast_bss_eval takes {fast / single:.1f} times as much; SDR at most {worst:.1e} dB apart")
-    except ImportError:
-        print("fast_bss_eval is not installed")
-    try:
-        import museval
-    except ImportError:
-        print("museval is not installed")
-        return
-    slow, theirs = timed("museval", lambda: museval.evaluate(references, estimates, **window))
-    worst = max(np.nanmax(np.abs(a - b)) for a, b in zip(found, theirs, strict=True))
-    print(f"museval takes {slow / ours:.1f} times as much; at most {worst:.1e} dB apart")
+
+def main() -> None:
+    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
+    peers = {"fast_bss_eval": against_fast_bss_eval, "museval": against_museval}
+    wanted = sys.argv[2:] or list(peers)
+    print(f"{minutes:g} minutes, numpy {np.__version__}", flush=True)
+    references, estimates = scene(minutes)
+    for peer in wanted:
+        peers[peer](references, estimates)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ Array: TypeAlias = "npt.NDArray[Any]"
 _MAX_CHANNELS = 64
 
 
-def samples(name: str, value: Any) -> Array:
+def checked(name: str, value: Any) -> Array:
     """Samples as ``(channels, n)``, float32 and contiguous, after a check that they are such.
 
     A float64 array is rounded; what comes of it is given back as float64.
@@ -87,7 +87,7 @@ class Source:
             for option, setting in given.items():
                 if setting is not None:
                     raise fail(f"`{option}` is for files, and `{name}` is an array", f"cut the array: {name}[..., a:b]")
-            samples(name, value)
+            checked(name, value)
             source = cls(np.asarray(value), integer("sample_rate", sample_rate, 1))
         # A file that cannot be read is told at once.
         source._native = source.native
@@ -101,7 +101,7 @@ class Source:
                 self._native = _partita.audio.Recording.open(self.value, self.start, self.duration, self.audio_track)
             else:
                 assert self.sample_rate is not None
-                self._native = _partita.audio.Recording.of(samples("recording", self.value), self.sample_rate)
+                self._native = _partita.audio.Recording.of(checked("recording", self.value), self.sample_rate)
         return self._native
 
     @property
@@ -177,7 +177,7 @@ def read(
 
 def write(
     path: str | os.PathLike[str],
-    samples_: npt.NDArray[np.floating[Any]],
+    samples: npt.NDArray[np.floating[Any]],
     sample_rate: int,
     *,
     file_format: str | None = None,
@@ -192,7 +192,7 @@ def write(
     ----------
     path : str or path
         The file.
-    samples_ : ndarray
+    samples : ndarray
         ``(n,)`` or ``(channels, n)``, float32 or float64; full scale is -1 to 1.
     sample_rate : int
         Samples per second, in Hz.
@@ -225,7 +225,7 @@ def write(
         file_format = "flac" if Path(path).suffix.lower() == ".flac" else "wav"
     _partita.audio.write(
         path,
-        samples("samples_", samples_),
+        checked("samples", samples),
         integer("sample_rate", sample_rate, 1),
         file_format,
         sample_format,

@@ -37,6 +37,9 @@ Array = npt.NDArray[np.float64]
 #: More sources than anyone compares: axes that are swapped make as many.
 _MAX_SOURCES = 100
 
+#: Samples that tell of most sources that they are not silent.
+_GLANCE = 256
+
 #: The engine tells no ratios beyond it, in dB: there, double precision tells nothing.
 _MAX_DB = 150.0
 
@@ -174,7 +177,7 @@ def evaluate(
     if mode not in ("v3", "v4"):
         raise fail(f"`mode` is {mode!r}, expected `v4` or `v3`", 'use mode="v4"')
     references, estimates = np.asarray(references), np.asarray(estimates)
-    if padding and references.ndim == 3 == estimates.ndim:
+    if padding and references.ndim == 3 == estimates.ndim and references.shape[1] != estimates.shape[1]:
         missing = references.shape[1] - estimates.shape[1]
         estimates = np.pad(estimates[:, : references.shape[1]], ((0, 0), (0, max(missing, 0)), (0, 0)))
     sdr, isr, sir, sar, _ = bss_eval(
@@ -408,8 +411,16 @@ def _with_channel_axis(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _any_silent(sources: npt.NDArray[Any]) -> bool:
     """Whether any is zero throughout, its channels added up."""
-    added = sources.sum(axis=tuple(range(2, sources.ndim)))
-    return bool(np.any(np.all(added == 0, axis=1)))
+    return any(_is_silent(source) for source in sources)
+
+
+def _is_silent(source: npt.NDArray[Any]) -> bool:
+    """Whether a source is; what sounds at its start is not looked through."""
+    for part in (source[:_GLANCE], source):
+        added = part if part.ndim == 1 else sum(part[..., c] for c in range(part.shape[-1]))
+        if np.any(added):
+            return False
+    return True
 
 
 def _unbound(values: Array) -> Array:
@@ -426,9 +437,9 @@ def _validate(references: npt.NDArray[Any], estimates: npt.NDArray[Any]) -> None
     if references.ndim > 3:
         raise fail(f"there are {references.ndim} axes, expected (sources, samples[, channels])", "drop the others")
     if references.size == 0 or estimates.size == 0:
-        for what, array in {"sources": references, "estimates": estimates}.items():
+        for name, array in {"reference_sources": references, "estimated_sources": estimates}.items():
             if array.size == 0:
-                warnings.warn(f"the {what} are empty: there is nothing to score", UserWarning, stacklevel=3)
+                warnings.warn(f"{name} is empty: there is nothing to score", UserWarning, stacklevel=3)
         return
     for what, array in {"sources": references, "estimates": estimates}.items():
         if _any_silent(array):

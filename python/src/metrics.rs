@@ -46,9 +46,10 @@ impl Signals for InMemory {
     fn read(&self, sink: &mut dyn FnMut(ndarray::ArrayView2<'_, f32>) -> partita::Result<()>) -> partita::Result<()> {
         let (n_channels, n_samples) = self.references.first().map_or((0, 0), |first| first.samples().dim());
         let all = || self.references.iter().chain(&self.estimates);
+        let mut blocks = Array2::zeros((all().count() * n_channels, n_samples.min(BLOCK_SAMPLES)));
         for start in (0..n_samples).step_by(BLOCK_SAMPLES) {
             let part = start..(start + BLOCK_SAMPLES).min(n_samples);
-            let mut block = Array2::zeros((all().count() * n_channels, part.len()));
+            let mut block = blocks.slice_mut(s![.., ..part.len()]);
             for (signal, mut rows) in all().zip(block.axis_chunks_iter_mut(Axis(0), n_channels)) {
                 rows.assign(&signal.samples().slice(s![.., part.clone()]));
             }

@@ -68,7 +68,7 @@ def test_what_cannot_be_scored_is_refused(scene):
         metrics.bss_eval_images(references, np.zeros_like(estimates))
     with pytest.raises(ValueError, match="put sources first"):
         metrics.bss_eval_sources(references[0], estimates[0])
-    with pytest.warns(UserWarning, match="are empty: there is nothing to score"):
+    with pytest.warns(UserWarning, match="is empty: there is nothing to score"):
         assert metrics.bss_eval_sources(np.zeros((0, 5)), np.zeros((0, 5)))[0].size == 0
     with pytest.raises(ValueError, match="`mode` is 'v5'"):
         metrics.evaluate(references, estimates, mode="v5")

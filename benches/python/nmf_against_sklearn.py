@@ -3,8 +3,8 @@
 ``python benches/python/nmf_against_sklearn.py [--threads 1 2] [--repeats 5] [--only cd]`` prints a table in Markdown.
 
 The matrices: the digits that scikit-learn ships, and two that are made here, of the sizes of a set of faces (400 x
-4096) and of newsgroups (2000 x 10000, 1 % not 0). Both sides fit in turn, in one process, with default starts (the time of
-which counts) and default tolerance; CPU time is user and system of all threads. Where both take the same steps they
+4096) and of newsgroups (2000 x 10000, 1 % not 0). Both sides fit in turn, in one process, with default starts (whose time
+counts) and default tolerance; CPU time is user and system of all threads. Where both take the same steps they
 stop at the same objective; `mu-extrapolated` takes as few iterations as bring it to that of scikit-learn's `mu`.
 """
 

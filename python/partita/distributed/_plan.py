@@ -21,13 +21,26 @@ from ._storage import Storage
 
 #: Options that belong to the run as a whole: they are arguments of the function, or make no sense for one recording.
 RESERVED = {
-    "out": "`output`", "o": "`output`", "manifest": "`manifest`", "resume": "`resume`", "force": "`force`",
-    "f": "`force`", "jobs": "`num_cpus`", "j": "`num_cpus`", "memory": "`memory`", "shard": "nothing: Ray shares out the work",
-    "files-from": "`inputs`", "dry-run": "nothing", "filename": "nothing: stems lie in a folder of each track",
-    "skip-existing": "`resume`", "json": "nothing", "quiet": "nothing", "verbose": "nothing",
+    "out": "`output`",
+    "o": "`output`",
+    "manifest": "`manifest`",
+    "resume": "`resume`",
+    "force": "`force`",
+    "f": "`force`",
+    "jobs": "`num_cpus`",
+    "j": "`num_cpus`",
+    "memory": "`memory`",
+    "shard": "nothing: Ray shares out the work",
+    "files-from": "`inputs`",
+    "dry-run": "nothing",
+    "filename": "nothing: stems lie in a folder of each track",
+    "skip-existing": "`resume`",
+    "json": "nothing",
+    "quiet": "nothing",
+    "verbose": "nothing",
     "color": "nothing",
     "stdout": "nothing",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

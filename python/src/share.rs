@@ -35,9 +35,8 @@ macro_rules! share {
             ) -> PyResult<Self> {
                 let (x, activations) = (x.as_array(), activations.as_array().reversed_axes().to_owned());
                 let pool = pool(py)?;
-                let share = py.detach(|| {
-                    pool.install(|| Share::new(x.reversed_axes(), activations, divergence(beta), mean))
-                });
+                let share =
+                    py.detach(|| pool.install(|| Share::new(x.reversed_axes(), activations, divergence(beta), mean)));
                 Ok(Self(std::sync::Mutex::new(share.map_err(raise)?)))
             }
 

@@ -2,10 +2,10 @@
 
 mod common;
 
-use common::matrices::{assert_close, draws};
+use common::matrices::{assert_close, divergence_of, draws, penalties, solvers_and_divergences};
 use ndarray::Array2;
 use partita::Error;
-use partita::nmf::{Divergence, Factor, Factorization, Init, NmfConfig, Regularization, Solver};
+use partita::nmf::{Divergence, Factor, Factorization, Init, NmfConfig, Solver};
 use partita::nmf::{SparseMatrix, fit, fit_sparse};
 
 const KINDS: [(Divergence, Solver); 3] = [
@@ -182,13 +182,8 @@ fn lists_that_contradict_one_another_are_refused() {
 fn what_only_a_full_matrix_can_have_is_refused() {
     let v = sparse(&counts((9, 8), 3));
     let plain = NmfConfig { n_components: 2, ..NmfConfig::default() };
-    let penalty = Regularization { alpha_dictionary: 0.1, ..Regularization::default() };
     let cases = [
-        ("solver", NmfConfig { solver: Solver::Anls, divergence: Divergence::Euclidean, ..plain.clone() }),
-        ("divergence", NmfConfig { divergence: Divergence::ItakuraSaito, ..plain.clone() }),
         ("weights", NmfConfig { weights: Some(Array2::ones((9, 8))), ..plain.clone() }),
-        ("regularization", NmfConfig { regularization: penalty, ..plain.clone() }),
-        ("init", NmfConfig { init: Init::Nndsvd, ..plain.clone() }),
         ("n_components", NmfConfig { n_components: 0, ..plain.clone() }),
     ];
     for (setting, config) in cases {
@@ -199,4 +194,47 @@ fn what_only_a_full_matrix_can_have_is_refused() {
     }
     let config = NmfConfig { dictionary: Factor::Seed(Array2::ones((8, 2))), ..plain };
     assert!(matches!(fit_sparse(&v, &config), Err(Error::MatrixShape { .. })));
+}
+
+#[test]
+fn every_solver_divergence_and_penalty_does_what_it_does_with_the_matrix_in_full() {
+    let v = counts((21, 190), 4);
+    let entries = sparse(&v);
+    for (solver, beta) in solvers_and_divergences() {
+        let is_mu = matches!(solver, Solver::Mu | Solver::MuExtrapolated);
+        for (name, regularization) in penalties() {
+            let is_plain = regularization.is_none();
+            let is_known = is_mu || is_plain || ["l1", "l2"].contains(&name);
+            // A fit of its own: it extrapolates otherwise.
+            if !is_known || (is_plain && beta == 2.0 && solver == Solver::MuExtrapolated) {
+                continue;
+            }
+            let config = NmfConfig {
+                n_components: 3,
+                divergence: divergence_of(beta),
+                solver,
+                regularization,
+                max_iter: 6,
+                tol: 0.0,
+                ..NmfConfig::default()
+            };
+            let (full, few) = (fit(v.view(), &config).unwrap(), fit_sparse(&entries, &config).unwrap());
+            let case = format!("{solver:?}, beta {beta}, {name}");
+            // Sums of f32 products, in another order.
+            assert_close(&case, few.product().view(), full.product().view(), 2e-3);
+            let off = (few.divergence / full.divergence - 1.0).abs();
+            assert!(off < 1e-3, "{case}: divergence off by {off:e}");
+        }
+    }
+}
+
+#[test]
+fn starts_from_singular_vectors_are_those_of_the_matrix_in_full() {
+    let v = counts((30, 50), 3);
+    for init in [Init::Nndsvd, Init::Nndsvda, Init::Nndsvdar] {
+        let config = NmfConfig { n_components: 4, init, max_iter: 0, ..NmfConfig::default() };
+        let (full, few) = (fit(v.view(), &config).unwrap(), fit_sparse(&sparse(&v), &config).unwrap());
+        assert_close(init.name(), few.dictionary.view(), full.dictionary.view(), 1e-5);
+        assert_close(init.name(), few.activations.view(), full.activations.view(), 1e-5);
+    }
 }

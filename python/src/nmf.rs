@@ -1,5 +1,6 @@
 //! Factorizations of matrices, as `partita/decomposition` asks for them: samples in rows, first values given.
 
+mod batches;
 mod matrix;
 mod settings;
 
@@ -13,6 +14,7 @@ pub(crate) mod nmf {
     use partita::nmf::{HoldOut, select_rank_with};
     use pyo3::prelude::*;
 
+    use super::batches::{self, Learned};
     use super::matrix::{Matrix, Number, array, given, is_double};
     use super::settings::{Settings, factor};
     use crate::interrupt::run;
@@ -54,6 +56,42 @@ pub(crate) mod nmf {
         config.activations = factor(h, settings.fixed_activations, false);
         let parts = run(py, Listener::new(progress), move |watch| v.fit(&config, watch)?.complete())?;
         Ok((given::<T>(py, parts.dictionary), given::<T>(py, parts.activations), parts.n_iter, parts.divergence))
+    }
+
+    /// `fit_batches(v, w, h, settings, progress)`: V ~ W H, learned batch by batch of columns.
+    #[pyfunction]
+    fn fit_batches<'py>(
+        v: &Bound<'py, PyAny>,
+        w: &Bound<'py, PyAny>,
+        h: &Bound<'py, PyAny>,
+        settings: Settings,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<batches::Fitted<'py>> {
+        let fit = if is_double(w) { batches::fit::<f64> } else { batches::fit::<f32> };
+        fit(v, w, h, &settings, progress)
+    }
+
+    /// `partial_fit(v, w, before, settings)`: what was learned after one more batch.
+    #[pyfunction]
+    fn partial_fit<'py>(
+        v: &Bound<'py, PyAny>,
+        w: &Bound<'py, PyAny>,
+        before: Option<Learned<'py>>,
+        settings: Settings,
+    ) -> PyResult<Learned<'py>> {
+        let fit = if is_double(w) { batches::partial_fit::<f64> } else { batches::partial_fit::<f32> };
+        fit(v, w, before.as_ref(), &settings)
+    }
+
+    /// `batch_activations(v, learned, settings)`: H of V under what was learned.
+    #[pyfunction]
+    fn batch_activations<'py>(
+        v: &Bound<'py, PyAny>,
+        learned: Learned<'py>,
+        settings: Settings,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let find = if is_double(&learned.0) { batches::activations::<f64> } else { batches::activations::<f32> };
+        find(v, &learned, &settings)
     }
 
     /// The best number of components, and mean and standard error of the divergence of hidden entries for each.

@@ -71,7 +71,11 @@ def test_extrapolation_is_ahead_of_plain_updates_after_as_many_iterations():
 
 def test_the_same_random_state_gives_the_same_bits():
     X, _, _ = product()
-    for model in (NMF(3, random_state=3), NMF(3, init="random", random_state=3, shuffle=True), MiniBatchNMF(3, random_state=3)):
+    for model in (
+        NMF(3, random_state=3),
+        NMF(3, init="random", random_state=3, shuffle=True),
+        MiniBatchNMF(3, random_state=3),
+    ):
         first, second = model.fit_transform(X), model.fit_transform(X)
         np.testing.assert_array_equal(first, second)
 
@@ -225,20 +229,20 @@ def test_a_fitted_model_survives_pickling(model):
 def test_batches_come_close_to_the_whole():
     X = product(200, 30, 4)[0] + 0.05 * np.random.RandomState(1).random_sample((200, 30))
     whole = NMF(4, solver="mu", random_state=0).fit(X).reconstruction_err_
-    in_batches = MiniBatchNMF(4, batch_size=50, random_state=0, max_iter=100).fit(X)
+    in_batches = MiniBatchNMF(4, batch_size=50, random_state=0, max_no_improvement=None, tol=1e-6).fit(X)
     assert in_batches.reconstruction_err_ < 1.2 * whole
     assert in_batches.n_steps_ <= 4 * in_batches.n_iter_
 
 
 def test_partial_fit_goes_on_with_what_it_knows():
     X, _, _ = product(60, 30, 3)
-    model = MiniBatchNMF(3, init="random", random_state=0)
-    for _ in range(30):
+    model = MiniBatchNMF(3, random_state=0)
+    for _ in range(200):
         for start in range(0, 60, 20):
             model.partial_fit(X[start : start + 20])
-    assert model.n_steps_ == 90
+    assert model.n_steps_ == 600
     error = np.linalg.norm(X - model.transform(X) @ model.components_)
-    assert error < 0.05 * np.linalg.norm(X)
+    assert error < 0.1 * np.linalg.norm(X)
 
 
 def test_huge_and_tiny_levels_make_no_difference():

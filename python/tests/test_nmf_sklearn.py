@@ -13,8 +13,8 @@ sp = pytest.importorskip("scipy.sparse")
 import sklearn.decomposition as theirs  # noqa: E402
 from sklearn.base import clone  # noqa: E402
 from sklearn.datasets import load_digits  # noqa: E402
-from sklearn.model_selection import GridSearchCV  # noqa: E402
 from sklearn.linear_model import LogisticRegression  # noqa: E402
+from sklearn.model_selection import GridSearchCV  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 
 import partita.decomposition as ours  # noqa: E402
@@ -37,7 +37,7 @@ def test_a_start_is_that_of_scikit_learn(init, shape, n_components):
     X = np.random.RandomState(0).random_sample(shape)
     expected = _initialize_nmf(X, n_components, init=init, random_state=1)
     got = _nmf._initialize_nmf(X, n_components, init=init, random_state=1)
-    for ours_, theirs_ in zip(got, expected):
+    for ours_, theirs_ in zip(got, expected, strict=True):
         # nndsvdar's random numbers depend on which entries are exactly 0: those of both are the same here.
         np.testing.assert_allclose(ours_, theirs_, rtol=1e-7, atol=1e-9)
 

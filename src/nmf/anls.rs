@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use ndarray::{Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis, s};
 
-use super::coordinate_descent::sweep;
 use super::Real;
+use super::coordinate_descent::sweep;
 use super::kernel::{Kernel, wide};
 use super::normal::Normal;
 

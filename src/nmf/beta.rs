@@ -4,12 +4,13 @@
 
 use ndarray::{Array1, Array2, ArrayView2, Zip};
 
-use super::{Real, Solver};
-use super::data::{Block, Data, column_sums, pack_dictionary, pack_frames};
+use super::data::{Block, Data, column_sums, pack_dictionary, pack_frames, packed};
 use super::driver::Solve;
 use super::kernel::{Panels, wide};
 use super::momentum::Sequence;
-use super::penalty::{Penalties, exponent};
+use super::penalty::{Penalties, Scales, exponent};
+use super::sparse_loops::Packed;
+use super::{Real, Solver};
 
 /// A rise of the objective by less than this share is rounding: its sums are of f32 products.
 const ROUNDING: f64 = 1e-6;
@@ -28,6 +29,8 @@ pub(super) struct BetaMu<T: Real> {
     penalties: Penalties,
     exponent_w: T,
     exponent_h: T,
+    /// Entries of W and of H below them become 0.
+    flush: [T; 2],
     extrapolation: Option<Extrapolation<T>>,
     /// The divergence at the last check.
     divergence: f64,
@@ -54,9 +57,23 @@ impl<T: Real> BetaMu<T> {
             free_w,
             free_h,
             penalties,
+            flush: [T::FLUSH; 2],
             extrapolation,
             divergence: f64::NAN,
         }
+    }
+
+    /// Drops entries of W and of H where scikit-learn does: below the spacing of doubles at 1 on the input's scale.
+    pub(super) fn with_small_entries_dropped(mut self, scales: Scales) -> Self {
+        let flush = |is_dropped: bool, scale: f64| if is_dropped { T::of(f64::EPSILON / scale) } else { T::FLUSH };
+        self.flush = [flush(self.data.beta < 1.0, scales.w), flush(self.data.beta <= 1.0, scales.h)];
+        self
+    }
+
+    /// The divergence of the factors, after a run.
+    pub(super) fn divergence(&self) -> f64 {
+        // The last check may have gone back to others.
+        if self.extrapolation.is_some() { self.data.divergence(&self.w, &self.h) } else { self.divergence }
     }
 
     /// One plain iteration: W, then H.
@@ -69,7 +86,7 @@ impl<T: Real> BetaMu<T> {
                 self.w.rows_mut().into_iter().zip(terms.numerator.rows().into_iter().zip(terms.denominator.rows()))
             {
                 for (k, w) in row.iter_mut().enumerate().filter(|(k, _)| self.free_w[*k]) {
-                    *w = stepped(*w, n[k], d[k] + slopes[k] + l2[k] * *w, self.exponent_w);
+                    *w = stepped(*w, n[k], d[k] + slopes[k] + l2[k] * *w, self.exponent_w, self.flush[0]);
                 }
             }
         }
@@ -80,9 +97,10 @@ impl<T: Real> BetaMu<T> {
 
     /// H alone.
     pub(super) fn step_activations(&mut self) {
-        let Self { data, w, h, free_h, penalties, exponent_h, .. } = self;
+        let Self { data, w, h, free_h, penalties, exponent_h, flush, .. } = self;
         let changes = penalties.continuity(h);
-        let dictionary = Dictionary::new(w, data.beta == 2.0 && !data.is_weighted());
+        let mut dictionary = Dictionary::new(w, data.beta == 2.0 && !data.is_weighted());
+        dictionary.packed = data.is_sparse().then(|| packed(w.view()));
         let slopes_of = penalties.activation_slopes(w, &dictionary.sums);
         let l2 = T::of(penalties.l2_h);
         data.for_each_block(h, |block, mut rows| {
@@ -98,7 +116,7 @@ impl<T: Real> BetaMu<T> {
                         numerator += changes.minus[at];
                         denominator += changes.plus[at];
                     }
-                    *h = stepped(*h, numerator, denominator, *exponent_h);
+                    *h = stepped(*h, numerator, denominator, *exponent_h, flush[1]);
                 }
             }
         });
@@ -200,6 +218,9 @@ pub(super) fn dictionary_terms<T: Real>(data: &Data<T>, w: &Array2<T>, h: &Array
     if data.beta == 2.0 && !data.is_weighted() {
         return Terms { numerator: data.times_activations(h), denominator: w.dot(&h.t().dot(h)) };
     }
+    if let Some(numerator) = data.sparse_dictionary_terms(w, h) {
+        return Terms { numerator, denominator: sums_in_rows(&column_sums(h), w.nrows()) };
+    }
     let (numerator, denominator) = data.dictionary_terms(&pack_dictionary(w), h);
     Terms { numerator, denominator: denominator.unwrap_or_else(|| sums_in_rows(&column_sums(h), w.nrows())) }
 }
@@ -207,6 +228,8 @@ pub(super) fn dictionary_terms<T: Real>(data: &Data<T>, w: &Array2<T>, h: &Array
 /// W as the steps of H need it.
 pub(super) struct Dictionary<T: Real> {
     panels: Panels<T>,
+    /// W for the entries of a sparse V.
+    packed: Option<Packed<T>>,
     /// W^T W, where the Euclidean shortcut applies.
     gram: Option<Array2<T>>,
     sums: Array1<f64>,
@@ -215,12 +238,22 @@ pub(super) struct Dictionary<T: Real> {
 impl<T: Real> Dictionary<T> {
     /// Packs W, rows x K; `has_gram` where the divergence is Euclidean and there are no weights.
     pub(super) fn new(w: &Array2<T>, has_gram: bool) -> Self {
-        Self { panels: pack_dictionary(w), gram: has_gram.then(|| w.t().dot(w)), sums: column_sums(w) }
+        Self { packed: None, panels: pack_dictionary(w), gram: has_gram.then(|| w.t().dot(w)), sums: column_sums(w) }
     }
 }
 
 /// For H, frames of the block x K: W^T (V (WH)^(beta-2)) and W^T (WH)^(beta-1), transposed.
-pub(super) fn activation_terms<T: Real>(data: &Data<T>, block: &Block<T>, w: &Dictionary<T>, h: ArrayView2<'_, T>) -> Terms<T> {
+pub(super) fn activation_terms<T: Real>(
+    data: &Data<T>,
+    block: &Block<T>,
+    w: &Dictionary<T>,
+    h: ArrayView2<'_, T>,
+) -> Terms<T> {
+    let sparse = w.packed.as_ref().and_then(|packed| data.sparse_activation_terms(block, packed, h));
+    if let Some(numerator) = sparse {
+        let denominator = w.gram.as_ref().map_or_else(|| sums_in_rows(&w.sums, h.nrows()), |gram| h.dot(gram));
+        return Terms { numerator, denominator };
+    }
     if let Some(gram) = &w.gram {
         return Terms { numerator: data.gathered(block, &w.panels), denominator: h.dot(gram) };
     }
@@ -233,11 +266,11 @@ fn sums_in_rows<T: Real>(sums: &Array1<f64>, n_rows: usize) -> Array2<T> {
     Array2::from_shape_fn((n_rows, sums.len()), |(_, k)| T::of(sums[k]))
 }
 
-/// x (numerator / denominator)^exponent, kept within what f32 can multiply further; 0 stays 0.
-pub(super) fn stepped<T: Real>(x: T, numerator: T, denominator: T, exponent: T) -> T {
+/// x (numerator / denominator)^exponent, kept within what can be multiplied further, or 0 below `flush`; 0 stays 0.
+pub(super) fn stepped<T: Real>(x: T, numerator: T, denominator: T, exponent: T, flush: T) -> T {
     let ratio = (numerator / denominator.max(T::TINY)).min(T::CEILING);
     let x = (x * power(ratio, exponent)).min(T::CEILING);
-    if x < T::FLUSH { T::of(0.0) } else { x }
+    if x < flush { T::of(0.0) } else { x }
 }
 
 /// x^exponent, fast for the common exponents.

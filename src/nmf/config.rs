@@ -3,9 +3,9 @@
 use ndarray::{Array1, Array2, ArrayView2};
 
 use super::guidance::Guidance;
-use super::warning::Warning;
 use super::kernel::wide;
 use super::real::Real;
+use super::warning::Warning;
 use super::{Error, Result};
 use crate::error::Advice;
 
@@ -81,7 +81,7 @@ pub enum Divergence {
     ItakuraSaito,
     /// beta = 2: half the sum of squares.
     Euclidean,
-    /// Any other beta, from -1 to 4: beyond them the powers of loud and quiet entries leave the range of `f32`.
+    /// Any other beta; in `f32` from -1 to 4, for beyond them the powers of loud and quiet entries leave its range.
     Beta(f64),
 }
 
@@ -413,6 +413,18 @@ impl<T: Real> NmfConfig<T> {
         check_factor("the matrix of activations", &self.activations, expected, n_columns, self.n_components)
     }
 
+    /// The part of [`NmfConfig::check`] for a sparse matrix, which has neither weights nor guidance.
+    pub(super) fn check_sparse(&self, shape: (usize, usize)) -> Result<()> {
+        self.check_settings()?;
+        if self.weights.is_some() {
+            return Err(setting("weights", "given", "none for a sparse matrix"));
+        }
+        if self.guidance.is_some() {
+            return Err(setting("guidance", "given", "none for a sparse matrix"));
+        }
+        self.check_factors(shape)
+    }
+
     /// Whether the kernel for unweighted, unpenalized Kullback-Leibler fits can do it.
     pub(super) fn is_plain_kl(&self) -> bool {
         self.divergence.beta() == 1.0 && self.weights.is_none() && self.regularization.is_none()
@@ -439,8 +451,10 @@ impl<T: Real> NmfConfig<T> {
             return Err(setting("tol", self.tol, "at least 0"));
         }
         let beta = self.divergence.beta();
-        if !(-1.0..=4.0).contains(&beta) {
-            return Err(setting("divergence", format!("a beta of {beta}"), "a beta from -1 to 4"));
+        if !T::BETAS.contains(&beta) {
+            let is_any = T::BETAS.contains(&100.0);
+            let expected = if is_any { "a finite beta" } else { "a beta from -1 to 4" };
+            return Err(setting("divergence", format!("a beta of {beta}"), expected));
         }
         self.check_regularization()?;
         if self.guidance.is_some() && !self.is_plain_kl() {

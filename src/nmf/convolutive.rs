@@ -310,7 +310,7 @@ impl Convolutive {
         self.stack();
         let (kernel, w, n_components) = (self.kernel, &self.w, self.w.n_components);
         self.chunks.par_iter_mut().for_each(|chunk| {
-            let entries = Entries { v: &chunk.v, weights: None, power: Power::KullbackLeibler, lift: 0.0 };
+            let entries = Entries { v: &chunk.v, weights: None, power: Power::KullbackLeibler, least: 0.0, lift: 0.0 };
             kernel.terms_onto_h(entries, w, &chunk.stacked, &mut chunk.h_terms, &mut []);
         });
         let w_sums = w.sums();

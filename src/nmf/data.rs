@@ -1,14 +1,17 @@
-//! V as the general solvers see it: blocks of columns, packed for the kernel and scaled to a mean of about 1.
+//! V as the general solvers see it: blocks of columns, packed for the kernel and scaled to a mean of about 1, or its
+//! entries other than 0, of which a block is packed when it is its turn.
 //! Knows products and the divergence; V / WH never exists as a whole.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
 
 use super::divergence::{ZERO, entries, level, lift};
-use super::Real;
 use super::kernel::{self, Activations, Kernel, Lanes, Panels, Power, Row, TILE, Tile, wide, zero_row, zero_tile};
+use super::sparse_loops::{Packed, diverged, gathered};
+use super::{Real, SparseMatrix};
 
 /// Columns that are worked on at once.
 const BLOCK: usize = kernel::BLOCK / 2 * TILE;
@@ -23,18 +26,40 @@ const MAX_CHUNKS: usize = 16;
 #[derive(Debug)]
 pub(super) struct Data<T: Real> {
     shape: (usize, usize),
-    blocks: Vec<Block<T>>,
+    source: Source<T>,
     is_weighted: bool,
     /// V on the input's scale over V as the blocks have it.
     pub(super) scale: f64,
     /// Mean of V as the blocks have it, about 1; 1 where V is silent.
     pub(super) mean: f64,
+    /// As exact as the numbers are.
     pub(super) beta: f64,
     pub(super) kernel: Kernel,
+    guard: Guard<T>,
+}
+
+/// Where the blocks come from.
+#[derive(Debug)]
+enum Source<T: Real> {
+    Packed(Vec<Block<T>>),
+    /// V and its transpose, over the scale.
+    Sparse {
+        rows: SparseMatrix<T>,
+        columns: SparseMatrix<T>,
+    },
+}
+
+/// What keeps WH from 0.
+#[derive(Debug, Clone, Copy)]
+struct Guard<T> {
+    /// Added to it.
+    lift: T,
+    /// It counts as at least this.
+    least: T,
 }
 
 /// A block of columns.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Block<T: Real> {
     pub(super) columns: Range<usize>,
     v: Vec<Tile<T>>,
@@ -50,12 +75,7 @@ impl<T: Real> Data<T> {
     }
 
     /// V over a given scale.
-    pub(super) fn with_scale(
-        v: ArrayView2<'_, T>,
-        weights: Option<ArrayView2<'_, T>>,
-        beta: f64,
-        scale: f64,
-    ) -> Self {
+    pub(super) fn with_scale(v: ArrayView2<'_, T>, weights: Option<ArrayView2<'_, T>>, beta: f64, scale: f64) -> Self {
         let (sum, count) = sum_and_count(v, weights);
         let least = if beta <= 0.0 { T::of(ZERO) } else { T::of(0.0) };
         let blocks = (0..v.ncols().div_ceil(BLOCK)).into_par_iter().map(|i| {
@@ -64,13 +84,48 @@ impl<T: Real> Data<T> {
         });
         Self {
             shape: v.dim(),
-            blocks: blocks.collect(),
+            source: Source::Packed(blocks.collect()),
             is_weighted: weights.is_some(),
             scale,
             mean: if sum > 0.0 { sum / count / scale } else { 1.0 },
-            beta,
+            beta: wide(T::of(beta)),
             kernel: Kernel::detect(),
+            guard: Guard { lift: lift(beta), least: T::of(0.0) },
         }
+    }
+
+    /// A V that is mostly zero.
+    ///
+    /// # Cost
+    /// Memory: two copies of its entries, and a block at a time for each thread where a divergence asks for all of WH.
+    pub(super) fn sparse(v: &SparseMatrix<T>, beta: f64) -> Self {
+        let count = v.dim().0 as f64 * v.dim().1 as f64;
+        Self::sparse_with_scale(v, beta, level(v.entries().map(|(_, _, x)| wide(x)).sum(), count))
+    }
+
+    /// The same over a given scale.
+    pub(super) fn sparse_with_scale(v: &SparseMatrix<T>, beta: f64, scale: f64) -> Self {
+        let sum: f64 = v.entries().map(|(_, _, x)| wide(x)).sum();
+        let count = v.dim().0 as f64 * v.dim().1 as f64;
+        let rows = v.scaled(1.0 / scale);
+        Self {
+            shape: v.dim(),
+            source: Source::Sparse { columns: rows.transposed(), rows },
+            is_weighted: false,
+            scale,
+            mean: if sum > 0.0 { sum / count / scale } else { 1.0 },
+            beta: wide(T::of(beta)),
+            kernel: Kernel::detect(),
+            guard: Guard { lift: lift(beta), least: T::of(0.0) },
+        }
+    }
+
+    /// Lets WH count as at least `least` on the input's scale where a power of it is negative, and adds nothing to it.
+    pub(super) fn with_least(mut self, least: f64) -> Self {
+        if self.beta < 2.0 {
+            self.guard = Guard { lift: T::of(0.0), least: T::of(least / self.scale) };
+        }
+        self
     }
 
     pub(super) fn n_rows(&self) -> usize {
@@ -85,9 +140,33 @@ impl<T: Real> Data<T> {
         self.is_weighted
     }
 
-    /// Blocks per chunk, except for the last.
-    fn chunk_len(&self) -> usize {
-        self.blocks.len().div_ceil(MAX_CHUNKS).max(1)
+    fn n_blocks(&self) -> usize {
+        self.n_columns().div_ceil(BLOCK)
+    }
+
+    fn block(&self, i: usize) -> Cow<'_, Block<T>> {
+        match &self.source {
+            Source::Packed(blocks) => Cow::Borrowed(&blocks[i]),
+            Source::Sparse { columns, .. } => {
+                let range = i * BLOCK..((i + 1) * BLOCK).min(self.n_columns());
+                let is_needed = self.sparse_entries().is_none();
+                let v = if is_needed { pack_sparse(columns, &range, self.least_entry()) } else { Vec::new() };
+                Cow::Owned(Block { v, columns: range, weights: None })
+            }
+        }
+    }
+
+    /// What a zero of V counts as.
+    fn least_entry(&self) -> T {
+        T::of(if self.beta <= 0.0 { ZERO } else { 0.0 })
+    }
+
+    /// V and its transpose, where their entries other than 0 are all that counts: with gram matrices or sums for the rest.
+    fn sparse_entries(&self) -> Option<(&SparseMatrix<T>, &SparseMatrix<T>)> {
+        match &self.source {
+            Source::Sparse { rows, columns } if self.beta == 1.0 || self.beta == 2.0 => Some((rows, columns)),
+            _ => None,
+        }
     }
 
     /// Does `work` on each block, one chunk per job, and returns the chunks' results in order.
@@ -96,17 +175,23 @@ impl<T: Real> Data<T> {
         start: impl Fn() -> R + Sync,
         work: impl Fn(&mut R, &Block<T>) + Sync,
     ) -> Vec<R> {
-        let chunk = |blocks: &[Block<T>]| {
+        let n_blocks = self.n_blocks();
+        let chunk_len = n_blocks.div_ceil(MAX_CHUNKS).max(1);
+        let chunk = |i: usize| {
             let mut result = start();
-            blocks.iter().for_each(|block| work(&mut result, block));
+            let blocks = i * chunk_len..((i + 1) * chunk_len).min(n_blocks);
+            blocks.for_each(|i| work(&mut result, &self.block(i)));
             result
         };
-        self.blocks.par_chunks(self.chunk_len()).map(chunk).collect()
+        (0..n_blocks.div_ceil(chunk_len)).into_par_iter().map(chunk).collect()
     }
 
     /// V H^T: rows x K. `h` is columns x K.
     pub(super) fn times_activations(&self, h: &Array2<T>) -> Array2<T> {
         let k = h.ncols();
+        if let Some((rows, _)) = self.sparse_entries() {
+            return gathered(self.kernel, rows, &(0..self.n_rows()), None, &packed(h.view()), T::of(0.0));
+        }
         let parts = self.map_chunks(
             || self.zero_panels(k),
             |sum, block| self.kernel.gather_onto_w(&block.v, &pack_activations(block, h), k, sum),
@@ -117,6 +202,9 @@ impl<T: Real> Data<T> {
     /// V^T W: columns x K. `w` is rows x K.
     pub(super) fn times_dictionary(&self, w: &Array2<T>) -> Array2<T> {
         let k = w.ncols();
+        if let Some((_, columns)) = self.sparse_entries() {
+            return gathered(self.kernel, columns, &(0..self.n_columns()), None, &packed(w.view()), T::of(0.0));
+        }
         let panels = pack_dictionary(w);
         let mut product = Array2::zeros((self.n_columns(), k));
         self.for_each_block(&mut product, |block, mut part| {
@@ -145,19 +233,27 @@ impl<T: Real> Data<T> {
     /// Does `work` on each block and its rows of `out` (columns x anything).
     pub(super) fn for_each_block(&self, out: &mut Array2<T>, work: impl Fn(&Block<T>, ArrayViewMut2<'_, T>) + Sync) {
         let rows = out.axis_chunks_iter_mut(Axis(0), BLOCK).into_par_iter();
-        rows.zip(&self.blocks).for_each(|(rows, block)| work(block, rows));
+        rows.enumerate().for_each(|(i, rows)| work(&self.block(i), rows));
     }
 
     /// The divergence of V from W H, on the input's scale. `h` is columns x K.
     pub(super) fn divergence(&self, w: &Array2<T>, h: &Array2<T>) -> f64 {
         let beta = self.beta;
+        if let Some((rows, _)) = self.sparse_entries() {
+            let (w, h) = (packed(w.view()), packed(h.view()));
+            return diverged(self.kernel, rows, &w, &h, beta == 1.0) * self.scale.powf(beta);
+        }
         let panels = pack_dictionary(w);
         let n_panels = self.n_rows().div_ceil(T::PANEL);
         let sums = self.map_chunks(
             || 0.0,
             |sum: &mut f64, block| {
                 let mut y = vec![zero_tile(); block.v.len()];
-                self.kernel.multiply(&panels, &pack_activations(block, h), lift::<T>(self.beta), &mut y);
+                self.kernel.multiply(&panels, &pack_activations(block, h), self.guard.lift, &mut y);
+                if beta == 2.0 && !self.is_weighted {
+                    *sum += 0.5 * self.kernel.squared_gaps(&block.v, &y);
+                    return;
+                }
                 for frame in 0..block.columns.len() {
                     let tiles = frame / TILE * n_panels..(frame / TILE + 1) * n_panels;
                     for (panel, tile) in tiles.enumerate() {
@@ -167,7 +263,7 @@ impl<T: Real> Data<T> {
                             let of = |x: &[Tile<T>]| x[tile][frame % TILE][half];
                             let weights = block.weights.as_deref().map_or(Lanes::splat(T::of(1.0)), of);
                             let (v, y) = (of(&block.v), of(&y));
-                            *sum += entries(&v[here], &y[here], &weights[here], beta);
+                            *sum += entries(&v[here], &y[here], &weights[here], self.guard.least, beta);
                         }
                     }
                 }
@@ -199,6 +295,32 @@ impl<T: Real> Data<T> {
         (unpack_frames(&numerator, shape), denominator)
     }
 
+    /// The numerators of [`Data::dictionary_terms`] from the entries of a sparse V, where they are all that counts.
+    pub(super) fn sparse_dictionary_terms(&self, w: &Array2<T>, h: &Array2<T>) -> Option<Array2<T>> {
+        let (rows, _) = self.sparse_entries()?;
+        let (w, h) = (packed(w.view()), packed(h.view()));
+        let x = (self.beta == 1.0).then_some(&w);
+        Some(gathered(self.kernel, rows, &(0..self.n_rows()), x, &h, self.guard.least))
+    }
+
+    /// The same for [`Data::activation_terms`], with W as [`packed`] gives it.
+    pub(super) fn sparse_activation_terms(
+        &self,
+        block: &Block<T>,
+        w: &Packed<T>,
+        h: ArrayView2<'_, T>,
+    ) -> Option<Array2<T>> {
+        let (_, columns) = self.sparse_entries()?;
+        let h = packed(h);
+        let x = (self.beta == 1.0).then_some(&h);
+        Some(gathered(self.kernel, columns, &block.columns, x, w, self.guard.least))
+    }
+
+    /// Whether the entries of V other than 0 are all that counts.
+    pub(super) fn is_sparse(&self) -> bool {
+        self.sparse_entries().is_some()
+    }
+
     /// The same for W: rows x K.
     pub(super) fn dictionary_terms(&self, w: &Panels<T>, h: &Array2<T>) -> (Array2<T>, Option<Array2<T>>) {
         let k = w.n_components;
@@ -221,7 +343,13 @@ impl<T: Real> Data<T> {
 
     fn entries<'b>(&self, block: &'b Block<T>) -> kernel::Entries<'b, T> {
         let power = Power::of(self.beta);
-        kernel::Entries { v: &block.v, weights: block.weights.as_deref(), power, lift: lift::<T>(self.beta) }
+        kernel::Entries {
+            v: &block.v,
+            weights: block.weights.as_deref(),
+            power,
+            least: self.guard.least,
+            lift: self.guard.lift,
+        }
     }
 }
 
@@ -259,6 +387,30 @@ impl<T: Real> Block<T> {
     fn n_tiles(&self) -> usize {
         self.columns.len().div_ceil(TILE)
     }
+}
+
+/// Some columns of a sparse matrix, whose transpose is given, as tiles; zeros count as `least`.
+fn pack_sparse<T: Real>(transposed: &SparseMatrix<T>, columns: &Range<usize>, least: T) -> Vec<Tile<T>> {
+    let n_rows = transposed.dim().1;
+    let n_panels = n_rows.div_ceil(T::PANEL);
+    let mut tiles = vec![zero_tile(); n_panels * columns.len().div_ceil(TILE)];
+    for (frame, column) in columns.clone().enumerate() {
+        let tiles = &mut tiles[frame / TILE * n_panels..][..n_panels];
+        let mut put = |row: usize, x: T| {
+            tiles[row / T::PANEL][frame % TILE][row % T::PANEL / T::LANES][row % T::LANES] = x.max(least);
+        };
+        if least > T::of(0.0) {
+            (0..n_rows).for_each(|row| put(row, least));
+        }
+        let (rows, values) = transposed.row(column);
+        rows.iter().zip(values).for_each(|(&row, &x)| put(row as usize, x));
+    }
+    tiles
+}
+
+/// A factor (rows x K) for the loops over the entries of a sparse V.
+pub(super) fn packed<T: Real>(x: ArrayView2<'_, T>) -> Packed<T> {
+    Packed::new(x, &vec![1.0; x.ncols()], vec![true; x.ncols()])
 }
 
 /// Whether T holds a power of two and can multiply by it without rounding.

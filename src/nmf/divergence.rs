@@ -62,13 +62,13 @@ fn power(x: f64, p: f64) -> f64 {
     }
 }
 
-/// The weighted sum of the divergences of some entries; where the weight is 0, they may be anything.
-pub(super) fn entries<T: Real>(v: &[T], y: &[T], weights: &[T], beta: f64) -> f64 {
+/// The weighted sum of the divergences of some entries, their models counting as at least `least`; where the weight is 0, they may be anything.
+pub(super) fn entries<T: Real>(v: &[T], y: &[T], weights: &[T], least: T, beta: f64) -> f64 {
     v.iter()
         .zip(y)
         .zip(weights)
         .filter(|(_, weight)| **weight > T::of(0.0))
-        .fold(0.0, |sum, ((&v, &y), &weight)| sum + wide(weight) * entry(wide(v), wide(y), beta))
+        .fold(0.0, |sum, ((&v, &y), &weight)| sum + wide(weight) * entry(wide(v), wide(least.max(y)), beta))
 }
 
 /// What a zero of V counts as where beta is at most 0, relative to the mean of V.
@@ -81,7 +81,13 @@ pub(super) fn lift<T: Real>(beta: f64) -> T {
     T::of(match beta {
         _ if beta >= 2.0 => 0.0,
         // In f32, y^(beta - 2) down to 1e-24, times a V of up to 1e8; from a beta of 1 on, down to 1e-20.
-        _ if is_single => if beta < 1.0 { 1e-8 } else { 1e-20 },
+        _ if is_single => {
+            if beta < 1.0 {
+                1e-8
+            } else {
+                1e-20
+            }
+        }
         _ => 10f64.powf(-140.0 / (2.0 - beta).max(1.0)),
     })
 }

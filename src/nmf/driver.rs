@@ -51,9 +51,10 @@ pub(super) fn run<T: Real>(solve: &mut dyn Solve, config: &NmfConfig<T>, watch: 
     let mut curve = vec![(0, first)];
     let mut rule = Rule::new(config, solve, first);
     let mut next_check = CHECK_EVERY;
+    let has_target = config.target_divergence.is_some();
     for n_iter in 1..=config.max_iter {
-        let is_regular = n_iter.is_multiple_of(CHECK_EVERY);
-        let now = if is_regular || n_iter == next_check || n_iter == config.max_iter {
+        let is_regular = n_iter.is_multiple_of(CHECK_EVERY) && rule.wants_checks(solve);
+        let now = if is_regular || (n_iter == next_check && has_target) || n_iter == config.max_iter {
             Some(solve.iterate_and_check())
         } else {
             solve.iterate();
@@ -105,6 +106,11 @@ impl Rule {
         let (tol, stopping) = (config.tol, config.stopping);
         let first = measured(stopping, solve, objective);
         Self { tol, stopping, before: first, first, first_violation: None }
+    }
+
+    /// Whether anything is decided at regular checks; scikit-learn's coordinate descent goes by violations alone.
+    fn wants_checks(&self, solve: &dyn Solve) -> bool {
+        self.stopping == Stopping::Divergence || solve.violation().is_none()
     }
 
     fn is_met_at_check(&mut self, solve: &dyn Solve, objective: f64) -> bool {

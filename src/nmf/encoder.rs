@@ -10,7 +10,7 @@ use super::beta::{self, stepped};
 use super::config::{check_entry, setting};
 use super::data::Data;
 use super::general::{scaled, scales};
-use super::kernel::{self, Kernel, Panels, Scratch, TILE};
+use super::kernel::{self, Element, Kernel, Panels, Scratch, TILE};
 use super::penalty::exponent;
 use super::scales::{given_back, power_of_two};
 use super::{Divergence, NmfConfig};
@@ -272,7 +272,13 @@ impl Other {
             data.for_each_block(&mut h, |block, mut h| {
                 let terms = beta::activation_terms(&data, block, &self.dictionary, h.view());
                 for ((i, k), h) in h.indexed_iter_mut() {
-                    *h = stepped(*h, terms.numerator[(i, k)], terms.denominator[(i, k)] + costs[k], exponent);
+                    *h = stepped(
+                        *h,
+                        terms.numerator[(i, k)],
+                        terms.denominator[(i, k)] + costs[k],
+                        exponent,
+                        f32::FLUSH,
+                    );
                 }
             });
         }

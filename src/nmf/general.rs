@@ -1,6 +1,6 @@
 //! Fits with the general solvers: any divergence, weights, penalties.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::Array2;
 
 use super::beta::BetaMu;
 use super::data::Data;
@@ -8,34 +8,42 @@ use super::driver::run;
 use super::kernel::wide;
 use super::least_squares::LeastSquares;
 use super::penalty::{Penalties, Scales};
-use super::{Factorization, NmfConfig, Real, Solver};
+use super::{Factorization, NmfConfig, Real, Solver, Stopping};
 use crate::watch::Watch;
+
+/// What WH counts as at the least, on the input's scale, with scikit-learn: the spacing of `f32` at 1.
+pub(super) const SCIKIT_LEARNS_LEAST: f64 = f32::EPSILON as f64;
 
 /// Improves W (rows x K) and H (K x columns). V, W and H are scaled to a mean of about 1 inside, by powers of two, so
 /// that what does not change comes back bit for bit.
 pub(super) fn fit<T: Real>(
-    v: ArrayView2<'_, T>,
+    data: Data<T>,
     (w, h): (Array2<T>, Array2<T>),
     config: &NmfConfig<T>,
     watch: &mut Watch<'_>,
 ) -> Factorization<T> {
-    let data = Data::new(v, config.weights.as_ref().map(|weights| weights.view()), config.divergence.beta());
+    let is_scikit_learns = config.stopping == Stopping::ScikitLearn;
+    let data = if is_scikit_learns { data.with_least(SCIKIT_LEARNS_LEAST) } else { data };
+    let shape = (data.n_rows(), data.n_columns());
     let scales = scales(data.scale, &w);
-    let penalties = Penalties::new(&config.regularization, v.dim(), scales, data.beta, data.mean);
+    let penalties = Penalties::new(&config.regularization, shape, scales, data.beta, data.mean);
     let k = config.n_components;
     let free = (config.dictionary.is_free(k), config.activations.is_free(k));
     let start = (scaled(w, 1.0 / scales.w), scaled(h.reversed_axes(), 1.0 / scales.h));
     let (run, w, h, divergence) = match config.solver {
         Solver::Mu | Solver::MuExtrapolated => {
             let mut solve = BetaMu::new(data, start, free, penalties, config.solver);
+            if is_scikit_learns {
+                solve = solve.with_small_entries_dropped(scales);
+            }
             let run = run(&mut solve, config, watch);
-            let divergence = solve.data.divergence(&solve.w, &solve.h);
+            let divergence = solve.divergence();
             (run, solve.w, solve.h, divergence)
         }
         Solver::CoordinateDescent | Solver::Anls | Solver::ProjectedGradient => {
             let mut solve = LeastSquares::new(data, start, free, penalties, scales, config);
             let run = run(&mut solve, config, watch);
-            let divergence = solve.data.divergence(&solve.w, &solve.h);
+            let divergence = solve.divergence();
             (run, solve.w, solve.h, divergence)
         }
     };

@@ -8,8 +8,8 @@
 
 use std::ops::Range;
 
-use super::guidance::Guidance;
 use super::Real;
+use super::guidance::Guidance;
 use super::kernel::{Activations, Lanes, Panels, Row, TILE, Tile, wide, zero_row};
 
 /// The guided entries of one panel of bins in one frame for which the same groups are denied.

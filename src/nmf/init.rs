@@ -1,15 +1,13 @@
 //! First values of W and H.
 
-use std::borrow::Cow;
-
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::data::weighted_sum;
-use super::svd::{Svd, truncated_svd};
 use super::kernel::wide;
-use super::{Factor, Init, NmfConfig, Part, Real};
+use super::svd::{Entries, Svd, truncated_svd};
+use super::{Factor, Init, NmfConfig, Part, Real, SparseMatrix};
 
 /// Entries of NNDSVD below this share of the root of V's mean become 0, as scikit-learn's do below 1e-6.
 const NNDSVD_FLOOR: f64 = 1e-6;
@@ -25,7 +23,17 @@ pub(super) fn factors<T: Real>(v: ArrayView2<'_, T>, config: &NmfConfig<T>) -> (
     if config.init == Init::Random || !config.needs_init() {
         return random_factors(v.dim(), mean, config);
     }
-    placed(nndsvd(filled(v, T::of(mean), config), mean, config), v.dim(), mean, config)
+    let svd = truncated_svd(&filled(v, T::of(mean), config).view(), config.n_components, config.seed);
+    placed(nndsvd(&svd, v.dim(), mean, config), v.dim(), mean, config)
+}
+
+/// [`factors`] for a matrix that is mostly zero, of the given mean, without weights.
+pub(super) fn sparse_factors<T: Real>(v: &SparseMatrix<T>, mean: f64, config: &NmfConfig<T>) -> (Array2<T>, Array2<T>) {
+    if config.init == Init::Random || !config.needs_init() {
+        return random_factors(v.dim(), mean, config);
+    }
+    let svd = truncated_svd(&Entries { rows: v, columns: &v.transposed() }, config.n_components, config.seed);
+    placed(nndsvd(&svd, v.dim(), mean, config), v.dim(), mean, config)
 }
 
 /// [`factors`] for [`Init::Random`], which needs to know of V only its shape and its mean.
@@ -73,7 +81,7 @@ fn mean<T: Real>(v: ArrayView2<'_, T>, config: &NmfConfig<T>) -> f64 {
 }
 
 /// V with its mean where entries are missing.
-fn filled<'a, T: Real>(v: ArrayView2<'a, T>, mean: T, config: &NmfConfig<T>) -> Cow<'a, Array2<T>> {
+fn filled<T: Real>(v: ArrayView2<'_, T>, mean: T, config: &NmfConfig<T>) -> Array2<T> {
     let mut v = v.to_owned();
     if let Some(weights) = &config.weights {
         Zip::from(&mut v).and(weights).for_each(|v, &weight| {
@@ -82,7 +90,7 @@ fn filled<'a, T: Real>(v: ArrayView2<'a, T>, mean: T, config: &NmfConfig<T>) -> 
             }
         });
     }
-    Cow::Owned(v)
+    v
 }
 
 /// Which components the config gives values for.
@@ -125,18 +133,21 @@ fn random<T: Real>(n_rows: usize, n_columns: usize, k: usize, mean: T, seed: u64
 /// # References
 /// C. Boutsidis and E. Gallopoulos, "SVD based initialization: a head start for nonnegative matrix factorization",
 /// Pattern Recognition 41(4), 2008.
-fn nndsvd<T: Real>(v: Cow<'_, Array2<T>>, mean: f64, config: &NmfConfig<T>) -> (Array2<T>, Array2<T>) {
-    let (n_rows, n_columns, k) = (v.nrows(), v.ncols(), config.n_components);
-    let svd = truncated_svd(v.view(), k, config.seed);
+fn nndsvd<T: Real>(
+    svd: &Svd,
+    (n_rows, n_columns): (usize, usize),
+    mean: f64,
+    config: &NmfConfig<T>,
+) -> (Array2<T>, Array2<T>) {
+    let k = config.n_components;
     let (mut w, mut h) = (Array2::zeros((n_rows, k)), Array2::zeros((k, n_columns)));
     let floor = NNDSVD_FLOOR * mean.sqrt();
     let kept = |x: f64| if x < floor { T::of(0.0) } else { T::of(x) };
     for component in 0..k {
-        let (left, right) = non_negative_pair(&svd, component);
+        let (left, right) = non_negative_pair(svd, component);
         w.column_mut(component).assign(&left.mapv(kept));
         h.row_mut(component).assign(&right.mapv(kept));
     }
-    drop(v);
     let root = mean.sqrt();
     let fill_with = T::of(mean.clamp(root / MAX_IMBALANCE, root * MAX_IMBALANCE));
     let mut rng = ChaCha8Rng::seed_from_u64(config.seed);

@@ -9,12 +9,12 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::{NmfConfig, Real, Solver};
 use super::data::Data;
 use super::driver::Solve;
 use super::kernel::{Kernel, wide};
 use super::normal::Normal;
 use super::penalty::{Penalties, Scales};
+use super::{NmfConfig, Real, Solver};
 use super::{anls, coordinate_descent, projected_gradient};
 
 /// Rows of X that one job works on.
@@ -107,6 +107,13 @@ impl<T: Real> Solve for LeastSquares<T> {
 
     fn violation(&self) -> Option<f64> {
         self.violation
+    }
+}
+
+impl<T: Real> LeastSquares<T> {
+    /// The divergence at the last check.
+    pub(super) fn divergence(&self) -> f64 {
+        self.divergence
     }
 }
 

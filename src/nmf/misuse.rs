@@ -70,7 +70,8 @@ fn starts<T: Real>(
         let Some(v) = v.filter(|_| (0..k).all(keeps)) else { continue };
         let (axis, is_row) = if *side == Side::Dictionary { (Axis(0), true) } else { (Axis(1), false) };
         let at = |i: usize, j: usize| if is_row { (i, j) } else { (j, i) };
-        let sounds = |i: usize| v.index_axis(axis, i).indexed_iter().any(|(j, x)| *x > T::of(0.0) && counts(config, at(i, j)));
+        let sounds =
+            |i: usize| v.index_axis(axis, i).indexed_iter().any(|(j, x)| *x > T::of(0.0) && counts(config, at(i, j)));
         let out: Vec<_> = (0..values.ncols()).filter(|i| is_zero(values.column(*i)) && sounds(*i)).collect();
         if let Some(first) = out.first() {
             found.push(Warning::OutOfReach { side: *side, n_lines: out.len(), first: *first });

@@ -23,6 +23,8 @@ mod guided;
 mod init;
 mod kernel;
 mod least_squares;
+mod mini_batch;
+mod mini_batch_state;
 mod misuse;
 mod momentum;
 mod multiplicative;
@@ -35,6 +37,7 @@ mod real;
 mod scales;
 mod sparse;
 mod sparse_fit;
+mod sparse_loops;
 pub mod support;
 mod svd;
 #[cfg(test)]
@@ -52,6 +55,8 @@ pub use convolutive::{ConvolutiveConfig, ConvolutiveFactorization, convolve, fit
 pub use divergence::divergence;
 pub use encoder::{Encoder, EncoderConfig};
 pub use guidance::{Guidance, MAX_GROUPS, Run};
+pub use mini_batch::{MiniBatch, MiniBatchConfig};
+pub use mini_batch_state::MiniBatchState;
 pub use online::Online;
 pub use rank::{HoldOut, RankScore, RankSelection, select_rank, select_rank_with};
 pub use real::Real;
@@ -97,7 +102,7 @@ use crate::{Error, Result};
 /// # Examples
 /// ```
 /// use partita::nmf::{NmfConfig, fit};
-/// let v = ndarray::array![[1.0, 2.0, 3.0], [2.0, 4.0, 6.0]];
+/// let v = ndarray::array![[1.0f32, 2.0, 3.0], [2.0, 4.0, 6.0]];
 /// let parts = fit(v.view(), &NmfConfig { n_components: 1, ..NmfConfig::default() })?;
 /// let gap = (&parts.product() - &v).iter().fold(0.0, |worst: f32, x| worst.max(x.abs()));
 /// assert!(gap < 1e-3, "a matrix of rank one is found: {gap}");
@@ -121,7 +126,9 @@ pub fn fit_with<T: Real>(
     let factors = init::factors(v, config);
     let warnings = misuse::warnings(Some(v), (&factors.0, &factors.1), config);
     if !config.is_plain_kl() {
-        return Ok(Factorization { warnings, ..general::fit(v, factors, config, watch) });
+        let weights = config.weights.as_ref().map(|weights| weights.view());
+        let data = data::Data::new(v, weights, config.divergence.beta());
+        return Ok(Factorization { warnings, ..general::fit(data, factors, config, watch) });
     }
     let mean = v.iter().map(|&x| kernel::wide(x)).sum::<f64>() / (v.len().max(1) as f64);
     let k = config.n_components;

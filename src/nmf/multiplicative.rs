@@ -7,10 +7,10 @@
 use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
+use super::Real;
 use super::driver::Solve;
 use super::guidance::Guidance;
 use super::guided::Guided;
-use super::Real;
 use super::kernel::{self, Activations, Kernel, Lanes, Panels, Row, Scratch, TILE, Tile, wide, zero_row};
 use super::momentum::{Momentum, Past, extrapolate};
 use super::scales::{Scales, given_back, inverse};

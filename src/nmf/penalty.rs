@@ -4,8 +4,8 @@
 
 use ndarray::{Array1, Array2, ArrayView1};
 
-use super::config::Regularization;
 use super::Real;
+use super::config::Regularization;
 use super::data::column_sums;
 use super::kernel::wide;
 

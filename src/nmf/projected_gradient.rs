@@ -60,7 +60,12 @@ struct Trial<T: Real> {
 
 /// The longest step of the form `step * SHRINK^i` that lowers the objective enough; `step` starts where it ended the
 /// last time. None where rounding leaves no such step.
-fn search<T: Real>(normal: &Normal<T>, x: &ArrayView2<'_, T>, gradient: &Array2<f64>, step: &mut f64) -> Option<Trial<T>> {
+fn search<T: Real>(
+    normal: &Normal<T>,
+    x: &ArrayView2<'_, T>,
+    gradient: &Array2<f64>,
+    step: &mut f64,
+) -> Option<Trial<T>> {
     let mut best: Option<Trial<T>> = None;
     let mut is_too_long = false;
     for _ in 0..MAX_TRIALS {

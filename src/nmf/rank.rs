@@ -160,12 +160,7 @@ fn check<T: Real>(
 }
 
 /// Weights of the entries that are seen, and of those that are hidden.
-fn split<T: Real>(
-    shape: (usize, usize),
-    config: &NmfConfig<T>,
-    share: f64,
-    seed: u64,
-) -> (Array2<T>, Array2<T>) {
+fn split<T: Real>(shape: (usize, usize), config: &NmfConfig<T>, share: f64, seed: u64) -> (Array2<T>, Array2<T>) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut seen = config.weights.clone().unwrap_or_else(|| Array2::ones(shape));
     let mut hidden = Array2::zeros(shape);

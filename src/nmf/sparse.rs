@@ -1,6 +1,8 @@
 //! Matrices that are mostly zero, in compressed rows.
 //! Holds and checks entries; what is fitted to them is in `sparse_fit`.
 
+use std::ops::Range;
+
 use super::Real;
 use super::kernel::wide;
 use crate::{Error, Result};
@@ -13,7 +15,7 @@ const MAX_SIDE: usize = u32::MAX as usize;
 /// # Examples
 /// ```
 /// use partita::nmf::{NmfConfig, SparseMatrix, fit_sparse};
-/// let v = SparseMatrix::from_entries((3, 2), vec![(0, 0, 1.0), (2, 0, 3.0), (1, 1, 2.0)])?;
+/// let v = SparseMatrix::from_entries((3, 2), vec![(0, 0, 1.0f32), (2, 0, 3.0), (1, 1, 2.0)])?;
 /// let parts = fit_sparse(&v, &NmfConfig { n_components: 2, max_iter: 1000, tol: 0.0, ..NmfConfig::default() })?;
 /// assert!((parts.product()[(2, 0)] - 3.0).abs() < 1e-3);
 /// # Ok::<(), partita::Error>(())
@@ -37,12 +39,7 @@ impl<T: Real> SparseMatrix<T> {
     /// # Errors
     /// [`Error::SparseStructure`] where the lists contradict one another or the shape, [`Error::MatrixEntry`] for a
     /// negative, NaN or infinite value.
-    pub fn from_rows(
-        shape: (usize, usize),
-        row_starts: Vec<usize>,
-        columns: Vec<u32>,
-        values: Vec<T>,
-    ) -> Result<Self> {
+    pub fn from_rows(shape: (usize, usize), row_starts: Vec<usize>, columns: Vec<u32>, values: Vec<T>) -> Result<Self> {
         let refused = |reason: String| Err(Error::SparseStructure { reason });
         if shape.0.max(shape.1) > MAX_SIDE {
             return refused(format!("{} rows and {} columns, expected at most {MAX_SIDE}", shape.0, shape.1));
@@ -136,6 +133,17 @@ impl<T: Real> SparseMatrix<T> {
             *place += 1;
         }
         Self { n_columns: n_rows, row_starts, columns, values }
+    }
+
+    /// Some of its rows.
+    pub(super) fn some_rows(&self, rows: &Range<usize>) -> Self {
+        let (first, last) = (self.row_starts[rows.start], self.row_starts[rows.end]);
+        Self {
+            n_columns: self.n_columns,
+            row_starts: self.row_starts[rows.start..=rows.end].iter().map(|start| start - first).collect(),
+            columns: self.columns[first..last].to_vec(),
+            values: self.values[first..last].to_vec(),
+        }
     }
 
     /// Columns and values of one row.

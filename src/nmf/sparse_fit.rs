@@ -1,32 +1,26 @@
 //! Multiplicative updates that touch only the entries of a sparse matrix.
 //! Both halves of an iteration are one loop: over the rows of V for W, over those of its transpose for H.
 
-use ndarray::{ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
 
 use super::alternate::{Alternate, Halves};
-use super::divergence::{at_least_zero, entry};
+use super::data::Data;
 use super::kernel::{self, Job, Kernel, Lanes, Simd, wide};
 use super::misuse::warnings;
-use super::scales::{Scales, given_back, inverse};
-use super::{Divergence, Factorization, NmfConfig, Real, SparseMatrix, init};
+use super::scales::{Scales, inverse};
+use super::sparse_loops::{Packed, ROWS_PER_JOB, SEGMENT, combine, diverged, products};
+use super::{Divergence, Factorization, NmfConfig, Real, Solver, SparseMatrix, general, init};
 use crate::Result;
 use crate::watch::Watch;
-
-/// Rows of a factor that one job improves.
-const ROWS_PER_JOB: usize = 64;
-
-/// Entries of a row of V whose quotients are held at once: what they need of the other factor, 32 kB at K = 32, is
-/// still in the first-level cache the second time.
-const SEGMENT: usize = 256;
 
 /// Factorizes a sparse matrix, as [`fit`](super::fit) does with the same matrix held in full: from the same seed or the
 /// same given factors, the same updates in the same order.
 ///
-/// Takes the Kullback-Leibler and the Euclidean divergence with the multiplicative solvers, random or given starts, and
-/// neither weights nor penalties. Of Euclidean fits, only those with [`Solver::Mu`](super::Solver::Mu) go the way of [`fit`](super::fit)
-/// step by step; [`Solver::MuExtrapolated`](super::Solver::MuExtrapolated) extrapolates as it does for Kullback-Leibler. The same seed gives the same
-/// bits for any number of threads.
+/// Every solver, divergence, penalty and start; no weights and no guidance. Kullback-Leibler and Euclidean fits go through
+/// the entries of V alone; others through a block of columns of WH at a time. Of unpenalized Euclidean fits with
+/// multiplicative updates, only those with [`Solver::Mu`] go the way of [`fit`](super::fit) step by step;
+/// [`Solver::MuExtrapolated`] extrapolates as it does for Kullback-Leibler. The same seed gives the same bits for any
+/// number of threads.
 ///
 /// # Errors
 /// Those of [`fit`](super::fit); [`Error::Setting`](crate::Error::Setting) also for what only a matrix held in full
@@ -34,7 +28,8 @@ const SEGMENT: usize = 256;
 ///
 /// # Cost
 /// An iteration takes 4 multiply-adds per entry and component (2 in the Euclidean case, and `n_components` per entry
-/// of the factors). Memory: two copies of V, and the factors twice, with extrapolation four times.
+/// of the factors); for other divergences as much as with all of V. Memory: two copies of V, and the factors twice, with
+/// extrapolation four times; for other divergences up to 32 copies of W, too.
 pub fn fit_sparse<T: Real>(v: &SparseMatrix<T>, config: &NmfConfig<T>) -> Result<Factorization<T>> {
     fit_sparse_with(v, config, &mut Watch::none())
 }
@@ -48,13 +43,16 @@ pub fn fit_sparse_with<T: Real>(
     config: &NmfConfig<T>,
     watch: &mut Watch<'_>,
 ) -> Result<Factorization<T>> {
-    config.check_plain("for a sparse matrix", &[1.0, 2.0])?;
-    config.check_factors(v.dim())?;
+    config.check_sparse(v.dim())?;
     let (n_rows, n_columns) = v.dim();
     let sum: f64 = v.entries().map(|(_, _, x)| wide(x)).sum();
     let mean = sum / (n_rows as f64 * n_columns as f64).max(1.0);
-    let (mut w, mut h) = init::random_factors(v.dim(), mean, config);
+    let (mut w, mut h) = init::sparse_factors(v, mean, config);
     let warnings = warnings(None, (&w, &h), config);
+    if !is_plain(config) {
+        let data = Data::sparse(v, config.divergence.beta());
+        return Ok(Factorization { warnings, ..general::fit(data, (w, h), config, watch) });
+    }
     let k = config.n_components;
     let (free_w, free_h) = (config.dictionary.is_free(k), config.activations.is_free(k));
     let scales = Scales::new(mean, &w, &h, &free_w, &free_h);
@@ -82,6 +80,12 @@ pub fn fit_sparse_with<T: Real>(
     })
 }
 
+/// Whether these updates can do it.
+fn is_plain<T: Real>(config: &NmfConfig<T>) -> bool {
+    let is_multiplicative = matches!(config.solver, Solver::Mu | Solver::MuExtrapolated);
+    is_multiplicative && [1.0, 2.0].contains(&config.divergence.beta()) && config.regularization.is_none()
+}
+
 /// V and its factors between two halves of an iteration, scaled to a mean of 1 to 2.
 struct Sparse<T: Real> {
     kernel: Kernel,
@@ -92,14 +96,6 @@ struct Sparse<T: Real> {
     w: Packed<T>,
     /// H, transposed.
     h: Packed<T>,
-}
-
-/// A factor, its components side by side in whole vectors, padded with zeros.
-struct Packed<T: Real> {
-    lanes: Vec<Lanes<T>>,
-    /// Vectors per row.
-    n_lanes: usize,
-    free: Vec<bool>,
 }
 
 impl<T: Real> Halves for Sparse<T> {
@@ -123,19 +119,8 @@ impl<T: Real> Halves for Sparse<T> {
         if want_divergence { self.divergence() } else { 0.0 }
     }
 
-    /// Where V is 0 an entry of WH adds itself, or half its square: the sum of these over all of WH has a closed form, from
-    /// which the entries of V are taken. Both parts are at least 0 but for rounding.
     fn divergence(&mut self) -> f64 {
-        let Self { kernel, rows, w, h, .. } = self;
-        let is_kl = is_kl(self.divergence);
-        let parts: Vec<[f64; 2]> = (0..rows.dim().0.div_ceil(ROWS_PER_JOB))
-            .into_par_iter()
-            .map(|job| kernel.run(Diverge { v: rows, first: job * ROWS_PER_JOB, w, h, is_kl }))
-            .collect();
-        let [at_entries, model] = parts.iter().fold([0.0; 2], |[a, b], part| [a + part[0], b + part[1]]);
-        let dot = |a: Vec<f64>, b: Vec<f64>| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-        let whole = if is_kl { dot(w.sums(), h.sums()) } else { 0.5 * dot(w.gram(*kernel), h.gram(*kernel)) };
-        at_entries + at_least_zero(whole - model)
+        diverged(self.kernel, &self.rows, &self.w, &self.h, is_kl(self.divergence))
     }
 }
 
@@ -154,11 +139,18 @@ fn improve<T: Real>(kernel: Kernel, divergence: Divergence, v: &SparseMatrix<T>,
         return;
     }
     let mut free = vec![Lanes::default(); x.n_lanes];
-    x.free.iter().enumerate().filter(|(_, free)| **free).for_each(|(k, _)| free[k / T::LANES][k % T::LANES] = T::of(1.0));
+    x.free
+        .iter()
+        .enumerate()
+        .filter(|(_, free)| **free)
+        .for_each(|(k, _)| free[k / T::LANES][k % T::LANES] = T::of(1.0));
     let rule = if is_kl(divergence) {
         let mut inverse_sums = vec![Lanes::default(); x.n_lanes];
         let inverse = inverse(&y.sums(), &x.free);
-        inverse.iter().enumerate().for_each(|(k, inverse)| inverse_sums[k / T::LANES][k % T::LANES] = inverse.unwrap_or(T::of(0.0)));
+        inverse
+            .iter()
+            .enumerate()
+            .for_each(|(k, inverse)| inverse_sums[k / T::LANES][k % T::LANES] = inverse.unwrap_or(T::of(0.0)));
         Rule::KullbackLeibler { inverse_sums }
     } else {
         let gram = y.gram(kernel);
@@ -171,55 +163,6 @@ fn improve<T: Real>(kernel: Kernel, divergence: Divergence, v: &SparseMatrix<T>,
     x.lanes.par_chunks_mut(ROWS_PER_JOB * x.n_lanes).enumerate().for_each(|(job, x)| {
         kernel.run(Improve { v, first: job * ROWS_PER_JOB, x, y, rule: &rule, free: &free });
     });
-}
-
-impl<T: Real> Packed<T> {
-    /// Packs a factor (rows x K), each column times its scale.
-    fn new(x: ArrayView2<'_, T>, scales: &[f64], free: Vec<bool>) -> Self {
-        let n_lanes = x.ncols().div_ceil(T::LANES);
-        let mut lanes = vec![Lanes::default(); x.nrows() * n_lanes];
-        for ((row, k), &x) in x.indexed_iter() {
-            lanes[row * n_lanes + k / T::LANES][k % T::LANES] = kernel::lift(wide(x) * scales[k]);
-        }
-        Self { lanes, n_lanes, free }
-    }
-
-    /// Writes the free columns back on the input's scale.
-    fn unpack(&self, mut x: ArrayViewMut2<'_, T>, scales: &[f64]) {
-        for ((row, k), x) in x.indexed_iter_mut().filter(|((_, k), _)| self.free[*k]) {
-            *x = given_back(self.lanes[row * self.n_lanes + k / T::LANES][k % T::LANES], scales[k]);
-        }
-    }
-
-    fn row(&self, row: usize) -> &[Lanes<T>] {
-        &self.lanes[row * self.n_lanes..][..self.n_lanes]
-    }
-
-    /// Sum of each column.
-    fn sums(&self) -> Vec<f64> {
-        let mut sums = vec![0.0; self.free.len()];
-        for row in self.lanes.chunks_exact(self.n_lanes) {
-            let entries = row.iter().flat_map(|lanes| lanes.0);
-            sums.iter_mut().zip(entries).for_each(|(sum, x)| *sum += wide(x));
-        }
-        sums
-    }
-
-    /// X^T X, K rows of whole vectors.
-    fn gram(&self, kernel: Kernel) -> Vec<f64> {
-        let n_components = self.free.len();
-        let parts: Vec<Vec<Lanes<T>>> = self
-            .lanes
-            .par_chunks(ROWS_PER_JOB * self.n_lanes)
-            .map(|x| kernel.run(Gram { x, n_lanes: self.n_lanes, n_components }))
-            .collect();
-        let mut gram = vec![0.0; T::LANES * n_components * self.n_lanes];
-        for part in parts {
-            let entries = part.iter().flat_map(|lanes| lanes.0);
-            gram.iter_mut().zip(entries).for_each(|(sum, x)| *sum += wide(x));
-        }
-        gram
-    }
 }
 
 /// What the numerators are and by what they are divided.
@@ -283,117 +226,5 @@ impl<T: Real> Job<T> for Improve<'_, T> {
                 }
             }
         }
-    }
-}
-
-/// The divergence at the entries of some rows of V, and what they have a part of in the sum over all of WH.
-struct Diverge<'a, T: Real> {
-    v: &'a SparseMatrix<T>,
-    first: usize,
-    w: &'a Packed<T>,
-    h: &'a Packed<T>,
-    is_kl: bool,
-}
-
-impl<T: Real> Job<T> for Diverge<'_, T> {
-    type Output = [f64; 2];
-
-    #[inline(always)]
-    fn run<S: Simd<T>>(self, s: S) -> [f64; 2] {
-        let mut model = [T::of(0.0); SEGMENT];
-        let [mut total, mut sum] = [0.0; 2];
-        let beta = if self.is_kl { 1.0 } else { 2.0 };
-        for row in self.first..self.v.dim().0.min(self.first + ROWS_PER_JOB) {
-            let (others, values) = self.v.row(row);
-            for (others, values) in others.chunks(SEGMENT).zip(values.chunks(SEGMENT)) {
-                let model = &mut model[..values.len()];
-                products(s, self.w.row(row), &self.h.lanes, others, model);
-                for (&v, &y) in values.iter().zip(model.iter()) {
-                    let (v, y) = (wide(v), wide(y));
-                    total += entry(v, y, beta);
-                    sum += if self.is_kl { y } else { 0.5 * y * y };
-                }
-            }
-        }
-        [total, sum]
-    }
-}
-
-/// X^T X over some rows of X.
-struct Gram<'a, T: Real> {
-    x: &'a [Lanes<T>],
-    n_lanes: usize,
-    n_components: usize,
-}
-
-impl<T: Real> Job<T> for Gram<'_, T> {
-    type Output = Vec<Lanes<T>>;
-
-    #[inline(always)]
-    fn run<S: Simd<T>>(self, s: S) -> Vec<Lanes<T>> {
-        let mut gram = vec![Lanes::default(); self.n_components * self.n_lanes];
-        for x in self.x.chunks_exact(self.n_lanes) {
-            let entries = x.iter().flat_map(|lanes| lanes.0);
-            for (gram, entry) in gram.chunks_exact_mut(self.n_lanes).zip(entries) {
-                let entry = s.splat(entry);
-                for (sum, x) in gram.iter_mut().zip(x) {
-                    s.store(s.mul_add(s.load(x), entry, s.load(sum)), sum);
-                }
-            }
-        }
-        gram
-    }
-}
-
-/// A hair plus the products of x with the rows of Y that `others` names.
-#[inline(always)]
-fn products<T: Real, S: Simd<T>>(s: S, x: &[Lanes<T>], y: &[Lanes<T>], others: &[u32], out: &mut [T]) {
-    for (&other, out) in others.iter().zip(out) {
-        let mut sum = s.splat(T::of(0.0));
-        for (x, y) in x.iter().zip(&y[other as usize * x.len()..][..x.len()]) {
-            sum = s.mul_add(s.load(x), s.load(y), sum);
-        }
-        *out = s.sum(sum) + T::EPS;
-    }
-}
-
-/// Adds the rows of Y that `others` names, each times its factor.
-#[inline(always)]
-fn combine<T: Real, S: Simd<T>>(s: S, others: &[u32], factors: &[T], y: &[Lanes<T>], sums: &mut [Lanes<T>]) {
-    let n_lanes = sums.len();
-    let (groups, rest) = sums.as_chunks_mut::<4>();
-    let n_groups = groups.len();
-    for (i, group) in groups.iter_mut().enumerate() {
-        combine_group::<T, S, 4>(s, others, factors, y, n_lanes, 4 * i, group);
-    }
-    match rest {
-        [a, b, c] => combine_group::<T, S, 3>(s, others, factors, y, n_lanes, 4 * n_groups, [a, b, c]),
-        [a, b] => combine_group::<T, S, 2>(s, others, factors, y, n_lanes, 4 * n_groups, [a, b]),
-        [a] => combine_group::<T, S, 1>(s, others, factors, y, n_lanes, 4 * n_groups, [a]),
-        _ => {}
-    }
-}
-
-/// [`combine`] for N vectors of each row, from the one numbered `first` on, with the sums in registers.
-#[inline(always)]
-fn combine_group<'a, T: Real, S: Simd<T>, const N: usize>(
-    s: S,
-    others: &[u32],
-    factors: &[T],
-    y: &[Lanes<T>],
-    n_lanes: usize,
-    first: usize,
-    sums: impl IntoIterator<Item = &'a mut Lanes<T>>,
-) {
-    let mut totals = [s.splat(T::of(0.0)); N];
-    for (&other, &factor) in others.iter().zip(factors) {
-        let row = &y[other as usize * n_lanes + first..][..N];
-        let factor = s.splat(factor);
-        for i in 0..N {
-            totals[i] = s.mul_add(s.load(&row[i]), factor, totals[i]);
-        }
-    }
-    for (sum, total) in sums.into_iter().zip(totals) {
-        s.store(s.add(s.load(sum), total), sum);
     }
 }

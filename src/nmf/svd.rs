@@ -6,8 +6,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
-use super::Real;
 use super::kernel::wide;
+use super::{Real, SparseMatrix};
 
 /// Directions more than asked for, as in Halko et al. and in scikit-learn.
 const OVERSAMPLING: usize = 10;
@@ -44,21 +44,22 @@ pub(super) struct Svd {
 /// N. Halko, P.-G. Martinsson and J. A. Tropp, "Finding structure with randomness: probabilistic algorithms for
 /// constructing approximate matrix decompositions", SIAM Review 53(2), 2011: the randomized subspace iteration
 /// (algorithm 4.4) and the direct SVD (algorithm 5.1).
-pub(super) fn truncated_svd<T: Real>(m: ArrayView2<'_, T>, k: usize, seed: u64) -> Svd {
-    let n_directions = (k + OVERSAMPLING).min(m.nrows()).min(m.ncols());
+pub(super) fn truncated_svd(m: &impl Matrix, k: usize, seed: u64) -> Svd {
+    let (n_rows, n_columns) = m.dim();
+    let n_directions = (k + OVERSAMPLING).min(n_rows).min(n_columns);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     // Vectors are rows here, so that each is contiguous.
-    let first = Array2::from_shape_simple_fn((n_directions, m.ncols()), || StandardNormal.sample(&mut rng));
-    let mut left = onto_rows(m, &first);
+    let first = Array2::from_shape_simple_fn((n_directions, n_columns), || StandardNormal.sample(&mut rng));
+    let mut left = m.onto_rows(&first);
     orthonormalize(&mut left);
     for _ in 0..POWER_ITERATIONS {
-        let mut right = onto_columns(m, &left);
+        let mut right = m.onto_columns(&left);
         orthonormalize(&mut right);
-        left = onto_rows(m, &right);
+        left = m.onto_rows(&right);
         orthonormalize(&mut left);
     }
     // M ~ Q (M^T Q)^T, and M^T Q = B = P R: an SVD of the small R rotates Q and P into singular vectors.
-    let mut right = onto_columns(m, &left);
+    let mut right = m.onto_columns(&left);
     let r = orthonormalize(&mut right);
     let (rotation_p, s, rotation_q) = jacobi(r);
     let leading = |x: Array2<f64>| x.slice_move(ndarray::s![..k, ..]);
@@ -69,26 +70,75 @@ pub(super) fn truncated_svd<T: Real>(m: ArrayView2<'_, T>, k: usize, seed: u64) 
     }
 }
 
-/// M x for each row x of `vectors`, as rows.
-fn onto_rows<T: Real>(m: ArrayView2<'_, T>, vectors: &Array2<f64>) -> Array2<f64> {
-    let blocks: Vec<_> = m.axis_chunks_iter(Axis(1), BLOCK).zip(vectors.axis_chunks_iter(Axis(1), BLOCK)).collect();
-    let mut sum = Array2::zeros((vectors.nrows(), m.nrows()));
-    for blocks in blocks.chunks(BLOCKS_AT_ONCE) {
-        let products: Vec<Array2<f64>> =
-            blocks.par_iter().map(|(m, vectors)| vectors.dot(&m.mapv(wide).t())).collect();
-        for product in products {
-            sum += &product;
-        }
-    }
-    sum
+/// A matrix M as what it does to vectors.
+pub(super) trait Matrix {
+    /// Rows and columns.
+    fn dim(&self) -> (usize, usize);
+
+    /// M x for each row x of `vectors`, as rows.
+    fn onto_rows(&self, vectors: &Array2<f64>) -> Array2<f64>;
+
+    /// M^T x for each row x of `vectors`, as rows.
+    fn onto_columns(&self, vectors: &Array2<f64>) -> Array2<f64>;
 }
 
-/// M^T x for each row x of `vectors`, as rows.
-fn onto_columns<T: Real>(m: ArrayView2<'_, T>, vectors: &Array2<f64>) -> Array2<f64> {
-    let mut product = Array2::zeros((vectors.nrows(), m.ncols()));
-    let blocks: Vec<_> = product.axis_chunks_iter_mut(Axis(1), BLOCK).zip(m.axis_chunks_iter(Axis(1), BLOCK)).collect();
-    blocks.into_par_iter().for_each(|(mut product, m)| product.assign(&vectors.dot(&m.mapv(wide))));
-    product
+impl<T: Real> Matrix for ArrayView2<'_, T> {
+    fn dim(&self) -> (usize, usize) {
+        Self::dim(self)
+    }
+
+    fn onto_rows(&self, vectors: &Array2<f64>) -> Array2<f64> {
+        let blocks: Vec<_> =
+            self.axis_chunks_iter(Axis(1), BLOCK).zip(vectors.axis_chunks_iter(Axis(1), BLOCK)).collect();
+        let mut sum = Array2::zeros((vectors.nrows(), self.nrows()));
+        for blocks in blocks.chunks(BLOCKS_AT_ONCE) {
+            let products: Vec<Array2<f64>> =
+                blocks.par_iter().map(|(m, vectors)| vectors.dot(&m.mapv(wide).t())).collect();
+            for product in products {
+                sum += &product;
+            }
+        }
+        sum
+    }
+
+    fn onto_columns(&self, vectors: &Array2<f64>) -> Array2<f64> {
+        let mut product = Array2::zeros((vectors.nrows(), self.ncols()));
+        let blocks: Vec<_> =
+            product.axis_chunks_iter_mut(Axis(1), BLOCK).zip(self.axis_chunks_iter(Axis(1), BLOCK)).collect();
+        blocks.into_par_iter().for_each(|(mut product, m)| product.assign(&vectors.dot(&m.mapv(wide))));
+        product
+    }
+}
+
+/// A matrix that is mostly zero, and its transpose.
+pub(super) struct Entries<'a, T: Real> {
+    pub(super) rows: &'a SparseMatrix<T>,
+    pub(super) columns: &'a SparseMatrix<T>,
+}
+
+impl<T: Real> Matrix for Entries<'_, T> {
+    fn dim(&self) -> (usize, usize) {
+        self.rows.dim()
+    }
+
+    fn onto_rows(&self, vectors: &Array2<f64>) -> Array2<f64> {
+        combined(self.rows, vectors)
+    }
+
+    fn onto_columns(&self, vectors: &Array2<f64>) -> Array2<f64> {
+        combined(self.columns, vectors)
+    }
+}
+
+/// M x for each row x of `vectors`, as rows.
+fn combined<T: Real>(m: &SparseMatrix<T>, vectors: &Array2<f64>) -> Array2<f64> {
+    let vectors = vectors.t().as_standard_layout().into_owned();
+    let mut product = Array2::zeros((m.dim().0, vectors.ncols()));
+    product.axis_iter_mut(Axis(0)).into_par_iter().enumerate().for_each(|(row, mut product)| {
+        let (columns, values) = m.row(row);
+        columns.iter().zip(values).for_each(|(&j, &x)| product.scaled_add(wide(x), &vectors.row(j as usize)));
+    });
+    product.reversed_axes().as_standard_layout().into_owned()
 }
 
 /// Makes the rows orthonormal, in order, and returns R (upper triangular): old row j = sum over i of R[i, j] new
@@ -176,7 +226,7 @@ mod tests {
     fn singular_triplets_rebuild_the_matrix() {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let m = Array2::<f64>::from_shape_simple_fn((7, 12), || StandardNormal.sample(&mut rng));
-        let svd = truncated_svd(m.view(), 7, 1);
+        let svd = truncated_svd(&m.view(), 7, 1);
         let scaled = &svd.u.t() * &svd.s;
         let gap = (scaled.dot(&svd.v) - &m).mapv(f64::abs).fold(0.0, |a: f64, b| a.max(*b));
         assert!(gap < 1e-10, "largest error {gap}");
@@ -190,7 +240,7 @@ mod tests {
     #[test]
     fn a_matrix_of_lower_rank_has_singular_values_of_zero() {
         let m = Array2::from_shape_fn((5, 6), |(i, j)| (i + 1) as f32 * (j + 1) as f32);
-        let svd = truncated_svd(m.view(), 3, 0);
+        let svd = truncated_svd(&m.view(), 3, 0);
         let first = 55f64.sqrt() * 91f64.sqrt();
         assert!((svd.s[0] / first - 1.0).abs() < 1e-12 && svd.s[1] < 1e-9 * first, "{}", svd.s);
     }

@@ -12,13 +12,9 @@ from numpy.typing import NDArray
 from .. import _partita
 from . import _parameters as accepted
 from ._base import BaseNMF
-from ._divergence import beta_divergence
 from ._estimator import ConvergenceWarning, assume_finite, check_is_fitted, validated
-from ._native import matrix
+from ._native import Progress, matrix
 from ._start import check_non_negative
-
-# One step and what it cost per sample.
-Step = tuple[NDArray[Any], float]
 
 
 class MiniBatchNMF(BaseNMF):
@@ -158,7 +154,8 @@ class MiniBatchNMF(BaseNMF):
         W : array-like of shape (n_samples, n_components), default=None
             Where W starts, with ``init='custom'``.
         H : array-like of shape (n_components, n_features), default=None
-            Where H starts, with ``init='custom'``.
+            Where H starts, with ``init='custom'``. As in scikit-learn an array is worked on in place, and becomes
+            `components_`.
 
         Returns
         -------
@@ -167,21 +164,25 @@ class MiniBatchNMF(BaseNMF):
         """
         self._check_parameters()
         X = validated(self, X, reset=True)
+        check_non_negative(X, "MiniBatchNMF (input X)")
         with assume_finite():
-            activations, H, n_steps = self._learn(X, W, H)
-        steps_per_round = -(-X.shape[0] // self._batch_size)
-        self.reconstruction_err_ = float(beta_divergence(X, activations, H, self._beta_loss, square_root=True))
-        self.n_components_ = H.shape[0]
-        self.components_ = H
-        self.n_iter_ = -(-n_steps // steps_per_round)
-        self.n_steps_ = n_steps
-        if self.n_iter_ == self.max_iter and self.tol > 0:
+            self._settle(X)
+            self._check_zeros(X)
+            W, H = self._first_values(X, W, H, update_H=True)
+            n_steps = self.max_iter * -(-X.shape[0] // self._batch_size)
+            activations, n_iter, divergence, learned = _partita.nmf.fit_batches(
+                matrix(X.T), H.T, W.T, self._settings(), _teller(self.verbose, X.shape[0], self._batch_size, n_steps)
+            )
+        self._keep(H, learned)
+        self.reconstruction_err_ = float(np.sqrt(2 * max(divergence, 0.0)))
+        self.n_iter_ = n_iter
+        if n_iter == self.max_iter and self.tol > 0:
             warnings.warn(
                 f"Maximum number of iterations {self.max_iter} reached. Increase it to improve convergence.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        return activations
+        return np.ascontiguousarray(activations.T)
 
     def transform(self, X: Any) -> NDArray[Any]:
         """Finds the activations of `X` under the components that were learned.
@@ -199,7 +200,9 @@ class MiniBatchNMF(BaseNMF):
         check_is_fitted(self)
         X = validated(self, X, reset=False)
         check_non_negative(X, f"X in {type(self).__name__}")
-        return self._activations(X, self.components_, self._transform_max_iter)
+        with assume_finite():
+            activations = _partita.nmf.batch_activations(matrix(X.T), self._learned(X.dtype), self._settings())
+        return np.ascontiguousarray(activations.T)
 
     def partial_fit(self, X: Any, y: Any = None, W: Any = None, H: Any = None) -> MiniBatchNMF:
         """Learns from one more batch.
@@ -213,7 +216,7 @@ class MiniBatchNMF(BaseNMF):
         W : array-like of shape (n_samples, n_components), default=None
             Checked at the first call with ``init='custom'``; each batch finds its own.
         H : array-like of shape (n_components, n_features), default=None
-            Where H starts, at the first call with ``init='custom'``.
+            Where H starts, at the first call with ``init='custom'``; it is worked on in place, as in `fit_transform`.
 
         Returns
         -------
@@ -224,130 +227,78 @@ class MiniBatchNMF(BaseNMF):
         is_first = not hasattr(self, "components_")
         X = validated(self, X, reset=is_first)
         check_non_negative(X, "MiniBatchNMF (input X)")
+        before = None
         if is_first:
             self._settle(X)
             _, H = self._first_values(X, W, H, update_H=True)
-            self._forget(H)
-            self.n_steps_ = 0
         else:
             H = self.components_
-        H, _ = self._step(X, None, H)
-        self.n_components_ = H.shape[0]
-        self.components_ = H
-        self.n_steps_ += 1
+            X = X.astype(H.dtype, copy=False)
+            before = self._learned(H.dtype)
+        self._check_zeros(X)
+        self._keep(H, _partita.nmf.partial_fit(matrix(X.T), H.T, before, self._settings()))
         return self
 
     def _settle(self, X: Any) -> None:
         super()._settle(X)
         self._batch_size = min(self.batch_size, X.shape[0])
-        self._rho = self.forget_factor ** (self._batch_size / X.shape[0])
-        self._transform_max_iter = self.max_iter if self.transform_max_iter is None else self.transform_max_iter
 
-    def _forget(self, H: NDArray[Any]) -> None:
-        """Begins anew: the running sums of H's updates, whose quotient is H."""
-        self._components_numerator = H.copy()
-        self._components_denominator = np.ones_like(H)
-
-    def _learn(self, X: Any, W: Any, H: Any) -> tuple[NDArray[Any], NDArray[Any], int]:
-        """W, H, and how many batches were learned from."""
-        check_non_negative(X, "MiniBatchNMF (input X)")
-        self._settle(X)
-        self._check_zeros(X)
-        W, H = self._first_values(X, W, H, update_H=True)
-        W = W.copy()
-        self._forget(H)
-        n_samples = X.shape[0]
-        starts = range(0, n_samples, self._batch_size)
-        n_most = self.max_iter * len(starts)
-        rows = X.tocsr() if hasattr(X, "tocsr") else X
-        batches = [(slice(start, start + self._batch_size), rows[start : start + self._batch_size]) for start in starts]
-        watch = _Standstill(self, n_samples, n_most)
-        n_steps = 0
-        while n_steps < n_most:
-            part, batch = batches[n_steps % len(batches)]
-            before = H
-            H, cost = self._step(batch, W[part], H)
-            n_steps += 1
-            if watch.is_over(n_steps, batch.shape[0], cost, before, H):
-                break
-        if self.fresh_restarts:
-            W = self._activations(X, H, self._transform_max_iter)
-        return W, H, n_steps
-
-    def _settings(self, max_iter: int) -> dict[str, Any]:
+    def _settings(self) -> dict[str, Any]:
+        # Samples are in columns there, and what W is called here is H.
         alpha_W, alpha_H = self._alphas()
         return {
+            "solver": "mu",
             "beta": self._beta_loss,
-            "alpha_dictionary": alpha_W,
-            "alpha_activations": alpha_H,
+            "alpha_dictionary": alpha_H,
+            "alpha_activations": alpha_W,
             "l1_ratio": float(self.l1_ratio),
             "tol": float(self.tol),
-            "max_iter": int(max_iter),
+            "max_iter": int(self.max_iter),
+            "batches": {
+                "batch_size": int(self.batch_size),
+                "forget_factor": float(self.forget_factor),
+                "fresh_restarts": bool(self.fresh_restarts),
+                "fresh_restarts_max_iter": int(self.fresh_restarts_max_iter),
+                "transform_max_iter": self.transform_max_iter,
+                "max_no_improvement": self.max_no_improvement,
+            },
         }
 
-    def _activations(self, X: Any, H: NDArray[Any], max_iter: int) -> NDArray[Any]:
-        """W of `X` under components that stay, from the root of the mean share of a component."""
-        level = np.sqrt(X.mean() / H.shape[0])
-        W = np.full((X.shape[0], H.shape[0]), level, dtype=X.dtype)
-        return _partita.nmf.search_activations(matrix(X), W, H, self._settings(max_iter))
+    def _learned(self, dtype: Any) -> Any:
+        """What was learned, as the engine takes it and gives it."""
+        matrices = self.components_, self._components_numerator, self._components_denominator
+        factors = [values.T.astype(dtype, copy=False) for values in matrices]
+        return (*factors, self._rho, self._scale, self.n_steps_)
 
-    def _step(self, X: Any, W: NDArray[Any] | None, H: NDArray[Any]) -> Step:
-        """H after a batch, and the cost of the batch per sample before it; W, where it is given, is improved in place."""
-        if W is None or self.fresh_restarts:
-            start, is_search = self._activations(X, H, self.fresh_restarts_max_iter), True
+    def _keep(self, H: NDArray[Any], learned: tuple[Any, ...]) -> None:
+        """Keeps what was learned, in the array that H started in where that can be written to."""
+        components, numerator, denominator, self._rho, self._scale, self.n_steps_ = learned
+        if H.flags.writeable:
+            H[:] = components.T
         else:
-            start, is_search = W, False
-        found, H, numerator, denominator, cost = _partita.nmf.step(
-            matrix(X),
-            start,
-            H,
-            self._components_numerator,
-            self._components_denominator,
-            self._rho,
-            is_search,
-            self._settings(1),
-        )
-        self._components_numerator, self._components_denominator = numerator, denominator
-        if not is_search:
-            start[:] = found
-        return H, cost
+            H = np.ascontiguousarray(components.T)
+        self.components_ = H
+        self.n_components_ = H.shape[0]
+        self._components_numerator = np.ascontiguousarray(numerator.T)
+        self._components_denominator = np.ascontiguousarray(denominator.T)
 
 
-class _Standstill:
-    """Finds out when nothing is learned any more."""
+def _teller(verbose: Any, n_samples: int, batch_size: int, n_most: int) -> Progress | None:
+    """A callback that prints the cost of every batch, and what is smoothed of it; or none."""
+    if not verbose:
+        return None
+    smoothed: float | None = None
 
-    def __init__(self, model: MiniBatchNMF, n_samples: int, n_most: int) -> None:
-        self.tol, self.patience, self.verbose = model.tol, model.max_no_improvement, model.verbose
-        self.n_samples, self.n_most = n_samples, n_most
-        self.smoothed: float | None = None
-        self.lowest: float | None = None
-        self.n_in_vain = 0
-
-    def is_over(self, step: int, batch_size: int, cost: float, before: NDArray[Any], after: NDArray[Any]) -> bool:
-        """Whether to stop after this step, the first being 1."""
-        words = f"Minibatch step {step}/{self.n_most}: mean batch cost: {cost}"
-        if step == 1:
-            # Its cost is that of the start.
-            self._tell(words)
-            return False
-        if self.smoothed is None:
-            self.smoothed = cost
-        else:
-            share = min(batch_size / (self.n_samples + 1), 1)
-            self.smoothed = self.smoothed * (1 - share) + cost * share
-        self._tell(f"{words}, ewa cost: {self.smoothed}")
-        if self.tol > 0 and np.linalg.norm(after - before) <= self.tol * np.linalg.norm(after):
-            self._tell(f"Converged (small H change) at step {step}/{self.n_most}")
-            return True
-        if self.lowest is None or self.smoothed < self.lowest:
-            self.n_in_vain, self.lowest = 0, self.smoothed
-        else:
-            self.n_in_vain += 1
-        if self.patience is not None and self.n_in_vain >= self.patience:
-            self._tell(f"Converged (lack of improvement in objective function) at step {step}/{self.n_most}")
-            return True
-        return False
-
-    def _tell(self, words: str) -> None:
-        if self.verbose:
+    def tell(_step: str, done: int, _total: int | None, cost: float | None) -> None:
+        nonlocal smoothed
+        words = f"Minibatch step {done}/{n_most}: mean batch cost: {cost}"
+        if cost is None or done == 1:
+            # The first is that of the start.
             print(words)
+            return
+        last = (done - 1) * batch_size % (-(-n_samples // batch_size) * batch_size)
+        share = min(min(batch_size, n_samples - last) / (n_samples + 1), 1)
+        smoothed = cost if smoothed is None else smoothed * (1 - share) + cost * share
+        print(f"{words}, ewa cost: {smoothed}")
+
+    return tell

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import Any, Mapping, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -98,7 +99,10 @@ class NotANumber:
 
 
 NONE = Nothing()
-BOOLEAN: tuple[Choice, ...] = (InstanceOf(bool, "an instance of 'bool'"), InstanceOf(np.bool_, "an instance of 'numpy.bool'"))
+BOOLEAN: tuple[Choice, ...] = (
+    InstanceOf(bool, "an instance of 'bool'"),
+    InstanceOf(np.bool_, "an instance of 'numpy.bool'"),
+)
 AT_LEAST_0 = Interval(Real, 0, None)
 AT_LEAST_1 = Interval(Integral, 1, None)
 
@@ -128,6 +132,4 @@ def check_parameters(owner: str, values: Mapping[str, Any], accepted: Mapping[st
             continue
         words = [str(choice) for choice in choices]
         expected = words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
-        raise InvalidParameterError(
-            f"The {name!r} parameter of {owner} must be {expected}. Got {value!r} instead."
-        )
+        raise InvalidParameterError(f"The {name!r} parameter of {owner} must be {expected}. Got {value!r} instead.")

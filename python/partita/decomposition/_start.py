@@ -9,6 +9,11 @@ from numpy.typing import NDArray
 
 from ._estimator import check_random_state, is_sparse
 
+try:
+    from scipy import linalg as _linalg
+except ImportError:
+    _linalg = None
+
 # Directions beyond those that are asked for.
 _OVERSAMPLING = 10
 
@@ -101,17 +106,21 @@ def leading_singular_vectors(X: Any, n_components: int, random_state: Any) -> Tr
     n_steps = 7 if n_components < 0.1 * min(X.shape) else 4
     directions = rng.normal(size=(tall.shape[1], n_components + _OVERSAMPLING)).astype(X.dtype, copy=False)
     for _ in range(n_steps):
-        directions = _orthonormal(tall @ directions)
-        directions = _orthonormal(tall.T @ directions)
-    basis = _orthonormal(tall @ directions)
+        directions = _independent(tall @ directions)
+        directions = _independent(tall.T @ directions)
+    basis = np.linalg.qr(tall @ directions)[0]
     rotation, s, v = np.linalg.svd((tall.T @ basis).T, full_matrices=False)
     u = basis @ rotation[:, :n_components]
     s, v = s[:n_components], v[:n_components]
     return (v.T, s, u.T) if is_wide else (u, s, v)
 
 
-def _orthonormal(columns: NDArray[Any]) -> NDArray[Any]:
-    return np.linalg.qr(columns)[0]
+def _independent(columns: NDArray[Any]) -> NDArray[Any]:
+    """Columns of the same span that do not run together: by elimination, or, without scipy, orthonormal ones."""
+    if _linalg is None:
+        return np.asarray(np.linalg.qr(columns)[0])
+    lower, _ = _linalg.lu(columns, permute_l=True, check_finite=False, overwrite_a=True)
+    return np.asarray(lower)
 
 
 def _non_negative_parts(

@@ -37,6 +37,7 @@ def validated(estimator: Any, X: Any, *, reset: bool, allow_nan: bool = False) -
         ensure_all_finite="allow-nan" if allow_nan else True,
     )
 
+
 def checked_array(X: Any, *, allow_nan: bool = False, accept_sparse: bool = True, name: str = "X") -> Any:
     """`X` as an array or a CSR or CSC matrix of floats."""
     return check_array(
@@ -46,6 +47,7 @@ def checked_array(X: Any, *, allow_nan: bool = False, accept_sparse: bool = True
         ensure_all_finite="allow-nan" if allow_nan else True,
         input_name=name,
     )
+
 
 def assume_finite() -> Any:
     """A context in which scikit-learn does not look for NaN again."""

@@ -1,4 +1,4 @@
-"""What an estimator stands on where scikit-learn is not installed: as much of its base classes and checks as it needs."""
+"""What an estimator stands on where scikit-learn is not installed: as much of its base classes as it needs."""
 
 from __future__ import annotations
 
@@ -29,11 +29,14 @@ _TYPES = (np.float64, np.float32)
 class ConvergenceWarning(UserWarning):
     """A fit ended at `max_iter`."""
 
+
 class InvalidParameterError(ValueError, TypeError):
     """A parameter has a value that it cannot have."""
 
+
 class NotFittedError(ValueError, AttributeError):
     """The estimator was used before it was fitted."""
+
 
 class BaseEstimator:
     """Parameters as scikit-learn's estimators have them: the arguments of `__init__`."""
@@ -55,9 +58,7 @@ class BaseEstimator:
         known = sorted(self._parameters())
         for name, value in params.items():
             if name not in known:
-                raise ValueError(
-                    f"Invalid parameter {name!r} for estimator {self}. Valid parameters are: {known}."
-                )
+                raise ValueError(f"Invalid parameter {name!r} for estimator {self}. Valid parameters are: {known}.")
             setattr(self, name, value)
         return self
 
@@ -69,8 +70,10 @@ class BaseEstimator:
         ]
         return f"{type(self).__name__}({', '.join(changed)})"
 
+
 class TransformerMixin:
     """A transformer; `fit_transform` is each class's own."""
+
 
 class ClassNamePrefixFeaturesOutMixin:
     """Names of what comes out: the name of the class and a number."""
@@ -83,6 +86,7 @@ class ClassNamePrefixFeaturesOutMixin:
         prefix = type(self).__name__.lower()
         return np.array([f"{prefix}{i}" for i in range(self._n_features_out)], dtype=object)
 
+
 def check_is_fitted(estimator: Any) -> None:
     """Refuses an estimator that was not fitted."""
     if not hasattr(estimator, "components_"):
@@ -90,6 +94,7 @@ def check_is_fitted(estimator: Any) -> None:
             f"This {type(estimator).__name__} instance is not fitted yet. Call 'fit' with appropriate arguments "
             "before using this estimator."
         )
+
 
 def checked_array(X: Any, *, allow_nan: bool = False, accept_sparse: bool = True, name: str = "X") -> Any:
     """`X` as an array or a CSR or CSC matrix of floats."""
@@ -110,12 +115,13 @@ def checked_array(X: Any, *, allow_nan: bool = False, accept_sparse: bool = True
         if X.ndim != 2:
             raise ValueError(f"Expected 2D array, got {X.ndim}D array instead. Reshape your data.")
         entries = X
-    for n, what in zip(X.shape, ("sample", "feature")):
+    for n, what in zip(X.shape, ("sample", "feature"), strict=True):
         if n == 0:
             raise ValueError(f"Found array with 0 {what}(s) (shape={X.shape}) while a minimum of 1 is required.")
     if not np.isfinite(entries).all() and not (allow_nan and not np.isinf(entries).any()):
         raise ValueError(f"Input {name} contains NaN or infinity.")
     return X
+
 
 def validated(estimator: Any, X: Any, *, reset: bool, allow_nan: bool = False) -> Any:
     """`X` as an array or a CSR or CSC matrix of floats; `reset` says whether its features are learned or compared."""

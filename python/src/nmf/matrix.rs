@@ -3,7 +3,7 @@
 use ndarray::Array2;
 use numpy::{Element, IntoPyArray, PyReadonlyArray1, PyReadonlyArray2};
 use partita::Result;
-use partita::nmf::{Factorization, NmfConfig, Real, SparseMatrix, fit_sparse_with, fit_with};
+use partita::nmf::{Factorization, MiniBatch, NmfConfig, Real, SparseMatrix, fit_sparse_with, fit_with};
 use partita::watch::Watch;
 use pyo3::prelude::*;
 
@@ -38,8 +38,7 @@ pub(super) enum Matrix<T: Number> {
 }
 
 /// Shape, row starts, columns and values.
-type Rows<'py, T> =
-    ((usize, usize), PyReadonlyArray1<'py, u64>, PyReadonlyArray1<'py, u32>, PyReadonlyArray1<'py, T>);
+type Rows<'py, T> = ((usize, usize), PyReadonlyArray1<'py, u64>, PyReadonlyArray1<'py, u32>, PyReadonlyArray1<'py, T>);
 
 impl<T: Number> Matrix<T> {
     /// An array, or (shape, row starts, columns, values) of a sparse matrix.
@@ -58,6 +57,30 @@ impl<T: Number> Matrix<T> {
         match self {
             Self::Dense(v) => fit_with(v.view(), config, watch),
             Self::Sparse(v) => fit_sparse_with(v, config, watch),
+        }
+    }
+
+    /// The factors, and how many batches they took.
+    pub(super) fn learn(&self, by: &mut MiniBatch<T>, watch: &mut Watch<'_>) -> Result<(Factorization<T>, usize)> {
+        match self {
+            Self::Dense(v) => by.fit_with(v.view(), watch),
+            Self::Sparse(v) => by.fit_sparse_with(v, watch),
+        }
+    }
+
+    /// Learns from it as one batch.
+    pub(super) fn learn_once(&self, by: &mut MiniBatch<T>) -> Result<()> {
+        match self {
+            Self::Dense(v) => by.partial_fit(v.view()),
+            Self::Sparse(v) => by.partial_fit_sparse(v),
+        }
+    }
+
+    /// Its activations under what was learned.
+    pub(super) fn activations(&self, by: &MiniBatch<T>) -> Result<Array2<T>> {
+        match self {
+            Self::Dense(v) => by.transform(v.view()),
+            Self::Sparse(v) => by.transform_sparse(v),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Settings of a fit, by their names in Python.
 
 use ndarray::Array2;
-use partita::nmf::{Divergence, Factor, GroupSparsity, Init, NmfConfig, Part, Regularization, Solver, Stopping};
+use partita::nmf::{
+    Divergence, Factor, GroupSparsity, Init, MiniBatchConfig, NmfConfig, Part, Regularization, Solver, Stopping,
+};
 use pyo3::prelude::*;
 
 use super::matrix::Number;
@@ -13,16 +15,16 @@ const GROUP_OFFSET: f64 = 0.01;
 #[derive(Debug, FromPyObject)]
 #[pyo3(from_item_all)]
 pub(super) struct Settings {
-    pub(super) solver: String,
-    pub(super) beta: f64,
-    pub(super) max_iter: usize,
-    pub(super) tol: f64,
+    solver: String,
+    beta: f64,
+    max_iter: usize,
+    tol: f64,
     #[pyo3(default)]
-    pub(super) alpha_dictionary: f64,
+    alpha_dictionary: f64,
     #[pyo3(default)]
-    pub(super) alpha_activations: f64,
+    alpha_activations: f64,
     #[pyo3(default)]
-    pub(super) l1_ratio: f64,
+    l1_ratio: f64,
     #[pyo3(default)]
     sparsity: f64,
     #[pyo3(default)]
@@ -34,13 +36,27 @@ pub(super) struct Settings {
     #[pyo3(default)]
     shuffle: bool,
     #[pyo3(default)]
-    pub(super) seed: u64,
+    seed: u64,
     /// How many components of W, from the first on, stay as they are.
     #[pyo3(default)]
     pub(super) fixed_dictionary: usize,
     /// How many of H.
     #[pyo3(default)]
     pub(super) fixed_activations: usize,
+    #[pyo3(default)]
+    pub(super) batches: Option<Batches>,
+}
+
+/// What mini-batches are asked for besides.
+#[derive(Debug, FromPyObject)]
+#[pyo3(from_item_all)]
+pub(super) struct Batches {
+    batch_size: usize,
+    forget_factor: f64,
+    fresh_restarts: bool,
+    fresh_restarts_max_iter: usize,
+    transform_max_iter: Option<usize>,
+    max_no_improvement: Option<usize>,
 }
 
 impl Settings {
@@ -83,8 +99,23 @@ impl Settings {
     }
 }
 
+impl Batches {
+    /// What the engine is asked for.
+    pub(super) fn config<T: Number>(&self, nmf: NmfConfig<T>) -> MiniBatchConfig<T> {
+        MiniBatchConfig {
+            nmf,
+            batch_size: self.batch_size,
+            forget_factor: self.forget_factor,
+            fresh_restarts: self.fresh_restarts,
+            fresh_restarts_max_iter: self.fresh_restarts_max_iter,
+            transform_max_iter: self.transform_max_iter,
+            max_no_improvement: self.max_no_improvement,
+        }
+    }
+}
+
 /// The divergence with this beta, by its name where it has one.
-pub(super) fn divergence(beta: f64) -> Divergence {
+fn divergence(beta: f64) -> Divergence {
     match beta {
         0.0 => Divergence::ItakuraSaito,
         1.0 => Divergence::KullbackLeibler,

@@ -61,7 +61,12 @@ impl<T: Element> Job<T> for ImproveColumn<'_, T> {
 
 /// EPS + WH for one frame of P panels.
 #[inline(always)]
-fn product<T: Element, S: Simd<T>, const P: usize>(s: S, w: &[Row<T>], h: &[Activations<T>], frame: usize) -> [[S::V; 2]; P] {
+fn product<T: Element, S: Simd<T>, const P: usize>(
+    s: S,
+    w: &[Row<T>],
+    h: &[Activations<T>],
+    frame: usize,
+) -> [[S::V; 2]; P] {
     let panels: [&[Row<T>]; P] = std::array::from_fn(|p| &w[p * h.len()..][..h.len()]);
     let mut y = [[s.splat(T::EPS); 2]; P];
     for (k, h) in h.iter().enumerate() {
@@ -77,7 +82,13 @@ fn product<T: Element, S: Simd<T>, const P: usize>(s: S, w: &[Row<T>], h: &[Acti
 
 /// V / WH for one frame of P panels.
 #[inline(always)]
-fn divide<T: Element, S: Simd<T>, const P: usize>(s: S, v: &[Tile<T>; P], y: [[S::V; 2]; P], frame: usize, quotients: &mut [Tile<T>]) {
+fn divide<T: Element, S: Simd<T>, const P: usize>(
+    s: S,
+    v: &[Tile<T>; P],
+    y: [[S::V; 2]; P],
+    frame: usize,
+    quotients: &mut [Tile<T>],
+) {
     for ((v, y), quotient) in v.iter().zip(y).zip(quotients) {
         for half in 0..2 {
             s.store(s.div(s.load(&v[frame][half]), y[half]), &mut quotient[frame][half]);

@@ -47,6 +47,7 @@ impl Element for f32 {
     const EPS: Self = 1e-20;
     const FLUSH: Self = 1e-16;
     const TINY: Self = 1e-30;
+    const BETAS: std::ops::RangeInclusive<f64> = -1.0..=4.0;
     const LARGEST: Self = Self::MAX;
     const SMALLEST: Self = Self::MIN_POSITIVE;
     // The terms left out are below 1e-8.
@@ -87,6 +88,7 @@ impl Element for f64 {
     const EPS: Self = 1e-140;
     const FLUSH: Self = 1e-140;
     const TINY: Self = 1e-200;
+    const BETAS: std::ops::RangeInclusive<Self> = Self::MIN..=Self::MAX;
     const LARGEST: Self = Self::MAX;
     const SMALLEST: Self = Self::MIN_POSITIVE;
     // The terms left out are below 1e-17.

@@ -70,7 +70,8 @@ impl<T: Element> Panels<T> {
         let (n_bins, n_components) = w.dim();
         let mut rows = vec![zero_row(); n_bins.div_ceil(T::PANEL) * n_components];
         for ((bin, k), &x) in w.indexed_iter() {
-            rows[bin / T::PANEL * n_components + k][bin % T::PANEL / T::LANES][bin % T::LANES] = lift(wide(x) * scales[k]);
+            rows[bin / T::PANEL * n_components + k][bin % T::PANEL / T::LANES][bin % T::LANES] =
+                lift(wide(x) * scales[k]);
         }
         Self { rows, n_components }
     }

@@ -134,4 +134,26 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn doubles_have_logarithms_and_powers_to_their_last_digits() {
+        let spread = (0x0010_0000_0000_0000..0x7ff0_0000_0000_0000u64).step_by(919_393_119_993_331);
+        let near_one = (0x3fe0_0000_0000_0000..0x4000_0000_0000_0000u64).step_by(90_071_992_547_333);
+        for kernel in [Kernel::detect(), Kernel::Portable] {
+            for x in spread.clone().chain(near_one.clone()).map(f64::from_bits) {
+                let mut lanes = Lanes::splat(x);
+                kernel.run(Logarithm(&mut lanes));
+                let off = (lanes[0] - x.ln()).abs() / x.ln().abs().max(f64::MIN_POSITIVE);
+                assert!(off < 5e-16, "ln({x:e}) is off by {off:e} with {kernel:?}");
+            }
+            for p in [-7.0, -3.2, -0.3, 0.0, 0.5, 2.2, 5.5] {
+                for y in [1e-30, 1e-8, 3e-3, 0.67, 1.0, 1.5, 1e4] {
+                    let mut lanes = Lanes::splat(y);
+                    kernel.run(Raise(&mut lanes, p));
+                    let off = lanes[0] / f64::powf(y, p) - 1.0;
+                    assert!(off.abs() < 1e-13, "{y}^{p} off by {off:e} with {kernel:?}");
+                }
+            }
+        }
+    }
 }

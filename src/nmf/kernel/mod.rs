@@ -33,7 +33,7 @@ pub(super) use self::tile::{Entries, Power};
 
 use self::column::ImproveColumn;
 use self::peak::MultiplyAdds;
-use self::phases::{Diverge, GatherW, ImproveH, Multiply, OntoH, OntoW, TermsOntoH, TermsOntoW};
+use self::phases::{Diverge, GatherW, ImproveH, Multiply, OntoH, OntoW, SquaredGaps, TermsOntoH, TermsOntoW};
 #[cfg(target_arch = "x86_64")]
 use self::simd::avx2::Avx2;
 use self::simd::portable::Portable;
@@ -115,13 +115,24 @@ impl Kernel {
         self.run(Multiply { w, h, lift, out });
     }
 
+    /// The sum of the squares of the differences of two lists of tiles.
+    pub(super) fn squared_gaps<T: Dispatch>(self, a: &[Tile<T>], b: &[Tile<T>]) -> f64 {
+        self.run(SquaredGaps { a, b })
+    }
+
     /// W^T X, for as many tiles of frames as `out` has.
     pub(super) fn gather_onto_h<T: Dispatch>(self, w: &Panels<T>, x: &[Tile<T>], out: &mut [Activations<T>]) {
         self.run(OntoH { w, x, out });
     }
 
     /// Adds X H^T to `out`, packed as W is; at most [`BLOCK`] tiles of frames at once.
-    pub(super) fn gather_onto_w<T: Dispatch>(self, x: &[Tile<T>], h: &[Activations<T>], n_components: usize, out: &mut [Row<T>]) {
+    pub(super) fn gather_onto_w<T: Dispatch>(
+        self,
+        x: &[Tile<T>],
+        h: &[Activations<T>],
+        n_components: usize,
+        out: &mut [Row<T>],
+    ) {
         self.run(OntoW { x, h, n_components, out });
     }
 
@@ -153,7 +164,13 @@ impl Kernel {
 
     /// One pass over some entries of rows of X, each in turn to the minimum of `1/2 x G x^T - c x^T`. Returns the sum of
     /// the absolute projected gradients of each row.
-    pub(super) fn sweep<T: Dispatch>(self, gram: &Array2<f64>, order: &[usize], targets: &[RowBatch], x: &mut [RowBatch]) -> RowBatch {
+    pub(super) fn sweep<T: Dispatch>(
+        self,
+        gram: &Array2<f64>,
+        order: &[usize],
+        targets: &[RowBatch],
+        x: &mut [RowBatch],
+    ) -> RowBatch {
         self.run::<T, _>(Sweep { gram, order, targets, x })
     }
 

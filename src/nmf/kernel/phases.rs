@@ -2,7 +2,7 @@
 //! read is in a near cache. The arithmetic of one tile is in `tile`.
 
 use super::layout::{Activations, Panels, Row, TILE, Tile, improved, zero_tile};
-use super::simd::{Element, Job, Lanes, Simd};
+use super::simd::{Element, Job, Lanes, Simd, wide};
 use super::tile::{Entries, diverge, divide, gather_all_h, gather_all_w, lifted_product, product, store_sums, terms};
 
 /// Bytes of W that stay near: W is swept twice per H phase; sized to stay in L2.
@@ -183,6 +183,29 @@ impl<T: Element> Job<T> for Multiply<'_, T> {
                 }
             }
         }
+    }
+}
+
+/// The sum of the squares of differences, in f64.
+pub(super) struct SquaredGaps<'a, T: Element> {
+    pub(super) a: &'a [Tile<T>],
+    pub(super) b: &'a [Tile<T>],
+}
+
+impl<T: Element> Job<T> for SquaredGaps<'_, T> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, _: S) -> f64 {
+        let mut sums = [0.0; 8];
+        let (a, b) = (self.a.as_flattened().as_flattened(), self.b.as_flattened().as_flattened());
+        for (a, b) in a.iter().zip(b) {
+            for i in 0..T::LANES {
+                let gap = wide(a[i]) - wide(b[i]);
+                sums[i] += gap * gap;
+            }
+        }
+        sums.iter().sum()
     }
 }
 

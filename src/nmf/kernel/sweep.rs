@@ -4,7 +4,6 @@ use ndarray::Array2;
 
 use super::simd::{Element, Job, Simd, wide};
 
-
 /// Rows of X that coordinate descent takes at once.
 pub(in crate::nmf) const BATCH: usize = 16;
 /// One component in some rows of X.

@@ -10,6 +10,8 @@ pub(in crate::nmf) struct Entries<'a, T: Element> {
     pub(in crate::nmf) v: &'a [Tile<T>],
     pub(in crate::nmf) weights: Option<&'a [Tile<T>]>,
     pub(in crate::nmf) power: Power<T>,
+    /// WH counts as at least this.
+    pub(in crate::nmf) least: T,
     /// Added to WH, or EPS if that is more.
     pub(in crate::nmf) lift: T,
 }
@@ -55,7 +57,12 @@ pub(super) fn product<T: Element, S: Simd<T>>(s: S, panel: &[Row<T>], h: &[Activ
 
 /// WH for one tile, lifted by EPS or more.
 #[inline(always)]
-pub(super) fn lifted_product<T: Element, S: Simd<T>>(s: S, lift: T, panel: &[Row<T>], h: &[Activations<T>]) -> [[S::V; 2]; TILE] {
+pub(super) fn lifted_product<T: Element, S: Simd<T>>(
+    s: S,
+    lift: T,
+    panel: &[Row<T>],
+    h: &[Activations<T>],
+) -> [[S::V; 2]; TILE] {
     let mut y = [[s.splat(lift.max(T::EPS)); 2]; TILE];
     for (w, h) in panel.iter().zip(h) {
         let w = [s.load(&w[0]), s.load(&w[1])];
@@ -90,9 +97,10 @@ pub(super) fn terms<T: Element, S: Simd<T>>(
 ) {
     let v = &entries.v[tile];
     let weights = entries.weights.map(|weights| &weights[tile]);
+    let least = s.splat(entries.least);
     for f in 0..TILE {
         for half in 0..2 {
-            let (mut n, mut d) = powers(s, entries.power, s.load(&v[f][half]), y[f][half]);
+            let (mut n, mut d) = powers(s, entries.power, s.load(&v[f][half]), s.max(least, y[f][half]));
             if let Some(weights) = weights {
                 let weights = s.load(&weights[f][half]);
                 (n, d) = (s.mul(n, weights), s.mul(d, weights));
@@ -132,7 +140,12 @@ fn powers<T: Element, S: Simd<T>>(s: S, power: Power<T>, v: S::V, y: S::V) -> (S
 
 /// [`gather_h`] for all components.
 #[inline(always)]
-pub(super) fn gather_all_h<T: Element, S: Simd<T>>(s: S, w: &[Row<T>], tiles: &[Tile<T>], sums: &mut [[Lanes<T>; TILE]]) {
+pub(super) fn gather_all_h<T: Element, S: Simd<T>>(
+    s: S,
+    w: &[Row<T>],
+    tiles: &[Tile<T>],
+    sums: &mut [[Lanes<T>; TILE]],
+) {
     let n_components = sums.len();
     let (pairs, rest) = sums.as_chunks_mut::<2>();
     let n_pairs = pairs.len();

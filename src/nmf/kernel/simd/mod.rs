@@ -57,6 +57,8 @@ pub(in crate::nmf) trait Element:
     const FLUSH: Self;
     /// Denominators stay at or above it.
     const TINY: Self;
+    /// Betas whose powers stay within the range of the numbers.
+    const BETAS: std::ops::RangeInclusive<f64>;
     /// The largest number, and the smallest that is not subnormal.
     const LARGEST: Self;
     const SMALLEST: Self;

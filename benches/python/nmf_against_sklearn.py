@@ -1,10 +1,10 @@
 """CPU time of a fit, partita's against scikit-learn's, from the same start to the same objective.
 
-``python nmf_against_sklearn.py [--threads 1 2] [--repeats 5] [--only faces]`` prints a table in Markdown.
+``python benches/python/nmf_against_sklearn.py [--threads 1 2] [--repeats 5] [--only cd]`` prints a table in Markdown.
 
-The matrices: the digits that scikit-learn ships, and two that are made here, of the sizes of a set of faces (400 x 4096)
-and of newsgroups (2000 x 10000, 1 % not 0). Both sides fit in turn, in one process, with default starts (the time of
-which counts) and default tolerance; CPU time is user and system of all threads. Where both take the same steps they
+The matrices: the digits that scikit-learn ships, and two that are made here, of the sizes of a set of faces (400 x
+4096) and of newsgroups (2000 x 10000, 1 % not 0). Both sides fit in turn, in one process, with default starts (whose time
+counts) and default tolerance; CPU time is user and system of all threads. Where both take the same steps they
 stop at the same objective; `mu-extrapolated` takes as few iterations as bring it to that of scikit-learn's `mu`.
 """
 
@@ -18,12 +18,14 @@ import subprocess
 import sys
 import time
 import warnings
+from functools import partial
 
 CASES = {"digits": 16, "faces": 36, "news": 20}
 FITS = [("cd", "frobenius"), ("mu", "frobenius"), ("mu", "kullback-leibler")]
 
 
 def matrix(case):
+    """The data of a case, in float64."""
     import numpy as np
     import scipy.sparse as sp
 
@@ -37,7 +39,7 @@ def matrix(case):
         y, x = np.mgrid[:64, :64]
         parts = [
             np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * size**2)).ravel()
-            for cx, cy, size in zip(rng.randint(64, size=60), rng.randint(64, size=60), rng.uniform(3, 12, size=60))
+            for cx, cy, size in rng.uniform((0, 0, 3), (64, 64, 12), size=(60, 3))
         ]
         faces = rng.gamma(1.0, size=(400, 60)) @ np.array(parts)
         faces += 0.05 * faces.mean() * np.abs(rng.standard_normal(faces.shape))
@@ -54,12 +56,14 @@ def matrix(case):
 
 
 def cpu_s(fit):
+    """Seconds that the process spends on it, in all threads."""
     start = time.process_time()
     fit()
     return time.process_time() - start
 
 
 def compare(case, only, repeats):
+    """Prints a row for each type and solver."""
     import numpy as np
     import scipy.sparse as sp
     import sklearn.decomposition as theirs
@@ -69,7 +73,9 @@ def compare(case, only, repeats):
     X64 = matrix(case)
     for dtype in (np.float32, np.float64):
         X = X64.astype(dtype)
-        kind = f"{X.shape[0]} x {X.shape[1]}, " + (f"{100 * X.nnz / np.prod(X.shape):.1f} %" if sp.issparse(X) else "dense")
+        kind = f"{X.shape[0]} x {X.shape[1]}, " + (
+            f"{100 * X.nnz / np.prod(X.shape):.1f} %" if sp.issparse(X) else "dense"
+        )
         for solver, beta_loss in FITS:
             if only and solver not in only and beta_loss not in only:
                 continue
@@ -79,11 +85,14 @@ def compare(case, only, repeats):
                 target = theirs.NMF(**settings).fit(X).reconstruction_err_
                 rows.append(("extrapolated", fewest_iterations(ours, X, settings, target), theirs.NMF(**settings)))
             for words, mine, other in rows:
-                times = [(cpu_s(lambda: mine.fit_transform(X)), cpu_s(lambda: other.fit_transform(X))) for _ in range(repeats)]
-                my_s, their_s = (statistics.median(column) for column in zip(*times))
+                times = []
+                for _ in range(repeats):
+                    times.append([cpu_s(partial(model.fit_transform, X)) for model in (mine, other)])
+                my_s, their_s = (statistics.median(column) for column in np.transpose(times))
+                errors = f"{other.reconstruction_err_:.6g} | {mine.reconstruction_err_:.6g}"
                 print(
                     f"| {case}, {kind} | {np.dtype(dtype).name} | {beta_loss} | {solver}, {words} "
-                    f"| {other.n_iter_} | {mine.n_iter_} | {other.reconstruction_err_:.6g} | {mine.reconstruction_err_:.6g} "
+                    f"| {other.n_iter_} | {mine.n_iter_} | {errors} "
                     f"| {their_s:.3f} | {my_s:.3f} | {their_s / my_s:.1f} |",
                     flush=True,
                 )
@@ -103,6 +112,7 @@ def fewest_iterations(ours, X, settings, target):
 
 
 def main():
+    """Prints a table for each number of threads."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--repeats", type=int, default=5)
@@ -117,17 +127,22 @@ def main():
     import numpy as np
     import sklearn
 
-    print(f"numpy {np.__version__}, scikit-learn {sklearn.__version__}, Python {platform.python_version()}, {processor()}")
+    print(
+        f"numpy {np.__version__}, scikit-learn {sklearn.__version__}, Python {platform.python_version()}, {processor()}"
+    )
     for n in arguments.threads:
         print(f"\nThreads: {n}\n")
-        print("| matrix | type | divergence | solver | iterations, theirs | ours | error, theirs | ours | CPU s, theirs | ours | ratio |")
-        print("|---|---|---|---|---|---|---|---|---|---|---|", flush=True)
+        columns = ["matrix", "type", "divergence", "solver", "iterations, theirs", "ours", "error, theirs", "ours"]
+        columns += ["CPU s, theirs", "ours", "ratio"]
+        print("| " + " | ".join(columns) + " |")
+        print("|---" * len(columns) + "|", flush=True)
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
         environment = {**os.environ, **dict.fromkeys(names, str(n)), "PARTITA_BENCH": "1"}
         subprocess.run([sys.executable, *sys.argv], env=environment, check=True)
 
 
 def processor():
+    """The name of the processor."""
     try:
         with open("/proc/cpuinfo") as lines:
             return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")

@@ -14,7 +14,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let n_runs: usize = std::env::args().nth(1).map_or(Ok(20), |n| n.parse())?;
     let file = AudioFile::open("samples/drums-bass-guitar.wav".as_ref())?.with_excerpt(0.0, Some(1.0));
     let mut samples = Vec::new();
-    file.read(&mut |block| Ok(samples.extend(block.iter().copied())))?;
+    file.read(&mut |block| {
+        samples.extend(block.iter().copied());
+        Ok(())
+    })?;
     let second = Audio::new(ndarray::Array2::from_shape_vec((1, samples.len()), samples)?, file.sample_rate())?;
     let nmf = NmfConfig { n_components: 32, max_iter: 200, tol: 0.0, ..NmfConfig::default() };
     let config = blind::BlindConfig { n_sources: Some(3), nmf, ..blind::BlindConfig::default() };

@@ -1,4 +1,4 @@
-//! CPU time of fits in one thread, for benches/scikit_learn.py, which compares them with scikit-learn's.
+//! CPU time of fits in one thread, for `benches/scikit_learn.py`, which compares them with scikit-learn's.
 //!
 //! `scikit_learn FOLDER PRECISION SOLVER BETA TARGET MAX_ITER`: FOLDER has `w.npy`, `h.npy` and either `v.npy` or the lists
 //! `starts.npy`, `columns.npy`, `values.npy` of a sparse matrix with `shape.npy`. Prints seconds, iterations and the

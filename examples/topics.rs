@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let common: Vec<_> = COMMON.split(' ').collect();
     places.retain(|word, places| word.len() > 2 && !common.contains(word) && places.len() >= 5);
-    let entries = (0..).zip(places.values()).flat_map(|(word, places)| places.iter().map(move |i| (word, *i, 1.0_f32)));
+    let entries = (0..).zip(places.values()).flat_map(|(word, places)| places.iter().map(move |i| (word, *i, 1.0f32)));
     let v = SparseMatrix::from_entries((places.len(), passages.len()), entries.collect())?;
     println!(
         "{} words, {} passages, {} entries; topics, and the files that have most of them:",

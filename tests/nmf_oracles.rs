@@ -167,8 +167,7 @@ impl Oracle {
                     d += self.weights[(i, j)] * y.powf(self.beta - 1.0) * h0[(k, j)];
                     if let Some(group) = &self.group {
                         let level = self.level(group, &w0, &h0, k, j);
-                        d += f64::from(group.strength) * relative / self.mean() * h0[(k, j)]
-                            / (f64::from(group.offset) + level);
+                        d += group.strength * relative / self.mean() * h0[(k, j)] / (group.offset + level);
                     }
                 }
                 w[(i, k)] = w0[(i, k)] * (n / d).powf(exponent(self.l2[0], self.sparsity, 0.0));
@@ -188,8 +187,7 @@ impl Oracle {
                 }
                 if let Some(group) = &self.group {
                     let level = self.level(group, w, &h0, k, j);
-                    d += f64::from(group.strength) * relative / self.mean() * w.column(k).sum()
-                        / (f64::from(group.offset) + level);
+                    d += group.strength * relative / self.mean() * w.column(k).sum() / (group.offset + level);
                 }
                 let neighbors = h0[(k, j.saturating_sub(1))] + h0[(k, (j + 1).min(n_columns - 1))];
                 n += unit * neighbors;
@@ -231,7 +229,7 @@ impl Oracle {
             for k in firsts {
                 for j in 0..n_columns {
                     let level = self.level(group, w, h, k, j);
-                    total += f64::from(group.strength) * relative * (1.0 + level / f64::from(group.offset)).ln();
+                    total += group.strength * relative * (1.0 + level / group.offset).ln();
                 }
             }
         }

@@ -451,7 +451,7 @@ pub(super) fn pack_activations<T: Real>(block: &Block<T>, h: &Array2<T>) -> Vec<
 
 /// Some frames of H (frames x K) for the kernel.
 pub(super) fn pack_frames<T: Real>(h: ArrayView2<'_, T>) -> Vec<Activations<T>> {
-    kernel::pack_activations(h.t(), &vec![1.0; h.ncols()])
+    kernel::pack_frames(h)
 }
 
 /// Some frames of what is packed as H is: frames x K.

@@ -139,6 +139,9 @@ pub fn fit_with<T: Real>(
     let guidance = config.guidance.as_ref();
     let kernel = kernel::Kernel::detect();
     let mut solve = multiplicative::Multiplicative::new(kernel, v, mean, factors, free, extrapolate, guidance);
+    if config.stopping == Stopping::ScikitLearn && !extrapolate {
+        solve = solve.with_small_entries_dropped();
+    }
     let run = driver::run(&mut solve, config, watch);
     let (dictionary, activations) = solve.into_factors();
     Ok(Factorization {

@@ -37,6 +37,8 @@ pub(super) struct Multiplicative<T: Real> {
     given_w: Array2<T>,
     given_h: Array2<T>,
     scales: Scales,
+    /// Below it, an activation becomes 0, one number per component; none where nothing is dropped.
+    drops: Option<Vec<T>>,
 }
 
 /// Some consecutive frames, with all that belongs to them.
@@ -101,9 +103,17 @@ impl<T: Real> Multiplicative<T> {
             given_w: w,
             given_h: h,
             scales,
+            drops: None,
         };
         solve.chunks.par_iter_mut().for_each(Chunk::sum_h);
         solve
+    }
+
+    /// Drops activations where scikit-learn does: below the spacing of doubles at 1 on the input's scale.
+    pub(super) fn with_small_entries_dropped(mut self) -> Self {
+        let limit = |(scale, free): (&f64, &bool)| T::of(if *free { f64::EPSILON * scale } else { 0.0 });
+        self.drops = Some(self.scales.h.iter().zip(&self.free_h).map(limit).collect());
+        self
     }
 
     /// W and H on the input's scale. Fixed components are as they were given, bit by bit; what sank to the floor is 0.
@@ -144,6 +154,7 @@ impl<T: Real> Multiplicative<T> {
             improve_h: improve_h && self.free_h.contains(&true),
             gather_w: self.free_w.contains(&true),
             want_divergence,
+            drops: self.drops.as_deref(),
             factor: self.momentum.as_ref().map_or(0.0, Momentum::factor),
         };
         (pass, &mut self.chunks)
@@ -235,6 +246,7 @@ pub(super) struct Pass<'a, T: Real> {
     improve_h: bool,
     gather_w: bool,
     want_divergence: bool,
+    drops: Option<&'a [T]>,
     /// How far H goes on in the direction of its last step, first of all.
     factor: f32,
 }
@@ -263,6 +275,9 @@ impl<T: Real> Pass<'_, T> {
                 if let Some(guided) = &chunk.guided {
                     guided.add_to_h(&frames, h);
                 }
+                if let Some(drops) = self.drops {
+                    drop_small(h, drops);
+                }
             }
             let mut numerators = self.gather_w.then_some(&mut chunk.w_numerators[..]);
             if let Some(numerators) = &mut numerators {
@@ -277,6 +292,14 @@ impl<T: Real> Pass<'_, T> {
         }
         chunk.sum_h();
         total
+    }
+}
+
+fn drop_small<T: Real>(h: &mut [Activations<T>], drops: &[T]) {
+    for tile in h.chunks_exact_mut(drops.len()) {
+        for (activations, &least) in tile.iter_mut().zip(drops) {
+            activations.iter_mut().for_each(|h| *h = if *h < least { T::of(0.0) } else { *h });
+        }
     }
 }
 

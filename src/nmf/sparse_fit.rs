@@ -9,7 +9,7 @@ use super::kernel::{self, Job, Kernel, Lanes, Simd, wide};
 use super::misuse::warnings;
 use super::scales::{Scales, inverse};
 use super::sparse_loops::{Packed, ROWS_PER_JOB, SEGMENT, combine, diverged, products};
-use super::{Divergence, Factorization, NmfConfig, Real, Solver, SparseMatrix, general, init};
+use super::{Divergence, Factorization, NmfConfig, Real, Solver, SparseMatrix, Stopping, general, init};
 use crate::Result;
 use crate::watch::Watch;
 
@@ -83,7 +83,12 @@ pub fn fit_sparse_with<T: Real>(
 /// Whether these updates can do it.
 fn is_plain<T: Real>(config: &NmfConfig<T>) -> bool {
     let is_multiplicative = matches!(config.solver, Solver::Mu | Solver::MuExtrapolated);
-    is_multiplicative && [1.0, 2.0].contains(&config.divergence.beta()) && config.regularization.is_none()
+    // Scikit-learn drops small entries of H here.
+    let is_general = config.stopping == Stopping::ScikitLearn && config.divergence.beta() == 1.0;
+    !is_general
+        && is_multiplicative
+        && [1.0, 2.0].contains(&config.divergence.beta())
+        && config.regularization.is_none()
 }
 
 /// V and its factors between two halves of an iteration, scaled to a mean of 1 to 2.

@@ -102,6 +102,20 @@ pub(in crate::nmf) fn pack_activations<T: Element>(h: ArrayView2<'_, T>, scales:
     packed
 }
 
+/// Packs some frames of H, frames x `n_components`, as they are.
+pub(in crate::nmf) fn pack_frames<T: Element>(h: ArrayView2<'_, T>) -> Vec<Activations<T>> {
+    let (n_frames, n_components) = h.dim();
+    let zero = T::of(0.0);
+    let mut packed = vec![[zero; TILE]; n_frames.div_ceil(TILE) * n_components];
+    for (frame, row) in h.rows().into_iter().enumerate() {
+        let tile = &mut packed[frame / TILE * n_components..][..n_components];
+        for (activations, &x) in tile.iter_mut().zip(row) {
+            activations[frame % TILE] = if x > zero { x.max(T::FLOOR).min(T::CEILING) } else { zero };
+        }
+    }
+    packed
+}
+
 /// A given value: zeros stay zero, all others lie between floor and ceiling.
 pub(in crate::nmf) fn lift<T: Element>(x: f64) -> T {
     if x > 0.0 { T::of(x.clamp(wide(T::FLOOR), wide(T::CEILING))) } else { T::of(0.0) }

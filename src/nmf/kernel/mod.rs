@@ -23,8 +23,8 @@ mod tile;
 use ndarray::Array2;
 
 pub(super) use self::layout::{
-    Activations, Panels, Row, TILE, Tile, improved, lift, pack_activations, pack_columns, pack_each_column, zero_row,
-    zero_tile,
+    Activations, Panels, Row, TILE, Tile, improved, lift, pack_activations, pack_columns, pack_each_column,
+    pack_frames, zero_row, zero_tile,
 };
 pub(super) use self::phases::{BLOCK, Scratch, tiles_per_block};
 pub(super) use self::simd::{Element, Job, Lanes, Simd, wide};

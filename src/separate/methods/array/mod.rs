@@ -44,7 +44,7 @@ pub struct ArrayConfig {
     pub n_components: usize,
     /// Iterations, at least 1. Default 60.
     pub max_iter: usize,
-    /// Iterations before these, in which a source is as loud in every bin: those of AuxIVA. Default 0: 10 were no
+    /// Iterations before these, in which a source is as loud in every bin: those of `AuxIVA`. Default 0: 10 were no
     /// better.
     pub n_broad: usize,
     /// Every random number comes from it. Default 0.

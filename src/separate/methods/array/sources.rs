@@ -85,8 +85,9 @@ impl Source {
                 .par_iter()
                 .map(|start| {
                     let (mut upper, mut lower) = (Array2::<f32>::zeros(shape), Array2::<f32>::zeros(shape));
-                    for f in *start..(start + CHUNK).min(bins.len()) {
-                        let (first, second) = inverses(&this.variance(f), &bins[f].power[source]);
+                    let end = (start + CHUNK).min(bins.len());
+                    for (f, bin) in (*start..end).zip(&bins[*start..end]) {
+                        let (first, second) = inverses(&this.variance(f), &bin.power[source]);
                         for (k, b) in this.templates.row(f).iter().enumerate() {
                             upper.row_mut(k).iter_mut().zip(&second).for_each(|(sum, x)| *sum += b * x);
                             lower.row_mut(k).iter_mut().zip(&first).for_each(|(sum, x)| *sum += b * x);

@@ -6,6 +6,7 @@ mod leaks;
 mod model;
 mod offsets;
 mod places;
+mod times;
 
 use ndarray::{Array2, Zip};
 use rayon::prelude::*;
@@ -16,6 +17,7 @@ use self::leaks::Leaks;
 use self::model::{Cleaner, Part};
 pub use self::offsets::offsets;
 use self::places::{Bin, Image, Work};
+use self::times::Times;
 use super::silence;
 use crate::separate::pipeline::Analysis;
 use crate::separate::separation::Separation;
@@ -122,33 +124,6 @@ fn relative_magnitudes(spectrum: &Array2<Complex32>) -> (Array2<f32>, f32) {
     let gain = if mean > f64::from(f32::MIN_POSITIVE) { (1.0 / mean) as f32 } else { 1.0 };
     magnitudes *= gain;
     (magnitudes, gain)
-}
-
-/// The frames in which each source can sound; `None` for all of them.
-#[derive(Debug)]
-struct Times(Vec<Option<Vec<std::ops::RangeInclusive<usize>>>>);
-
-impl Times {
-    fn new(analysis: &Analysis, config: &BleedConfig) -> Self {
-        let stft = analysis.stft().config();
-        let (half, hop) = (stft.win_length as f64 / 2.0, stft.hop_length as f64);
-        let frame = |time_s: f64| (time_s - analysis.span_s().start) * f64::from(analysis.sample_rate());
-        let frames = |times: &Vec<std::ops::Range<f64>>| {
-            let of_time = |time: &std::ops::Range<f64>| {
-                // Every frame that a note reaches into.
-                let (first, last) = ((frame(time.start) - half) / hop, (frame(time.end) + half) / hop);
-                first.max(0.0).ceil() as usize..=last.max(0.0) as usize
-            };
-            times.iter().map(of_time).collect()
-        };
-        let of_source =
-            |name: &String| config.times_s.iter().find(|(known, _)| known == name).map(|(_, times)| frames(times));
-        Self(config.sources().iter().map(|(name, _)| of_source(name)).collect())
-    }
-
-    fn may_sound(&self, source: usize, frame_idx: usize) -> bool {
-        self.0[source].as_ref().is_none_or(|times| times.iter().any(|time| time.contains(&frame_idx)))
-    }
 }
 
 /// The covariances of all sources, in each bin.

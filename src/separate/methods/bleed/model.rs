@@ -4,9 +4,9 @@ use ndarray::Array2;
 use rayon::prelude::*;
 use realfft::num_complex::{Complex32, Complex64};
 
-use super::Times;
 use super::leaks::Leaks;
 use super::places::{self, Bin, Image, Work};
+use super::times::Times;
 use crate::Result;
 use crate::separate::pipeline::{Block, Model, Split};
 

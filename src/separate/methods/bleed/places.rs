@@ -289,7 +289,7 @@ impl Work {
 /// # References
 /// N. Q. K. Duong, E. Vincent and R. Gribonval, "Under-determined reverberant audio source separation using a full-rank
 /// spatial covariance model", IEEE TASLP 18(7), 2010: the model, and the steps of its algorithm (equations 12 to 18),
-/// here without the inverse of R_j.
+/// here without the inverse of `R_j`.
 pub(super) fn learn(bin: &mut Bin, n_steps: usize, work: &mut Work) -> Vec<Complex64> {
     let (n, n_sources) = (bin.n_mics, bin.n_sources);
     bin.lift();
@@ -320,10 +320,9 @@ pub(super) fn learn(bin: &mut Bin, n_steps: usize, work: &mut Work) -> Vec<Compl
                 for i in 0..n {
                     for k in 0..=i {
                         let at = i * n + k;
-                        for lane in 0..LANES {
-                            sum.re[at][lane] += weight[lane] * work.moment.re[at][lane];
-                            sum.im[at][lane] += weight[lane] * work.moment.im[at][lane];
-                        }
+                        let (re, im) = (&work.moment.re[at], &work.moment.im[at]);
+                        (0..LANES).for_each(|lane| sum.re[at][lane] += weight[lane] * re[lane]);
+                        (0..LANES).for_each(|lane| sum.im[at][lane] += weight[lane] * im[lane]);
                     }
                 }
             }

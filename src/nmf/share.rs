@@ -25,7 +25,7 @@ use crate::{Error, Result};
 /// # References
 /// C. Fevotte and J. Idier, "Algorithms for nonnegative matrix factorization with the beta-divergence", Neural
 /// Computation 23(9), 2011, the MM algorithm; its sums over columns as map and reduce: C. Liu, H.-c. Yang, J. Fan, L.-W.
-/// He and Y.-M. Wang, "Distributed nonnegative matrix factorization for web-scale dyadic data analysis on MapReduce",
+/// He and Y.-M. Wang, "Distributed nonnegative matrix factorization for web-scale dyadic data analysis on `MapReduce`",
 /// WWW 2010.
 ///
 /// # Examples

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use ndarray::{Array2, s};
 
 use super::pipeline::{
-    self, Analysis, Block, Margin, Model, Output, Rendered, Renderer, Stage, block_masks, count_samples, each_span,
-    locate, masks_of_stems, render_range,
+    self, Analysis, Block, Margin, Model, Output, Rendered, Renderer, Rest, Stage, block_masks, count_samples,
+    each_span, locate, masks_of_stems, render_range,
 };
 use crate::audio::Recording;
 use crate::knowledge::labels::Settings;
@@ -567,47 +567,5 @@ impl Separation {
                 (0..n_components).map(|k| Output { name: names::component(k + 1), parts: vec![k] }).collect()
             }
         })
-    }
-}
-
-/// What a separation's first stages leave to the next, as a recording.
-struct Rest<'a> {
-    stages: &'a [Stage],
-    form: &'a pipeline::Form,
-    recording: &'a dyn Recording,
-}
-
-impl Recording for Rest<'_> {
-    fn sample_rate(&self) -> u32 {
-        self.recording.sample_rate()
-    }
-
-    fn n_channels(&self) -> usize {
-        self.recording.n_channels()
-    }
-
-    fn channel_mask(&self) -> Option<u32> {
-        self.recording.channel_mask()
-    }
-
-    fn start_s(&self) -> f64 {
-        self.recording.start_s()
-    }
-
-    fn n_samples_hint(&self) -> Option<u64> {
-        self.recording.n_samples_hint()
-    }
-
-    fn read(&self, sink: &mut dyn FnMut(ndarray::ArrayView2<'_, f32>) -> Result<()>) -> Result<()> {
-        if self.stages.is_empty() {
-            return self.recording.read(sink);
-        }
-        // A stage takes the last part of the one before, so that the parts are all of the last and all but one of the others.
-        let n_parts: usize = self.stages.iter().map(|stage| stage.model.n_parts()).sum();
-        let last = n_parts - (self.stages.len() - 1) - 1;
-        let output = Output { name: String::new(), parts: vec![last] };
-        let mut renderer = Renderer::new(self.stages, self.form, &[output], false);
-        self.recording.read(&mut |block| renderer.push(block, &mut |blocks| sink(blocks[0].view())))?;
-        renderer.finish(&mut |blocks| sink(blocks[0].view())).map(drop)
     }
 }

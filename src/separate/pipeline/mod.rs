@@ -9,6 +9,7 @@ pub mod mask;
 mod model;
 mod range;
 mod renderer;
+mod rest;
 mod spatial;
 
 pub(super) use self::analysis::RUN;
@@ -19,4 +20,5 @@ pub use self::model::{Block, Margin, Model, Split};
 pub(super) use self::range::{block_masks, count_samples, masks_of_stems, render_range};
 pub(super) use self::renderer::{Form, Output};
 pub use self::renderer::{Rendered, Renderer};
+pub(super) use self::rest::Rest;
 pub(super) use self::spatial::locate;

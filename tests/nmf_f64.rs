@@ -282,3 +282,17 @@ fn settings_that_mini_batches_cannot_have_are_refused() {
         assert!(message.contains(expected), "{message}\nexpected: {expected}");
     }
 }
+
+#[test]
+fn small_activations_are_dropped_where_scikit_learn_drops_them() {
+    let mut golden = Golden::open();
+    let v = golden.matrix("digits");
+    let config = NmfConfig { n_components: 20, max_iter: 200, tol: 0.0, ..config(&mut golden, "digits", 0) };
+    let full = fit(v.view(), &config).unwrap();
+    assert_same(&mut golden, "digits_mu", &full, 1e-9);
+    let entries = v.indexed_iter().filter(|(_, x)| **x > 0.0).map(|((i, j), x)| (i as u32, j as u32, *x));
+    let few = fit_sparse(&SparseMatrix::from_entries(v.dim(), entries.collect()).unwrap(), &config).unwrap();
+    assert_same(&mut golden, "digits_mu", &few, 1e-9);
+    let ours = fit(v.view(), &NmfConfig { stopping: Stopping::Divergence, ..config }).unwrap();
+    assert!(gap(&ours.dictionary, &full.dictionary) > 1e-9, "these digits drop nothing: the test has lost its eyes");
+}

@@ -66,10 +66,11 @@ impl<T: Real> Default for MiniBatchConfig<T> {
 /// ```
 /// use partita::nmf::{MiniBatch, MiniBatchConfig, NmfConfig};
 /// let v = ndarray::Array2::from_shape_fn((6, 40), |(i, j)| (1 + i) as f64 * (1 + j % 5) as f64);
-/// let nmf = NmfConfig { n_components: 1, ..NmfConfig::default() };
-/// let mut learner = MiniBatch::new(MiniBatchConfig { nmf, batch_size: 10, ..MiniBatchConfig::default() })?;
-/// let (parts, n_steps) = learner.fit(v.view())?;
-/// assert!(n_steps > 1 && (parts.dictionary[(5, 0)] / parts.dictionary[(0, 0)] - 6.0).abs() < 1e-2);
+/// let nmf = NmfConfig { n_components: 1, max_iter: 50, tol: 0.0, ..NmfConfig::default() };
+/// let config = MiniBatchConfig { nmf, batch_size: 10, max_no_improvement: None, ..MiniBatchConfig::default() };
+/// let (parts, n_steps) = MiniBatch::new(config)?.fit(v.view())?;
+/// assert_eq!(n_steps, 200);
+/// assert!((parts.dictionary[(5, 0)] / parts.dictionary[(0, 0)] - 6.0).abs() < 1e-2);
 /// # Ok::<(), partita::Error>(())
 /// ```
 #[derive(Debug, Clone)]

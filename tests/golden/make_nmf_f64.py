@@ -7,6 +7,7 @@ import warnings
 
 import numpy as np
 from scipy import sparse
+from sklearn.datasets import load_digits
 from sklearn.decomposition import MiniBatchNMF, non_negative_factorization
 
 warnings.simplefilter("ignore")
@@ -91,5 +92,15 @@ for beta in [0.0, 0.5, 1.0, 1.5, 2.0, 3.0]:
                 start = {"W": out["v_w0"][:15].copy(), "H": out["v_h0"].copy()} if i == 0 else {}
                 model.partial_fit(v[15 * (i % 3) : 15 * (i % 3) + 15], **start)
             out[f"{case}_p"] = model.components_
+
+# Digits have pixels that are always 0: small activations are dropped on the way.
+K = 20
+digits = load_digits().data[:300].astype(float)
+out["digits"] = digits
+rng = np.random.RandomState(1)
+scale = np.sqrt(digits.mean() / K)
+out["digits_w0"] = scale * np.abs(rng.randn(digits.shape[0], K))
+out["digits_h0"] = scale * np.abs(rng.randn(K, digits.shape[1]))
+fitted("digits_mu", digits, "digits", "mu", 1.0, "free", 200, 0.0)
 
 np.savez_compressed("nmf_f64.npz", **out)

@@ -373,7 +373,7 @@ impl Leaks {
     }
 
     /// `L <- L (sum over t of P_j V_i / S_i) / (sum over t of P_j)`, of each bin; at most 1, which a source has in its
-    /// own microphone. Leaks of bands 6 % wide were no better.
+    /// own microphone.
     fn improve_leaks(&mut self, sums: &Sums) {
         for (mic, upper) in sums.upper.iter().enumerate() {
             for source in 0..self.own.len() {

@@ -273,7 +273,7 @@ fn settings_that_mini_batches_cannot_have_are_refused() {
     };
     for (message, expected) in [
         (with(&|config| config.batch_size = 0), "`batch_size` is 0"),
-        (with(&|config| config.forget_factor = 0.0), "`forget_factor` is 0"),
+        (with(&|config| config.forget_factor = -0.5), "`forget_factor` is -0.5"),
         (with(&|config| config.forget_factor = 1.5), "`forget_factor` is 1.5"),
         (with(&|config| config.nmf.weights = Some(Array2::ones((1, 1)))), "`weights` is given"),
         (with(&|config| config.nmf.dictionary = Factor::Fixed(Array2::ones((1, 8)))), "`dictionary` is fixed in part"),

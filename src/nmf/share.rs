@@ -40,7 +40,7 @@ use crate::{Error, Result};
 ///     let h = Share::start(4, 2, mean.into(), 7 + i).reversed_axes();
 ///     shares.push(Share::new(half, h, Divergence::KullbackLeibler, mean.into())?);
 /// }
-/// for _ in 0..50 {
+/// for _ in 0..300 {
 ///     let parts: Vec<_> = shares.iter_mut().map(|share| { share.improve(w.view()); share.statistics(w.view()) }).collect();
 ///     let sums = parts.into_iter().reduce(|mut sums, part| { sums.add(&part); sums }).expect("two shares");
 ///     w = sums.improve(w.view());

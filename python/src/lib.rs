@@ -45,7 +45,7 @@ mod _partita {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         // An extension is no package: what is in it is found by its name only if it is known already.
         let known = module.py().import("sys")?.getattr("modules")?;
-        for name in ["audio", "metrics", "nmf", "separate"] {
+        for name in ["audio", "metrics", "nmf", "separate", "share"] {
             known.set_item(format!("partita._partita.{name}"), module.getattr(name)?)?;
         }
         Ok(())

@@ -125,6 +125,20 @@ def test_only_what_is_missing_or_changed_is_done_again(
     second = separate_archive("in", "out", options=OPTIONS, manifest="m.jsonl", resume=True)
     assert [entry["input"] for entry in second.entries] == ["in/0.wav", "in/1.wav", "in/broken.wav"]
     assert second.skipped == ["in/2.wav", "in/3.wav"]
+
+    class Killed(BaseException):
+        pass
+
+    def kill(name: str, done: int, total: int) -> None:
+        # As if there were no time to clean up.
+        monkeypatch.setattr("partita.distributed._archive.Run.clear", lambda run: None)
+        raise Killed
+
+    with pytest.raises(Killed):
+        separate_archive("in", "out", options=OPTIONS, manifest="m.jsonl", resume=True, progress=kill)
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert [name for name in os.listdir("out") if name.startswith(".partita-")]
     third = separate_archive("in", "out", options={**OPTIONS, "max_iter": 20}, manifest="m.jsonl", resume=True)
     assert not third.skipped
     assert not [name for name in os.listdir("out") if name.startswith(".")]

@@ -123,7 +123,12 @@ def separate_archive(
         _refuse_existing(work.recordings, out, storage)
     if not ray.is_initialized():
         ray.init()
-    run = Run(method, out, work, _sent(work.arguments), uuid.uuid4().hex, max(1, int(num_cpus)), storage)
+    # A run that goes on with a manifest takes away what was unfinished when the one before was killed.
+    name = (
+        uuid.uuid4() if manifest is None else uuid.uuid5(uuid.NAMESPACE_URL, f"{storage.folder}/{os.fspath(manifest)}")
+    )
+    run = Run(method, out, work, _sent(work.arguments), name.hex, max(1, int(num_cpus)), storage)
+    run.clear()
     book = Manifest(os.fspath(manifest), storage) if manifest is not None else None
     report, teller, is_complete = Report(), _Teller(progress, len(work.recordings)), False
     try:
@@ -140,8 +145,7 @@ def separate_archive(
         teller.close()
         if book is not None:
             book.close(is_complete=is_complete)
-        if not storage.is_remote(out):
-            shutil.rmtree(run.staging(), ignore_errors=True)
+        run.clear()
     report.entries.sort(key=lambda entry: str(entry["input"]))
     report.skipped.sort()
     return report
@@ -163,6 +167,11 @@ class Run:
     def staging(self) -> Path:
         """Folder for what is not finished: within the output, so that a finished file only gets another name."""
         return self.storage.local(self.output) / f".partita-{self.id}"
+
+    def clear(self) -> None:
+        """Takes away what is not finished."""
+        if not self.storage.is_remote(self.output):
+            shutil.rmtree(self.staging(), ignore_errors=True)
 
 
 def separate_one(run: Run, recording: Recording, before: Entry | None) -> Entry | None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import wave
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,9 +137,10 @@ def plan(
 def _remote(names: Sequence[str], storage: Storage) -> list[Recording]:
     found = {name: relative for given in names for name, relative in storage.walk(given)}
     tracks = [posixpath.splitext(relative)[0] for relative in found.values()]
+    n_of = Counter(tracks)
     # `song.wav` beside `song.flac` keep theirs.
     return [
-        Recording(name, relative if tracks.count(track) > 1 else track)
+        Recording(name, relative if n_of[track] > 1 else track)
         for (name, relative), track in zip(found.items(), tracks, strict=True)
     ]
 

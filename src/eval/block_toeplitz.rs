@@ -198,7 +198,22 @@ fn transform(plan: &dyn RealToComplex<f64>, samples: &mut [f64]) -> Vec<Complex6
 }
 
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
+    sum_of(a, b, |a, b| a * b)
+}
+
+/// The sum of a function of two lists of numbers, as far as both go, in lanes that the processor adds
+/// at once.
+pub(super) fn sum_of(a: &[f64], b: &[f64], term: impl Fn(f64, f64) -> f64) -> f64 {
+    let n = a.len().min(b.len());
+    let (a_chunks, b_chunks) = (a[..n].chunks_exact(8), b[..n].chunks_exact(8));
+    let rest: f64 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| term(*a, *b)).sum();
+    let mut lanes = [0.0; 8];
+    for (a, b) in a_chunks.zip(b_chunks) {
+        for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+            *lane += term(*a, *b);
+        }
+    }
+    lanes.iter().sum::<f64>() + rest
 }
 
 /// The triangular factor L of G + load I = L L', columns packed one after the other.
@@ -318,7 +333,7 @@ impl Factor {
         let mut end = self.columns.len();
         for i in (0..n_rows).rev() {
             let column = &self.columns[end - (n_rows - i)..end];
-            x[i] = (x[i] - dot_fast(&column[1..], &x[i + 1..])) / column[0];
+            x[i] = (x[i] - dot(&column[1..], &x[i + 1..])) / column[0];
             end -= n_rows - i;
         }
         let mut filters = vec![0.0; n_rows];
@@ -327,20 +342,6 @@ impl Factor {
         }
         filters
     }
-}
-
-/// A sum of products in eight lanes, which the processor can work on at once.
-fn dot_fast(a: &[f64], b: &[f64]) -> f64 {
-    const LANES: usize = 8;
-    let mut sums = [0.0; LANES];
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest = dot(a_chunks.remainder(), b_chunks.remainder());
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
-        }
-    }
-    sums.iter().sum::<f64>() + rest
 }
 
 /// A reflection of columns that leaves only one entry of a row.

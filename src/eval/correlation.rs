@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use ndarray::ArrayView2;
+use ndarray::{ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 use realfft::num_complex::Complex64;
 use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
-use super::block_toeplitz::BlockToeplitz;
+use super::block_toeplitz::{BlockToeplitz, sum_of};
+use crate::nmf::kernel::{Loops, widest};
 
 /// Which of the signals go with which: rows of the blocks that are pushed.
 #[derive(Debug, Clone)]
@@ -48,54 +49,92 @@ pub(super) struct Correlator {
     n_fft: usize,
     forward: Arc<dyn RealToComplex<f64>>,
     inverse: Arc<dyn ComplexToReal<f64>>,
-    /// The last samples of each signal, for the delays, and then those that wait for a full block.
-    waiting: Vec<Vec<f64>>,
-    /// Spectra of the blocks that are not yet in `products`: new samples of all signals, and of the references the
-    /// same with the samples before.
-    new: Vec<Vec<Split>>,
-    delayed: Vec<Vec<Split>>,
-    /// Cross-spectra: references x signals.
-    products: Vec<Split>,
-    sums: Vec<f64>,
-    energies: Vec<f64>,
+    rows: Vec<Row>,
+    /// Blocks whose spectra are not yet in `products`.
+    n_waiting: usize,
+    /// Cross-spectra, cut into bands of [`BAND`] bins: in each, references x signals.
+    products: Vec<Vec<Band>>,
     /// For each pair and channel: sum of products, and sum of squared differences.
     crossed: Vec<(f64, f64)>,
     n_samples: usize,
 }
 
-/// A spectrum with its real and imaginary parts apart, which the processor multiplies several at a time.
-#[derive(Clone)]
-struct Split {
-    re: Vec<f64>,
-    im: Vec<f64>,
-}
-
-impl Split {
-    fn zeros(n: usize) -> Self {
-        Self { re: vec![0.0; n], im: vec![0.0; n] }
-    }
+/// One signal on its way into the sums.
+struct Row {
+    /// The last samples, for the delays, and then those that wait for a full block.
+    waiting: Vec<f64>,
+    sum: f64,
+    energy: f64,
+    /// Spectra of the blocks that wait: of their new samples, and, of a reference, of these and the samples before.
+    new: Vec<Vec<Complex64>>,
+    delayed: Vec<Vec<Complex64>>,
+    /// Room for one transform.
+    samples: Vec<f64>,
+    scratch: Vec<Complex64>,
 }
 
 /// Blocks whose spectra are kept before they are multiplied, so that the sums go through the caches once for several.
 const BATCH: usize = 8;
+/// Bins that are multiplied at once: those of the blocks that wait fit into the first cache, for some twenty signals.
+const BAND: usize = 8;
+/// Bands that one thread works on at once.
+const BANDS: usize = 16;
+
+/// Real and imaginary parts of a spectrum in one band, apart, so that the processor multiplies several at a time.
+type Band = [[f64; BAND]; 2];
+
+impl Row {
+    fn new(n_taps: usize, is_reference: bool, forward: &dyn RealToComplex<f64>) -> Self {
+        let spectra = vec![forward.make_output_vec(); BATCH];
+        Self {
+            waiting: vec![0.0; n_taps - 1],
+            sum: 0.0,
+            energy: 0.0,
+            delayed: if is_reference { spectra.clone() } else { Vec::new() },
+            new: spectra,
+            samples: forward.make_input_vec(),
+            scratch: forward.make_scratch_vec(),
+        }
+    }
+
+    fn push(&mut self, samples: ArrayView1<'_, f32>) {
+        let n_before = self.waiting.len();
+        let samples = samples.as_standard_layout();
+        let samples = samples.as_slice().expect("the samples of one signal, one after the other");
+        self.waiting.extend(samples.iter().map(|x| f64::from(*x)));
+        let new = &self.waiting[n_before..];
+        // In two steps: sums of a block first, so that rounding does not grow with the length.
+        self.sum += sum_of(new, new, |x, _| x);
+        self.energy += sum_of(new, new, |x, _| x * x);
+    }
+
+    /// Transforms `n` samples from `start` on, of which the first `n_old` are old, into place `slot`.
+    fn transform(&mut self, slot: usize, start: usize, n_old: usize, n: usize, forward: &dyn RealToComplex<f64>) {
+        for (first, spectra) in [(n_old, &mut self.new), (0, &mut self.delayed)] {
+            let Some(spectrum) = spectra.get_mut(slot) else { continue };
+            self.samples[..first].fill(0.0);
+            self.samples[first..n].copy_from_slice(&self.waiting[start + first..start + n]);
+            self.samples[n..].fill(0.0);
+            forward.process_with_scratch(&mut self.samples, spectrum, &mut self.scratch).expect("lengths as planned");
+        }
+    }
+}
 
 impl Correlator {
     pub(super) fn new(layout: Arc<Layout>, n_taps: usize) -> Self {
         // An eighth of each transform repeats samples of the last one.
         let n_fft = (8 * n_taps).next_power_of_two();
         let mut planner = RealFftPlanner::new();
-        let (n_rows, n_bins) = (layout.n_rows(), n_fft / 2 + 1);
+        let (forward, inverse) = (planner.plan_fft_forward(n_fft), planner.plan_fft_inverse(n_fft));
+        let (n_rows, n_references) = (layout.n_rows(), layout.n_reference_rows());
         Self {
             n_taps,
             n_fft,
-            forward: planner.plan_fft_forward(n_fft),
-            inverse: planner.plan_fft_inverse(n_fft),
-            waiting: vec![vec![0.0; n_taps - 1]; n_rows],
-            new: Vec::new(),
-            delayed: Vec::new(),
-            products: vec![Split::zeros(n_bins); layout.n_reference_rows() * n_rows],
-            sums: vec![0.0; n_rows],
-            energies: vec![0.0; n_rows],
+            rows: (0..n_rows).map(|row| Row::new(n_taps, row < n_references, &*forward)).collect(),
+            forward,
+            inverse,
+            n_waiting: 0,
+            products: vec![vec![[[0.0; BAND]; 2]; n_references * n_rows]; (n_fft / 2 + 1).div_ceil(BAND)],
             crossed: vec![(0.0, 0.0); layout.pairs.len() * layout.n_channels],
             n_samples: 0,
             layout,
@@ -104,119 +143,152 @@ impl Correlator {
 
     /// Takes the next samples, signals x n.
     pub(super) fn push(&mut self, block: ArrayView2<'_, f32>) {
+        // What was just read is in the caches.
+        block.axis_chunks_iter(Axis(1), self.n_fft).for_each(|part| self.push_part(part));
+    }
+
+    fn push_part(&mut self, block: ArrayView2<'_, f32>) {
         let layout = Arc::clone(&self.layout);
+        let n_before = self.rows.first().map_or(0, |row| row.waiting.len());
         self.n_samples += block.ncols();
-        for ((waiting, row), (sum, energy)) in
-            self.waiting.iter_mut().zip(block.outer_iter()).zip(self.sums.iter_mut().zip(&mut self.energies))
-        {
-            waiting.extend(row.iter().map(|x| f64::from(*x)));
-            // In two steps: sums of a block first, so that rounding does not grow with the length.
-            *sum += row.iter().map(|x| f64::from(*x)).sum::<f64>();
-            *energy += row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
-        }
+        self.rows.iter_mut().zip(block.outer_iter()).for_each(|(row, samples)| row.push(samples));
         for (k, (product, difference)) in self.crossed.iter_mut().enumerate() {
             let ((reference, estimate), channel) = (layout.pairs[k / layout.n_channels], k % layout.n_channels);
-            let (s, e) = (layout.reference_row(reference, channel), layout.estimate_row(estimate, channel));
-            let (mut se, mut dd) = (0.0, 0.0);
-            for (s, e) in block.row(s).iter().zip(block.row(e)) {
-                let (s, e) = (f64::from(*s), f64::from(*e));
-                se += s * e;
-                dd += (e - s) * (e - s);
-            }
-            *product += se;
-            *difference += dd;
+            let s = &self.rows[layout.reference_row(reference, channel)].waiting[n_before..];
+            let e = &self.rows[layout.estimate_row(estimate, channel)].waiting[n_before..];
+            *product += sum_of(s, e, |s, e| s * e);
+            *difference += sum_of(s, e, |s, e| (e - s) * (e - s));
         }
         let n_new = self.n_fft - (self.n_taps - 1);
         let mut start = 0;
-        while self.waiting.first().is_some_and(|waiting| waiting.len() - start >= self.n_fft) {
+        while self.rows.first().is_some_and(|row| row.waiting.len() - start >= self.n_fft) {
             self.take(start, self.n_fft);
             start += n_new;
         }
-        self.waiting.iter_mut().for_each(|waiting| drop(waiting.drain(..start)));
+        self.rows.iter_mut().for_each(|row| drop(row.waiting.drain(..start)));
     }
 
     /// Transforms one block of each signal: `n` samples from `start` on, of which the first `n_taps - 1` are old.
     fn take(&mut self, start: usize, n: usize) {
-        let (n_old, n_fft, forward) = (self.n_taps - 1, self.n_fft, &*self.forward);
-        let transform = |waiting: &Vec<f64>, first: usize| {
-            let mut samples = vec![0.0; n_fft];
-            samples[first..n].copy_from_slice(&waiting[start + first..start + n]);
-            let mut spectrum = forward.make_output_vec();
-            forward.process(&mut samples, &mut spectrum).expect("lengths as planned");
-            Split { re: spectrum.iter().map(|x| x.re).collect(), im: spectrum.iter().map(|x| x.im).collect() }
-        };
-        self.new.push(self.waiting.par_iter().map(|waiting| transform(waiting, n_old)).collect());
-        let references = &self.waiting[..self.layout.n_reference_rows()];
-        self.delayed.push(references.par_iter().map(|waiting| transform(waiting, 0)).collect());
-        if self.new.len() == BATCH {
+        let (slot, n_old, forward) = (self.n_waiting, self.n_taps - 1, &*self.forward);
+        self.rows.par_iter_mut().for_each(|row| row.transform(slot, start, n_old, n, forward));
+        self.n_waiting += 1;
+        if self.n_waiting == BATCH {
             self.multiply();
         }
     }
 
     /// Adds the cross-spectra of the waiting blocks to the sums.
     fn multiply(&mut self) {
-        let (n_rows, new, delayed) = (self.layout.n_rows(), &self.new, &self.delayed);
-        self.products.par_iter_mut().enumerate().for_each(|(k, product)| {
-            for (new, delayed) in new.iter().zip(delayed) {
-                accumulate(product, &new[k % n_rows], &delayed[k / n_rows]);
+        let (rows, n_blocks) = (&self.rows, std::mem::take(&mut self.n_waiting));
+        if n_blocks == 0 {
+            return;
+        }
+        let spectra = || rows.iter().map(|row| &row.new).chain(rows.iter().map(|row| &row.delayed));
+        self.products.par_chunks_mut(BANDS).enumerate().for_each_init(Vec::new, |packed, (k, bands)| {
+            for (sums, band) in bands.iter_mut().zip(k * BANDS..) {
+                packed.clear();
+                packed.extend(spectra().flat_map(|blocks| blocks.iter().take(n_blocks)).map(|block| pack(block, band)));
+                widest(Accumulate { sums, packed, n_rows: rows.len(), n_blocks });
             }
         });
-        self.new.clear();
-        self.delayed.clear();
     }
 
-    /// What was gathered.
-    pub(super) fn finish(mut self) -> Statistics {
-        let n_left = self.waiting.first().map_or(0, Vec::len);
+    /// What was gathered since the last time; the next samples are the first of another stretch.
+    pub(super) fn finish(&mut self) -> Statistics {
+        let n_left = self.rows.first().map_or(0, |row| row.waiting.len());
         if n_left > self.n_taps - 1 {
             self.take(0, n_left);
         }
         self.multiply();
+        let (n_rows, n_references) = (self.layout.n_rows(), self.layout.n_reference_rows());
+        let products = &self.products;
         let (n_taps, n_fft, inverse) = (self.n_taps, self.n_fft, &*self.inverse);
-        let mut lags: Vec<Vec<f64>> = self
-            .products
+        let rooms = || (inverse.make_input_vec(), inverse.make_output_vec(), inverse.make_scratch_vec());
+        let lags: Vec<Vec<f64>> = (0..n_references * n_rows)
             .into_par_iter()
-            .map(|product| {
-                let mut spectrum: Vec<_> =
-                    product.re.into_iter().zip(product.im).map(|(re, im)| Complex64 { re, im }).collect();
+            .map_init(rooms, |(spectrum, lags, scratch), k| {
+                for (bins, band) in spectrum.chunks_mut(BAND).zip(products) {
+                    let [re, im] = &band[k];
+                    bins.iter_mut().zip(re.iter().zip(im)).for_each(|(x, (re, im))| *x = Complex64::new(*re, *im));
+                }
                 // What is real at both ends by definition is so but for rounding.
                 spectrum[0].im = 0.0;
                 spectrum[n_fft / 2].im = 0.0;
-                let mut lags = vec![0.0; n_fft];
-                inverse.process(&mut spectrum, &mut lags).expect("lengths as planned");
-                lags.truncate(n_taps);
-                lags.iter_mut().for_each(|lag| *lag /= n_fft as f64);
-                lags
+                inverse.process_with_scratch(spectrum, lags, scratch).expect("lengths as planned");
+                lags[..n_taps].iter().map(|lag| lag / n_fft as f64).collect()
             })
             .collect();
-        let (n_rows, n_references) = (self.layout.n_rows(), self.layout.n_reference_rows());
         let mut among = Vec::with_capacity(n_references * n_references);
         let mut with_estimates = vec![Vec::with_capacity(n_references * n_taps); n_rows - n_references];
-        for row in lags.chunks_exact_mut(n_rows) {
-            let (references, estimates) = row.split_at_mut(n_references);
-            among.extend(references.iter_mut().map(std::mem::take));
-            with_estimates.iter_mut().zip(estimates).for_each(|(all, lags)| all.append(lags));
+        for (k, lags) in lags.into_iter().enumerate() {
+            match (k % n_rows).checked_sub(n_references) {
+                None => among.push(lags),
+                Some(estimate) => with_estimates[estimate].extend(lags),
+            }
         }
-        Statistics {
+        let statistics = Statistics {
             gram: BlockToeplitz::new(n_references, n_taps, among),
             with_estimates,
-            sums: self.sums,
-            energies: self.energies,
-            crossed: self.crossed,
+            sums: self.rows.iter().map(|row| row.sum).collect(),
+            energies: self.rows.iter().map(|row| row.energy).collect(),
+            crossed: self.crossed.clone(),
             n_samples: self.n_samples,
-            layout: self.layout,
+            layout: self.layout.clone(),
             n_taps,
+        };
+        self.start_again();
+        statistics
+    }
+
+    fn start_again(&mut self) {
+        for row in &mut self.rows {
+            row.waiting.clear();
+            row.waiting.resize(self.n_taps - 1, 0.0);
+            (row.sum, row.energy) = (0.0, 0.0);
         }
+        self.products.iter_mut().flatten().for_each(|product| *product = [[0.0; BAND]; 2]);
+        self.crossed.fill((0.0, 0.0));
+        self.n_samples = 0;
     }
 }
 
-/// `sum += new * conj(delayed)`.
-fn accumulate(sum: &mut Split, new: &Split, delayed: &Split) {
-    let sums = sum.re.iter_mut().zip(&mut sum.im);
-    let factors = new.re.iter().zip(&new.im).zip(delayed.re.iter().zip(&delayed.im));
-    for ((re, im), ((a, b), (c, d))) in sums.zip(factors) {
-        *re += a * c + b * d;
-        *im += b * c - a * d;
+/// One band of a spectrum; zero above its last bin.
+fn pack(spectrum: &[Complex64], band: usize) -> Band {
+    let mut packed = [[0.0; BAND]; 2];
+    for (i, x) in spectrum[band * BAND..].iter().take(BAND).enumerate() {
+        (packed[0][i], packed[1][i]) = (x.re, x.im);
+    }
+    packed
+}
+
+/// `sum += new * conj(delayed)` over all blocks, for each reference and each signal.
+struct Accumulate<'a> {
+    sums: &'a mut [Band],
+    /// Those of the new samples of each signal, then the delayed ones of each reference: `n_blocks` of each.
+    packed: &'a [Band],
+    n_rows: usize,
+    n_blocks: usize,
+}
+
+impl Loops for Accumulate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let (new, delayed) = self.packed.split_at(self.n_rows * self.n_blocks);
+        for (sums, delayed) in self.sums.chunks_exact_mut(self.n_rows).zip(delayed.chunks_exact(self.n_blocks)) {
+            for (sum, new) in sums.iter_mut().zip(new.chunks_exact(self.n_blocks)) {
+                let [mut re, mut im] = *sum;
+                for ([a, b], [c, d]) in new.iter().zip(delayed) {
+                    for i in 0..BAND {
+                        re[i] += a[i] * c[i] + b[i] * d[i];
+                        im[i] += b[i] * c[i] - a[i] * d[i];
+                    }
+                }
+                *sum = [re, im];
+            }
+        }
     }
 }
 

@@ -70,7 +70,6 @@ pub(super) fn judge(
         let mut n_read = 0;
         signals.read(&mut |block| {
             windows.push(block, &mut |window| {
-                let mut correlator = Correlator::new(layout.clone(), config.n_taps);
                 correlator.push(window);
                 frames.push(judge(&correlator.finish()));
                 tell(n_samples + n_read)

@@ -1,7 +1,7 @@
 //! Windows of signals that come in blocks.
 //! Knows nothing of what is done with them.
 
-use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
+use ndarray::{Array2, ArrayView2, Axis, s};
 
 use crate::Result;
 
@@ -9,37 +9,60 @@ use crate::Result;
 pub(super) struct Windows {
     length: usize,
     hop: usize,
-    /// Samples from the start of the next window on.
-    waiting: Option<Array2<f32>>,
+    /// The first samples of the next window, `n_waiting` of each signal, and room for more.
+    waiting: Array2<f32>,
+    n_waiting: usize,
     /// Samples to leave out before it.
     n_skipped: usize,
 }
 
 impl Windows {
     pub(super) fn new(length: usize, hop: usize) -> Self {
-        Self { length, hop, waiting: None, n_skipped: 0 }
+        Self { length, hop, waiting: Array2::default((0, 0)), n_waiting: 0, n_skipped: 0 }
     }
 
     pub(super) fn push(
         &mut self,
-        block: ArrayView2<'_, f32>,
+        mut block: ArrayView2<'_, f32>,
         sink: &mut dyn FnMut(ArrayView2<'_, f32>) -> Result<()>,
     ) -> Result<()> {
-        let n_skipped = self.n_skipped.min(block.ncols());
-        self.n_skipped -= n_skipped;
-        let block = block.slice(s![.., n_skipped..]);
-        let waiting = match self.waiting.take() {
-            None => block.to_owned(),
-            Some(waiting) => concatenate(Axis(1), &[waiting.view(), block]).expect("as many signals as before"),
-        };
-        let mut start = 0;
-        while start + self.length <= waiting.ncols() {
-            sink(waiting.slice(s![.., start..start + self.length]))?;
-            start += self.hop;
+        while block.ncols() > 0 {
+            let n_skipped = self.n_skipped.min(block.ncols());
+            self.n_skipped -= n_skipped;
+            let n_new = (block.ncols() - n_skipped).min(self.length - self.n_waiting);
+            self.make_room(block.nrows(), self.n_waiting + n_new);
+            let new = block.slice(s![.., n_skipped..n_skipped + n_new]);
+            self.waiting.slice_mut(s![.., self.n_waiting..self.n_waiting + n_new]).assign(&new);
+            self.n_waiting += n_new;
+            block.slice_axis_inplace(Axis(1), (n_skipped + n_new..).into());
+            if self.n_waiting == self.length {
+                sink(self.waiting.slice(s![.., ..self.length]))?;
+                self.go_on();
+            }
         }
-        self.n_skipped += start.saturating_sub(waiting.ncols());
-        self.waiting = Some(waiting.slice(s![.., start.min(waiting.ncols())..]).to_owned());
         Ok(())
+    }
+
+    /// Goes to the start of the next window.
+    fn go_on(&mut self) {
+        self.n_waiting = self.length.saturating_sub(self.hop);
+        self.n_skipped = self.hop.saturating_sub(self.length);
+        for mut row in self.waiting.outer_iter_mut() {
+            let row = row.as_slice_mut().expect("a row of an array that is owned");
+            row.copy_within(self.length - self.n_waiting..self.length, 0);
+        }
+    }
+
+    /// Room for `n` samples, and never for much more than came: windows may be longer than any signal.
+    fn make_room(&mut self, n_signals: usize, n: usize) {
+        if n > self.waiting.ncols() {
+            let mut larger = Array2::zeros((n_signals, (2 * n).min(self.length)));
+            let kept = s![.., ..self.n_waiting];
+            if self.n_waiting > 0 {
+                larger.slice_mut(kept).assign(&self.waiting.slice(kept));
+            }
+            self.waiting = larger;
+        }
     }
 }
 

@@ -21,7 +21,7 @@ mod general;
 mod guidance;
 mod guided;
 mod init;
-mod kernel;
+pub(crate) mod kernel;
 mod least_squares;
 mod mini_batch;
 mod mini_batch_state;

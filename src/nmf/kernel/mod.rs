@@ -205,3 +205,24 @@ macro_rules! dispatch {
 
 dispatch!(f32);
 dispatch!(f64);
+
+/// Plain loops of other modules, worth being compiled for wide vectors. `run` is to be `#[inline(always)]`, as it is then
+/// compiled once for each kind; the bits are the same, as nothing is fused that is not written so.
+pub(crate) trait Loops {
+    type Output;
+    fn run(self) -> Self::Output;
+}
+
+/// Runs loops with the widest vectors that this processor has.
+pub(crate) fn widest<L: Loops>(loops: L) -> L::Output {
+    struct Plain<L>(L);
+    impl<L: Loops> Job<f32> for Plain<L> {
+        type Output = L::Output;
+
+        #[inline(always)]
+        fn run<S: Simd<f32>>(self, _: S) -> L::Output {
+            self.0.run()
+        }
+    }
+    Kernel::detect().run::<f32, _>(Plain(loops))
+}

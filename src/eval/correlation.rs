@@ -65,11 +65,13 @@ struct Row {
     waiting: Vec<f64>,
     sum: f64,
     energy: f64,
-    /// Spectra of the blocks that wait: of their new samples, and, of a reference, of these and the samples before.
-    new: Vec<Vec<Complex64>>,
-    delayed: Vec<Vec<Complex64>>,
+    /// Spectra of the blocks that wait, band by band, [`BATCH`] blocks in each: of their new samples, and, of a reference,
+    /// of these and the samples before.
+    new: Vec<Band>,
+    delayed: Vec<Band>,
     /// Room for one transform.
     samples: Vec<f64>,
+    spectrum: Vec<Complex64>,
     scratch: Vec<Complex64>,
 }
 
@@ -85,14 +87,16 @@ type Band = [[f64; BAND]; 2];
 
 impl Row {
     fn new(n_taps: usize, is_reference: bool, forward: &dyn RealToComplex<f64>) -> Self {
-        let spectra = vec![forward.make_output_vec(); BATCH];
+        let spectrum = forward.make_output_vec();
+        let banded = vec![[[0.0; BAND]; 2]; spectrum.len().div_ceil(BAND) * BATCH];
         Self {
             waiting: vec![0.0; n_taps - 1],
             sum: 0.0,
             energy: 0.0,
-            delayed: if is_reference { spectra.clone() } else { Vec::new() },
-            new: spectra,
+            delayed: if is_reference { banded.clone() } else { Vec::new() },
+            new: banded,
             samples: forward.make_input_vec(),
+            spectrum,
             scratch: forward.make_scratch_vec(),
         }
     }
@@ -110,12 +114,20 @@ impl Row {
 
     /// Transforms `n` samples from `start` on, of which the first `n_old` are old, into place `slot`.
     fn transform(&mut self, slot: usize, start: usize, n_old: usize, n: usize, forward: &dyn RealToComplex<f64>) {
-        for (first, spectra) in [(n_old, &mut self.new), (0, &mut self.delayed)] {
-            let Some(spectrum) = spectra.get_mut(slot) else { continue };
+        for (first, banded) in [(n_old, &mut self.new), (0, &mut self.delayed)] {
+            if banded.is_empty() {
+                continue;
+            }
             self.samples[..first].fill(0.0);
             self.samples[first..n].copy_from_slice(&self.waiting[start + first..start + n]);
             self.samples[n..].fill(0.0);
-            forward.process_with_scratch(&mut self.samples, spectrum, &mut self.scratch).expect("lengths as planned");
+            forward
+                .process_with_scratch(&mut self.samples, &mut self.spectrum, &mut self.scratch)
+                .expect("lengths as planned");
+            // What lies above the last bin stays zero.
+            for (bins, [re, im]) in self.spectrum.chunks(BAND).zip(banded.iter_mut().skip(slot).step_by(BATCH)) {
+                bins.iter().zip(re.iter_mut().zip(im)).for_each(|(x, (re, im))| (*re, *im) = (x.re, x.im));
+            }
         }
     }
 }
@@ -184,11 +196,13 @@ impl Correlator {
         if n_blocks == 0 {
             return;
         }
-        let spectra = || rows.iter().map(|row| &row.new).chain(rows.iter().map(|row| &row.delayed));
         self.products.par_chunks_mut(BANDS).enumerate().for_each_init(Vec::new, |packed, (k, bands)| {
             for (sums, band) in bands.iter_mut().zip(k * BANDS..) {
                 packed.clear();
-                packed.extend(spectra().flat_map(|blocks| blocks.iter().take(n_blocks)).map(|block| pack(block, band)));
+                for spectra in rows.iter().map(|row| &row.new).chain(rows.iter().map(|row| &row.delayed)) {
+                    let waiting = spectra.get(band * BATCH..band * BATCH + n_blocks);
+                    packed.extend_from_slice(waiting.unwrap_or_default());
+                }
                 widest(Accumulate { sums, packed, n_rows: rows.len(), n_blocks });
             }
         });
@@ -251,15 +265,6 @@ impl Correlator {
         self.crossed.fill((0.0, 0.0));
         self.n_samples = 0;
     }
-}
-
-/// One band of a spectrum; zero above its last bin.
-fn pack(spectrum: &[Complex64], band: usize) -> Band {
-    let mut packed = [[0.0; BAND]; 2];
-    for (i, x) in spectrum[band * BAND..].iter().take(BAND).enumerate() {
-        (packed[0][i], packed[1][i]) = (x.re, x.im);
-    }
-    packed
 }
 
 /// `sum += new * conj(delayed)` over all blocks, for each reference and each signal.

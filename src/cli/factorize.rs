@@ -14,7 +14,7 @@ use partita::error::shown;
 use partita::matrix_file::blocks::{self, NpyBlocks};
 use partita::matrix_file::{self, Kind, Missing, NpzWriter, Presence, ReadConfig};
 use partita::nmf::{
-    self, BlockConfig, Divergence, Factor, Factorization, GroupSparsity, HoldOut, Init, NmfConfig, RankSelection,
+    self, BlockConfig, Device, Divergence, Factor, Factorization, GroupSparsity, HoldOut, Init, NmfConfig, RankSelection,
     Regularization, Solver, SparseMatrix, WarmStart, Warning,
 };
 use partita::plot::{self, Columns, PlotConfig, Rows};
@@ -68,6 +68,10 @@ pub(super) struct FactorizeArgs {
     /// Stop at this divergence (with penalties, if any), on the scale of V
     #[arg(long, value_name = "D")]
     pub(super) target_divergence: Option<f64>,
+
+    /// Where to fit: on the processor, or on a graphics processor, for large dense matrices with the divergence kl
+    #[arg(long, value_name = "D", default_value = Device::default().name(), value_parser = parse::named(Device::ALL, Device::name))]
+    pub(super) device: Device,
 
     #[command(flatten)]
     pub(super) start: StartArgs,
@@ -166,6 +170,7 @@ pub(super) struct PenaltyArgs {
 pub(super) fn run(args: &FactorizeArgs, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
     matrix_file::check_name(&args.out)?;
     check_entries(args)?;
+    check_device(args)?;
     let pictures = PICTURES.map(|name| picture_path(&args.out, name));
     let drawn = if args.plot { &pictures[..] } else { &[] };
     outputs::refuse_existing(&[std::slice::from_ref(&args.out), drawn].concat(), args.force)?;
@@ -259,6 +264,18 @@ fn check_entries(args: &FactorizeArgs) -> Result<(), Failure> {
     }
 }
 
+/// Refuses a graphics processor for what is only done on the processor.
+fn check_device(args: &FactorizeArgs) -> Result<(), Failure> {
+    let what = match args.device {
+        Device::Cpu => return Ok(()),
+        Device::Gpu if args.select_rank.is_some() => "`--select-rank`",
+        Device::Gpu if args.entries.by_blocks => "`--by-blocks`",
+        Device::Gpu if Kind::of(&args.input)? == Kind::Market => "a sparse matrix",
+        Device::Gpu => return Ok(()),
+    };
+    Err(Failure::usage(format!("`--device gpu` does not go with {what}"), "use `--device cpu`"))
+}
+
 fn open(args: &FactorizeArgs, terminal: &Terminal) -> Result<Matrix, Failure> {
     let (path, at) = (&args.input, || Failure::at(shown(&args.input)));
     if Kind::of(path)? == Kind::Market {
@@ -267,7 +284,8 @@ fn open(args: &FactorizeArgs, terminal: &Terminal) -> Result<Matrix, Failure> {
     }
     let is_npy = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"));
     let is_large = || path.metadata().is_ok_and(|file| file.is_file() && file.len() > WHOLE_BYTES);
-    if args.entries.by_blocks || (is_npy && is_large()) {
+    let may_be_blocks = args.device == Device::Cpu;
+    if args.entries.by_blocks || (is_npy && is_large() && may_be_blocks) {
         let (n_rows, n_columns) = NpyBlocks::open(path).map_err(at())?.shape();
         terminal.detail("the matrix is read block by block in each iteration");
         return Ok(Matrix::Blocks((n_rows, n_columns)));
@@ -392,7 +410,7 @@ fn fit(args: &FactorizeArgs, v: &Matrix, config: &NmfConfig, terminal: &Terminal
     };
     let watch = &mut Watch::new(&mut tell);
     let factors = match v {
-        Matrix::Dense(v) => nmf::fit_with(v.view(), config, watch),
+        Matrix::Dense(v) => nmf::fit_on(args.device, v.view(), config, watch),
         Matrix::Sparse(v) => nmf::fit_sparse_with(v, config, watch),
         Matrix::Blocks(_) => {
             let warm_start = args.start.warm_start.then(WarmStart::default);
@@ -440,7 +458,7 @@ fn info(args: &FactorizeArgs, config: &NmfConfig, factors: &Factorization, ranks
             "divergence": decimal(config.divergence.beta()), "solver": config.solver.name(), "init": config.init.name(),
             "dictionary": factor_name(&config.dictionary), "activations": factor_name(&config.activations),
             "max_iter": config.max_iter, "tol": config.tol, "target_divergence": config.target_divergence,
-            "seed": config.seed, "weights": args.entries.weights.as_ref().map(|path| text(path)),
+            "seed": config.seed, "device": args.device.name(), "weights": args.entries.weights.as_ref().map(|path| text(path)),
             "missing": args.entries.missing.name(),
             "alpha_dictionary": decimal(penalties.alpha_dictionary), "alpha_activations": decimal(penalties.alpha_activations),
             "l1_ratio": decimal(penalties.l1_ratio), "sparsity": decimal(penalties.sparsity),

@@ -14,10 +14,13 @@ mod config;
 mod convolutive;
 mod coordinate_descent;
 mod data;
+mod device;
 mod divergence;
 mod driver;
 mod encoder;
 mod general;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 mod guidance;
 mod guided;
 mod init;
@@ -53,6 +56,7 @@ pub use config::{
     Stopping,
 };
 pub use convolutive::{ConvolutiveConfig, ConvolutiveFactorization, convolve, fit_convolutive};
+pub use device::{Device, fit_on};
 pub use divergence::divergence;
 pub use encoder::{Encoder, EncoderConfig};
 pub use guidance::{Guidance, MAX_GROUPS, Run};

@@ -35,7 +35,8 @@ fn main() {
         let on_device = gpu.load(v.view()).expect("room for V");
         let load_s = begin.elapsed().as_secs_f64();
         let config = start(shape, k);
-        let device = |n| on_device.fit(&NmfConfig { max_iter: n, ..config.clone() }, &mut Watch::none()).expect("a fit");
+        let device =
+            |n| on_device.fit(&NmfConfig { max_iter: n, ..config.clone() }, &mut Watch::none()).expect("a fit");
         let cores = |n| fit(v.view(), &NmfConfig { max_iter: n, ..config.clone() }).expect("a fit");
         let (first, second) = (device(50), device(50));
         assert!(first == second, "two runs differ");
@@ -106,12 +107,13 @@ fn numbers(shape: (usize, usize), seed: u32) -> Array2<f32> {
 fn matrix(shape: (usize, usize)) -> Array2<f32> {
     let mut v = numbers(shape, 3);
     let (w, h) = (numbers((shape.0, RANK), 1), numbers((RANK, shape.1), 2));
-    v.axis_chunks_iter_mut(ndarray::Axis(0), 64).into_par_iter().zip(w.axis_chunks_iter(ndarray::Axis(0), 64)).for_each(
-        |(mut v, w)| {
+    v.axis_chunks_iter_mut(ndarray::Axis(0), 64)
+        .into_par_iter()
+        .zip(w.axis_chunks_iter(ndarray::Axis(0), 64))
+        .for_each(|(mut v, w)| {
             let product = w.dot(&h);
             v.zip_mut_with(&product, |v, y| *v *= y);
-        },
-    );
+        });
     v
 }
 

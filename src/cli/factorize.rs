@@ -14,8 +14,8 @@ use partita::error::shown;
 use partita::matrix_file::blocks::{self, NpyBlocks};
 use partita::matrix_file::{self, Kind, Missing, NpzWriter, Presence, ReadConfig};
 use partita::nmf::{
-    self, BlockConfig, Device, Divergence, Factor, Factorization, GroupSparsity, HoldOut, Init, NmfConfig, RankSelection,
-    Regularization, Solver, SparseMatrix, WarmStart, Warning,
+    self, BlockConfig, Device, Divergence, Factor, Factorization, GroupSparsity, HoldOut, Init, NmfConfig,
+    RankSelection, Regularization, Solver, SparseMatrix, WarmStart, Warning,
 };
 use partita::plot::{self, Columns, PlotConfig, Rows};
 use partita::watch::{Progress, Watch};

@@ -2,9 +2,9 @@
 
 use ndarray::ArrayView2;
 
-use super::{Factorization, NmfConfig, fit_with};
 #[cfg(feature = "gpu")]
 use super::gpu;
+use super::{Factorization, NmfConfig, fit_with};
 use crate::Result;
 use crate::watch::Watch;
 

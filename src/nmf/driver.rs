@@ -59,8 +59,7 @@ pub(super) fn run<T: Real>(solve: &mut dyn Solve, config: &NmfConfig<T>, watch: 
             None
         };
         let mut stop_reason = now.and_then(|objective| {
-            let check =
-                Check { objective, divergence: solve.divergence_alone(), has_restarted: solve.has_restarted() };
+            let check = Check { objective, divergence: solve.divergence_alone(), has_restarted: solve.has_restarted() };
             course.note(n_iter, &check, by_violation(solve, config).is_some())
         });
         if by_violation(solve, config).is_some_and(|violation| {

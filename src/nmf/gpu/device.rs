@@ -38,6 +38,9 @@ pub struct Gpu {
     pipelines: Mutex<HashMap<Components, Arc<Pipelines>>>,
     /// Why the device went away.
     lost: Arc<Mutex<Option<String>>>,
+    /// Bytes above which a buffer cannot be had, as if memory were short.
+    #[cfg(test)]
+    pub(super) short_above: Option<u64>,
 }
 
 /// What the shaders see, apart from the numbers in it.
@@ -69,16 +72,10 @@ impl Gpu {
     /// # Cost
     /// A tenth of a second or several; fits of the same shape share what is compiled.
     pub fn open() -> Result<Self> {
-        Self::open_within(MEMORY_PERCENT)
-    }
-
-    /// [`Gpu::open`], with so many percent of the free memory.
-    pub(super) fn open_within(percent: u8) -> Result<Self> {
         // A driver's fault is to be an error, not the end of the program.
-        let found = catch_unwind(|| pollster::block_on(find(percent)));
+        let found = catch_unwind(|| pollster::block_on(find()));
         let (adapter, info) = found.unwrap_or(None).ok_or(Error::Gpu(GpuTrouble::NoDevice))?;
-        let unsuitable =
-            |reason: String| Error::Gpu(GpuTrouble::Unsuitable { device: info.name.clone(), reason });
+        let unsuitable = |reason: String| Error::Gpu(GpuTrouble::Unsuitable { device: info.name.clone(), reason });
         let limits = adapter.limits();
         if limits.max_compute_workgroup_storage_size < WORKGROUP_BYTES
             || limits.max_compute_invocations_per_workgroup < WORKGROUP_THREADS
@@ -112,6 +109,8 @@ impl Gpu {
             buffer_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
             pipelines: Mutex::default(),
             lost,
+            #[cfg(test)]
+            short_above: None,
         };
         // One that cannot be used says so now.
         gpu.pipelines(Components::new(1))?;
@@ -146,30 +145,37 @@ impl Gpu {
             let errors = scopes.into_iter().rev().filter_map(|scope| pollster::block_on(scope.pop()));
             (done, errors.collect::<Vec<_>>())
         }));
-        let driver = |reason: String| self.trouble(|device| GpuTrouble::Driver { device, reason });
         match done {
             Err(fault) => {
                 let reason = fault.downcast_ref::<String>().map_or("for no reason that it tells", String::as_str);
-                Err(driver(reason.replace('\n', " ")))
-            }
-            Ok((_, errors)) if errors.iter().any(|error| matches!(error, wgpu::Error::OutOfMemory { .. })) => {
-                Err(self.trouble(|device| GpuTrouble::Memory { device, n_bytes }))
+                Err(self.trouble(|device| GpuTrouble::Driver { device, reason: reason.replace('\n', " ") }))
             }
             Ok((done, errors)) => match errors.first() {
-                Some(error) => Err(driver(error.to_string().replace('\n', " "))),
-                None => {
-                    let is_lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-                    if is_lost { Err(driver(String::new())) } else { Ok(done) }
+                Some(error) => Err(self.blamed(error, n_bytes)),
+                None if self.is_lost() => {
+                    Err(self.trouble(|device| GpuTrouble::Driver { device, reason: String::new() }))
                 }
+                None => Ok(done),
             },
         }
     }
 
+    fn is_lost(&self) -> bool {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// What an error means that the device gave where `n_bytes` were asked for.
+    fn blamed(&self, error: &wgpu::Error, n_bytes: u64) -> Error {
+        self.trouble(|device| match error {
+            wgpu::Error::OutOfMemory { .. } => GpuTrouble::Memory { device, n_bytes },
+            _ => GpuTrouble::Driver { device, reason: error.to_string().replace('\n', " ") },
+        })
+    }
+
     /// Waits until all is done that was submitted.
     pub(super) fn wait(&self) -> Result<()> {
-        let failed = |error: wgpu::PollError| {
-            self.trouble(|device| GpuTrouble::Driver { device, reason: error.to_string() })
-        };
+        let failed =
+            |error: wgpu::PollError| self.trouble(|device| GpuTrouble::Driver { device, reason: error.to_string() });
         self.guarded(0, || self.device.poll(wgpu::PollType::wait_indefinitely()))?.map(|_| ()).map_err(failed)
     }
 
@@ -196,12 +202,21 @@ impl Gpu {
     }
 
     fn allocate(&self, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        #[cfg(test)]
+        if self.short_above.is_some_and(|most| size > most) {
+            return Err(self.blamed(&wgpu::Error::OutOfMemory { source: "for a test".into() }, size));
+        }
         let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false };
         self.guarded(size, || self.device.create_buffer(&descriptor))
     }
 
     /// Puts numbers into a buffer, of 4 bytes each, from this one on; they are there for whatever is submitted next.
-    pub(super) fn write<T: bytemuck::NoUninit>(&self, buffer: &wgpu::Buffer, first: usize, numbers: &[T]) -> Result<()> {
+    pub(super) fn write<T: bytemuck::NoUninit>(
+        &self,
+        buffer: &wgpu::Buffer,
+        first: usize,
+        numbers: &[T],
+    ) -> Result<()> {
         let bytes: &[u8] = bytemuck::cast_slice(numbers);
         self.guarded(bytes.len() as u64, || self.queue.write_buffer(buffer, 4 * first as u64, bytes))
     }
@@ -223,9 +238,7 @@ impl Gpu {
                 staging.map_async(wgpu::MapMode::Read, 0..n_bytes, move |mapped| drop(send.send(mapped)));
             })?;
             self.wait()?;
-            let unread = |reason: &str| {
-                self.trouble(|device| GpuTrouble::Driver { device, reason: reason.into() })
-            };
+            let unread = |reason: &str| self.trouble(|device| GpuTrouble::Driver { device, reason: reason.into() });
             if !matches!(is_mapped.try_recv(), Ok(Ok(()))) {
                 return Err(unread("its results cannot be read"));
             }
@@ -283,7 +296,7 @@ impl Gpu {
 }
 
 /// The most capable adapter.
-async fn find(percent: u8) -> Option<(wgpu::Adapter, wgpu::AdapterInfo)> {
+async fn find() -> Option<(wgpu::Adapter, wgpu::AdapterInfo)> {
     if wgpu::Instance::enabled_backend_features().is_empty() {
         return None;
     }
@@ -291,7 +304,7 @@ async fn find(percent: u8) -> Option<(wgpu::Adapter, wgpu::AdapterInfo)> {
         // No layers that look for mistakes: they are for whoever works on this module.
         flags: wgpu::InstanceFlags::empty(),
         memory_budget_thresholds: wgpu::MemoryBudgetThresholds {
-            for_resource_creation: Some(percent),
+            for_resource_creation: Some(MEMORY_PERCENT),
             for_device_loss: None,
         },
         ..wgpu::InstanceDescriptor::new_without_display_handle()
@@ -309,7 +322,8 @@ async fn find(percent: u8) -> Option<(wgpu::Adapter, wgpu::AdapterInfo)> {
 
 impl Layouts {
     fn new(device: &wgpu::Device) -> Self {
-        let buffer = |ty, has_dynamic_offset| wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None };
+        let buffer =
+            |ty, has_dynamic_offset| wgpu::BindingType::Buffer { ty, has_dynamic_offset, min_binding_size: None };
         let (read, write) = (
             wgpu::BufferBindingType::Storage { read_only: true },
             wgpu::BufferBindingType::Storage { read_only: false },

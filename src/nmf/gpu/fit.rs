@@ -141,12 +141,7 @@ impl<'a, 'v> Group<'a, 'v> {
     }
 
     /// Fits all; `n_before` fits of `n_total` came before.
-    fn run(
-        &mut self,
-        config: &NmfConfig,
-        watch: &mut Watch<'_>,
-        (n_before, n_total): (usize, usize),
-    ) -> Result<()> {
+    fn run(&mut self, config: &NmfConfig, watch: &mut Watch<'_>, (n_before, n_total): (usize, usize)) -> Result<()> {
         let max_iter = config.max_iter;
         for (i, check) in self.check(&self.running())? {
             self.fits[i].course = Some(Course::new(config, check.objective, None));
@@ -178,7 +173,8 @@ impl<'a, 'v> Group<'a, 'v> {
                     is_cancelled = tell(n_iter, None);
                 }
             }
-            let due: Vec<_> = running.iter().copied().filter(|i| is_cancelled || self.fits[*i].is_due(n_iter)).collect();
+            let due: Vec<_> =
+                running.iter().copied().filter(|i| is_cancelled || self.fits[*i].is_due(n_iter)).collect();
             let checks = self.check(&due)?;
             let divergence = checks.first().filter(|_| n_total == 1).map(|(_, check)| check.objective);
             for (i, check) in checks {
@@ -262,7 +258,8 @@ impl<'a, 'v> Group<'a, 'v> {
 /// Puts the free components, one after the other in `values`, in the rows of a factor.
 fn put_back(values: &[f32], mut factor: ArrayViewMut2<'_, f32>, free: &[bool], scales: &[f64]) {
     let n = factor.ncols().max(1);
-    for (((mut row, values), free), scale) in factor.rows_mut().into_iter().zip(values.chunks(n)).zip(free).zip(scales) {
+    for (((mut row, values), free), scale) in factor.rows_mut().into_iter().zip(values.chunks(n)).zip(free).zip(scales)
+    {
         if *free {
             row.iter_mut().zip(values).for_each(|(to, &x)| *to = given_back(x, *scale));
         }

@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn passes_have_about_as_many_workgroups_as_wanted_where_there_are_tiles_enough() {
-        for (shape, expected) in [((1025, 2584), [357, 369]), ((4097, 310_000), [65 * 77, 4844]), ((100, 100), [4, 4])] {
+        for (shape, expected) in [((1025, 2584), [357, 369]), ((4097, 310_000), [65 * 77, 4844]), ((100, 100), [4, 4])]
+        {
             let shape = Shape::new(shape);
             let (long, short) = (tiles(shape.long), tiles(shape.short));
             assert_eq!([short * long.div_ceil(shape.long_part), long * shape.short_parts()], expected, "{shape:?}");

@@ -299,7 +299,7 @@ impl<'a, 'v> Slots<'a, 'v> {
             let piece = self.piece(axis, i);
             let width = 4 * piece.width;
             let rows = self.matrix.gpu.read(&piece.x, slot * self.components.n * width, k * width)?;
-            for (row, to) in rows.chunks_exact(width).zip(all.chunks_exact_mut(n)) {
+            for (row, to) in rows.chunks_exact(width).zip(all.chunks_exact_mut(n.max(1))) {
                 to[range.clone()].copy_from_slice(&row[..range.len()]);
             }
         }
@@ -465,7 +465,11 @@ impl<'a, 'v> Slots<'a, 'v> {
         self.copy(slot, |piece| vec![(&piece.best, &piece.x), (&piece.best, &piece.before)])
     }
 
-    fn copy<'s>(&'s self, slot: usize, which: impl Fn(&'s Piece) -> Vec<(&'s wgpu::Buffer, &'s wgpu::Buffer)>) -> Result<()> {
+    fn copy<'s>(
+        &'s self,
+        slot: usize,
+        which: impl Fn(&'s Piece) -> Vec<(&'s wgpu::Buffer, &'s wgpu::Buffer)>,
+    ) -> Result<()> {
         let gpu = self.matrix.gpu;
         gpu.guarded(0, || {
             let mut encoder = gpu.device.create_command_encoder(&Default::default());

@@ -266,6 +266,7 @@ fn check_entries(args: &FactorizeArgs) -> Result<(), Failure> {
 
 /// Refuses a graphics processor for what is only done on the processor.
 fn check_device(args: &FactorizeArgs) -> Result<(), Failure> {
+    args.device.check()?;
     let what = match args.device {
         Device::Cpu => return Ok(()),
         Device::Gpu if args.select_rank.is_some() => "`--select-rank`",

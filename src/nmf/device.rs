@@ -5,8 +5,9 @@ use ndarray::ArrayView2;
 #[cfg(feature = "gpu")]
 use super::gpu;
 use super::{Factorization, NmfConfig, fit_with};
-use crate::Result;
+use crate::error::GpuTrouble;
 use crate::watch::Watch;
+use crate::{Error, Result};
 
 /// What a fit runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,13 +30,24 @@ impl Device {
             Self::Gpu => "gpu",
         }
     }
+
+    /// Refuses what this build knows nothing of.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] for [`Device::Gpu`] in a build without the feature `gpu`.
+    pub fn check(self) -> Result<()> {
+        match self {
+            Self::Gpu if cfg!(not(feature = "gpu")) => Err(Error::Gpu(GpuTrouble::NotBuilt)),
+            Self::Cpu | Self::Gpu => Ok(()),
+        }
+    }
 }
 
 /// [`fit_with`] on the processor, or the same on a graphics processor: `gpu::GpuMatrix::fit` says what that can do.
 ///
 /// # Errors
-/// Those of [`fit`](super::fit); for [`Device::Gpu`], also [`Error::Gpu`](crate::Error::Gpu) where there is none, the library was built
-/// without it, or it fails, and [`Error::Setting`](crate::Error::Setting) for a setting that only the processor knows.
+/// Those of [`fit`](super::fit); for [`Device::Gpu`], also [`Error::Gpu`] where there is none, the library was built
+/// without it, or it fails, and [`Error::Setting`] for a setting that only the processor knows.
 pub fn fit_on(
     device: Device,
     v: ArrayView2<'_, f32>,
@@ -52,6 +64,6 @@ pub fn fit_on(
             gpu::Gpu::open()?.load(v)?.fit(config, watch)
         }
         #[cfg(not(feature = "gpu"))]
-        Device::Gpu => Err(crate::Error::Gpu(crate::error::GpuTrouble::NotBuilt)),
+        Device::Gpu => Err(Error::Gpu(GpuTrouble::NotBuilt)),
     }
 }

@@ -100,7 +100,7 @@ impl Gpu {
         });
         // What `guarded` does not see comes after a device was lost, of which the callback tells.
         device.on_uncaptured_error(Arc::new(|_| ()));
-        let gpu = Self {
+        Ok(Self {
             name: info.name,
             is_software: info.device_type == wgpu::DeviceType::Cpu,
             layouts: Layouts::new(&device),
@@ -111,10 +111,7 @@ impl Gpu {
             lost,
             #[cfg(test)]
             short_above: None,
-        };
-        // One that cannot be used says so now.
-        gpu.pipelines(Components::new(1))?;
-        Ok(gpu)
+        })
     }
 
     /// What the driver calls the device.

@@ -130,6 +130,7 @@ impl<'a, 'v> Group<'a, 'v> {
                 slots.put(w_axis, slot, k, &scaled(fit.w.column(k), fit.scales.w[k]))?;
                 slots.put(w_axis.other(), slot, k, &scaled(fit.h.row(k), fit.scales.h[k]))?;
             }
+            slots.begin(slot)?;
             fits.push(fit);
         }
         Ok(Self { slots, fits })

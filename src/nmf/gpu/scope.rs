@@ -36,7 +36,8 @@ pub(in crate::nmf) fn check(config: &NmfConfig) -> Result<()> {
         ("group_sparsity.strength", group_sparsity.as_ref().map_or(0.0, |group| group.strength)),
     ] {
         if cost != 0.0 {
-            return refused(name, cost.to_string(), "0");
+            // As it was typed.
+            return refused(name, (cost as f32).to_string(), "0");
         }
     }
     Ok(())

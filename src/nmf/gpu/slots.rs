@@ -22,6 +22,8 @@ const SUBMISSION_S: f64 = 0.15;
 const FIRST_SUBMISSION: f64 = 1e9;
 /// Iterations in a submission at the most: there is a check after as many.
 const MAX_ITERATIONS: usize = 16;
+/// Components at the most: workgroups along one side of a grid.
+const MAX_COMPONENTS: usize = 65_535;
 /// Bytes of a fit's turn.
 const TURN_BYTES: u64 = 8;
 
@@ -138,7 +140,7 @@ impl<'a, 'v> Slots<'a, 'v> {
         let (short_parts, long_parts) = (shape.short_parts(), (long / TILE).div_ceil(shape.long_part));
         let parts = (row(long) * short_parts as u64).max(row(shape.short_padded()) * long_parts as u64);
         let largest = parts.max(row(long)).max(row(shape.short_padded()));
-        if largest > matrix.gpu.buffer_bytes {
+        if largest > matrix.gpu.buffer_bytes || n > MAX_COMPONENTS {
             let what = format!("{} components of {} entries", plan.n_components, shape.short.max(long));
             let buffer_bytes = matrix.gpu.buffer_bytes;
             return Err(matrix.gpu.trouble(|device| GpuTrouble::Buffers { device, buffer_bytes, what }));
@@ -284,11 +286,20 @@ impl<'a, 'v> Slots<'a, 'v> {
         let row = slot * self.components.n + component;
         for (i, entries) in self.cut(axis, entries.len()).into_iter().map(|(i, range)| (i, &entries[range])) {
             let piece = self.piece(axis, i);
-            for of in [&piece.x].into_iter().chain(self.plan.extrapolates.then_some(&piece.before)) {
-                self.matrix.gpu.write(of, row * 4 * piece.width, entries)?;
-            }
+            self.matrix.gpu.write(&piece.x, row * 4 * piece.width, entries)?;
         }
         Ok(())
+    }
+
+    /// All of a fit is put in: there was nothing before it.
+    pub(super) fn begin(&self, slot: usize) -> Result<()> {
+        if self.plan.extrapolates {
+            self.copy(slot, |piece| vec![(&piece.x, &piece.before)])?;
+        } else {
+            self.matrix.gpu.guarded(0, || self.matrix.gpu.queue.submit([]))?;
+        }
+        // What is put in waits in memory of its own until it is submitted.
+        self.matrix.gpu.wait()
     }
 
     /// Takes a factor of a fit out: its components one after the other, `n` entries each.

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use ndarray::{Array1, Array2};
 
 use super::Gpu;
+use super::slots::{Axis, Plan, Slots, Turn};
 use crate::Error;
 use crate::error::GpuTrouble;
 use crate::nmf::testing::noise;
@@ -249,6 +250,52 @@ fn a_fit_is_watched_and_stopped() {
     let mut at_once = |_| ControlFlow::Break(());
     let many = loaded.fit_many(&config, &[1, 2], &mut Watch::new(&mut at_once)).unwrap();
     assert!(many.iter().all(|fit| fit.stop_reason == StopReason::Cancelled && fit.n_iter <= 10));
+}
+
+/// A fit that went astray.
+#[test]
+fn the_best_factors_come_back() {
+    let Some(gpu) = gpu() else { return };
+    let v = matrix((70, 90), 3);
+    let loaded = gpu.load(v.view()).unwrap();
+    let free = vec![true; 3];
+    let plan = Plan { n_components: 3, free_long: free.clone(), free_short: free, extrapolates: true };
+    let mut slots = Slots::new(&loaded, plan.clone(), 2).unwrap();
+    let (long, short) = (noise((3, 90), 1), noise((3, 70), 2));
+    for slot in 0..2 {
+        for k in 0..3 {
+            slots.put(Axis::Long, slot, k, long.row(k).as_slice().unwrap()).unwrap();
+            slots.put(Axis::Short, slot, k, short.row(k).as_slice().unwrap()).unwrap();
+        }
+        slots.begin(slot).unwrap();
+    }
+    let factors = |slots: &Slots<'_, '_>, slot| {
+        (slots.take(Axis::Long, slot, 90).unwrap(), slots.take(Axis::Short, slot, 70).unwrap())
+    };
+    let all = |rows: &Array2<f32>| rows.iter().copied().collect::<Vec<_>>();
+    assert_eq!(factors(&slots, 1), (all(&long), all(&short)));
+    let turns = |factor| vec![Turn { slot: 0, factor }, Turn { slot: 1, factor }];
+    slots.iterate(turns(0.5));
+    let best = slots.divergences(&[0, 1]).unwrap();
+    let kept = factors(&slots, 1);
+    slots.keep(1).unwrap();
+    (0..3).for_each(|_| slots.iterate(turns(0.9)));
+    assert_ne!(slots.divergences(&[0, 1]).unwrap(), best);
+    slots.restore(1).unwrap();
+    assert_eq!(factors(&slots, 1), kept);
+    assert_eq!(slots.divergences(&[1]).unwrap(), best[1..]);
+    // Nothing of the way there is left: it goes on as one that starts from these factors does.
+    let mut fresh = Slots::new(&loaded, plan, 2).unwrap();
+    for (axis, values) in [(Axis::Long, &kept.0), (Axis::Short, &kept.1)] {
+        let n = values.len() / 3;
+        values.chunks(n).enumerate().for_each(|(k, row)| fresh.put(axis, 1, k, row).unwrap());
+    }
+    fresh.begin(1).unwrap();
+    for slots in [&mut slots, &mut fresh] {
+        slots.iterate(turns(0.9)[1..].to_vec());
+        slots.divergences(&[1]).unwrap();
+    }
+    assert_eq!(factors(&slots, 1), factors(&fresh, 1));
 }
 
 // ---- what cannot be done ----------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
-//! `partita factorize --device gpu`, in a build with the feature: on whatever device there is, most often a program that
-//! stands in for one. Without any, all but what is refused passes with a message.
+//! `partita factorize --device gpu`, in a build with the feature: on whatever device there is, most often a program
+//! that stands in for one. Without any, all but what is refused passes with a message.
 
 #![cfg(feature = "gpu")]
 

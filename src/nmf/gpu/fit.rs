@@ -15,8 +15,8 @@ use crate::watch::{Progress, Step, Watch};
 use crate::{Error, Result};
 
 impl GpuMatrix<'_> {
-    /// Factorizes the matrix, as [`nmf::fit_with`](crate::nmf::fit_with) does on the processor: from the same start, by the
-    /// same steps and checks. The divergence is within 1e-5 of what it finds there; the bits are others.
+    /// Factorizes the matrix, as [`nmf::fit_with`](crate::nmf::fit_with) does on the processor: from the same start, by
+    /// the same steps and checks. The divergence is within 1e-5 of what it finds there; the bits are others.
     ///
     /// What can be fitted: the Kullback-Leibler divergence by [`Solver::Mu`] or [`Solver::MuExtrapolated`], with any
     /// [`Factor`](crate::nmf::Factor)s. `watch` is told when the device has done some iterations, not of each.
@@ -26,17 +26,18 @@ impl GpuMatrix<'_> {
     /// [`Error::MatrixEntry`] for given factors; [`Error::Gpu`] where the device has not enough memory, or went away.
     ///
     /// # Cost
-    /// On the device: 8 `n_rows` `n_columns` `n_components` operations per iteration, the components padded to 16, 32 or a
-    /// multiple of 32; memory for the factors, three times with extrapolation, and for sums that take at most as much as V.
-    /// Here: the factors.
+    /// On the device: 8 `n_rows` `n_columns` `n_components` operations per iteration, the components padded to 16, 32
+    /// or a multiple of 32; memory for the factors, three times with extrapolation, and for sums that take at most as
+    /// much as V. Here: the factors.
     pub fn fit(&self, config: &NmfConfig, watch: &mut Watch<'_>) -> Result<Factorization> {
         let mut found = self.fit_many(config, &[config.seed], watch)?;
         // One seed, one fit.
         found.pop().ok_or(Error::Cancelled)
     }
 
-    /// Factorizes the matrix once for each seed, side by side, in the order of the seeds: each as [`GpuMatrix::fit`] does
-    /// with that seed alone, bit by bit. Where one ends, the others go on. As many run at once as there is memory for.
+    /// Factorizes the matrix once for each seed, side by side, in the order of the seeds: each as [`GpuMatrix::fit`]
+    /// does with that seed alone, bit by bit. Where one ends, the others go on. As many run at once as there is memory
+    /// for.
     ///
     /// Where `watch` ends the work, the fits that did not come to their end have [`StopReason::Cancelled`].
     ///
@@ -226,8 +227,8 @@ impl<'a, 'v> Group<'a, 'v> {
         }
     }
 
-    /// The factors, on the scale of the input. Fixed components are as they were given, bit by bit; what sank to the floor
-    /// is 0.
+    /// The factors, on the scale of the input. Fixed components are as they were given, bit by bit; what sank to the
+    /// floor is 0.
     fn finish(self) -> Result<Vec<Factorization>> {
         let w_axis = self.slots.dictionary();
         let mut found = Vec::with_capacity(self.fits.len());

@@ -36,8 +36,8 @@ impl Gpu {
     /// Copies a non-negative matrix to the device.
     ///
     /// # Errors
-    /// [`crate::Error::MatrixEntry`] for a negative, NaN or infinite entry, [`crate::Error::Gpu`] where the device has not
-    /// enough memory, or fails.
+    /// [`crate::Error::MatrixEntry`] for a negative, NaN or infinite entry, [`crate::Error::Gpu`] where the device has
+    /// not enough memory, or fails.
     ///
     /// # Cost
     /// As much of the device's memory as `v` takes, with both sides padded to 64; 16 MiB here.

@@ -38,8 +38,8 @@ var<workgroup> other_tile: array<vec4f, N_SLICE_TILE>;  // [component][other / 4
 var<workgroup> quotients: array<vec4f, 1024>;
 
 //if LOSS
-// v ln(v / y) - v + y. With s = (y - v) / (y + v) it is (y - v) s - 2 v (s^3 / 3 + s^5 / 5 + ...), which loses nothing where
-// v and y are close; devices' logarithms are not exact there.
+// v ln(v / y) - v + y. With s = (y - v) / (y + v) it is (y - v) s - 2 v (s^3 / 3 + s^5 / 5 + ...), which loses nothing
+// where v and y are close; devices' logarithms are not exact there.
 fn divergence(v: vec4f, y: vec4f) -> vec4f {
     let gap = y - v;
     let s = gap / (y + v);

@@ -1,8 +1,8 @@
 //! The shaders, made for a number of components, and the pipelines that run them.
 //!
-//! A `.wgsl` file here has lines that begin with `//` and a word: `//if NAME`, `//else`, `//end` and `//repeat x COUNT`,
-//! which writes its lines COUNT times with `{x}` counting from 0. Loops that have to be unrolled, and sums that have to
-//! stay in registers, are written out this way, whatever a driver makes of loops and arrays.
+//! A `.wgsl` file here has lines that begin with `//` and a word: `//if NAME`, `//else` and `//end`, and
+//! `//repeat x COUNT`, which writes its lines COUNT times with `{x}` counting from 0. Loops that have to be unrolled, and
+//! sums that have to stay in registers, are written out this way, whatever a driver makes of loops and arrays.
 
 use super::shape::Components;
 

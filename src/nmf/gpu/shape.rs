@@ -1,8 +1,9 @@
-//! How a matrix and its factors are cut for a graphics processor: padded to tiles, the tiles gathered to parts, the parts
-//! to blocks. Plain arithmetic.
+//! How a matrix and its factors are cut for a graphics processor: padded to tiles, the tiles gathered to parts, the
+//! parts to blocks. Plain arithmetic.
 //!
 //! The longer axis of V is cut; the shorter one lies together in memory, whole. What decides on the order of a sum, the
-//! parts, comes from the shape alone: two devices may hold V in other blocks, and add the same numbers in the same order.
+//! parts, comes from the shape alone: two devices may hold V in other blocks, and add the same numbers in the same
+//! order.
 
 /// Entries along each side of a tile.
 pub(super) const TILE: usize = 64;

@@ -1,5 +1,6 @@
 // What is done to a factor, called `own`, apart from the passes over V: the sums of its components, the multiplicative
-// update from the numerators of all parts, and the step beyond. What is written with `//` and a word is for `shader.rs`.
+// update from the numerators of all parts, and the step beyond. What is written with `//` and a word is for
+// `shader.rs`.
 
 struct Geometry {
     own: u32,             // vec4 in a row of the own factor

@@ -17,6 +17,7 @@ mod data;
 mod divergence;
 mod driver;
 mod encoder;
+mod euclidean;
 mod general;
 mod guidance;
 mod guided;
@@ -142,7 +143,7 @@ pub fn fit_with<T: Real>(
     if config.stopping == Stopping::ScikitLearn && !extrapolate {
         solve = solve.with_small_entries_dropped();
     }
-    let run = driver::run(&mut solve, config, watch);
+    let run = driver::run(&mut driver::Whole(&mut solve), config, watch);
     let (dictionary, activations) = solve.into_factors();
     Ok(Factorization {
         dictionary,

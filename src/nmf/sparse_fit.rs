@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use super::alternate::{Alternate, Halves};
 use super::data::Data;
+use super::driver::{Whole, run};
 use super::kernel::{self, Job, Kernel, Lanes, Simd, wide};
 use super::misuse::warnings;
 use super::scales::{Scales, inverse};
@@ -66,7 +67,7 @@ pub fn fit_sparse_with<T: Real>(
         h: Packed::new(h.t(), &scales.h, free_h),
     };
     let mut solve = Alternate::new(halves, config.solver, scales.v.powf(-config.divergence.beta()));
-    let run = solve.run(config, watch);
+    let run = run(&mut Whole(&mut solve), config, watch);
     solve.halves.w.unpack(w.view_mut(), &scales.w);
     solve.halves.h.unpack(h.view_mut().reversed_axes(), &scales.h);
     Ok(Factorization {

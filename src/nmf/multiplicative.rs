@@ -19,6 +19,9 @@ use super::scales::{Scales, given_back, inverse};
 /// order: the same bits for any number of threads.
 const MAX_CHUNKS: usize = 16;
 
+/// Panels of W that one job improves.
+const PANELS_PER_JOB: usize = 8;
+
 /// V, W and H between two iterations.
 #[derive(Debug)]
 pub(super) struct Multiplicative<T: Real> {
@@ -168,21 +171,12 @@ impl<T: Real> Multiplicative<T> {
             h_sums.iter_mut().zip(&chunk.h_sums).for_each(|(sum, part)| *sum += part);
         }
         let inverse_sums = inverse::<T>(&h_sums, &self.free_w);
-        let chunks = &self.chunks;
-        self.w.rows.par_chunks_exact_mut(n_components).enumerate().for_each(|(panel_idx, panel)| {
-            for ((k, row), inverse) in panel.iter_mut().enumerate().zip(&inverse_sums) {
-                let Some(inverse) = inverse else { continue };
-                let mut numerator = zero_row::<T>();
-                for chunk in chunks {
-                    let part = &chunk.w_numerators[panel_idx * n_components + k];
-                    for (sum, part) in numerator.iter_mut().zip(part) {
-                        sum.iter_mut().zip(part.iter()).for_each(|(sum, part)| *sum += *part);
-                    }
-                }
-                for (w, numerator) in row.iter_mut().zip(numerator) {
-                    w.iter_mut().zip(numerator.iter()).for_each(|(w, n)| *w = kernel::improved(*w, *n * *inverse));
-                }
-            }
+        let (kernel, chunks) = (self.kernel, &self.chunks);
+        let per_job = PANELS_PER_JOB * n_components;
+        self.w.rows.par_chunks_mut(per_job).enumerate().for_each(|(job, w)| {
+            let here = job * per_job..job * per_job + w.len();
+            let numerators: Vec<&[Row<T>]> = chunks.iter().map(|chunk| &chunk.w_numerators[here.clone()]).collect();
+            kernel.improve_w(&numerators, &inverse_sums, w);
         });
         if let Some(momentum) = &self.momentum {
             self.w_past.extrapolate(self.w.rows.as_flattened_mut(), momentum.factor());

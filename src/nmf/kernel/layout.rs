@@ -80,8 +80,13 @@ impl<T: Element> Panels<T> {
         let mut rows = vec![zero_row(); n_bins.div_ceil(T::PANEL) * n_components];
         let panels = rows.chunks_exact_mut(n_components.max(1)).zip(w.axis_chunks_iter(Axis(0), T::PANEL));
         for (panel, bins) in panels {
-            for (k, (row, column)) in panel.iter_mut().zip(bins.columns()).enumerate() {
-                row.iter_mut().flat_map(|lanes| lanes.iter_mut()).zip(column).for_each(|(w, &x)| *w = convert(x, k));
+            let bins = bins.as_standard_layout();
+            let bins = bins.as_slice().expect("a matrix in standard layout is one slice");
+            for (k, row) in panel.iter_mut().enumerate() {
+                for (lanes, bins) in row.iter_mut().zip(bins.chunks(T::LANES * n_components)) {
+                    let column = bins[k..].iter().step_by(n_components);
+                    lanes.iter_mut().zip(column).for_each(|(w, &x)| *w = convert(x, k));
+                }
             }
         }
         Self { rows, n_components }

@@ -35,7 +35,7 @@ pub(super) use self::tile::{Entries, Power};
 
 use self::column::ImproveColumn;
 use self::peak::MultiplyAdds;
-use self::phases::{Diverge, GatherW, ImproveH, Multiply, OntoH, OntoW, SquaredGaps, TermsOntoH, TermsOntoW};
+use self::phases::{Diverge, GatherW, ImproveH, ImproveW, Multiply, OntoH, OntoW, SquaredGaps, TermsOntoH, TermsOntoW};
 #[cfg(target_arch = "x86_64")]
 use self::simd::avx2::Avx2;
 use self::simd::portable::Portable;
@@ -74,6 +74,11 @@ impl Kernel {
         scratch: &mut Scratch<T>,
     ) {
         self.run(ImproveH { v, w, inverse_sums, h, scratch });
+    }
+
+    /// W <- W * ((V / WH) H^T) / (1 H^T) for some panels, their numerators being the sum of the lists given.
+    pub(super) fn improve_w<T: Dispatch>(self, numerators: &[&[Row<T>]], inverse_sums: &[Option<T>], w: &mut [Row<T>]) {
+        self.run(ImproveW { numerators, inverse_sums, w });
     }
 
     /// [`Kernel::improve_h`] for one frame of one tile, with the same bits.

@@ -91,10 +91,13 @@ impl<T: Element> Job<T> for StepH<'_, T> {
         let n_near = near_panels::<T>(n_components, n_panels);
         let mut sums = vec![[Lanes::default(); TILE]; n_components];
         let mut numerators = vec![zero_tile::<T>(); n_components.div_ceil(T::PANEL)];
+        // V is too long for the near caches: the tiles after those at work are fetched meanwhile.
+        let mut ahead = self.v.iter().skip(n_near);
         let tiles = self.h.chunks_exact_mut(n_components).zip(self.turned.chunks_exact_mut(numerators.len()));
         for (v, (h, turned)) in self.v.chunks_exact(n_panels).zip(tiles) {
             sums.fill([Lanes::default(); TILE]);
             for (v, w) in v.chunks(n_near).zip(self.w.rows.chunks(n_near * n_components)) {
+                ahead.by_ref().take(v.len()).flatten().for_each(|row| s.prefetch(row));
                 gather_all_h(s, w, v, &mut sums);
             }
             for (numerators, sums) in numerators.iter_mut().zip(sums.chunks(T::PANEL)) {

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
@@ -22,11 +23,11 @@ const MAX_CHUNKS: usize = 16;
 
 /// V (rows x columns), its weights, and the scale that brings its mean to about 1.
 ///
-/// Scales are powers of two: dividing by them rounds nothing.
-#[derive(Debug)]
+/// Scales are powers of two: dividing by them rounds nothing. Clones share V.
+#[derive(Debug, Clone)]
 pub(super) struct Data<T: Real> {
     shape: (usize, usize),
-    source: Source<T>,
+    source: Arc<Source<T>>,
     is_weighted: bool,
     /// V on the input's scale over V as the blocks have it.
     pub(super) scale: f64,
@@ -84,7 +85,7 @@ impl<T: Real> Data<T> {
         });
         Self {
             shape: v.dim(),
-            source: Source::Packed(blocks.collect()),
+            source: Arc::new(Source::Packed(blocks.collect())),
             is_weighted: weights.is_some(),
             scale,
             mean: if sum > 0.0 { sum / count / scale } else { 1.0 },
@@ -110,7 +111,7 @@ impl<T: Real> Data<T> {
         let rows = v.scaled(1.0 / scale);
         Self {
             shape: v.dim(),
-            source: Source::Sparse { columns: rows.transposed(), rows },
+            source: Arc::new(Source::Sparse { columns: rows.transposed(), rows }),
             is_weighted: false,
             scale,
             mean: if sum > 0.0 { sum / count / scale } else { 1.0 },
@@ -142,7 +143,7 @@ impl<T: Real> Data<T> {
 
     /// The blocks of a V that is held dense.
     pub(super) fn blocks(&self) -> Option<&[Block<T>]> {
-        match &self.source {
+        match &*self.source {
             Source::Packed(blocks) => Some(blocks),
             Source::Sparse { .. } => None,
         }
@@ -163,7 +164,7 @@ impl<T: Real> Data<T> {
     }
 
     fn block(&self, i: usize) -> Cow<'_, Block<T>> {
-        match &self.source {
+        match &*self.source {
             Source::Packed(blocks) => Cow::Borrowed(&blocks[i]),
             Source::Sparse { columns, .. } => {
                 let range = i * BLOCK..((i + 1) * BLOCK).min(self.n_columns());
@@ -181,7 +182,7 @@ impl<T: Real> Data<T> {
 
     /// V and its transpose, where their entries other than 0 are all that counts: with gram matrices or sums for the rest.
     fn sparse_entries(&self) -> Option<(&SparseMatrix<T>, &SparseMatrix<T>)> {
-        match &self.source {
+        match &*self.source {
             Source::Sparse { rows, columns } if self.beta == 1.0 || self.beta == 2.0 => Some((rows, columns)),
             _ => None,
         }

@@ -38,9 +38,15 @@ pub(in crate::nmf) fn pack_columns<T: Element>(v: ArrayView2<'_, T>, scale: f64)
 
 /// Packs columns of V, each times its scale.
 pub(in crate::nmf) fn pack_each_column<T: Element>(v: ArrayView2<'_, T>, scale: impl Fn(usize) -> f64) -> Vec<Tile<T>> {
+    let mut tiles = vec![zero_tile(); v.nrows().div_ceil(T::PANEL) * v.ncols().div_ceil(TILE)];
+    pack_onto(v, scale, &mut tiles);
+    tiles
+}
+
+/// Packs columns of V, each times its scale, onto tiles of zeros.
+pub(in crate::nmf) fn pack_onto<T: Element>(v: ArrayView2<'_, T>, scale: impl Fn(usize) -> f64, tiles: &mut [Tile<T>]) {
     let (n_bins, n_frames) = v.dim();
     let n_panels = n_bins.div_ceil(T::PANEL);
-    let mut tiles = vec![zero_tile(); n_panels * n_frames.div_ceil(TILE)];
     for (frames, tiles) in tiles.chunks_exact_mut(n_panels.max(1)).enumerate() {
         let first_frame = frames * TILE;
         for (bins, tile) in tiles.iter_mut().enumerate() {
@@ -54,7 +60,6 @@ pub(in crate::nmf) fn pack_each_column<T: Element>(v: ArrayView2<'_, T>, scale: 
             }
         }
     }
-    tiles
 }
 
 /// W, packed.

@@ -25,7 +25,7 @@ use ndarray::Array2;
 
 pub(super) use self::layout::{
     Activations, Panels, Row, TILE, Tile, improved, lift, pack_activations, pack_columns, pack_each_column,
-    pack_frames, unpack_frames, zero_row, zero_tile,
+    pack_frames, pack_onto, unpack_frames, zero_row, zero_tile,
 };
 pub(super) use self::phases::{BLOCK, Scratch, tiles_per_block};
 pub(super) use self::simd::{Element, Job, Lanes, Simd, wide};

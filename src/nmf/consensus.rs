@@ -5,6 +5,7 @@ use ndarray::{Array1, Array2, ArrayView1, Axis, concatenate};
 use super::connectivity::Connectivity;
 use super::k_means::k_means;
 use super::kernel::wide;
+use super::misuse::warnings;
 use super::replicates::{Replicate, Replicates};
 use super::{Factor, Factorization, NmfConfig, Real, Side};
 use crate::error::Advice;
@@ -222,7 +223,10 @@ impl<T: Real> Replicates<'_, T> {
                 config.activations = Factor::Fixed(medians.reversed_axes().as_standard_layout().into_owned());
             }
         }
-        self.fitted(&config, watch)
+        let found = self.fitted(&config, watch)?;
+        let free = NmfConfig { n_components: found.n_components(), ..self.config().nmf.clone() };
+        let warnings = warnings(None, (&found.dictionary, &found.activations), &free);
+        Ok(Factorization { warnings, ..found })
     }
 
     /// Puts the most used components first; returns the new place of each.

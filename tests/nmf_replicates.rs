@@ -18,7 +18,10 @@ use rand_distr::{Distribution, Gamma, Poisson};
 /// Counts of `n_genes` in `n_cells` that each follow a mixture of programs, and the programs: genes x programs.
 fn counts(n_genes: usize, n_cells: usize, n_programs: usize, depth: f64, seed: u64) -> (Array2<f32>, Array2<f64>) {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let (common, own) = (Gamma::new(1.0, 1.0).unwrap(), Gamma::new(0.15, 1.0).unwrap());
+    let (common, own) = (
+        Gamma::new(1.0, 1.0).expect("nothing stands in its way"),
+        Gamma::new(0.15, 1.0).expect("nothing stands in its way"),
+    );
     let base: Vec<f64> = (0..n_genes).map(|_| common.sample(&mut rng)).collect();
     // A tenth of the genes is each program's own.
     let mut programs = Array2::from_shape_fn((n_genes, n_programs), |(gene, program)| {
@@ -34,7 +37,7 @@ fn counts(n_genes: usize, n_cells: usize, n_programs: usize, depth: f64, seed: u
         usage /= usage.sum();
         for (count, mean) in cell.iter_mut().zip(&programs.dot(&usage)) {
             let mean: f64 = depth * mean;
-            *count = Poisson::new(mean.max(1e-9)).unwrap().sample(&mut rng) as f32;
+            *count = Poisson::new(mean.max(1e-9)).expect("nothing stands in its way").sample(&mut rng) as f32;
         }
     }
     (v, programs)
@@ -42,7 +45,7 @@ fn counts(n_genes: usize, n_cells: usize, n_programs: usize, depth: f64, seed: u
 
 fn sparse(v: &Array2<f32>) -> SparseMatrix {
     let entries = v.indexed_iter().map(|((row, column), &x)| (row as u32, column as u32, x)).collect();
-    SparseMatrix::from_entries(v.dim(), entries).unwrap()
+    SparseMatrix::from_entries(v.dim(), entries).expect("nothing stands in its way")
 }
 
 fn config(n_runs: usize) -> ReplicatesConfig {
@@ -54,7 +57,10 @@ fn config(n_runs: usize) -> ReplicatesConfig {
 }
 
 fn fitted(v: Matrix<'_>, config: &ReplicatesConfig, ranks: &[usize]) -> Vec<Vec<Replicate>> {
-    Replicates::new(v, config).unwrap().fit(ranks, &NoShelf, &mut Watch::none()).unwrap()
+    Replicates::new(v, config)
+        .expect("nothing stands in its way")
+        .fit(ranks, &NoShelf, &mut Watch::none())
+        .expect("nothing stands in its way")
 }
 
 fn cosine(a: ArrayView1<'_, f64>, b: ArrayView1<'_, f32>) -> f64 {
@@ -85,8 +91,11 @@ fn each_run_is_the_fit_with_its_seed() {
                 for (i, run) in runs.iter().enumerate() {
                     let seed = 5 + i as u64;
                     let alone = NmfConfig { n_components: rank, seed, ..config.nmf.clone() };
-                    let expected =
-                        if is_sparse { fit_sparse(&entries, &alone).unwrap() } else { fit(v.view(), &alone).unwrap() };
+                    let expected = if is_sparse {
+                        fit_sparse(&entries, &alone).expect("nothing stands in its way")
+                    } else {
+                        fit(v.view(), &alone).expect("nothing stands in its way")
+                    };
                     assert_eq!(run.components, expected.dictionary, "{solver:?}, {rank} components, seed {seed}");
                     assert_eq!((run.seed, run.divergence, run.n_iter), (seed, expected.divergence, expected.n_iter));
                     assert_eq!(run.clusters.len(), 60);
@@ -100,12 +109,14 @@ fn each_run_is_the_fit_with_its_seed() {
 fn any_number_of_threads_gives_the_same_bits() {
     let (v, _) = counts(50, 80, 3, 300.0, 2);
     let found = [1, 2, 5].map(|n_threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().expect("nothing stands in its way");
         pool.install(|| {
-            let replicates = Replicates::new(Matrix::Dense(v.view()), &config(4)).unwrap();
-            let runs = replicates.fit(&[3, 2], &NoShelf, &mut Watch::none()).unwrap();
+            let replicates = Replicates::new(Matrix::Dense(v.view()), &config(4)).expect("nothing stands in its way");
+            let runs = replicates.fit(&[3, 2], &NoShelf, &mut Watch::none()).expect("nothing stands in its way");
             let of = |runs: &Vec<Replicate>| {
-                replicates.consensus(runs, &ConsensusConfig::default(), &mut Watch::none()).unwrap()
+                replicates
+                    .consensus(runs, &ConsensusConfig::default(), &mut Watch::none())
+                    .expect("nothing stands in its way")
             };
             let consensus: Vec<Consensus> = runs.iter().map(of).collect();
             (runs, consensus)
@@ -127,17 +138,17 @@ impl Memory {
     }
 
     fn n_kept(&self) -> usize {
-        self.kept.lock().unwrap().len()
+        self.kept.lock().expect("nothing stands in its way").len()
     }
 }
 
 impl Shelf for Memory {
     fn find(&self, n_components: usize, seed: u64) -> Result<Option<Replicate>> {
-        Ok(self.kept.lock().unwrap().get(&(n_components, seed)).cloned())
+        Ok(self.kept.lock().expect("nothing stands in its way").get(&(n_components, seed)).cloned())
     }
 
     fn keep(&self, replicate: &Replicate) -> Result<()> {
-        let mut kept = self.kept.lock().unwrap();
+        let mut kept = self.kept.lock().expect("nothing stands in its way");
         if kept.len() == self.most {
             return Err(Error::SparseStructure { reason: "no more room".into() });
         }
@@ -150,8 +161,8 @@ impl Shelf for Memory {
 fn what_was_fitted_is_not_fitted_again() {
     let (v, _) = counts(40, 50, 3, 300.0, 3);
     let config = config(4);
-    let replicates = Replicates::new(Matrix::Dense(v.view()), &config).unwrap();
-    let expected = replicates.fit(&[2, 3], &NoShelf, &mut Watch::none()).unwrap();
+    let replicates = Replicates::new(Matrix::Dense(v.view()), &config).expect("nothing stands in its way");
+    let expected = replicates.fit(&[2, 3], &NoShelf, &mut Watch::none()).expect("nothing stands in its way");
     // Ended by the third fit that cannot be kept.
     let memory = Memory::new(3);
     let ended = replicates.fit(&[2, 3], &memory, &mut Watch::none()).unwrap_err();
@@ -159,12 +170,24 @@ fn what_was_fitted_is_not_fitted_again() {
     assert_eq!(memory.n_kept(), 3);
     let memory = Memory { most: usize::MAX, ..memory };
     // One that would give itself away.
-    let mut marked = memory.kept.lock().unwrap().values().next().unwrap().clone();
+    let mut marked = memory
+        .kept
+        .lock()
+        .expect("nothing stands in its way")
+        .values()
+        .next()
+        .expect("nothing stands in its way")
+        .clone();
     marked.divergence = -1.0;
-    memory.keep(&marked).unwrap();
-    let mut found = replicates.fit(&[2, 3], &memory, &mut Watch::none()).unwrap();
+    memory.keep(&marked).expect("nothing stands in its way");
+    let mut found = replicates.fit(&[2, 3], &memory, &mut Watch::none()).expect("nothing stands in its way");
     let taken = found.iter_mut().flatten().find(|run| run.divergence == -1.0).expect("it was taken from the shelf");
-    taken.divergence = expected.iter().flatten().find(|run| run.components == taken.components).unwrap().divergence;
+    taken.divergence = expected
+        .iter()
+        .flatten()
+        .find(|run| run.components == taken.components)
+        .expect("nothing stands in its way")
+        .divergence;
     assert_eq!(found, expected, "the others have the same bits");
     assert_eq!(memory.n_kept(), 8);
 }
@@ -175,7 +198,7 @@ fn a_watch_ends_all_fits_and_keeps_those_that_are_done() {
     let memory = Memory::new(usize::MAX);
     let mut config = config(6);
     config.nmf.tol = 0.0;
-    let replicates = Replicates::new(Matrix::Dense(v.view()), &config).unwrap();
+    let replicates = Replicates::new(Matrix::Dense(v.view()), &config).expect("nothing stands in its way");
     let mut totals = Vec::new();
     let mut stop = |progress: Progress| {
         totals.push(progress.total);
@@ -199,9 +222,11 @@ fn the_consensus_finds_planted_programs_on_either_side() {
     ] {
         let mut config = config(8);
         (config.side, config.nmf.max_iter) = (side, 200);
-        let replicates = Replicates::new(given, &config).unwrap();
-        let runs = replicates.fit(&[4], &NoShelf, &mut Watch::none()).unwrap();
-        let found = replicates.consensus(&runs[0], &ConsensusConfig::default(), &mut Watch::none()).unwrap();
+        let replicates = Replicates::new(given, &config).expect("nothing stands in its way");
+        let runs = replicates.fit(&[4], &NoShelf, &mut Watch::none()).expect("nothing stands in its way");
+        let found = replicates
+            .consensus(&runs[0], &ConsensusConfig::default(), &mut Watch::none())
+            .expect("nothing stands in its way");
         let components = match side {
             Side::Dictionary => found.factors.dictionary.clone(),
             Side::Activations => found.factors.activations.t().to_owned(),
@@ -236,17 +261,17 @@ fn a_component_that_comes_back_in_no_other_run_is_an_outlier() {
     let (v, programs) = counts(140, 200, 4, 600.0, 4);
     let mut config = config(8);
     config.nmf.max_iter = 200;
-    let replicates = Replicates::new(Matrix::Dense(v.view()), &config).unwrap();
-    let mut runs = replicates.fit(&[4], &NoShelf, &mut Watch::none()).unwrap().remove(0);
+    let replicates = Replicates::new(Matrix::Dense(v.view()), &config).expect("nothing stands in its way");
+    let mut runs = replicates.fit(&[4], &NoShelf, &mut Watch::none()).expect("nothing stands in its way").remove(0);
     // All in one gene.
     runs[3].components.column_mut(1).fill(0.0);
     runs[3].components[(17, 1)] = 9.0;
     let strict = ConsensusConfig { density_threshold: 0.6, ..ConsensusConfig::default() };
-    let found = replicates.consensus(&runs, &strict, &mut Watch::none()).unwrap();
+    let found = replicates.consensus(&runs, &strict, &mut Watch::none()).expect("nothing stands in its way");
     assert_eq!(found.clusters[3 * 4 + 1], None);
     assert!(worst_match(&programs, &found.factors.dictionary) > 0.95);
     let lax = ConsensusConfig { density_threshold: 2.0, ..strict };
-    let with_it = replicates.consensus(&runs, &lax, &mut Watch::none()).unwrap();
+    let with_it = replicates.consensus(&runs, &lax, &mut Watch::none()).expect("nothing stands in its way");
     assert_eq!(with_it.n_outliers(), 0);
     assert!(with_it.silhouette < found.silhouette, "{} and {}", with_it.silhouette, found.silhouette);
     assert!((with_it.silhouette - with_it.stability).abs() < 1e-12);
@@ -257,16 +282,16 @@ fn the_planted_number_of_programs_is_the_largest_stable_one() {
     let (v, _) = counts(140, 200, 4, 600.0, 4);
     let mut config = config(8);
     config.nmf.max_iter = 200;
-    let replicates = Replicates::new(Matrix::Dense(v.view()), &config).unwrap();
+    let replicates = Replicates::new(Matrix::Dense(v.view()), &config).expect("nothing stands in its way");
     let ranks = [2, 3, 4, 5, 6];
     let curve: Vec<(usize, f64)> = replicates
         .fit(&ranks, &NoShelf, &mut Watch::none())
-        .unwrap()
+        .expect("nothing stands in its way")
         .iter()
         .zip(ranks)
         .map(|(runs, rank)| {
             let lax = ConsensusConfig { density_threshold: 2.0, ..ConsensusConfig::default() };
-            (rank, replicates.consensus(runs, &lax, &mut Watch::none()).unwrap().stability)
+            (rank, replicates.consensus(runs, &lax, &mut Watch::none()).expect("nothing stands in its way").stability)
         })
         .collect();
     assert_eq!(most_stable(&curve), Some(4), "{curve:?}");
@@ -292,10 +317,10 @@ fn what_cannot_work_is_refused() {
         let found = given(&config).unwrap_err().to_string();
         assert!(found.starts_with(expected), "{found}, expected {expected}");
     }
-    let replicates = Replicates::new(Matrix::Dense(v.view()), &plain).unwrap();
+    let replicates = Replicates::new(Matrix::Dense(v.view()), &plain).expect("nothing stands in its way");
     let none = replicates.fit(&[0], &NoShelf, &mut Watch::none()).unwrap_err();
     assert!(none.to_string().starts_with("`n_components` is 0"), "{none}");
-    let runs = replicates.fit(&[2], &NoShelf, &mut Watch::none()).unwrap().remove(0);
+    let runs = replicates.fit(&[2], &NoShelf, &mut Watch::none()).expect("nothing stands in its way").remove(0);
     let consensus = |config: ConsensusConfig, runs: &[Replicate]| {
         replicates.consensus(runs, &config, &mut Watch::none()).map(|_| ()).unwrap_err().to_string()
     };
@@ -315,13 +340,21 @@ fn what_cannot_work_is_refused() {
 #[test]
 fn a_threshold_that_leaves_too_little_says_which_one_would_do() {
     let (v, _) = counts(40, 50, 3, 300.0, 3);
-    let replicates = Replicates::new(Matrix::Dense(v.view()), &config(4)).unwrap();
-    let runs = replicates.fit(&[3], &NoShelf, &mut Watch::none()).unwrap().remove(0);
+    let replicates = Replicates::new(Matrix::Dense(v.view()), &config(4)).expect("nothing stands in its way");
+    let runs = replicates.fit(&[3], &NoShelf, &mut Watch::none()).expect("nothing stands in its way").remove(0);
     let strict = ConsensusConfig { density_threshold: 1e-9, ..ConsensusConfig::default() };
     let refused = replicates.consensus(&runs, &strict, &mut Watch::none()).unwrap_err().to_string();
-    let least: f64 = refused.split("expected above ").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
+    let least: f64 = refused
+        .split("expected above ")
+        .nth(1)
+        .expect("nothing stands in its way")
+        .split(',')
+        .next()
+        .expect("nothing stands in its way")
+        .parse()
+        .expect("nothing stands in its way");
     assert!(refused.ends_with("so that 3 of 12 components are left"), "{refused}");
     let lax = ConsensusConfig { density_threshold: least + 0.002, ..strict };
-    let found = replicates.consensus(&runs, &lax, &mut Watch::none()).unwrap();
+    let found = replicates.consensus(&runs, &lax, &mut Watch::none()).expect("nothing stands in its way");
     assert!(found.n_outliers() <= 9);
 }

@@ -1,5 +1,6 @@
 //! `partita factorize --runs N`: many fits of one matrix, what they have in common, and how that is told.
 
+use std::ops::{ControlFlow, RangeInclusive};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -12,6 +13,9 @@ use serde_json::{Value, json};
 
 use super::parse;
 use super::terminal::{Terminal, counted};
+
+/// Numbers of components that are compared at the most.
+const MOST_RANKS: usize = 1000;
 
 /// Many fits, and what they have in common.
 #[derive(Debug, Args)]
@@ -46,6 +50,8 @@ fn name(side: Side) -> &'static str {
 /// The consensus for each number of components.
 pub(super) struct Found {
     pub(super) all: Vec<Consensus>,
+    /// Whether outliers are left out of each: not where too few components would be left.
+    is_filtered: Vec<bool>,
     best: usize,
 }
 
@@ -78,12 +84,25 @@ pub(super) fn folder(out: &Path) -> PathBuf {
 pub(super) fn find(
     args: &RunArgs,
     (v, out): (Matrix<'_>, &Path),
-    ranks: &[usize],
+    range: RangeInclusive<usize>,
     nmf: &NmfConfig,
-    flow: &dyn Fn() -> std::ops::ControlFlow<()>,
+    flow: &dyn Fn() -> ControlFlow<()>,
     terminal: &Terminal,
 ) -> Result<Found> {
     let n_runs = args.n_runs.unwrap_or_default();
+    let expected = |expected: &str| Error::Setting {
+        name: "range",
+        got: format!("{}-{}", range.start(), range.end()),
+        expected: expected.into(),
+        advice: None,
+    };
+    if range.is_empty() {
+        return Err(expected("a range of at least one number, from 1 or more"));
+    }
+    if range.end() - range.start() >= MOST_RANKS {
+        return Err(expected(&format!("at most {MOST_RANKS} numbers of components")));
+    }
+    let ranks: Vec<usize> = range.collect();
     let config = ReplicatesConfig { nmf: nmf.clone(), n_runs, side: args.compared };
     let settings = ConsensusConfig {
         density_threshold: args.density_threshold,
@@ -98,20 +117,29 @@ pub(super) fn find(
         bar.set(progress.done);
         flow()
     };
-    let runs = replicates.fit(ranks, &shelf, &mut Watch::new(&mut tell));
+    let runs = replicates.fit(&ranks, &shelf, &mut Watch::new(&mut tell));
     drop(bar);
     let mut quietly = |_: Progress| flow();
     let mut watch = Watch::new(&mut quietly);
-    let of = |runs: &Vec<_>| replicates.consensus(runs, &settings, &mut watch);
-    let all: Vec<Consensus> = runs?.iter().map(of).collect::<Result<_>>()?;
+    let (mut all, mut is_filtered) = (Vec::new(), Vec::new());
+    for runs in runs? {
+        let (found, filtered) = match replicates.consensus(&runs, &settings, &mut watch) {
+            // One number of components that does not suit the matrix is no reason not to see the others.
+            Err(Error::Setting { name: "density_threshold", .. })
+                if ranks.len() > 1 && args.density_threshold > 0.0 =>
+            {
+                let everything = ConsensusConfig { density_threshold: f64::INFINITY, ..settings };
+                (replicates.consensus(&runs, &everything, &mut watch)?, false)
+            }
+            found => (found?, true),
+        };
+        all.push(found);
+        is_filtered.push(filtered);
+    }
     let stabilities: Vec<_> = all.iter().map(|found| (found.n_components(), found.stability)).collect();
     let chosen = most_stable(&stabilities).unwrap_or_default();
     let best = stabilities.iter().position(|(n_components, _)| *n_components == chosen).unwrap_or_default();
-    if all.is_empty() {
-        let expected = "a range of at least one number, from 1 or more".into();
-        return Err(Error::Setting { name: "range", got: "empty".into(), expected, advice: None });
-    }
-    Ok(Found { all, best })
+    Ok(Found { all, is_filtered, best })
 }
 
 /// Says how the numbers of components did.
@@ -119,14 +147,10 @@ pub(super) fn report(found: &Found, n_runs: usize, terminal: &Terminal) {
     terminal.say("components  stability  cophenetic  dispersion  outliers  divergence");
     for (i, (point, consensus)) in found.curve().iter().zip(&found.all).enumerate() {
         let mark = if i == found.best && found.all.len() > 1 { "  <- taken" } else { "" };
+        let outliers = if found.is_filtered[i] { consensus.n_outliers().to_string() } else { "too many".into() };
         terminal.say(&format!(
             "{:>10}  {:>9.3}  {:>10.3}  {:>10.3}  {:>8}  {:.6e}{mark}",
-            point.n_components,
-            point.stability,
-            point.cophenetic,
-            point.dispersion,
-            consensus.n_outliers(),
-            point.error
+            point.n_components, point.stability, point.cophenetic, point.dispersion, outliers, point.error
         ));
     }
     let taken = found.best();
@@ -141,18 +165,18 @@ pub(super) fn report(found: &Found, n_runs: usize, terminal: &Terminal) {
 
 /// What the file says of it.
 pub(super) fn info(args: &RunArgs, found: &Found) -> Value {
-    let of = |found: &Consensus| {
+    let of = |(found, is_filtered): (&Consensus, &bool)| {
         json!({
             "n_components": found.n_components(), "stability": found.stability, "silhouette": found.silhouette,
             "silhouettes": found.silhouettes, "cophenetic": found.connectivity.cophenetic,
             "dispersion": found.connectivity.dispersion, "divergence": found.factors.divergence,
-            "divergences": found.divergences, "n_outliers": found.n_outliers(), "clusters": found.clusters,
+            "divergences": found.divergences, "n_outliers": found.n_outliers(), "has_filter": is_filtered, "clusters": found.clusters,
             "densities": found.densities, "samples": found.connectivity.order,
         })
     };
     json!({
         "n_runs": args.n_runs, "compared": name(args.compared), "density_threshold": args.density_threshold,
-        "neighborhood": args.neighborhood, "ranks": found.all.iter().map(of).collect::<Vec<_>>(),
+        "neighborhood": args.neighborhood, "ranks": found.all.iter().zip(&found.is_filtered).map(of).collect::<Vec<_>>(),
     })
 }
 
@@ -172,8 +196,12 @@ pub(super) fn write(writer: &mut NpzWriter, found: &Found) -> Result<()> {
 }
 
 /// The names of the pictures that are drawn beside those of every fit.
-pub(super) fn pictures(ranks: &[usize]) -> &'static [&'static str] {
-    if ranks.len() > 1 { &["connectivity", "stability"] } else { &["connectivity"] }
+pub(super) fn pictures(args: &RunArgs, range: Option<&RangeInclusive<usize>>) -> &'static [&'static str] {
+    match range {
+        _ if args.n_runs.is_none() => &[],
+        Some(range) if range.start() < range.end() => &["connectivity", "stability"],
+        _ => &["connectivity"],
+    }
 }
 
 /// Draws them, each with its title and file.

@@ -170,11 +170,7 @@ pub(super) struct PenaltyArgs {
 pub(super) fn run(args: &FactorizeArgs, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
     matrix_file::check_name(&args.out)?;
     check_entries(args)?;
-    let ranks: Option<Vec<usize>> = args.select_rank.clone().map(Iterator::collect);
-    let more = match args.runs.n_runs {
-        Some(_) => consensus::pictures(ranks.as_deref().unwrap_or(&[1])),
-        None => &[],
-    };
+    let more = consensus::pictures(&args.runs, args.select_rank.as_ref());
     let pictures: Vec<PathBuf> = PICTURES.iter().chain(more).map(|name| picture_path(&args.out, name)).collect();
     let drawn = if args.plot { &pictures[..] } else { &[] };
     outputs::refuse_existing(&[std::slice::from_ref(&args.out), drawn].concat(), args.force)?;
@@ -187,9 +183,9 @@ pub(super) fn run(args: &FactorizeArgs, seed: u64, terminal: &Terminal) -> Resul
     let before = meter::cpu_seconds();
     let found = match args.runs.n_runs {
         Some(n_runs) => {
-            let ranks = ranks.unwrap_or_else(|| vec![config.n_components]);
+            let range = args.select_rank.clone().unwrap_or(config.n_components..=config.n_components);
             let given = (v.held()?, args.out.as_path());
-            let found = consensus::find(&args.runs, given, &ranks, &config, &flow, terminal);
+            let found = consensus::find(&args.runs, given, range, &config, &flow, terminal);
             let found = found.map_err(|error| blame(args, error))?;
             consensus::report(&found, n_runs, terminal);
             Some(found)

@@ -61,6 +61,7 @@ fn the_gpu_is_refused_where_only_the_processor_knows_how() {
     dir.text("v.mtx", "%%MatrixMarket matrix coordinate real general\n2 2 1\n1 1 5\n");
     for (args, expected) in [
         (&["v.npy", "--select-rank", "1-3"][..], "`--device gpu` does not go with `--select-rank`"),
+        (&["v.npy", "--runs", "3"], "`--device gpu` does not go with `--runs`"),
         (&["v.npy", "--by-blocks"], "`--device gpu` does not go with `--by-blocks`"),
         (&["v.mtx"], "`--device gpu` does not go with a sparse matrix"),
     ] {

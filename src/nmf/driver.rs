@@ -85,6 +85,36 @@ pub(super) fn run<T: Real>(solve: &mut dyn Solve, config: &NmfConfig<T>, watch: 
     Run { n_iter: 0, curve: course.curve, stop_reason: StopReason::MaxIter }
 }
 
+/// A solver whose iterations go to one of rayon's threads as a whole: to hand over each part by itself costs more than
+/// small matrices take.
+pub(super) struct Whole<'a, S>(pub(super) &'a mut S);
+
+impl<S: Solve + Send> Solve for Whole<'_, S> {
+    fn iterate(&mut self) {
+        rayon::scope(|_| self.0.iterate());
+    }
+
+    fn check(&mut self) -> f64 {
+        rayon::scope(|_| self.0.check())
+    }
+
+    fn iterate_and_check(&mut self) -> f64 {
+        rayon::scope(|_| self.0.iterate_and_check())
+    }
+
+    fn divergence_alone(&self) -> Option<f64> {
+        self.0.divergence_alone()
+    }
+
+    fn violation(&self) -> Option<f64> {
+        self.0.violation()
+    }
+
+    fn has_restarted(&self) -> bool {
+        self.0.has_restarted()
+    }
+}
+
 /// What the rule of scikit-learn's coordinate descent looks at, where that rules.
 fn by_violation<T: Real>(solve: &dyn Solve, config: &NmfConfig<T>) -> Option<f64> {
     if config.stopping == Stopping::ScikitLearn { solve.violation() } else { None }

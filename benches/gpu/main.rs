@@ -55,7 +55,7 @@ fn main() {
 fn batch(on_device: &GpuMatrix<'_>, v: &Array2<f32>, n_components: usize) {
     let config = NmfConfig { n_components, solver: Solver::Mu, tol: 0.0, max_iter: 200, ..NmfConfig::default() };
     let seeds: Vec<u64> = (0..N_FITS).collect();
-    let mut fit_all = || on_device.fit_many(&config, &seeds, &mut Watch::none()).expect("fits");
+    let fit_all = || on_device.fit_many(&config, &seeds, &mut Watch::none()).expect("fits");
     fit_all();
     let begin = Instant::now();
     let fits = fit_all();

@@ -38,6 +38,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("ab_glyph", "plot/"),
     ("anstream", "cli/"),
     ("axum", "studio/"),
+    ("bytemuck", "nmf/gpu/"),
     ("clap", "cli/"),
     ("clap_complete", "cli/"),
     ("clap_mangen", "cli/"),
@@ -60,6 +61,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("midly", "knowledge/score/midi.rs"),
     ("plotters", "plot/page.rs"),
     ("png", "plot/"),
+    ("pollster", "nmf/gpu/"),
     ("ropus", "audio/decode"),
     ("rubato", "audio/resample"),
     ("safetensors", "knowledge/dictionary/file.rs"),
@@ -68,6 +70,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("symphonia", "audio/decode"),
     ("tokio", "studio/"),
     ("toml", "text.rs"),
+    ("wgpu", "nmf/gpu/"),
 ];
 
 fn source() -> Source {

@@ -187,6 +187,22 @@ fn every_solver_start_divergence_and_penalty_can_be_asked_for() {
 }
 
 #[test]
+#[cfg(not(feature = "gpu"))]
+fn a_build_without_the_gpu_says_how_to_get_it() {
+    let dir = Dir::new();
+    dir.npy("v.npy", &rank_three());
+    assert_data_eq!(
+        dir.fails(&["v.npy", "-o", "a.npz", "--device", "gpu"], 2),
+        str![[r#"
+error: cannot use a graphics processor: this build of partita cannot use one
+
+hint: use `--device cpu`, or build partita again with `cargo install --locked --path . --features gpu`
+
+"#]]
+    );
+}
+
+#[test]
 fn the_number_of_components_is_found() {
     let dir = Dir::new();
     dir.npy("v.npy", &rank_three());

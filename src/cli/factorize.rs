@@ -12,15 +12,16 @@ use partita::Error;
 use partita::batch::text;
 use partita::error::shown;
 use partita::matrix_file::blocks::{self, NpyBlocks};
-use partita::matrix_file::{self, Kind, Missing, NpzWriter, Presence, ReadConfig};
+use partita::matrix_file::{self, FitFolder, Kind, Missing, NpzWriter, Presence, ReadConfig};
 use partita::nmf::{
-    self, BlockConfig, Divergence, Factor, Factorization, GroupSparsity, HoldOut, Init, NmfConfig, RankSelection,
-    Regularization, Solver, SparseMatrix, WarmStart, Warning,
+    self, BlockConfig, Device, Divergence, Factor, Factorization, GroupSparsity, HoldOut, Init, NmfConfig,
+    RankSelection, Regularization, Solver, SparseMatrix, WarmStart, Warning,
 };
 use partita::plot::{self, Columns, PlotConfig, Rows};
 use partita::watch::{Progress, Watch};
 use serde_json::{Value, json};
 
+use super::consensus::{self, RunArgs};
 use super::exit::{DONE, is_interrupted};
 use super::failure::Failure;
 use super::parse;
@@ -49,7 +50,8 @@ pub(super) struct FactorizeArgs {
     /// Number of components [default: that of the given factors, else 8]
     #[arg(short = 'k', long = "components", value_name = "K")]
     pub(super) n_components: Option<usize>,
-    /// Find the number of components that predicts hidden entries best, from A to B, and use it
+    /// Find the number of components that predicts hidden entries best (with --runs: the largest whose components come back
+    /// in all runs), from A to B, and use it
     #[arg(id = "range", long = "select-rank", value_name = "A-B", value_parser = parse::range, conflicts_with_all = ["n_components", "init_dictionary", "init_activations"])]
     pub(super) select_rank: Option<RangeInclusive<usize>>,
     /// What is made small: kl, is, euclidean, or a number for any beta
@@ -69,6 +71,12 @@ pub(super) struct FactorizeArgs {
     #[arg(long, value_name = "D")]
     pub(super) target_divergence: Option<f64>,
 
+    /// Where to fit: on the processor, or on a graphics processor, for large dense matrices with the divergence kl
+    #[arg(long, value_name = "D", default_value = Device::default().name(), value_parser = parse::named(Device::ALL, Device::name))]
+    pub(super) device: Device,
+
+    #[command(flatten)]
+    pub(super) runs: RunArgs,
     #[command(flatten)]
     pub(super) start: StartArgs,
     #[command(flatten)]
@@ -166,32 +174,64 @@ pub(super) struct PenaltyArgs {
 pub(super) fn run(args: &FactorizeArgs, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
     matrix_file::check_name(&args.out)?;
     check_entries(args)?;
-    let pictures = PICTURES.map(|name| picture_path(&args.out, name));
+    check_device(args)?;
+    let more = consensus::pictures(&args.runs, args.select_rank.as_ref());
+    let pictures: Vec<PathBuf> = PICTURES.iter().chain(more).map(|name| picture_path(&args.out, name)).collect();
     let drawn = if args.plot { &pictures[..] } else { &[] };
     outputs::refuse_existing(&[std::slice::from_ref(&args.out), drawn].concat(), args.force)?;
+    refuse_fits(args)?;
 
     let v = open(args, terminal)?;
     let mut config = config(args, &v, seed, terminal)?;
     // Before the work, which a folder that cannot be written to would waste.
-    let writer = NpzWriter::create(&args.out, outputs::may_replace(args.force))?;
-    let ranks = args.select_rank.as_ref().map(|range| select_rank(args, range, &v, &config, terminal)).transpose()?;
-    if let Some(ranks) = &ranks {
-        config.n_components = ranks.best;
-    }
+    let mut writer = NpzWriter::create(&args.out, outputs::may_replace(args.force))?;
     let before = meter::cpu_seconds();
-    let factors = fit(args, &v, &config, terminal)?;
+    let found = match args.runs.n_runs {
+        Some(n_runs) => {
+            let range = args.select_rank.clone().unwrap_or(config.n_components..=config.n_components);
+            let given = (v.held()?, args.out.as_path());
+            let found = consensus::find(&args.runs, given, range, &config, &flow, terminal);
+            let found = found.map_err(|error| blame(args, error))?;
+            consensus::report(&found, n_runs, terminal);
+            Some(found)
+        }
+        None => None,
+    };
+    let scores = match (&found, &args.select_rank) {
+        (None, Some(range)) => Some(select_rank(args, range, &v, &config, terminal)?),
+        _ => None,
+    };
+    if let Some(best) = scores.as_ref().map(|scores| scores.best).or(found.as_ref().map(|f| f.best().n_components())) {
+        config.n_components = best;
+    }
+    let fitted = match &found {
+        Some(_) => None,
+        None => Some(fit(args, &v, &config, terminal)?),
+    };
+    let factors = match (&fitted, &found) {
+        (Some(factors), _) => factors,
+        (None, Some(found)) => &found.best().factors,
+        (None, None) => return Err(Failure::Fault("nothing was fitted".into())),
+    };
     let cpu_seconds = meter::cpu_seconds().zip(before).map(|(after, before)| after - before);
 
-    let info = info(args, &config, &factors, ranks.as_ref());
-    write(writer, &factors, &info)?;
+    let mut info = info(args, &config, factors, scores.as_ref());
+    if let Some(found) = &found {
+        merge(&mut info, json!({ "consensus": consensus::info(&args.runs, found) }));
+        consensus::write(&mut writer, found)?;
+    }
+    write(writer, factors, &info)?;
     if args.plot {
-        draw(args, &factors, &pictures)?;
+        draw(args, factors, &pictures)?;
+        if let Some(found) = &found {
+            consensus::draw(found, &|what| plot_config(args, what), &|what| picture_path(&args.out, what))?;
+        }
     }
     for warning in &factors.warnings {
         terminal.warning(&format!("{warning}; {}", warning.advice()));
     }
     terminal.say(&size(&args.input, v.dim()));
-    report(args, &factors, terminal);
+    report(args, factors, terminal);
     let mut event = json!({
         "event": "factorized", "path": text(&args.out),
         "fit_cpu_seconds": cpu_seconds, "peak_rss_mb": meter::peak_rss_mb(),
@@ -200,6 +240,18 @@ pub(super) fn run(args: &FactorizeArgs, seed: u64, terminal: &Terminal) -> Resul
     merge(&mut event, info);
     terminal.event(event);
     Ok(DONE)
+}
+
+/// Refuses to start many fits where those of another run would be lost.
+fn refuse_fits(args: &FactorizeArgs) -> Result<(), Failure> {
+    let folder = consensus::folder(&args.out);
+    if args.runs.n_runs.is_none() || args.runs.resume || args.force || !FitFolder::holds_any(&folder) {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        format!("`{}` holds the fits of another run", shown(&folder)),
+        "add `--resume` to go on with those of the same matrix and settings, or `--force` to replace them",
+    ))
 }
 
 /// The matrix to factorize, as it is kept.
@@ -218,6 +270,14 @@ impl Matrix {
             Self::Dense(v) => v.dim(),
             Self::Sparse(v) => v.dim(),
             Self::Blocks(dim) => *dim,
+        }
+    }
+
+    /// The matrix in memory, for many fits of it.
+    fn held(&self) -> Result<nmf::Matrix<'_>, Failure> {
+        match self {
+            Self::Sparse(v) => Ok(nmf::Matrix::Sparse(v)),
+            _ => self.dense("--runs").map(|v| nmf::Matrix::Dense(v.view())),
         }
     }
 
@@ -259,6 +319,20 @@ fn check_entries(args: &FactorizeArgs) -> Result<(), Failure> {
     }
 }
 
+/// Refuses a graphics processor for what is only done on the processor.
+fn check_device(args: &FactorizeArgs) -> Result<(), Failure> {
+    args.device.check()?;
+    let what = match args.device {
+        Device::Cpu => return Ok(()),
+        Device::Gpu if args.select_rank.is_some() => "`--select-rank`",
+        Device::Gpu if args.runs.n_runs.is_some() => "`--runs`",
+        Device::Gpu if args.entries.by_blocks => "`--by-blocks`",
+        Device::Gpu if Kind::of(&args.input)? == Kind::Market => "a sparse matrix",
+        Device::Gpu => return Ok(()),
+    };
+    Err(Failure::usage(format!("`--device gpu` does not go with {what}"), "use `--device cpu`"))
+}
+
 fn open(args: &FactorizeArgs, terminal: &Terminal) -> Result<Matrix, Failure> {
     let (path, at) = (&args.input, || Failure::at(shown(&args.input)));
     if Kind::of(path)? == Kind::Market {
@@ -267,7 +341,8 @@ fn open(args: &FactorizeArgs, terminal: &Terminal) -> Result<Matrix, Failure> {
     }
     let is_npy = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"));
     let is_large = || path.metadata().is_ok_and(|file| file.is_file() && file.len() > WHOLE_BYTES);
-    if args.entries.by_blocks || (is_npy && is_large()) {
+    let may_be_blocks = args.device == Device::Cpu;
+    if args.entries.by_blocks || (is_npy && is_large() && may_be_blocks) {
         let (n_rows, n_columns) = NpyBlocks::open(path).map_err(at())?.shape();
         terminal.detail("the matrix is read block by block in each iteration");
         return Ok(Matrix::Blocks((n_rows, n_columns)));
@@ -392,7 +467,7 @@ fn fit(args: &FactorizeArgs, v: &Matrix, config: &NmfConfig, terminal: &Terminal
     };
     let watch = &mut Watch::new(&mut tell);
     let factors = match v {
-        Matrix::Dense(v) => nmf::fit_with(v.view(), config, watch),
+        Matrix::Dense(v) => nmf::fit_on(args.device, v.view(), config, watch),
         Matrix::Sparse(v) => nmf::fit_sparse_with(v, config, watch),
         Matrix::Blocks(_) => {
             let warm_start = args.start.warm_start.then(WarmStart::default);
@@ -440,7 +515,7 @@ fn info(args: &FactorizeArgs, config: &NmfConfig, factors: &Factorization, ranks
             "divergence": decimal(config.divergence.beta()), "solver": config.solver.name(), "init": config.init.name(),
             "dictionary": factor_name(&config.dictionary), "activations": factor_name(&config.activations),
             "max_iter": config.max_iter, "tol": config.tol, "target_divergence": config.target_divergence,
-            "seed": config.seed, "weights": args.entries.weights.as_ref().map(|path| text(path)),
+            "seed": config.seed, "device": args.device.name(), "weights": args.entries.weights.as_ref().map(|path| text(path)),
             "missing": args.entries.missing.name(),
             "alpha_dictionary": decimal(penalties.alpha_dictionary), "alpha_activations": decimal(penalties.alpha_activations),
             "l1_ratio": decimal(penalties.l1_ratio), "sparsity": decimal(penalties.sparsity),
@@ -471,14 +546,14 @@ fn curve(ranks: &RankSelection) -> Vec<Value> {
     ranks.curve.iter().map(score).collect()
 }
 
-fn draw(args: &FactorizeArgs, factors: &Factorization, paths: &[PathBuf; 3]) -> Result<(), Failure> {
+fn plot_config(args: &FactorizeArgs, what: &str) -> PlotConfig {
     let file = args.input.file_name().unwrap_or(args.input.as_os_str()).to_string_lossy();
-    let config = |what: &str| PlotConfig {
-        title: format!("{file}: {what}"),
-        existing: outputs::may_replace(args.force),
-        ..PlotConfig::default()
-    };
-    let ([dictionary, activations, divergence], [w, h, d]) = (paths, PICTURES.map(config));
+    PlotConfig { title: format!("{file}: {what}"), existing: outputs::may_replace(args.force), ..PlotConfig::default() }
+}
+
+fn draw(args: &FactorizeArgs, factors: &Factorization, paths: &[PathBuf]) -> Result<(), Failure> {
+    let [w, h, d] = PICTURES.map(|what| plot_config(args, what));
+    let [dictionary, activations, divergence, ..] = paths else { return Ok(()) };
     plot::dictionary(factors.dictionary.view(), Rows::Index, &[], &w, dictionary)?;
     plot::activations(factors.activations.view(), Columns::Index, &[], &h, activations)?;
     Ok(plot::divergence(&factors.divergence_curve, &d, divergence)?)

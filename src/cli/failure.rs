@@ -79,7 +79,7 @@ impl Failure {
 /// Whether the fault lies in what was asked for: it is the same whichever input found it out.
 fn is_usage(error: &partita::Error) -> bool {
     use partita::Error::{
-        DictionaryMismatch, FileExists, MatrixFileFormat, PictureFormat, Setting, SourceName, UnknownStem,
+        DictionaryMismatch, FileExists, Gpu, MatrixFileFormat, PictureFormat, Setting, SourceName, UnknownStem,
     };
     matches!(
         error,
@@ -90,6 +90,7 @@ fn is_usage(error: &partita::Error) -> bool {
             | FileExists { .. }
             | PictureFormat { .. }
             | MatrixFileFormat { .. }
+            | Gpu(partita::error::GpuTrouble::NotBuilt)
     )
 }
 

@@ -5,6 +5,7 @@ mod advice;
 mod args;
 mod batch;
 mod completions;
+mod consensus;
 mod context;
 mod debleed;
 mod evaluate;

@@ -3,6 +3,7 @@
 //! `Display` says what failed and on which thing, `source()` the cause, [`Error::advice`] what to do, as data.
 
 mod advice;
+mod gpu;
 mod remedy;
 mod shown;
 
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use std::{fmt, io};
 
 pub use advice::{Advice, Conversion};
+pub use gpu::GpuTrouble;
 pub use shown::shown;
 
 /// The crate's result type.
@@ -85,6 +87,9 @@ pub enum Error {
         /// What does not fit: "3 columns for 4 values".
         reason: String,
     },
+    /// A fit cannot run on a graphics processor.
+    #[error("cannot use a graphics processor: {0}")]
+    Gpu(GpuTrouble),
     /// A matrix is asked for in a file of a kind that is not read or written.
     #[error("`{}` is no matrix file by its name, expected one that ends in {expected}", shown(path))]
     MatrixFileFormat {

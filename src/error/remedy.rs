@@ -26,6 +26,7 @@ impl Error {
             Self::MatrixShape { got, expected, .. } if got.0 != got.1 && (got.1, got.0) == *expected => {
                 plain("transpose it: rows and columns are swapped")
             }
+            Self::Gpu(trouble) => Some(trouble.advice()),
             Self::MatrixFileFormat { path, expected } => Some(match expected {
                 MatrixFiles::Archive => Advice::UseFile { path: path.with_extension("npz") },
                 MatrixFiles::Matrix => on_matrix(path),

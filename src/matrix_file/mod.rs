@@ -1,9 +1,10 @@
 //! Matrices in files: [`read`] for `.npy` and text, [`NpzWriter`] for what a factorization gives, [`market`] for sparse
-//! matrices, [`blocks`] for those that are larger than the memory.
+//! matrices, [`blocks`] for those that are larger than the memory, [`FitFolder`] for many fits of one.
 //! Values are taken as they stand; nothing here knows what they are for.
 
 pub mod blocks;
 mod cells;
+mod fits;
 pub mod market;
 pub mod npy;
 mod npz;
@@ -16,7 +17,8 @@ use std::path::Path;
 
 use ndarray::Array2;
 
-pub use npz::{NpzWriter, check_name, read_member};
+pub use fits::FitFolder;
+pub use npz::{NpzWriter, check_name, read_member, read_text};
 pub use table::{Note, Presence, ReadConfig, Table};
 pub use values::{Missing, hide_missing};
 

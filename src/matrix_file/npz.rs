@@ -155,9 +155,28 @@ impl NpzWriter {
 /// [`Error::ReadMatrix`] if the system says no; [`Error::MalformedMatrix`] for a file that is no such archive, is
 /// compressed, or has no matrix of this name; [`Error::MatrixEntry`].
 pub fn read_member(path: &Path, name: &str) -> Result<Array2<f32>> {
+    let (mut reader, n_bytes) = member(path, &format!("{name}.npy"), &format!("matrix `{name}`"))?;
+    check_values(npy::read(&mut reader, Some(n_bytes), path)?, path, Missing::None)
+}
+
+/// Reads a text that [`NpzWriter::text`] wrote.
+///
+/// # Errors
+/// Those of [`read_member`].
+pub fn read_text(path: &Path, name: &str) -> Result<String> {
+    let (mut reader, _) = member(path, name, &format!("text `{name}`"))?;
+    let mut text = String::new();
+    reader.read_to_string(&mut text).map_err(|error| match error.kind() {
+        ErrorKind::InvalidData => malformed(path, format!("`{name}` is no text")),
+        _ => unreadable(path)(error),
+    })?;
+    Ok(text)
+}
+
+/// The content of a member, and the length of the whole file; `what` it is, for messages.
+fn member(path: &Path, wanted: &str, what: &str) -> Result<(io::Take<BufReader<File>>, u64)> {
     let mut reader = BufReader::new(File::open(path).map_err(unreadable(path))?);
     let n_bytes = reader.get_ref().metadata().map_err(unreadable(path))?.len();
-    let wanted = format!("{name}.npy");
     let cut_off = |error: io::Error| match error.kind() {
         ErrorKind::UnexpectedEof => malformed(path, "it is cut off"),
         _ => unreadable(path)(error),
@@ -171,24 +190,24 @@ pub fn read_member(path: &Path, name: &str) -> Result<Array2<f32>> {
             0x0403_4b50 => {}
             // The directory, after the last member.
             0x0201_4b50 | 0x0606_4b50 | 0x0605_4b50 => {
-                return Err(malformed(path, format!("it has no matrix `{name}`")));
+                return Err(malformed(path, format!("it has no {what}")));
             }
             _ => return Err(malformed(path, "it is no .npz file")),
         }
-        let (mut member, mut extra) = (vec![0; usize::from(u16_at(26))], vec![0; usize::from(u16_at(28))]);
-        reader.read_exact(&mut member).map_err(cut_off)?;
+        let (mut name, mut extra) = (vec![0; usize::from(u16_at(26))], vec![0; usize::from(u16_at(28))]);
+        reader.read_exact(&mut name).map_err(cut_off)?;
         reader.read_exact(&mut extra).map_err(cut_off)?;
         // Sizes that follow the content, or a content that is compressed: numpy.savez writes neither.
         if u16_at(6) & 8 != 0 || u16_at(8) != 0 {
             return Err(malformed(path, "it is compressed, expected what `numpy.savez` writes"));
         }
-        if member == wanted.as_bytes() {
-            return check_values(npy::read(&mut reader, Some(n_bytes), path)?, path, Missing::None);
-        }
         let size = match u32_at(18) {
             ELSEWHERE => size_elsewhere(&extra).ok_or_else(|| malformed(path, "it does not say how long a part is"))?,
             size => u64::from(size),
         };
+        if name == wanted.as_bytes() {
+            return Ok((reader.take(size), n_bytes));
+        }
         let skipped = io::copy(&mut reader.by_ref().take(size), &mut io::sink()).map_err(cut_off)?;
         if skipped < size {
             return Err(malformed(path, "it is cut off"));

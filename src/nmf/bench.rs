@@ -4,19 +4,19 @@ use ndarray::ArrayView2;
 
 use super::driver::Solve;
 use super::kernel::Kernel;
-use super::multiplicative::Multiplicative;
+use super::multiplicative::{Columns, Multiplicative};
 use super::{NmfConfig, init};
 
 /// Alternating iterations on one matrix.
 #[derive(Debug)]
-pub struct Iterations(Multiplicative<f32>);
+pub struct Iterations<'v>(Multiplicative<'v, f32>);
 
-impl Iterations {
+impl<'v> Iterations<'v> {
     /// With the fastest instructions of this processor, or with those that every processor has.
-    pub fn new(v: ArrayView2<'_, f32>, n_components: usize, is_portable: bool) -> Self {
+    pub fn new(v: ArrayView2<'v, f32>, n_components: usize, is_portable: bool) -> Self {
         let factors = init::factors(v, &NmfConfig { n_components, ..NmfConfig::default() });
         let free = (vec![true; n_components], vec![true; n_components]);
-        let mut solve = Multiplicative::new(kernel(is_portable), v, 1.0, factors, free, false, None);
+        let mut solve = Multiplicative::new(kernel(is_portable), Columns::Matrix(v), 1.0, factors, free, false, None);
         solve.check();
         Self(solve)
     }

@@ -2,18 +2,15 @@
 //!
 //! Plain Kullback-Leibler fits have a faster kernel of their own; this is the general form.
 
-use ndarray::{Array1, Array2, ArrayView2, Zip};
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut1, Zip, s};
 
 use super::data::{Block, Data, column_sums, pack_dictionary, pack_frames, packed};
 use super::driver::Solve;
 use super::kernel::{Panels, wide};
-use super::momentum::Sequence;
+use super::momentum::{Extrapolation, Factors};
 use super::penalty::{Penalties, Scales, exponent};
 use super::sparse_loops::Packed;
 use super::{Real, Solver};
-
-/// A rise of the objective by less than this share is rounding: its sums are of f32 products.
-const ROUNDING: f64 = 1e-6;
 
 /// W (rows x K) and H (columns x K, transposed) between two iterations.
 ///
@@ -31,7 +28,7 @@ pub(super) struct BetaMu<T: Real> {
     exponent_h: T,
     /// Entries of W and of H below them become 0.
     flush: [T; 2],
-    extrapolation: Option<Extrapolation<T>>,
+    extrapolation: Option<Extrapolation<(Array2<T>, Array2<T>)>>,
     /// The divergence at the last check.
     divergence: f64,
 }
@@ -44,7 +41,7 @@ impl<T: Real> BetaMu<T> {
         penalties: Penalties,
         solver: Solver,
     ) -> Self {
-        let extrapolation = (solver == Solver::MuExtrapolated).then(Extrapolation::default);
+        let extrapolation = (solver == Solver::MuExtrapolated).then(Extrapolation::new);
         // `Mu` is scikit-learn's, which divides by a squared penalty's slope without minding it in the exponent.
         let minds_squares = extrapolation.is_some();
         let has_changes = penalties.continuity(&h).is_some();
@@ -82,12 +79,12 @@ impl<T: Real> BetaMu<T> {
             let terms = dictionary_terms(&self.data, &self.w, &self.h);
             let slopes = self.penalties.dictionary_slopes(&self.w, &self.h);
             let l2 = self.penalties.dictionary_squares(&self.w, &self.h);
-            for (mut row, (n, d)) in
-                self.w.rows_mut().into_iter().zip(terms.numerator.rows().into_iter().zip(terms.denominator.rows()))
+            let step = Step { free: &self.free_w, exponent: self.exponent_w, flush: self.flush[0] };
+            let (slopes, l2) = (slopes.to_vec(), l2.to_vec());
+            for ((mut row, n), d) in
+                self.w.rows_mut().into_iter().zip(terms.numerator.rows()).zip(terms.denominator.rows())
             {
-                for (k, w) in row.iter_mut().enumerate().filter(|(k, _)| self.free_w[*k]) {
-                    *w = stepped(*w, n[k], d[k] + slopes[k] + l2[k] * *w, self.exponent_w, self.flush[0]);
-                }
+                step.row(in_order_mut(&mut row), in_order(&n), in_order(&d), &slopes, &l2);
             }
         }
         if self.free_h.contains(&true) {
@@ -102,22 +99,21 @@ impl<T: Real> BetaMu<T> {
         let mut dictionary = Dictionary::new(w, data.beta == 2.0 && !data.is_weighted());
         dictionary.packed = data.is_sparse().then(|| packed(w.view()));
         let slopes_of = penalties.activation_slopes(w, &dictionary.sums);
-        let l2 = T::of(penalties.l2_h);
+        let step = Step { free: free_h, exponent: *exponent_h, flush: flush[1] };
+        let l2 = vec![T::of(penalties.l2_h); free_h.len()];
         data.for_each_block(h, |block, mut rows| {
-            let terms = activation_terms(data, block, &dictionary, rows.view());
+            let mut terms = activation_terms(data, block, &dictionary, rows.view());
+            if let Some(changes) = &changes {
+                let range = s![block.columns.clone(), ..];
+                terms.numerator += &changes.minus.slice(range);
+                terms.denominator += &changes.plus.slice(range);
+            }
             let mut slopes = vec![T::of(0.0); rows.ncols()];
-            for (i, mut row) in rows.rows_mut().into_iter().enumerate() {
+            for ((mut row, n), d) in
+                rows.rows_mut().into_iter().zip(terms.numerator.rows()).zip(terms.denominator.rows())
+            {
                 slopes_of(row.view(), &mut slopes);
-                for (k, h) in row.iter_mut().enumerate().filter(|(k, _)| free_h[*k]) {
-                    let mut numerator = terms.numerator[(i, k)];
-                    let mut denominator = terms.denominator[(i, k)] + slopes[k] + l2 * *h;
-                    if let Some(changes) = &changes {
-                        let at = (block.columns.start + i, k);
-                        numerator += changes.minus[at];
-                        denominator += changes.plus[at];
-                    }
-                    *h = stepped(*h, numerator, denominator, *exponent_h, flush[1]);
-                }
+                step.row(in_order_mut(&mut row), in_order(&n), in_order(&d), &slopes, &l2);
             }
         });
     }
@@ -132,7 +128,9 @@ impl<T: Real> BetaMu<T> {
 impl<T: Real> Solve for BetaMu<T> {
     fn iterate(&mut self) {
         if let Some(extrapolation) = &mut self.extrapolation {
-            extrapolation.extrapolate(&mut self.w, &mut self.h);
+            let mut factors = (std::mem::take(&mut self.w), std::mem::take(&mut self.h));
+            extrapolation.extrapolate(&mut factors);
+            (self.w, self.h) = factors;
         }
         self.step();
     }
@@ -140,22 +138,10 @@ impl<T: Real> Solve for BetaMu<T> {
     fn check(&mut self) -> f64 {
         let now = self.objective();
         let Some(extrapolation) = &mut self.extrapolation else { return now };
-        if let Some((best, w, h)) = &extrapolation.best {
-            // A NaN counts as a rise.
-            extrapolation.has_restarted =
-                (now - best).partial_cmp(&(ROUNDING * best)).is_none_or(|order| order.is_gt());
-            if extrapolation.has_restarted {
-                self.w.assign(w);
-                self.h.assign(h);
-                (extrapolation.sequence, extrapolation.before) = (Sequence::new(), None);
-                return *best;
-            }
-            if now > *best {
-                return now;
-            }
-        }
-        extrapolation.best = Some((now, self.w.clone(), self.h.clone()));
-        now
+        let mut factors = (std::mem::take(&mut self.w), std::mem::take(&mut self.h));
+        let (objective, _) = extrapolation.settle(now, &mut factors);
+        (self.w, self.h) = factors;
+        objective
     }
 
     fn divergence_alone(&self) -> Option<f64> {
@@ -163,46 +149,16 @@ impl<T: Real> Solve for BetaMu<T> {
     }
 
     fn has_restarted(&self) -> bool {
-        self.extrapolation.as_ref().is_some_and(|extrapolation| extrapolation.has_restarted)
+        self.extrapolation.as_ref().is_some_and(Extrapolation::has_restarted)
     }
 }
 
-/// Nesterov's momentum, upward only: `X + a max(X - X_before, 0)` stays positive.
-///
-/// Where it led to a rise, the iterations up to the next check go without it.
-///
-/// # References
-/// L. T. K. Hien, V. Leplat and N. Gillis, "Block majorization minimization with extrapolation and application to
-/// beta-NMF".
-struct Extrapolation<T: Real> {
-    sequence: Sequence,
-    /// W and H after the iteration before the last.
-    before: Option<(Array2<T>, Array2<T>)>,
-    /// Objective and factors at the last check that found no rise.
-    best: Option<(f64, Array2<T>, Array2<T>)>,
-    /// Whether the last check went back to them.
-    has_restarted: bool,
-}
-
-impl<T: Real> Default for Extrapolation<T> {
-    fn default() -> Self {
-        Self { sequence: Sequence::new(), before: None, best: None, has_restarted: false }
-    }
-}
-
-impl<T: Real> Extrapolation<T> {
-    fn extrapolate(&mut self, w: &mut Array2<T>, h: &mut Array2<T>) {
-        if self.has_restarted {
-            return;
+impl<T: Real> Factors for (Array2<T>, Array2<T>) {
+    fn go_on(&mut self, before: &Self, factor: f32) {
+        let factor = T::of(wide(factor));
+        for (x, before) in [(&mut self.0, &before.0), (&mut self.1, &before.1)] {
+            Zip::from(x).and(before).for_each(|x, &before| *x += factor * (*x - before).max(T::of(0.0)));
         }
-        let present = (w.clone(), h.clone());
-        if let Some((w_before, h_before)) = self.before.take() {
-            let factor = T::of(wide(self.sequence.advance()));
-            for (x, before) in [(w, w_before), (h, h_before)] {
-                Zip::from(x).and(&before).for_each(|x, &before| *x += factor * (*x - before).max(T::of(0.0)));
-            }
-        }
-        self.before = Some(present);
     }
 }
 
@@ -266,7 +222,43 @@ fn sums_in_rows<T: Real>(sums: &Array1<f64>, n_rows: usize) -> Array2<T> {
     Array2::from_shape_fn((n_rows, sums.len()), |(_, k)| T::of(sums[k]))
 }
 
+/// How the free entries of a row are improved.
+struct Step<'a, T: Real> {
+    free: &'a [bool],
+    exponent: T,
+    flush: T,
+}
+
+impl<T: Real> Step<'_, T> {
+    /// [`stepped`] with `denominator + slope + l2 x` below, for one entry per component.
+    fn row(&self, x: &mut [T], numerators: &[T], denominators: &[T], slopes: &[T], l2: &[T]) {
+        let costs = slopes.iter().zip(l2).zip(self.free);
+        let terms = numerators.iter().zip(denominators).zip(costs);
+        if self.exponent == T::of(1.0) {
+            for (x, ((&n, &d), ((&slope, &l2), &free))) in x.iter_mut().zip(terms) {
+                let better = stepped(*x, n, d + slope + l2 * *x, T::of(1.0), self.flush);
+                *x = if free { better } else { *x };
+            }
+            return;
+        }
+        for (x, ((&n, &d), ((&slope, &l2), _))) in x.iter_mut().zip(terms).filter(|(_, (_, (_, free)))| **free) {
+            *x = stepped(*x, n, d + slope + l2 * *x, self.exponent, self.flush);
+        }
+    }
+}
+
+/// A row of a matrix in standard layout.
+fn in_order<'a, T>(row: &'a ArrayView1<'_, T>) -> &'a [T] {
+    row.as_slice().expect("the rows of these matrices lie in order")
+}
+
+/// The same, to be changed.
+fn in_order_mut<'a, T>(row: &'a mut ArrayViewMut1<'_, T>) -> &'a mut [T] {
+    row.as_slice_mut().expect("the rows of these matrices lie in order")
+}
+
 /// x (numerator / denominator)^exponent, kept within what can be multiplied further, or 0 below `flush`; 0 stays 0.
+#[inline(always)]
 pub(super) fn stepped<T: Real>(x: T, numerator: T, denominator: T, exponent: T, flush: T) -> T {
     let ratio = (numerator / denominator.max(T::TINY)).min(T::CEILING);
     let x = (x * power(ratio, exponent)).min(T::CEILING);
@@ -274,6 +266,7 @@ pub(super) fn stepped<T: Real>(x: T, numerator: T, denominator: T, exponent: T, 
 }
 
 /// x^exponent, fast for the common exponents.
+#[inline(always)]
 pub(super) fn power<T: Real>(x: T, exponent: T) -> T {
     if exponent == T::of(1.0) {
         x

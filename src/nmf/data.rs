@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut2, Axis, s};
 use rayon::prelude::*;
@@ -22,11 +23,11 @@ const MAX_CHUNKS: usize = 16;
 
 /// V (rows x columns), its weights, and the scale that brings its mean to about 1.
 ///
-/// Scales are powers of two: dividing by them rounds nothing.
-#[derive(Debug)]
+/// Scales are powers of two: dividing by them rounds nothing. Clones share V.
+#[derive(Debug, Clone)]
 pub(super) struct Data<T: Real> {
     shape: (usize, usize),
-    source: Source<T>,
+    source: Arc<Source<T>>,
     is_weighted: bool,
     /// V on the input's scale over V as the blocks have it.
     pub(super) scale: f64,
@@ -84,7 +85,7 @@ impl<T: Real> Data<T> {
         });
         Self {
             shape: v.dim(),
-            source: Source::Packed(blocks.collect()),
+            source: Arc::new(Source::Packed(blocks.collect())),
             is_weighted: weights.is_some(),
             scale,
             mean: if sum > 0.0 { sum / count / scale } else { 1.0 },
@@ -110,7 +111,7 @@ impl<T: Real> Data<T> {
         let rows = v.scaled(1.0 / scale);
         Self {
             shape: v.dim(),
-            source: Source::Sparse { columns: rows.transposed(), rows },
+            source: Arc::new(Source::Sparse { columns: rows.transposed(), rows }),
             is_weighted: false,
             scale,
             mean: if sum > 0.0 { sum / count / scale } else { 1.0 },
@@ -140,12 +141,30 @@ impl<T: Real> Data<T> {
         self.is_weighted
     }
 
+    /// The blocks of a V that is held dense.
+    pub(super) fn blocks(&self) -> Option<&[Block<T>]> {
+        match &*self.source {
+            Source::Packed(blocks) => Some(blocks),
+            Source::Sparse { .. } => None,
+        }
+    }
+
+    /// Tiles of frames in a block; the last may have fewer.
+    pub(super) fn tiles_per_block(&self) -> usize {
+        BLOCK / TILE
+    }
+
+    /// Blocks whose results are summed before they meet those of others.
+    pub(super) fn blocks_per_chunk(&self) -> usize {
+        self.n_blocks().div_ceil(MAX_CHUNKS).max(1)
+    }
+
     fn n_blocks(&self) -> usize {
         self.n_columns().div_ceil(BLOCK)
     }
 
     fn block(&self, i: usize) -> Cow<'_, Block<T>> {
-        match &self.source {
+        match &*self.source {
             Source::Packed(blocks) => Cow::Borrowed(&blocks[i]),
             Source::Sparse { columns, .. } => {
                 let range = i * BLOCK..((i + 1) * BLOCK).min(self.n_columns());
@@ -163,7 +182,7 @@ impl<T: Real> Data<T> {
 
     /// V and its transpose, where their entries other than 0 are all that counts: with gram matrices or sums for the rest.
     fn sparse_entries(&self) -> Option<(&SparseMatrix<T>, &SparseMatrix<T>)> {
-        match &self.source {
+        match &*self.source {
             Source::Sparse { rows, columns } if self.beta == 1.0 || self.beta == 2.0 => Some((rows, columns)),
             _ => None,
         }
@@ -175,8 +194,7 @@ impl<T: Real> Data<T> {
         start: impl Fn() -> R + Sync,
         work: impl Fn(&mut R, &Block<T>) + Sync,
     ) -> Vec<R> {
-        let n_blocks = self.n_blocks();
-        let chunk_len = n_blocks.div_ceil(MAX_CHUNKS).max(1);
+        let (n_blocks, chunk_len) = (self.n_blocks(), self.blocks_per_chunk());
         let chunk = |i: usize| {
             let mut result = start();
             let blocks = i * chunk_len..((i + 1) * chunk_len).min(n_blocks);
@@ -207,8 +225,8 @@ impl<T: Real> Data<T> {
         }
         let panels = pack_dictionary(w);
         let mut product = Array2::zeros((self.n_columns(), k));
-        self.for_each_block(&mut product, |block, mut part| {
-            part.assign(&self.gathered(block, &panels));
+        self.for_each_block(&mut product, |block, part| {
+            kernel::unpack_frames(&self.gathered_tiles(block, &panels), part);
         });
         product
     }
@@ -227,7 +245,7 @@ impl<T: Real> Data<T> {
             sum
         });
         let panels = Panels { rows: sum.unwrap_or_else(|| self.zero_panels(k)), n_components: k };
-        Array2::from_shape_fn((self.n_rows(), k), |(row, k)| panels.at(row, k))
+        panels.unpacked(self.n_rows())
     }
 
     /// Does `work` on each block and its rows of `out` (columns x anything).
@@ -274,10 +292,14 @@ impl<T: Real> Data<T> {
 
     /// V^T W for one block: frames x K.
     pub(super) fn gathered(&self, block: &Block<T>, w: &Panels<T>) -> Array2<T> {
-        let k = w.n_components;
-        let mut sums = vec![[T::of(0.0); TILE]; block.n_tiles() * k];
+        unpack_frames(&self.gathered_tiles(block, w), (block.columns.len(), w.n_components))
+    }
+
+    /// The same, packed as H is.
+    fn gathered_tiles(&self, block: &Block<T>, w: &Panels<T>) -> Vec<Activations<T>> {
+        let mut sums = vec![[T::of(0.0); TILE]; block.n_tiles() * w.n_components];
         self.kernel.gather_onto_h(w, &block.v, &mut sums);
-        unpack_frames(&sums, (block.columns.len(), k))
+        sums
     }
 
     /// What a multiplicative step of H divides by what, for one block: frames x K. No second where it is but sums of W.
@@ -383,6 +405,11 @@ impl<T: Real> Block<T> {
         Self { columns, v, weights }
     }
 
+    /// V over the scale.
+    pub(super) fn tiles(&self) -> &[Tile<T>] {
+        &self.v
+    }
+
     /// Tiles of frames.
     fn n_tiles(&self) -> usize {
         self.columns.len().div_ceil(TILE)
@@ -441,7 +468,7 @@ fn pack<T: Real>(x: ArrayView2<'_, T>, convert: impl Fn(T) -> T) -> Vec<Tile<T>>
 
 /// W (rows x K) for the kernel.
 pub(super) fn pack_dictionary<T: Real>(w: &Array2<T>) -> Panels<T> {
-    Panels::pack(w.view(), &vec![1.0; w.ncols()])
+    Panels::pack_as_is(w.view())
 }
 
 /// A block's part of H (columns x K) for the kernel.
@@ -457,11 +484,7 @@ pub(super) fn pack_frames<T: Real>(h: ArrayView2<'_, T>) -> Vec<Activations<T>> 
 /// Some frames of what is packed as H is: frames x K.
 fn unpack_frames<T: Real>(packed: &[Activations<T>], (n_frames, k): (usize, usize)) -> Array2<T> {
     let mut frames = Array2::zeros((n_frames, k));
-    for (mut rows, tile) in frames.axis_chunks_iter_mut(Axis(0), TILE).zip(packed.chunks_exact(k)) {
-        for (frame, mut row) in rows.rows_mut().into_iter().enumerate() {
-            row.iter_mut().zip(tile).for_each(|(x, activations)| *x = activations[frame]);
-        }
-    }
+    kernel::unpack_frames(packed, frames.view_mut());
     frames
 }
 

@@ -48,97 +48,162 @@ pub(super) struct Run {
 
 pub(super) fn run<T: Real>(solve: &mut dyn Solve, config: &NmfConfig<T>, watch: &mut Watch<'_>) -> Run {
     let first = solve.check();
-    let mut curve = vec![(0, first)];
-    let mut rule = Rule::new(config, solve, first);
-    let mut next_check = CHECK_EVERY;
-    let has_target = config.target_divergence.is_some();
+    let mut course = Course::new(config, first, solve.divergence_alone());
+    let mut first_violation = None;
     for n_iter in 1..=config.max_iter {
-        let is_regular = n_iter.is_multiple_of(CHECK_EVERY) && rule.wants_checks(solve);
-        let now = if is_regular || (n_iter == next_check && has_target) || n_iter == config.max_iter {
+        let is_due = course.is_due(n_iter, by_violation(solve, config).is_some());
+        let now = if is_due {
             Some(solve.iterate_and_check())
         } else {
             solve.iterate();
             None
         };
-        let mut stop_reason = (n_iter == config.max_iter).then_some(StopReason::MaxIter);
-        if let Some(now) = now {
-            curve.push((n_iter, now));
-            if is_regular && rule.is_met_at_check(solve, now) {
-                stop_reason = Some(StopReason::Converged);
-            }
-            if config.target_divergence.is_some_and(|target| now <= target) {
-                stop_reason = Some(StopReason::TargetReached);
-            }
-            next_check = n_iter + config.target_divergence.map_or(CHECK_EVERY, |target| iterations_to(target, &curve));
-        }
-        if rule.is_met_after_iteration(solve) {
+        let mut stop_reason = now.and_then(|objective| {
+            let check = Check { objective, divergence: solve.divergence_alone(), has_restarted: solve.has_restarted() };
+            course.note(n_iter, &check, by_violation(solve, config).is_some())
+        });
+        if by_violation(solve, config).is_some_and(|violation| {
+            let first = *first_violation.get_or_insert(violation);
+            first == 0.0 || violation / first <= config.tol
+        }) {
             if now.is_none() {
-                curve.push((n_iter, solve.check()));
+                course.curve.push((n_iter, solve.check()));
             }
             stop_reason = Some(StopReason::Converged);
         }
         let (done, total) = (n_iter as u64, Some(config.max_iter as u64));
         if watch.tell(Progress { step: Step::Fitting, done, total, divergence: now }).is_err() {
-            if curve.last().is_none_or(|(last, _)| *last != n_iter) {
-                curve.push((n_iter, solve.check()));
+            if course.last() != n_iter {
+                course.curve.push((n_iter, solve.check()));
             }
             stop_reason = stop_reason.or(Some(StopReason::Cancelled));
         }
         if let Some(stop_reason) = stop_reason {
-            return Run { n_iter, curve, stop_reason };
+            return Run { n_iter, curve: course.curve, stop_reason };
         }
     }
-    Run { n_iter: 0, curve, stop_reason: StopReason::MaxIter }
+    Run { n_iter: 0, curve: course.curve, stop_reason: StopReason::MaxIter }
 }
 
-/// When `tol` ends a run.
-struct Rule {
+/// A solver whose iterations go to one of rayon's threads as a whole: to hand over each part by itself costs more than
+/// small matrices take.
+pub(super) struct Whole<'a, S>(pub(super) &'a mut S);
+
+impl<S: Solve + Send> Solve for Whole<'_, S> {
+    fn iterate(&mut self) {
+        rayon::scope(|_| self.0.iterate());
+    }
+
+    fn check(&mut self) -> f64 {
+        rayon::scope(|_| self.0.check())
+    }
+
+    fn iterate_and_check(&mut self) -> f64 {
+        rayon::scope(|_| self.0.iterate_and_check())
+    }
+
+    fn divergence_alone(&self) -> Option<f64> {
+        self.0.divergence_alone()
+    }
+
+    fn violation(&self) -> Option<f64> {
+        self.0.violation()
+    }
+
+    fn has_restarted(&self) -> bool {
+        self.0.has_restarted()
+    }
+}
+
+/// What the rule of scikit-learn's coordinate descent looks at, where that rules.
+fn by_violation<T: Real>(solve: &dyn Solve, config: &NmfConfig<T>) -> Option<f64> {
+    if config.stopping == Stopping::ScikitLearn { solve.violation() } else { None }
+}
+
+/// What a check found.
+#[derive(Debug)]
+pub(super) struct Check {
+    pub(super) objective: f64,
+    /// The divergence, where that is not all of the objective.
+    pub(super) divergence: Option<f64>,
+    /// Whether the solver went back to earlier factors.
+    pub(super) has_restarted: bool,
+}
+
+/// A fit from check to check: which iterations want one, and which ends it.
+#[derive(Debug)]
+pub(super) struct Course {
+    /// (iteration, objective) at each check.
+    pub(super) curve: Vec<(usize, f64)>,
+    max_iter: usize,
     tol: f64,
     stopping: Stopping,
-    /// What the check before found, and the first one.
-    before: f64,
+    target: Option<f64>,
+    /// What the first check found, and the one before.
     first: f64,
-    first_violation: Option<f64>,
+    before: f64,
+    /// When a check is due for the sake of the target.
+    next_check: usize,
 }
 
-impl Rule {
-    fn new<T: Real>(config: &NmfConfig<T>, solve: &dyn Solve, objective: f64) -> Self {
-        let (tol, stopping) = (config.tol, config.stopping);
-        let first = measured(stopping, solve, objective);
-        Self { tol, stopping, before: first, first, first_violation: None }
+impl Course {
+    /// `objective` and `divergence` as in a [`Check`], before the first iteration.
+    pub(super) fn new<T: Real>(config: &NmfConfig<T>, objective: f64, divergence: Option<f64>) -> Self {
+        let first = measured(config.stopping, objective, divergence);
+        Self {
+            curve: vec![(0, objective)],
+            max_iter: config.max_iter,
+            tol: config.tol,
+            stopping: config.stopping,
+            target: config.target_divergence,
+            first,
+            before: first,
+            next_check: CHECK_EVERY,
+        }
     }
 
-    /// Whether anything is decided at regular checks; scikit-learn's coordinate descent goes by violations alone.
-    fn wants_checks(&self, solve: &dyn Solve) -> bool {
-        self.stopping == Stopping::Divergence || solve.violation().is_none()
+    /// Whether there is to be a check after this iteration. What goes by violations has no regular ones.
+    pub(super) fn is_due(&self, n_iter: usize, goes_by_violations: bool) -> bool {
+        let is_regular = n_iter.is_multiple_of(CHECK_EVERY) && !goes_by_violations;
+        is_regular || (n_iter == self.next_check && self.target.is_some()) || n_iter == self.max_iter
     }
 
-    fn is_met_at_check(&mut self, solve: &dyn Solve, objective: f64) -> bool {
-        let now = measured(self.stopping, solve, objective);
+    /// The iteration of the last check.
+    pub(super) fn last(&self) -> usize {
+        self.curve.last().map_or(0, |(n_iter, _)| *n_iter)
+    }
+
+    /// Takes what the check after an iteration found; why the fit ends there, if it does.
+    pub(super) fn note(&mut self, n_iter: usize, check: &Check, goes_by_violations: bool) -> Option<StopReason> {
+        let mut stop_reason = (n_iter == self.max_iter).then_some(StopReason::MaxIter);
+        self.curve.push((n_iter, check.objective));
+        if n_iter.is_multiple_of(CHECK_EVERY) && !goes_by_violations && self.has_converged(check) {
+            stop_reason = Some(StopReason::Converged);
+        }
+        if self.target.is_some_and(|target| check.objective <= target) {
+            stop_reason = Some(StopReason::TargetReached);
+        }
+        self.next_check = n_iter + self.target.map_or(CHECK_EVERY, |target| iterations_to(target, &self.curve));
+        stop_reason
+    }
+
+    fn has_converged(&mut self, check: &Check) -> bool {
+        let now = measured(self.stopping, check.objective, check.divergence);
         let fall = self.before - now;
         self.before = now;
         self.tol > 0.0
             && match self.stopping {
-                Stopping::Divergence => fall < self.tol * self.first && !solve.has_restarted() || now == 0.0,
-                Stopping::ScikitLearn if solve.violation().is_some() => false,
-                Stopping::ScikitLearn => fall / self.first < self.tol && !solve.has_restarted(),
+                Stopping::Divergence => fall < self.tol * self.first && !check.has_restarted || now == 0.0,
+                Stopping::ScikitLearn => fall / self.first < self.tol && !check.has_restarted,
             }
-    }
-
-    fn is_met_after_iteration(&mut self, solve: &dyn Solve) -> bool {
-        let violation = if self.stopping == Stopping::ScikitLearn { solve.violation() } else { None };
-        violation.is_some_and(|violation| {
-            let first = *self.first_violation.get_or_insert(violation);
-            first == 0.0 || violation / first <= self.tol
-        })
     }
 }
 
-/// What the rule looks at, where the objective is as given.
-fn measured(stopping: Stopping, solve: &dyn Solve, objective: f64) -> f64 {
+/// What the rule looks at.
+fn measured(stopping: Stopping, objective: f64, divergence: Option<f64>) -> f64 {
     match stopping {
         Stopping::Divergence => objective,
-        Stopping::ScikitLearn => (2.0 * solve.divergence_alone().unwrap_or(objective)).max(0.0).sqrt(),
+        Stopping::ScikitLearn => (2.0 * divergence.unwrap_or(objective)).max(0.0).sqrt(),
     }
 }
 

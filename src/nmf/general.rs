@@ -4,7 +4,8 @@ use ndarray::Array2;
 
 use super::beta::BetaMu;
 use super::data::Data;
-use super::driver::run;
+use super::driver::{Whole, run};
+use super::euclidean::{self, Euclidean};
 use super::kernel::wide;
 use super::least_squares::LeastSquares;
 use super::penalty::{Penalties, Scales};
@@ -31,18 +32,25 @@ pub(super) fn fit<T: Real>(
     let free = (config.dictionary.is_free(k), config.activations.is_free(k));
     let start = (scaled(w, 1.0 / scales.w), scaled(h.reversed_axes(), 1.0 / scales.h));
     let (run, w, h, divergence) = match config.solver {
+        Solver::Mu | Solver::MuExtrapolated if euclidean::can_do(&data, config) => {
+            let mut solve = Euclidean::new(data, start, free, penalties, config.solver);
+            let run = run(&mut Whole(&mut solve), config, watch);
+            let divergence = solve.divergence();
+            let (w, h) = solve.into_factors();
+            (run, w, h, divergence)
+        }
         Solver::Mu | Solver::MuExtrapolated => {
             let mut solve = BetaMu::new(data, start, free, penalties, config.solver);
             if is_scikit_learns {
                 solve = solve.with_small_entries_dropped(scales);
             }
-            let run = run(&mut solve, config, watch);
+            let run = run(&mut Whole(&mut solve), config, watch);
             let divergence = solve.divergence();
             (run, solve.w, solve.h, divergence)
         }
         Solver::CoordinateDescent | Solver::Anls | Solver::ProjectedGradient => {
             let mut solve = LeastSquares::new(data, start, free, penalties, scales, config);
-            let run = run(&mut solve, config, watch);
+            let run = run(&mut Whole(&mut solve), config, watch);
             let divergence = solve.divergence();
             (run, solve.w, solve.h, divergence)
         }

@@ -11,18 +11,26 @@ pub mod bench;
 mod beta;
 mod blocks;
 mod config;
+mod connectivity;
+mod consensus;
 mod convolutive;
 mod coordinate_descent;
 mod data;
+mod device;
 mod divergence;
 mod driver;
 mod encoder;
+mod euclidean;
 mod general;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 mod guidance;
 mod guided;
 mod init;
+mod k_means;
 pub(crate) mod kernel;
 mod least_squares;
+mod linkage;
 mod mini_batch;
 mod mini_batch_state;
 mod misuse;
@@ -31,9 +39,11 @@ mod multiplicative;
 mod normal;
 mod online;
 mod penalty;
+mod prepared;
 mod projected_gradient;
 mod rank;
 mod real;
+mod replicates;
 mod scales;
 mod share;
 mod sparse;
@@ -52,7 +62,10 @@ pub use config::{
     Divergence, Factor, Factorization, GroupSparsity, Init, NmfConfig, Part, Regularization, Solver, StopReason,
     Stopping,
 };
+pub use connectivity::Connectivity;
+pub use consensus::{Consensus, ConsensusConfig, most_stable};
 pub use convolutive::{ConvolutiveConfig, ConvolutiveFactorization, convolve, fit_convolutive};
+pub use device::{Device, fit_on};
 pub use divergence::divergence;
 pub use encoder::{Encoder, EncoderConfig};
 pub use guidance::{Guidance, MAX_GROUPS, Run};
@@ -61,9 +74,9 @@ pub use mini_batch_state::MiniBatchState;
 pub use online::Online;
 pub use rank::{HoldOut, RankScore, RankSelection, select_rank, select_rank_with};
 pub use real::Real;
+pub use replicates::{Matrix, NoShelf, Replicate, Replicates, ReplicatesConfig, Shelf};
 pub use share::{Share, Statistics};
 pub use sparse::SparseMatrix;
-pub use sparse_fit::{fit_sparse, fit_sparse_with};
 pub use warning::{Side, Warning};
 
 use crate::watch::Watch;
@@ -127,32 +140,46 @@ pub fn fit_with<T: Real>(
     config.check(v)?;
     let factors = init::factors(v, config);
     let warnings = misuse::warnings(Some(v), (&factors.0, &factors.1), config);
-    if !config.is_plain_kl() {
-        let weights = config.weights.as_ref().map(|weights| weights.view());
-        let data = data::Data::new(v, weights, config.divergence.beta());
-        return Ok(Factorization { warnings, ..general::fit(data, factors, config, watch) });
-    }
-    let mean = v.iter().map(|&x| kernel::wide(x)).sum::<f64>() / (v.len().max(1) as f64);
-    let k = config.n_components;
-    let free = (config.dictionary.is_free(k), config.activations.is_free(k));
-    let extrapolate = config.solver == Solver::MuExtrapolated;
-    let guidance = config.guidance.as_ref();
-    let kernel = kernel::Kernel::detect();
-    let mut solve = multiplicative::Multiplicative::new(kernel, v, mean, factors, free, extrapolate, guidance);
-    if config.stopping == Stopping::ScikitLearn && !extrapolate {
-        solve = solve.with_small_entries_dropped();
-    }
-    let run = driver::run(&mut solve, config, watch);
-    let (dictionary, activations) = solve.into_factors();
-    Ok(Factorization {
-        dictionary,
-        activations,
-        n_iter: run.n_iter,
-        divergence: run.curve[run.curve.len() - 1].1,
-        divergence_curve: run.curve,
-        stop_reason: run.stop_reason,
-        warnings,
-    })
+    let v = prepared::Prepared::dense(v, config);
+    Ok(Factorization { warnings, ..v.fit(factors, config, watch) })
+}
+
+/// Factorizes a sparse matrix, as [`fit`] does with the same matrix held in full: from the same seed or the
+/// same given factors, the same updates in the same order.
+///
+/// Every solver, divergence, penalty and start; no weights and no guidance. Kullback-Leibler and Euclidean fits go through
+/// the entries of V alone; others through a block of columns of WH at a time. Of unpenalized Euclidean fits with
+/// multiplicative updates, only those with [`Solver::Mu`] go the way of [`fit`] step by step;
+/// [`Solver::MuExtrapolated`] extrapolates as it does for Kullback-Leibler. The same seed gives the same bits for any
+/// number of threads.
+///
+/// # Errors
+/// Those of [`fit`]; [`Error::Setting`] also for what only a matrix held in full
+/// can have.
+///
+/// # Cost
+/// An iteration takes 4 multiply-adds per entry and component (2 in the Euclidean case, and `n_components` per entry
+/// of the factors); for other divergences as much as with all of V. Memory: two copies of V, and the factors twice, with
+/// extrapolation four times; for other divergences up to 32 copies of W, too.
+pub fn fit_sparse<T: Real>(v: &SparseMatrix<T>, config: &NmfConfig<T>) -> Result<Factorization<T>> {
+    fit_sparse_with(v, config, &mut Watch::none())
+}
+
+/// [`fit_sparse`], telling `watch` of every iteration, as [`fit_with`] does.
+///
+/// # Errors
+/// Those of [`fit_sparse`].
+pub fn fit_sparse_with<T: Real>(
+    v: &SparseMatrix<T>,
+    config: &NmfConfig<T>,
+    watch: &mut Watch<'_>,
+) -> Result<Factorization<T>> {
+    config.check_sparse(v.dim())?;
+    let mean = v.mean();
+    let factors = init::sparse_factors(v, mean, config);
+    let warnings = misuse::warnings(None, (&factors.0, &factors.1), config);
+    let v = prepared::Prepared::sparse(v, mean, config);
+    Ok(Factorization { warnings, ..v.fit(factors, config, watch) })
 }
 
 /// Finds the activations of new data under a dictionary that stays as it is.

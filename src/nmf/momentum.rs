@@ -79,6 +79,74 @@ impl Momentum {
     }
 }
 
+/// A rise of the objective by less than this share is rounding: its sums are of f32 products.
+const ROUNDING: f64 = 1e-6;
+
+/// Both factors, as some solver holds them.
+pub(super) trait Factors: Clone {
+    /// Both go on in the direction in which they grew: `X + a max(X - X_before, 0)` stays positive.
+    fn go_on(&mut self, before: &Self, factor: f32);
+}
+
+/// Nesterov's momentum over both factors at once, upward only.
+///
+/// Where it led to a rise, the iterations up to the next check go without it.
+///
+/// # References
+/// L. T. K. Hien, V. Leplat and N. Gillis, "Block majorization minimization with extrapolation and application to
+/// beta-NMF".
+pub(super) struct Extrapolation<F> {
+    sequence: Sequence,
+    /// The factors after the iteration before the last.
+    before: Option<F>,
+    /// Objective and factors at the last check that found no rise.
+    best: Option<(f64, F)>,
+    has_restarted: bool,
+}
+
+impl<F: Factors> Extrapolation<F> {
+    pub(super) fn new() -> Self {
+        Self { sequence: Sequence::new(), before: None, best: None, has_restarted: false }
+    }
+
+    /// The next iteration begins, from further on; whether the factors have changed.
+    pub(super) fn extrapolate(&mut self, factors: &mut F) -> bool {
+        if self.has_restarted {
+            return false;
+        }
+        let present = factors.clone();
+        let before = self.before.replace(present);
+        if let Some(before) = &before {
+            factors.go_on(before, self.sequence.advance());
+        }
+        before.is_some()
+    }
+
+    /// Notes the objective; where it rose, the best factors come back. Returns that of the factors that are left, and
+    /// whether they are others.
+    pub(super) fn settle(&mut self, now: f64, factors: &mut F) -> (f64, bool) {
+        if let Some((best, kept)) = &self.best {
+            // A NaN counts as a rise.
+            self.has_restarted = (now - best).partial_cmp(&(ROUNDING * best)).is_none_or(|order| order.is_gt());
+            if self.has_restarted {
+                factors.clone_from(kept);
+                (self.sequence, self.before) = (Sequence::new(), None);
+                return (*best, true);
+            }
+            if now > *best {
+                return (now, false);
+            }
+        }
+        self.best = Some((now, factors.clone()));
+        (now, false)
+    }
+
+    /// Whether the last check went back to earlier factors.
+    pub(super) fn has_restarted(&self) -> bool {
+        self.has_restarted
+    }
+}
+
 /// Some entries of a factor.
 pub(super) trait Entries: Copy {
     type Number: Element;

@@ -4,6 +4,8 @@
 //! One iteration is W <- W * ((V / WH) H^T) / (1 H^T), then H <- H * (W^T (V / WH)) / (W^T 1). To read V only once,
 //! the numerators of the next W are gathered while V is at hand for H.
 
+use std::borrow::Cow;
+
 use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
@@ -19,11 +21,14 @@ use super::scales::{Scales, given_back, inverse};
 /// order: the same bits for any number of threads.
 const MAX_CHUNKS: usize = 16;
 
+/// Panels of W that one job improves.
+const PANELS_PER_JOB: usize = 8;
+
 /// V, W and H between two iterations.
 #[derive(Debug)]
-pub(super) struct Multiplicative<T: Real> {
+pub(super) struct Multiplicative<'v, T: Real> {
     kernel: Kernel,
-    chunks: Vec<Chunk<T>>,
+    chunks: Vec<Chunk<'v, T>>,
     w: Panels<T>,
     /// Which columns of W and rows of H may change.
     free_w: Vec<bool>,
@@ -43,8 +48,8 @@ pub(super) struct Multiplicative<T: Real> {
 
 /// Some consecutive frames, with all that belongs to them.
 #[derive(Debug)]
-pub(super) struct Chunk<T: Real> {
-    v: Vec<Tile<T>>,
+pub(super) struct Chunk<'v, T: Real> {
+    v: Cow<'v, [Tile<T>]>,
     h: Vec<Activations<T>>,
     /// The sum of each row of `h`.
     h_sums: Vec<f64>,
@@ -57,13 +62,20 @@ pub(super) struct Chunk<T: Real> {
     scratch: Scratch<T>,
 }
 
-impl<T: Real> Multiplicative<T> {
+/// V as it is given: as a matrix, of which each chunk packs its part, or packed and scaled, which many fits can share.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Columns<'v, T: Real> {
+    Matrix(ArrayView2<'v, T>),
+    Packed { tiles: &'v [Tile<T>], shape: (usize, usize) },
+}
+
+impl<'v, T: Real> Multiplicative<'v, T> {
     /// # Cost
-    /// Memory: one packed copy of V; of W and H one packed copy, with momentum three, beside the given ones; and at
+    /// Memory: one packed copy of V, where it is not given packed; of W and H one packed copy, with momentum three, beside the given ones; and at
     /// most [`MAX_CHUNKS`] W numerators, which together are no larger than half of V (one is always there).
     pub(super) fn new(
         kernel: Kernel,
-        v: ArrayView2<'_, T>,
+        v: Columns<'v, T>,
         mean: f64,
         (w, h): (Array2<T>, Array2<T>),
         (free_w, free_h): (Vec<bool>, Vec<bool>),
@@ -73,16 +85,25 @@ impl<T: Real> Multiplicative<T> {
         let n_components = w.ncols();
         let scales = Scales::new(mean, &w, &h, &free_w, &free_h);
         let panels = Panels::pack(w.view(), &scales.w);
-        let n_tiles = v.ncols().div_ceil(TILE);
-        let n_chunks = (v.ncols() / (2 * n_components)).clamp(1, MAX_CHUNKS).min(n_tiles);
+        let (n_rows, n_columns) = match v {
+            Columns::Matrix(v) => v.dim(),
+            Columns::Packed { shape, .. } => shape,
+        };
+        let n_panels = n_rows.div_ceil(T::PANEL);
+        let n_tiles = n_columns.div_ceil(TILE);
+        let n_chunks = (n_columns / (2 * n_components)).clamp(1, MAX_CHUNKS).min(n_tiles);
         let is_w_free = free_w.contains(&true);
         let pack = |i: usize| {
-            let frames = i * n_tiles / n_chunks * TILE..((i + 1) * n_tiles / n_chunks * TILE).min(v.ncols());
+            let tiles = i * n_tiles / n_chunks..(i + 1) * n_tiles / n_chunks;
+            let frames = tiles.start * TILE..(tiles.end * TILE).min(n_columns);
             let packed_h = kernel::pack_activations(h.slice(s![.., frames.clone()]), &scales.h);
-            let mut packed_v = kernel::pack_columns(v.slice(s![.., frames.clone()]), scales.v);
+            let mut packed_v = match v {
+                Columns::Matrix(v) => Cow::Owned(kernel::pack_columns(v.slice(s![.., frames.clone()]), scales.v)),
+                Columns::Packed { tiles: all, .. } => Cow::Borrowed(&all[tiles.start * n_panels..tiles.end * n_panels]),
+            };
             let guided = guidance.filter(|guidance| !guidance.of_columns(&frames).is_empty());
             Chunk {
-                guided: guided.map(|guidance| Guided::take(guidance, &frames, v.nrows(), &mut packed_v)),
+                guided: guided.map(|guidance| Guided::take(guidance, &frames, n_rows, packed_v.to_mut())),
                 v: packed_v,
                 h_past: Past::new(if extrapolate { packed_h.as_flattened() } else { &[] }),
                 h: packed_h,
@@ -146,7 +167,7 @@ impl<T: Real> Multiplicative<T> {
     }
 
     /// What a pass has to know, and what it goes over.
-    pub(super) fn plan(&mut self, improve_h: bool, want_divergence: bool) -> (Pass<'_, T>, &mut [Chunk<T>]) {
+    pub(super) fn plan(&mut self, improve_h: bool, want_divergence: bool) -> (Pass<'_, T>, &mut [Chunk<'v, T>]) {
         let pass = Pass {
             kernel: self.kernel,
             w: &self.w,
@@ -168,21 +189,12 @@ impl<T: Real> Multiplicative<T> {
             h_sums.iter_mut().zip(&chunk.h_sums).for_each(|(sum, part)| *sum += part);
         }
         let inverse_sums = inverse::<T>(&h_sums, &self.free_w);
-        let chunks = &self.chunks;
-        self.w.rows.par_chunks_exact_mut(n_components).enumerate().for_each(|(panel_idx, panel)| {
-            for ((k, row), inverse) in panel.iter_mut().enumerate().zip(&inverse_sums) {
-                let Some(inverse) = inverse else { continue };
-                let mut numerator = zero_row::<T>();
-                for chunk in chunks {
-                    let part = &chunk.w_numerators[panel_idx * n_components + k];
-                    for (sum, part) in numerator.iter_mut().zip(part) {
-                        sum.iter_mut().zip(part.iter()).for_each(|(sum, part)| *sum += *part);
-                    }
-                }
-                for (w, numerator) in row.iter_mut().zip(numerator) {
-                    w.iter_mut().zip(numerator.iter()).for_each(|(w, n)| *w = kernel::improved(*w, *n * *inverse));
-                }
-            }
+        let (kernel, chunks) = (self.kernel, &self.chunks);
+        let per_job = PANELS_PER_JOB * n_components;
+        self.w.rows.par_chunks_mut(per_job).enumerate().for_each(|(job, w)| {
+            let here = job * per_job..job * per_job + w.len();
+            let numerators: Vec<&[Row<T>]> = chunks.iter().map(|chunk| &chunk.w_numerators[here.clone()]).collect();
+            kernel.improve_w(&numerators, &inverse_sums, w);
         });
         if let Some(momentum) = &self.momentum {
             self.w_past.extrapolate(self.w.rows.as_flattened_mut(), momentum.factor());
@@ -217,7 +229,7 @@ impl<T: Real> Multiplicative<T> {
     }
 }
 
-impl<T: Real> Solve for Multiplicative<T> {
+impl<T: Real> Solve for Multiplicative<'_, T> {
     fn iterate(&mut self) {
         self.step(false);
     }
@@ -253,7 +265,7 @@ pub(super) struct Pass<'a, T: Real> {
 
 impl<T: Real> Pass<'_, T> {
     /// Returns the divergence, if it is wanted.
-    pub(super) fn over(&self, chunk: &mut Chunk<T>) -> f64 {
+    pub(super) fn over(&self, chunk: &mut Chunk<'_, T>) -> f64 {
         let (n_components, n_panels) = (self.w.n_components, self.w.rows.len() / self.w.n_components);
         chunk.w_numerators.fill(zero_row());
         let mut total = 0.0;
@@ -303,7 +315,7 @@ fn drop_small<T: Real>(h: &mut [Activations<T>], drops: &[T]) {
     }
 }
 
-impl<T: Real> Chunk<T> {
+impl<T: Real> Chunk<'_, T> {
     fn sum_h(&mut self) {
         self.h_sums.fill(0.0);
         for tile in self.h.chunks_exact(self.h_sums.len()) {
@@ -334,10 +346,11 @@ mod tests {
         Array2::from_shape_fn(shape, |at| if draws[at] <= zeros { 0.0 } else { 0.05 + numbers[at] })
     }
 
-    fn plain(kernel: Kernel, v: &Array2<f32>, w: &Array2<f32>, h: &Array2<f32>) -> Multiplicative<f32> {
+    fn plain<'v>(kernel: Kernel, v: &'v Array2<f32>, w: &Array2<f32>, h: &Array2<f32>) -> Multiplicative<'v, f32> {
         let free = vec![true; w.ncols()];
         let mean = v.iter().map(|&x| f64::from(x)).sum::<f64>() / v.len() as f64;
-        Multiplicative::new(kernel, v.view(), mean, (w.clone(), h.clone()), (free.clone(), free), false, None)
+        let v = Columns::Matrix(v.view());
+        Multiplicative::new(kernel, v, mean, (w.clone(), h.clone()), (free.clone(), free), false, None)
     }
 
     fn seeded(w: &Array2<f32>, h: &Array2<f32>, solver: Solver, max_iter: usize) -> NmfConfig {
@@ -530,8 +543,17 @@ mod tests {
         let v = noise((30, 90), 0.1, 1);
         let (w, h) = (noise((30, 4), 0.0, 2), noise((4, 90), 0.0, 3));
         let free = (vec![true; 4], vec![true; 4]);
-        let start =
-            || Multiplicative::new(Kernel::detect(), v.view(), 1.0, (w.clone(), h.clone()), free.clone(), true, None);
+        let start = || {
+            Multiplicative::new(
+                Kernel::detect(),
+                Columns::Matrix(v.view()),
+                1.0,
+                (w.clone(), h.clone()),
+                free.clone(),
+                true,
+                None,
+            )
+        };
         let (mut solve, mut undisturbed) = (start(), start());
         for solve in [&mut solve, &mut undisturbed] {
             solve.check();

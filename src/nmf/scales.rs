@@ -18,7 +18,7 @@ pub(super) struct Scales {
 
 impl Scales {
     pub(super) fn new<T: Real>(mean: f64, w: &Array2<T>, h: &Array2<T>, free_w: &[bool], free_h: &[bool]) -> Self {
-        let v = 1.0 / power_of_two(mean);
+        let v = scale_of(mean);
         let largest = |x: ArrayView1<'_, T>| wide(x.fold(T::of(0.0), |a: T, &b| a.max(b)));
         let mut scales = Self { v, w: Vec::new(), h: Vec::new() };
         for k in 0..w.ncols() {
@@ -34,6 +34,11 @@ impl Scales {
         }
         scales
     }
+}
+
+/// What brings a V of this mean to one of 1 to 2.
+pub(super) fn scale_of(mean: f64) -> f64 {
+    1.0 / power_of_two(mean)
 }
 
 /// The largest power of two that is at most x; 1 for 0.

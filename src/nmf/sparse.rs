@@ -111,6 +111,12 @@ impl<T: Real> SparseMatrix<T> {
         self.values.len()
     }
 
+    /// Mean of all entries, zeros too.
+    pub(super) fn mean(&self) -> f64 {
+        let sum: f64 = self.values.iter().map(|&x| wide(x)).sum();
+        sum / (self.dim().0 as f64 * self.dim().1 as f64).max(1.0)
+    }
+
     /// Row, column and value of each entry, row by row.
     pub fn entries(&self) -> impl Iterator<Item = (usize, usize, T)> + '_ {
         (0..self.dim().0).flat_map(|row| {

@@ -1,87 +1,53 @@
 //! Multiplicative updates that touch only the entries of a sparse matrix.
 //! Both halves of an iteration are one loop: over the rows of V for W, over those of its transpose for H.
 
+use ndarray::Array2;
 use rayon::prelude::*;
 
 use super::alternate::{Alternate, Halves};
-use super::data::Data;
-use super::kernel::{self, Job, Kernel, Lanes, Simd, wide};
-use super::misuse::warnings;
+use super::driver::{Whole, run};
+use super::kernel::{self, Job, Kernel, Lanes, Simd};
 use super::scales::{Scales, inverse};
 use super::sparse_loops::{Packed, ROWS_PER_JOB, SEGMENT, combine, diverged, products};
-use super::{Divergence, Factorization, NmfConfig, Real, Solver, SparseMatrix, Stopping, general, init};
-use crate::Result;
+use super::{Divergence, Factorization, NmfConfig, Real, Solver, SparseMatrix, Stopping};
 use crate::watch::Watch;
 
-/// Factorizes a sparse matrix, as [`fit`](super::fit) does with the same matrix held in full: from the same seed or the
-/// same given factors, the same updates in the same order.
-///
-/// Every solver, divergence, penalty and start; no weights and no guidance. Kullback-Leibler and Euclidean fits go through
-/// the entries of V alone; others through a block of columns of WH at a time. Of unpenalized Euclidean fits with
-/// multiplicative updates, only those with [`Solver::Mu`] go the way of [`fit`](super::fit) step by step;
-/// [`Solver::MuExtrapolated`] extrapolates as it does for Kullback-Leibler. The same seed gives the same bits for any
-/// number of threads.
-///
-/// # Errors
-/// Those of [`fit`](super::fit); [`Error::Setting`](crate::Error::Setting) also for what only a matrix held in full
-/// can have.
-///
-/// # Cost
-/// An iteration takes 4 multiply-adds per entry and component (2 in the Euclidean case, and `n_components` per entry
-/// of the factors); for other divergences as much as with all of V. Memory: two copies of V, and the factors twice, with
-/// extrapolation four times; for other divergences up to 32 copies of W, too.
-pub fn fit_sparse<T: Real>(v: &SparseMatrix<T>, config: &NmfConfig<T>) -> Result<Factorization<T>> {
-    fit_sparse_with(v, config, &mut Watch::none())
-}
-
-/// [`fit_sparse`], telling `watch` of every iteration, as [`fit_with`](super::fit_with) does.
-///
-/// # Errors
-/// Those of [`fit_sparse`].
-pub fn fit_sparse_with<T: Real>(
-    v: &SparseMatrix<T>,
+/// Improves factors that start from the given values. V, of this mean, comes scaled, with its transpose.
+pub(super) fn fit_entries<T: Real>(
+    [rows, columns]: [&SparseMatrix<T>; 2],
+    mean: f64,
+    (mut w, mut h): (Array2<T>, Array2<T>),
     config: &NmfConfig<T>,
     watch: &mut Watch<'_>,
-) -> Result<Factorization<T>> {
-    config.check_sparse(v.dim())?;
-    let (n_rows, n_columns) = v.dim();
-    let sum: f64 = v.entries().map(|(_, _, x)| wide(x)).sum();
-    let mean = sum / (n_rows as f64 * n_columns as f64).max(1.0);
-    let (mut w, mut h) = init::sparse_factors(v, mean, config);
-    let warnings = warnings(None, (&w, &h), config);
-    if !is_plain(config) {
-        let data = Data::sparse(v, config.divergence.beta());
-        return Ok(Factorization { warnings, ..general::fit(data, (w, h), config, watch) });
-    }
+) -> Factorization<T> {
     let k = config.n_components;
     let (free_w, free_h) = (config.dictionary.is_free(k), config.activations.is_free(k));
     let scales = Scales::new(mean, &w, &h, &free_w, &free_h);
-    let rows = v.scaled(scales.v);
     let halves = Sparse {
         kernel: Kernel::detect(),
         divergence: config.divergence,
-        columns: rows.transposed(),
         rows,
+        columns,
         w: Packed::new(w.view(), &scales.w, free_w),
         h: Packed::new(h.t(), &scales.h, free_h),
     };
     let mut solve = Alternate::new(halves, config.solver, scales.v.powf(-config.divergence.beta()));
-    let run = solve.run(config, watch);
+    let run = run(&mut Whole(&mut solve), config, watch);
     solve.halves.w.unpack(w.view_mut(), &scales.w);
     solve.halves.h.unpack(h.view_mut().reversed_axes(), &scales.h);
-    Ok(Factorization {
+    Factorization {
         dictionary: w,
         activations: h,
         n_iter: run.n_iter,
         divergence: run.curve[run.curve.len() - 1].1,
         divergence_curve: run.curve,
         stop_reason: run.stop_reason,
-        warnings,
-    })
+        warnings: Vec::new(),
+    }
 }
 
 /// Whether these updates can do it.
-fn is_plain<T: Real>(config: &NmfConfig<T>) -> bool {
+pub(super) fn is_plain<T: Real>(config: &NmfConfig<T>) -> bool {
     let is_multiplicative = matches!(config.solver, Solver::Mu | Solver::MuExtrapolated);
     // Scikit-learn drops small entries of H here.
     let is_general = config.stopping == Stopping::ScikitLearn && config.divergence.beta() == 1.0;
@@ -92,18 +58,18 @@ fn is_plain<T: Real>(config: &NmfConfig<T>) -> bool {
 }
 
 /// V and its factors between two halves of an iteration, scaled to a mean of 1 to 2.
-struct Sparse<T: Real> {
+struct Sparse<'v, T: Real> {
     kernel: Kernel,
     divergence: Divergence,
     /// V, and V transposed.
-    rows: SparseMatrix<T>,
-    columns: SparseMatrix<T>,
+    rows: &'v SparseMatrix<T>,
+    columns: &'v SparseMatrix<T>,
     w: Packed<T>,
     /// H, transposed.
     h: Packed<T>,
 }
 
-impl<T: Real> Halves for Sparse<T> {
+impl<T: Real> Halves for Sparse<'_, T> {
     type W = Lanes<T>;
     type H = Lanes<T>;
 
@@ -116,16 +82,16 @@ impl<T: Real> Halves for Sparse<T> {
     }
 
     fn improve_w(&mut self) {
-        improve(self.kernel, self.divergence, &self.rows, &mut self.w, &self.h);
+        improve(self.kernel, self.divergence, self.rows, &mut self.w, &self.h);
     }
 
     fn improve_h(&mut self, want_divergence: bool) -> f64 {
-        improve(self.kernel, self.divergence, &self.columns, &mut self.h, &self.w);
+        improve(self.kernel, self.divergence, self.columns, &mut self.h, &self.w);
         if want_divergence { self.divergence() } else { 0.0 }
     }
 
     fn divergence(&mut self) -> f64 {
-        diverged(self.kernel, &self.rows, &self.w, &self.h, is_kl(self.divergence))
+        diverged(self.kernel, self.rows, &self.w, &self.h, is_kl(self.divergence))
     }
 }
 

@@ -213,18 +213,65 @@ impl<T: Real> Job<T> for Gram<'_, T> {
 /// A hair plus the products of x with the rows of Y that `others` names.
 #[inline(always)]
 pub(super) fn products<T: Real, S: Simd<T>>(s: S, x: &[Lanes<T>], y: &[Lanes<T>], others: &[u32], out: &mut [T]) {
-    for (&other, out) in others.iter().zip(out) {
-        let mut sum = s.splat(T::of(0.0));
-        for (x, y) in x.iter().zip(&y[other as usize * x.len()..][..x.len()]) {
-            sum = s.mul_add(s.load(x), s.load(y), sum);
+    match *x {
+        [a] => short_products(s, &[a], y, others, out),
+        [a, b] => short_products(s, &[a, b], y, others, out),
+        [a, b, c] => short_products(s, &[a, b, c], y, others, out),
+        [a, b, c, d] => short_products(s, &[a, b, c, d], y, others, out),
+        _ => {
+            for (&other, out) in others.iter().zip(out) {
+                let y = &y[other as usize * x.len()..][..x.len()];
+                *out = s.sum(dot(s, x, y)) + T::EPS;
+            }
         }
-        *out = s.sum(sum) + T::EPS;
     }
+}
+
+/// [`products`] for rows of N vectors, eight at once: the sums over vectors wait for one another.
+#[inline(always)]
+fn short_products<T: Real, S: Simd<T>, const N: usize>(
+    s: S,
+    x: &[Lanes<T>; N],
+    y: &[Lanes<T>],
+    others: &[u32],
+    out: &mut [T],
+) {
+    let rows = y.as_chunks::<N>().0;
+    let ((eights, rest), (outs, out_rest)) = (others.as_chunks::<8>(), out.as_chunks_mut::<8>());
+    for (others, out) in eights.iter().zip(outs) {
+        let mut vectors = [s.splat(T::of(0.0)); 8];
+        for i in 0..8 {
+            vectors[i] = dot(s, x, &rows[others[i] as usize]);
+        }
+        *out = s.sums(vectors);
+        for out in out {
+            *out += T::EPS;
+        }
+    }
+    for (&other, out) in rest.iter().zip(out_rest) {
+        *out = s.sum(dot(s, x, &rows[other as usize])) + T::EPS;
+    }
+}
+
+#[inline(always)]
+fn dot<T: Real, S: Simd<T>>(s: S, x: &[Lanes<T>], y: &[Lanes<T>]) -> S::V {
+    let mut sum = s.splat(T::of(0.0));
+    for (x, y) in x.iter().zip(y) {
+        sum = s.mul_add(s.load(x), s.load(y), sum);
+    }
+    sum
 }
 
 /// Adds the rows of Y that `others` names, each times its factor.
 #[inline(always)]
 pub(super) fn combine<T: Real, S: Simd<T>>(s: S, others: &[u32], factors: &[T], y: &[Lanes<T>], sums: &mut [Lanes<T>]) {
+    match sums {
+        [a] => return combine_rows(s, others, factors, y, [a]),
+        [a, b] => return combine_rows(s, others, factors, y, [a, b]),
+        [a, b, c] => return combine_rows(s, others, factors, y, [a, b, c]),
+        [a, b, c, d] => return combine_rows(s, others, factors, y, [a, b, c, d]),
+        _ => {}
+    }
     let n_lanes = sums.len();
     let (groups, rest) = sums.as_chunks_mut::<4>();
     let n_groups = groups.len();
@@ -236,6 +283,29 @@ pub(super) fn combine<T: Real, S: Simd<T>>(s: S, others: &[u32], factors: &[T], 
         [a, b] => combine_group::<T, S, 2>(s, others, factors, y, n_lanes, 4 * n_groups, [a, b]),
         [a] => combine_group::<T, S, 1>(s, others, factors, y, n_lanes, 4 * n_groups, [a]),
         _ => {}
+    }
+}
+
+/// [`combine`] for rows of N vectors.
+#[inline(always)]
+fn combine_rows<T: Real, S: Simd<T>, const N: usize>(
+    s: S,
+    others: &[u32],
+    factors: &[T],
+    y: &[Lanes<T>],
+    sums: [&mut Lanes<T>; N],
+) {
+    let rows = y.as_chunks::<N>().0;
+    let mut totals = [s.splat(T::of(0.0)); N];
+    for (&other, &factor) in others.iter().zip(factors) {
+        let row = &rows[other as usize];
+        let factor = s.splat(factor);
+        for i in 0..N {
+            totals[i] = s.mul_add(s.load(&row[i]), factor, totals[i]);
+        }
+    }
+    for (sum, total) in sums.into_iter().zip(totals) {
+        s.store(s.add(s.load(sum), total), sum);
     }
 }
 

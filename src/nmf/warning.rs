@@ -57,6 +57,11 @@ pub enum Warning {
         /// The beta of the divergence.
         beta: f64,
     },
+    /// The graphics processor is a program that stands in for one.
+    SoftwareGpu {
+        /// What it is called.
+        device: String,
+    },
 }
 
 /// One of the two factors.
@@ -106,6 +111,7 @@ impl Warning {
             Self::ZerosInMatrix { .. } => {
                 Advice::set("divergence", "kl").note("or add the level of the noise to the matrix")
             }
+            Self::SoftwareGpu { .. } => Advice::set("device", "cpu").note("which is faster"),
         }
     }
 
@@ -164,6 +170,9 @@ impl fmt::Display for Warning {
                 "{n_zeros} of {n_entries} entries of the matrix are 0, from which a divergence with a beta of {beta} is \
                  infinite: they count as 1e-8 of the mean"
             ),
+            Self::SoftwareGpu { device } => {
+                write!(f, "the graphics processor, {device}, is a program that stands in for one")
+            }
         }
     }
 }

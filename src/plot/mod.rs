@@ -13,6 +13,7 @@ use ticks::Ticks;
 
 mod color;
 mod config;
+mod consensus;
 mod fallback;
 mod layout;
 mod page;
@@ -23,6 +24,7 @@ mod ticks;
 
 pub use color::ColorMap;
 pub use config::PlotConfig;
+pub use consensus::{Stability, connectivity, stability};
 pub use panels::{Panel, draw, masks, panels, spectrogram};
 
 /// Components that make one source.

@@ -9,7 +9,7 @@
 //!
 //! That is for `f32`; panels of `f64` have 8 bins.
 
-use ndarray::{ArrayView2, s};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis, s};
 
 use super::simd::{Element, Lanes, wide};
 
@@ -38,9 +38,15 @@ pub(in crate::nmf) fn pack_columns<T: Element>(v: ArrayView2<'_, T>, scale: f64)
 
 /// Packs columns of V, each times its scale.
 pub(in crate::nmf) fn pack_each_column<T: Element>(v: ArrayView2<'_, T>, scale: impl Fn(usize) -> f64) -> Vec<Tile<T>> {
+    let mut tiles = vec![zero_tile(); v.nrows().div_ceil(T::PANEL) * v.ncols().div_ceil(TILE)];
+    pack_onto(v, scale, &mut tiles);
+    tiles
+}
+
+/// Packs columns of V, each times its scale, onto tiles of zeros.
+pub(in crate::nmf) fn pack_onto<T: Element>(v: ArrayView2<'_, T>, scale: impl Fn(usize) -> f64, tiles: &mut [Tile<T>]) {
     let (n_bins, n_frames) = v.dim();
     let n_panels = n_bins.div_ceil(T::PANEL);
-    let mut tiles = vec![zero_tile(); n_panels * n_frames.div_ceil(TILE)];
     for (frames, tiles) in tiles.chunks_exact_mut(n_panels.max(1)).enumerate() {
         let first_frame = frames * TILE;
         for (bins, tile) in tiles.iter_mut().enumerate() {
@@ -54,7 +60,6 @@ pub(in crate::nmf) fn pack_each_column<T: Element>(v: ArrayView2<'_, T>, scale: 
             }
         }
     }
-    tiles
 }
 
 /// W, packed.
@@ -67,13 +72,42 @@ pub(in crate::nmf) struct Panels<T: Element = f32> {
 impl<T: Element> Panels<T> {
     /// Packs W, `n_bins` x `n_components`, each column times its scale.
     pub(in crate::nmf) fn pack(w: ArrayView2<'_, T>, scales: &[f64]) -> Self {
+        Self::pack_with(w, |x, k| lift(wide(x) * scales[k]))
+    }
+
+    /// Packs W, `n_bins` x `n_components`, as it is.
+    pub(in crate::nmf) fn pack_as_is(w: ArrayView2<'_, T>) -> Self {
+        Self::pack_with(w, |x, _| in_range(x))
+    }
+
+    fn pack_with(w: ArrayView2<'_, T>, convert: impl Fn(T, usize) -> T) -> Self {
         let (n_bins, n_components) = w.dim();
         let mut rows = vec![zero_row(); n_bins.div_ceil(T::PANEL) * n_components];
-        for ((bin, k), &x) in w.indexed_iter() {
-            rows[bin / T::PANEL * n_components + k][bin % T::PANEL / T::LANES][bin % T::LANES] =
-                lift(wide(x) * scales[k]);
+        let panels = rows.chunks_exact_mut(n_components.max(1)).zip(w.axis_chunks_iter(Axis(0), T::PANEL));
+        for (panel, bins) in panels {
+            let bins = bins.as_standard_layout();
+            let bins = bins.as_slice().expect("a matrix in standard layout is one slice");
+            for (k, row) in panel.iter_mut().enumerate() {
+                for (lanes, bins) in row.iter_mut().zip(bins.chunks(T::LANES * n_components)) {
+                    let column = bins[k..].iter().step_by(n_components);
+                    lanes.iter_mut().zip(column).for_each(|(w, &x)| *w = convert(x, k));
+                }
+            }
         }
         Self { rows, n_components }
+    }
+
+    /// W, `n_bins` x `n_components`, as it is.
+    pub(in crate::nmf) fn unpacked(&self, n_bins: usize) -> Array2<T> {
+        let mut w = Array2::zeros((n_bins, self.n_components));
+        let bins = w.axis_chunks_iter_mut(Axis(0), T::PANEL);
+        for (mut bins, panel) in bins.zip(self.rows.chunks_exact(self.n_components.max(1))) {
+            for (bin, mut w) in bins.rows_mut().into_iter().enumerate() {
+                let (half, lane) = (bin / T::LANES, bin % T::LANES);
+                w.iter_mut().zip(panel).for_each(|(x, row)| *x = row[half][lane]);
+            }
+        }
+        w
     }
 
     pub(in crate::nmf) fn at(&self, bin: usize, k: usize) -> T {
@@ -105,15 +139,31 @@ pub(in crate::nmf) fn pack_activations<T: Element>(h: ArrayView2<'_, T>, scales:
 /// Packs some frames of H, frames x `n_components`, as they are.
 pub(in crate::nmf) fn pack_frames<T: Element>(h: ArrayView2<'_, T>) -> Vec<Activations<T>> {
     let (n_frames, n_components) = h.dim();
-    let zero = T::of(0.0);
-    let mut packed = vec![[zero; TILE]; n_frames.div_ceil(TILE) * n_components];
-    for (frame, row) in h.rows().into_iter().enumerate() {
-        let tile = &mut packed[frame / TILE * n_components..][..n_components];
-        for (activations, &x) in tile.iter_mut().zip(row) {
-            activations[frame % TILE] = if x > zero { x.max(T::FLOOR).min(T::CEILING) } else { zero };
+    let mut packed = vec![[T::of(0.0); TILE]; n_frames.div_ceil(TILE) * n_components];
+    let tiles = packed.chunks_exact_mut(n_components.max(1));
+    for (tile, frames) in tiles.zip(h.axis_chunks_iter(Axis(0), TILE)) {
+        for (frame, row) in frames.rows().into_iter().enumerate() {
+            tile.iter_mut().zip(row).for_each(|(activations, &x)| activations[frame] = in_range(x));
         }
     }
     packed
+}
+
+/// Writes what is packed as H is to frames x `n_components`.
+pub(in crate::nmf) fn unpack_frames<T: Element>(packed: &[Activations<T>], mut frames: ArrayViewMut2<'_, T>) {
+    let n_components = frames.ncols().max(1);
+    for (mut rows, tile) in frames.axis_chunks_iter_mut(Axis(0), TILE).zip(packed.chunks_exact(n_components)) {
+        for (frame, mut row) in rows.rows_mut().into_iter().enumerate() {
+            row.iter_mut().zip(tile).for_each(|(x, activations)| *x = activations[frame]);
+        }
+    }
+}
+
+/// A value that needs no scale: zeros stay zero, all others lie between floor and ceiling.
+#[inline(always)]
+fn in_range<T: Element>(x: T) -> T {
+    let zero = T::of(0.0);
+    if x > zero { x.max(T::FLOOR).min(T::CEILING) } else { zero }
 }
 
 /// A given value: zeros stay zero, all others lie between floor and ceiling.

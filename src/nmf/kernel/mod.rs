@@ -17,6 +17,7 @@ mod math;
 mod peak;
 mod phases;
 mod simd;
+mod squares;
 mod sweep;
 mod tile;
 
@@ -24,19 +25,21 @@ use ndarray::Array2;
 
 pub(super) use self::layout::{
     Activations, Panels, Row, TILE, Tile, improved, lift, pack_activations, pack_columns, pack_each_column,
-    pack_frames, zero_row, zero_tile,
+    pack_frames, pack_onto, unpack_frames, zero_row, zero_tile,
 };
 pub(super) use self::phases::{BLOCK, Scratch, tiles_per_block};
 pub(super) use self::simd::{Element, Job, Lanes, Simd, wide};
+pub(super) use self::squares::{SquaresStep, turn};
 pub(super) use self::sweep::{BATCH, RowBatch};
 pub(super) use self::tile::{Entries, Power};
 
 use self::column::ImproveColumn;
 use self::peak::MultiplyAdds;
-use self::phases::{Diverge, GatherW, ImproveH, Multiply, OntoH, OntoW, SquaredGaps, TermsOntoH, TermsOntoW};
+use self::phases::{Diverge, GatherW, ImproveH, ImproveW, Multiply, OntoH, OntoW, SquaredGaps, TermsOntoH, TermsOntoW};
 #[cfg(target_arch = "x86_64")]
 use self::simd::avx2::Avx2;
 use self::simd::portable::Portable;
+use self::squares::{GramW, StepH, StepW};
 use self::sweep::Sweep;
 
 /// The instructions to use.
@@ -71,6 +74,11 @@ impl Kernel {
         scratch: &mut Scratch<T>,
     ) {
         self.run(ImproveH { v, w, inverse_sums, h, scratch });
+    }
+
+    /// W <- W * ((V / WH) H^T) / (1 H^T) for some panels, their numerators being the sum of the lists given.
+    pub(super) fn improve_w<T: Dispatch>(self, numerators: &[&[Row<T>]], inverse_sums: &[Option<T>], w: &mut [Row<T>]) {
+        self.run(ImproveW { numerators, inverse_sums, w });
     }
 
     /// [`Kernel::improve_h`] for one frame of one tile, with the same bits.
@@ -172,6 +180,35 @@ impl Kernel {
         x: &mut [RowBatch],
     ) -> RowBatch {
         self.run::<T, _>(Sweep { gram, order, targets, x })
+    }
+
+    /// W <- W * (V H^T) / (W H H^T), from the numerators and H H^T.
+    pub(super) fn squares_step_w<T: Dispatch>(
+        self,
+        numerators: &[Row<T>],
+        gram: &[Activations<T>],
+        step: SquaresStep<'_, T>,
+        w: &mut [Row<T>],
+    ) {
+        self.run(StepW { numerators, gram, step, w });
+    }
+
+    /// H <- H * (W^T V) / (W^T W H), from W^T W, for as many tiles of frames as `h` has; `turned` is H as [`turn`] gives it.
+    pub(super) fn squares_step_h<T: Dispatch>(
+        self,
+        v: &[Tile<T>],
+        w: &Panels<T>,
+        gram: &Panels<T>,
+        step: SquaresStep<'_, T>,
+        h: &mut [Activations<T>],
+        turned: &mut [Tile<T>],
+    ) {
+        self.run(StepH { v, w, gram, step, h, turned });
+    }
+
+    /// W^T W over some panels, as activations.
+    pub(super) fn gram_w<T: Dispatch>(self, w: &[Row<T>], n_components: usize) -> Vec<Activations<T>> {
+        self.run(GramW { w, n_components })
     }
 
     /// `n` times twelve independent multiply-adds of whole vectors: what the processor can do at best.

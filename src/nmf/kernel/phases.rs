@@ -97,6 +97,35 @@ impl<T: Element> Job<T> for ImproveH<'_, T> {
     }
 }
 
+pub(super) struct ImproveW<'a, T: Element> {
+    pub(super) numerators: &'a [&'a [Row<T>]],
+    pub(super) inverse_sums: &'a [Option<T>],
+    pub(super) w: &'a mut [Row<T>],
+}
+
+impl<T: Element> Job<T> for ImproveW<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd<T>>(self, s: S) {
+        let of_components = self.inverse_sums.iter().cycle();
+        for (i, (row, inverse)) in self.w.iter_mut().zip(of_components).enumerate() {
+            let Some(inverse) = inverse else { continue };
+            for half in 0..2 {
+                let mut sum = s.splat(T::of(0.0));
+                for part in self.numerators {
+                    sum = s.add(sum, s.load(&part[i][half]));
+                }
+                let mut gain = Lanes::default();
+                s.store(s.mul(sum, s.splat(*inverse)), &mut gain);
+                for (w, gain) in row[half].iter_mut().zip(gain.iter()) {
+                    *w = improved(*w, *gain);
+                }
+            }
+        }
+    }
+}
+
 pub(super) struct GatherW<'a, T: Element, const DIVERGENCE: bool> {
     pub(super) v: &'a [Tile<T>],
     pub(super) w: &'a Panels<T>,

@@ -100,6 +100,26 @@ impl Simd<f32> for Avx2 {
         })
     }
     #[inline(always)]
+    fn sums(self, v: [__m256; 8]) -> [f32; 8] {
+        let together = registers!({
+            // Halves of two vectors side by side, then quarters of four, then eighths: the additions of `sum`, in its order.
+            let mut halves = [_mm256_setzero_ps(); 4];
+            for i in 0..4 {
+                let (a, b) = (v[i], v[i + 4]);
+                halves[i] = _mm256_add_ps(_mm256_permute2f128_ps::<0x20>(a, b), _mm256_permute2f128_ps::<0x31>(a, b));
+            }
+            let [a, b, c, d] = halves;
+            let first = _mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            let second = _mm256_add_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+            let low = _mm256_shuffle_ps::<0b01_00_01_00>(first, second);
+            let high = _mm256_shuffle_ps::<0b11_10_11_10>(first, second);
+            _mm256_add_ps(low, high)
+        });
+        let mut sums = Lanes::<f32>::default();
+        self.store(together, &mut sums);
+        sums.0
+    }
+    #[inline(always)]
     fn split(self, x: __m256) -> (__m256, __m256) {
         registers!({
             let bits = _mm256_castps_si256(x);

@@ -146,6 +146,15 @@ pub(in crate::nmf) trait Simd<T: Element>: Copy {
     fn prefetch(self, _: &[Lanes<T>; 2]) {}
     /// The sum of the vector.
     fn sum(self, a: Self::V) -> T;
+    /// The sums of eight vectors, each as [`Simd::sum`] has it.
+    #[inline(always)]
+    fn sums(self, vectors: [Self::V; 8]) -> [T; 8] {
+        let mut sums = [T::of(0.0); 8];
+        for i in 0..8 {
+            sums[i] = self.sum(vectors[i]);
+        }
+        sums
+    }
     /// e and m, where x = 2^e m and 2/3 <= m < 4/3, for positive normal x.
     fn split(self, x: Self::V) -> (Self::V, Self::V);
     /// The nearest whole number.

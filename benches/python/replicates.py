@@ -1,11 +1,11 @@
 """Many fits and their consensus, partita's against scikit-learn's in joblib processes, on counts with planted programs.
 
 ``python benches/python/replicates.py BINARY [--cells 5000] [--genes 2000] [--ranks 5 10 15] [--runs 20] [--jobs 2]``
-prints CPU times (user and system, children counted) and how well each finds the programs. With ``--noisy``, it simulates
-cells as the paper on cNMF does instead, and runs its procedure with scikit-learn inside.
+prints CPU times (user and system, children counted) and how well each finds the programs. With ``--noisy``, it
+simulates cells as the paper on cNMF does instead, and runs its procedure with scikit-learn inside.
 
-The counts: each program is a common profile in which 6 % of the genes are raised, each cell a mixture of programs (Dirichlet),
-its depth log-normal, its counts Poisson; the mean depth gives the density asked for.
+The counts: each program is a common profile in which 6 % of the genes are raised, each cell a mixture of programs
+(Dirichlet), its depth log-normal, its counts Poisson; the mean depth gives the density asked for.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import json
 import os
 import resource
 import subprocess
-import sys
 import tempfile
 import time
 import warnings
@@ -46,16 +45,18 @@ def planted(n_cells, n_genes, n_programs, density, seed=0):
         share = 1 - np.exp(-(depth[part, None] * middle) * (usage[part] @ programs)).mean()
         low, high = (middle, high) if share < density else (low, middle)
     blocks = [
-        sp.csr_matrix(rng.poisson((depth[i : i + 1000, None] * low) * (usage[i : i + 1000] @ programs)).astype(np.float32))
-        for i in range(0, n_cells, 1000)
+        sp.csr_matrix(rng.poisson(depth[at, None] * low * (usage[at] @ programs)).astype(np.float32))
+        for at in (slice(start, start + 1000) for start in range(0, n_cells, 1000))
     ]
     return sp.vstack(blocks).tocsr(), programs
 
 
 def noisy(n_cells, n_genes, n_types, seed=0):
-    """Cells as in the simulations of Kotliar et al. (2019), after Splatter: types that differ in 2.5 % of the genes, an
-    activity that a part of the cells of some types has to 10 to 70 %, outlying genes, varying depth and biological noise.
-    Counts (cells x genes) and the programs, types first, the activity last."""
+    """Cells as in the simulations of Kotliar et al. (2019), after Splatter, and their programs.
+
+    Types differ in 2.5 % of the genes; a part of the cells of some types has an activity to 10 to 70 %; genes lie out,
+    depths vary, and there is biological noise. Counts (cells x genes) and the programs, types first, activity last.
+    """
     rng = np.random.default_rng(seed)
     means = rng.gamma(0.34, 1 / 7.68, size=n_genes) + 1e-12
     outlying = rng.random(n_genes) < 0.00286
@@ -80,15 +81,16 @@ def noisy(n_cells, n_genes, n_types, seed=0):
 
 def match(programs, components):
     """For each program, the cosine of the component that is most like it (both: one per row)."""
-    unit = lambda x: x / np.linalg.norm(x, axis=1, keepdims=True).clip(min=1e-30)
-    return (unit(programs) @ unit(components).T).max(axis=1)
+    programs, components = (
+        x / np.linalg.norm(x, axis=1, keepdims=True).clip(min=1e-30) for x in (programs, components)
+    )
+    return (programs @ components.T).max(axis=1)
 
 
 def cpu_s():
     """User and system seconds of this process and of those it waited for."""
-    return sum(
-        used.ru_utime + used.ru_stime for used in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    )
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def one(X, rank, seed, solver, beta_loss, max_iter):
@@ -109,7 +111,8 @@ def theirs(X, ranks, n_runs, jobs, solver, beta_loss, max_iter):
     tasks = [(rank, seed) for rank in ranks for seed in range(n_runs)]
     work = (delayed(one)(X, rank, seed, solver, beta_loss, max_iter) for rank, seed in tasks)
     found = Parallel(n_jobs=jobs)(work)
-    spectra = {rank: np.vstack([c for (r, _), (c, _) in zip(tasks, found) if r == rank]) for rank in ranks}
+    pairs = list(zip(tasks, found, strict=True))
+    spectra = {rank: np.vstack([c for (r, _), (c, _) in pairs if r == rank]) for rank in ranks}
     return {rank: consensus(spectra[rank], rank, n_runs) for rank in ranks}, sum(seconds for _, seconds in found)
 
 
@@ -129,7 +132,7 @@ def consensus(spectra, rank, n_runs, threshold=0.5):
 
 
 def ours(binary, X, ranks, n_runs, jobs, flags, max_iter, folder):
-    """Fits with partita's command line: components per rank and CPU seconds of the whole process."""
+    """Fits with partita's command line: components per rank, CPU seconds of the process, seconds, megabytes."""
     path = Path(folder, "v.mtx")
     if not path.exists():
         # Genes in rows, as sequencing pipelines write it.
@@ -138,21 +141,19 @@ def ours(binary, X, ranks, n_runs, jobs, flags, max_iter, folder):
     before, start = cpu_s(), time.monotonic()
     lowest, highest = min(ranks), max(ranks)
     results = {}
-    fit_cpu = 0.0
     for rank in [None] if ranks == list(range(lowest, highest + 1)) and len(ranks) > 1 else ranks:
         which = ["--select-rank", f"{lowest}-{highest}"] if rank is None else ["-k", str(rank)]
         command = [binary, "factorize", str(path), "-o", str(out), "-f", *which, "--runs", str(n_runs), "-j", str(jobs)]
         command += ["--max-iter", str(max_iter), "--json", *flags]
         said = subprocess.run(command, check=True, capture_output=True, text=True)
         event = json.loads(said.stdout.splitlines()[-1])
-        fit_cpu += event["fit_cpu_seconds"]
         archive = np.load(out)
         for of_rank in event["consensus"]["ranks"]:
             k = of_rank["n_components"]
             W = archive[f"W-{k}"] if f"W-{k}" in archive else archive["W"]
             results[k] = (W.T, of_rank["stability"], of_rank["n_outliers"])
     memory_mb = event["peak_rss_mb"]
-    return results, cpu_s() - before, fit_cpu, time.monotonic() - start, memory_mb
+    return results, cpu_s() - before, time.monotonic() - start, memory_mb
 
 
 def main():
@@ -198,7 +199,8 @@ def main():
         data = scaled if a.noisy and divergence == "euclidean" else X
         compared = truth / deviation.clip(min=1e-6) if data is scaled and a.noisy else truth
         with tempfile.TemporaryDirectory() as folder:
-            results, cpu, fit_cpu, wall, memory = ours(a.binary, data, a.ranks, a.runs, a.jobs, flags, a.max_iter, folder)
+            work = (a.binary, data, a.ranks, a.runs, a.jobs, flags, a.max_iter, folder)
+            results, cpu, wall, memory = ours(*work)
         show(divergence, "partita", results, compared, f"{cpu:.1f} ({wall:.1f} on the clock, {memory:.0f} MB)")
         n_theirs = a.theirs or a.runs
         found, seconds = theirs(data, a.ranks, n_theirs, a.jobs, solver, beta_loss, a.max_iter)

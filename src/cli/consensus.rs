@@ -109,6 +109,7 @@ pub(super) fn find(
         neighborhood: args.neighborhood,
         ..ConsensusConfig::default()
     };
+    settings.check()?;
     let replicates = Replicates::new(v, &config)?;
     let shelf = FitFolder::new(&folder(out), v, &config, args.resume);
     let mut bar = None;

@@ -31,6 +31,26 @@ impl Default for ConsensusConfig {
     }
 }
 
+impl ConsensusConfig {
+    /// Refuses what cannot work, before the fits are made.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a setting out of range.
+    pub fn check(&self) -> Result<()> {
+        if self.density_threshold.is_nan() || self.density_threshold <= 0.0 {
+            return Err(refused("density_threshold", self.density_threshold.to_string(), "above 0"));
+        }
+        if !(self.neighborhood > 0.0 && self.neighborhood <= 1.0) {
+            return Err(refused("neighborhood", self.neighborhood.to_string(), "above 0, at most 1"));
+        }
+        Ok(())
+    }
+}
+
+fn refused(name: &'static str, got: String, expected: &str) -> Error {
+    Error::Setting { name, got, expected: expected.into(), advice: None }
+}
+
 /// What many fits with the same number of components have in common.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Consensus<T: Real = f32> {
@@ -152,17 +172,9 @@ impl<T: Real> Replicates<'_, T> {
 
     /// Features and components of each run.
     fn check(&self, runs: &[Replicate<T>], config: &ConsensusConfig) -> Result<(usize, usize)> {
-        let refused = |name, got: String, expected: &str| {
-            Err(Error::Setting { name, got, expected: expected.into(), advice: None })
-        };
-        if config.density_threshold.is_nan() || config.density_threshold <= 0.0 {
-            return refused("density_threshold", config.density_threshold.to_string(), "above 0");
-        }
-        if !(config.neighborhood > 0.0 && config.neighborhood <= 1.0) {
-            return refused("neighborhood", config.neighborhood.to_string(), "above 0, at most 1");
-        }
+        config.check()?;
         let Some(first) = runs.first() else {
-            return refused("n_runs", "0".into(), "at least 2");
+            return Err(refused("n_runs", "0".into(), "at least 2"));
         };
         let (n_features, n_samples) = match self.config().side {
             Side::Dictionary => self.dim(),

@@ -4,6 +4,7 @@
 mod factors;
 mod model;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use ndarray::{Array2, Axis, concatenate};
@@ -15,7 +16,9 @@ use super::{check_mask_exponent, group};
 use crate::audio::Recording;
 use crate::error::Advice;
 use crate::nmf::{Factorization, StopReason};
-use crate::separate::pipeline::{Analysis, AnalysisConfig, Covariance, Detail, Place, Stage, check_pans};
+use crate::separate::pipeline::{
+    Analysis, AnalysisConfig, BLOCK_FRAMES, Covariance, Detail, Model, Place, Stage, check_pans,
+};
 use crate::separate::separation::{Components, Found, Separation};
 use crate::stft::StftOptions;
 use crate::watch::Watch;
@@ -26,6 +29,9 @@ pub const MAX_BYTES: usize = 160 << 20;
 
 /// Places that are told apart at the most: of more, the loudest.
 const MAX_PLACES: usize = 8;
+
+/// It looks at so many blocks of frames to put the sources in order, at the most.
+const MAX_BLOCKS: usize = 16;
 
 /// A source that is said to stand this near a place that was found stands there.
 const NEAR: f64 = 0.15;
@@ -87,11 +93,14 @@ pub fn fit(
     let nmf = &config.blind.nmf;
     let (factors, activations, n_iter) =
         Factors::learn(&spots, [left.view(), right.view()], n_components, nmf.max_iter, nmf.seed, watch)?;
-    let place_of: Vec<usize> = factors.places();
     let factorization = factorization(&factors, &activations, n_iter);
-    let (assignment, names) = sources(analysis, &factorization, &place_of, config, n_sources);
-    let activations = looked.is_complete().then(|| Arc::new(activations));
-    let model = PannedModel::new(Arc::new(factors), activations, assignment.clone());
+    let n_said = config.said.len();
+    let assignment = group(analysis, &factorization, &factors.places(), n_said, n_sources);
+    let kept = PannedModel::new(Arc::new(factors), activations, assignment);
+    let assignment = strongest_first(&kept, &looked, n_said)?;
+    let names = names_of(&config.said, kept.n_parts());
+    let model = if looked.is_complete() { kept } else { kept.by_block() };
+    let model = model.with_partition(assignment.clone());
     let components = Components {
         factorization,
         assignment,
@@ -167,15 +176,14 @@ fn factorization(factors: &Factors, activations: &Array2<f32>, n_iter: usize) ->
     }
 }
 
-/// The source of each component, and the sources' names: those that are said to stand somewhere first, then the strongest.
-fn sources(
+/// The source of each component: those that are said to stand somewhere first.
+fn group(
     analysis: &Analysis,
     factorization: &Factorization,
     place_of: &[usize],
-    config: &PannedConfig,
+    n_said: usize,
     n_sources: usize,
-) -> (Vec<usize>, Vec<String>) {
-    let n_said = config.said.len();
+) -> Vec<usize> {
     let others: Vec<usize> = (0..place_of.len()).filter(|k| place_of[*k] >= n_said).collect();
     let only = Factorization {
         dictionary: factorization.dictionary.select(Axis(1), &others),
@@ -185,28 +193,38 @@ fn sources(
     let places: Vec<usize> = others.iter().map(|k| place_of[*k]).collect();
     let n_others = (n_sources - n_said).min(others.len());
     let groups = group::within_places(&only, analysis.stft().config(), analysis.sample_rate(), &places, n_others);
-    let energy_of = |k: usize| {
-        let square = |x: &f32| f64::from(*x).powi(2);
-        let template: f64 = only.dictionary.column(k).iter().map(square).sum();
-        template * only.activations.row(k).iter().map(square).sum::<f64>()
-    };
-    let mut energies = vec![0.0; n_others];
-    groups.iter().enumerate().for_each(|(k, group)| energies[*group] += energy_of(k));
-    let mut order: Vec<_> = (0..n_others).collect();
-    order.sort_by(|a, b| energies[*b].total_cmp(&energies[*a]));
-    let mut rank = vec![0; n_others];
-    order.iter().enumerate().for_each(|(r, group)| rank[*group] = r);
     let mut assignment = place_of.to_vec();
-    others.iter().zip(groups).for_each(|(k, group)| assignment[*k] = n_said + rank[group]);
-    let mut all: Vec<String> = config.said.iter().map(|(name, _)| name.clone()).collect();
-    for number in n_said + 1.. {
-        if all.len() == n_said + n_others {
-            break;
-        }
-        let name = names::source(number);
-        if !all.contains(&name) {
-            all.push(name);
+    others.iter().zip(groups).for_each(|(k, group)| assignment[*k] = n_said + group);
+    assignment
+}
+
+/// The same with the strongest first among those of which nothing is said; as strong as they are in some blocks.
+fn strongest_first(model: &PannedModel, looked: &Analysis, n_said: usize) -> Result<Vec<usize>> {
+    let mut energies = vec![0.0f64; model.n_parts()];
+    let blocks: Vec<_> = looked.consecutive().into_iter().flat_map(in_blocks).collect();
+    for rows in blocks.iter().step_by(blocks.len().div_ceil(MAX_BLOCKS).max(1)) {
+        for (energy, own) in energies.iter_mut().zip(model.energies(looked, rows.clone())) {
+            *energy += own;
         }
     }
-    (assignment, all)
+    let mut order: Vec<_> = (0..energies.len()).collect();
+    order[n_said..].sort_by(|a, b| energies[*b].total_cmp(&energies[*a]));
+    let mut rank = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(r, part)| rank[*part] = r);
+    Ok(model.partition.iter().map(|part| rank[*part]).collect())
+}
+
+/// Rows that follow one another, block by block.
+fn in_blocks(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let end = rows.end;
+    rows.step_by(BLOCK_FRAMES).map(move |start| start..(start + BLOCK_FRAMES).min(end))
+}
+
+/// Names of sources: those that are said, and numbers.
+fn names_of(said: &[(String, f64)], n_sources: usize) -> Vec<String> {
+    let mut all: Vec<String> = said.iter().map(|(name, _)| name.clone()).collect();
+    let numbered: Vec<_> =
+        (said.len() + 1..).map(names::source).filter(|name| !all.contains(name)).take(n_sources - said.len()).collect();
+    all.extend(numbered);
+    all
 }

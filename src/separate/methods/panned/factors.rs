@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use realfft::num_complex::Complex32;
 
 use crate::Result;
-use crate::separate::pipeline::{BLOCK_FRAMES, Covariance, N_PLACES, center_of, place_of};
+use crate::separate::pipeline::{BLOCK_FRAMES, Covariance, N_PLACES, Row, center_of, place_of};
 use crate::watch::{Step, Watch};
 
 /// Iterations in which the power of a place is what is heard from around it: where the fit begins.
@@ -86,6 +86,7 @@ impl Factors {
             shares: shares(spots),
             gain: gain(spectra),
         };
+        let steps = steps_of(spectra);
         let n_start = START_ITERATIONS.min(max_iter.max(1));
         let n_iter = n_start + MAX_ITERATIONS.min(max_iter);
         for i in 0..n_iter {
@@ -98,7 +99,8 @@ impl Factors {
                     let frames = chunk * BLOCK_FRAMES..chunk * BLOCK_FRAMES + h.nrows();
                     let spectra = spectra.map(|x| x.slice_move(s![frames.clone(), ..]));
                     let mut own = h.to_owned();
-                    let sums = this.improve(spectra, &mut own, aim, true);
+                    let steps = &steps[frames.start * n_bins..frames.end * n_bins];
+                    let sums = this.improve(spectra, steps, &mut own, aim, true);
                     h.assign(&own);
                     sums
                 })
@@ -127,10 +129,11 @@ impl Factors {
     /// The activations of some frames, with the templates as they are: frames x components.
     pub(super) fn encode(&self, spectra: [ArrayView2<'_, Complex32>; 2]) -> Array2<f32> {
         let n_components = self.templates.iter().map(Array2::nrows).sum();
+        let steps = steps_of(spectra);
         let mut activations = Array2::ones((spectra[0].nrows(), n_components));
         for i in 0..BLOCK_START_ITERATIONS + BLOCK_ITERATIONS {
             let aim = if i < BLOCK_START_ITERATIONS { Aim::Around } else { Aim::Expected };
-            self.improve(spectra, &mut activations, aim, false);
+            self.improve(spectra, &steps, &mut activations, aim, false);
         }
         activations
     }
@@ -143,13 +146,14 @@ impl Factors {
     fn improve(
         &self,
         spectra: [ArrayView2<'_, Complex32>; 2],
+        steps: &[u8],
         activations: &mut Array2<f32>,
         aim: Aim,
         wants_sums: bool,
     ) -> Vec<TemplateSums> {
         let mut powers = self.powers(activations);
         // Of each place: what its power is to be, divided by the square of what it is.
-        let aims = self.aims(spectra, &powers, aim);
+        let aims = self.aims(spectra, steps, &powers, aim);
         let mut sums = Vec::new();
         let mut first = 0;
         for ((templates, power), aims) in self.templates.iter().zip(&mut powers).zip(aims) {
@@ -192,32 +196,38 @@ impl Factors {
     /// What the power of each place is to be, divided by the square of what it is.
     fn aims(
         &self,
-        [left, right]: [ArrayView2<'_, Complex32>; 2],
+        spectra: [ArrayView2<'_, Complex32>; 2],
+        steps: &[u8],
         powers: &[Array2<f32>],
         aim: Aim,
     ) -> Vec<Array2<f32>> {
         let mut aims: Vec<Array2<f32>> = powers.iter().map(|power| Array2::zeros(power.raw_dim())).collect();
-        let n_bins = left.ncols();
-        let mut v = vec![0.0f32; powers.len()];
-        for frame in 0..left.nrows() {
-            for bin in 0..n_bins {
-                let at = [frame, bin];
-                let x = [left[at] * self.gain, right[at] * self.gain];
-                v.iter_mut().zip(powers).for_each(|(v, power)| *v = power[at]);
-                match aim {
-                    Aim::Around => {
-                        let level = x[0].norm_sqr() + x[1].norm_sqr();
-                        let step = step_of(x);
-                        for ((to, v), shares) in aims.iter_mut().zip(&v).zip(&self.shares) {
-                            to[at] = (shares[step] * level + FLOOR) / (v * v);
+        let (n_frames, n_bins) = spectra[0].dim();
+        for frame in 0..n_frames {
+            let [left, right] = spectra.map(|x| row_of(x, frame));
+            match aim {
+                Aim::Around => {
+                    let level =
+                        |(l, r): (&Complex32, &Complex32)| (l.norm_sqr() + r.norm_sqr()) * self.gain * self.gain;
+                    let levels: Vec<f32> = left.iter().zip(right).map(level).collect();
+                    let steps = &steps[frame * n_bins..(frame + 1) * n_bins];
+                    for ((aims, powers), shares) in aims.iter_mut().zip(powers).zip(&self.shares) {
+                        let bins = aims.row_mut(frame).into_iter().zip(row_of(powers.view(), frame)).zip(steps);
+                        for (((to, v), step), level) in bins.zip(&levels) {
+                            *to = (shares[usize::from(*step)] * level + FLOOR) / (v * v);
                         }
                     }
-                    Aim::Expected => {
-                        let mut mixture = Covariance::default();
-                        v.iter().zip(&self.covariances).for_each(|(v, of)| mixture.add(of, *v));
-                        let excess = mixture.excess(x);
-                        for ((to, v), of) in aims.iter_mut().zip(&v).zip(&self.covariances) {
-                            to[at] = (v.recip() + excess.of(of)).max(0.0);
+                }
+                Aim::Expected => {
+                    let mut mixture = Row::new(n_bins, 0.0);
+                    for (powers, covariance) in powers.iter().zip(&self.covariances) {
+                        mixture.add(covariance, row_of(powers.view(), frame));
+                    }
+                    let excess = mixture.into_excess([left, right], self.gain);
+                    for ((aims, powers), covariance) in aims.iter_mut().zip(powers).zip(&self.covariances) {
+                        let bins = aims.row_mut(frame).into_iter().zip(row_of(powers.view(), frame));
+                        for ((to, v), said) in bins.zip(excess.of(covariance)) {
+                            *to = (v.recip() + said).max(0.0);
                         }
                     }
                 }
@@ -225,6 +235,18 @@ impl Factors {
         }
         aims
     }
+}
+
+/// One row of a matrix whose rows are contiguous.
+pub(super) fn row_of<'a, T>(matrix: ArrayView2<'a, T>, row: usize) -> &'a [T] {
+    let n = matrix.ncols();
+    let all = matrix.to_slice().expect("frames stand one after the other");
+    &all[row * n..(row + 1) * n]
+}
+
+/// The step between left and right that each bin is heard from.
+fn steps_of([left, right]: [ArrayView2<'_, Complex32>; 2]) -> Vec<u8> {
+    left.iter().zip(&right).map(|(l, r)| step_of([*l, *r]) as u8).collect()
 }
 
 fn step_of([left, right]: [Complex32; 2]) -> usize {

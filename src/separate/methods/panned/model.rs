@@ -7,9 +7,9 @@ use std::sync::Arc;
 use ndarray::{Array2, ArrayView2, Axis, s};
 use realfft::num_complex::Complex32;
 
-use super::factors::Factors;
+use super::factors::{Factors, row_of};
 use crate::Result;
-use crate::separate::pipeline::{Analysis, Block, Covariance, Model, Split};
+use crate::separate::pipeline::{Analysis, Block, Model, Row, Split};
 
 /// Power that comes from anywhere, where the mean power of the mixture is 1.
 const LEAST_POWER: f32 = 1e-10;
@@ -84,29 +84,32 @@ impl PannedModel {
     ) -> Vec<Vec<Array2<Complex32>>> {
         let shares = self.shares(activations);
         let (n_parts, gain) = (self.n_parts(), self.factors.gain);
+        let (n_frames, n_bins) = left.dim();
         let mut images = vec![vec![Array2::<Complex32>::zeros(left.raw_dim()); 2]; n_parts];
-        for at in ndarray::indices(left.raw_dim()) {
-            let x = [left[at], right[at]];
-            let mut mixture = Covariance::default();
-            // So that there is something to invert where nothing is modeled.
-            mixture.add(&Covariance::ANYWHERE, LEAST_POWER);
+        for frame in 0..n_frames {
+            let x = [row_of(left, frame), row_of(right, frame)];
+            let mut mixture = Row::new(n_bins, LEAST_POWER);
             for share in &shares {
-                mixture.add(&self.factors.covariances[share.place], share.power[at]);
+                mixture.add(&self.factors.covariances[share.place], row_of(share.power.view(), frame));
             }
-            let z = mixture.excess([x[0] * gain, x[1] * gain]).z;
-            let mut rest = x;
+            let filtered: Vec<_> = mixture.excess(x, gain).map(|excess| excess.z).collect();
+            let mut rest = x.map(<[Complex32]>::to_vec);
             for share in &shares {
-                let y = self.factors.covariances[share.place].times(z);
-                for channel in 0..2 {
-                    let y = y[channel] * (share.power[at] / gain);
-                    images[share.part][channel][at] += y;
-                    rest[channel] -= y;
+                let covariance = &self.factors.covariances[share.place];
+                let [to_left, to_right] = &mut images[share.part][..] else { continue };
+                let image = to_left.row_mut(frame).into_iter().zip(to_right.row_mut(frame));
+                let [rest_left, rest_right] = &mut rest;
+                let bins = image.zip(rest_left.iter_mut().zip(rest_right)).zip(&filtered);
+                for ((((l, r), (rest_l, rest_r)), z), power) in bins.zip(row_of(share.power.view(), frame)) {
+                    let y = covariance.times(*z).map(|y| y * (power / gain));
+                    (*l, *r) = (*l + y[0], *r + y[1]);
+                    (*rest_l, *rest_r) = (*rest_l - y[0], *rest_r - y[1]);
                 }
             }
             // What rounding leaves over, and what is there without a model.
             for image in &mut images {
-                for (image, rest) in image.iter_mut().zip(rest) {
-                    image[at] += rest / n_parts as f32;
+                for (image, rest) in image.iter_mut().zip(&rest) {
+                    image.row_mut(frame).iter_mut().zip(rest).for_each(|(y, rest)| *y += rest / n_parts as f32);
                 }
             }
         }

@@ -70,7 +70,7 @@ pub(in crate::separate) struct Excess {
     /// `C^-1 x`.
     pub(in crate::separate) z: [Complex32; 2],
     /// The real part of `z z^H`, without `C^-1`.
-    over: Covariance,
+    pub(in crate::separate) over: Covariance,
 }
 
 impl Excess {
@@ -82,6 +82,60 @@ impl Excess {
     /// full-rank spatial covariance model", IEEE TASLP 18(7), 2010, equations 20 to 24, put together.
     pub(in crate::separate) fn of(&self, source: &Covariance) -> f32 {
         0.5 * (source.ll * self.over.ll + source.rr * self.over.rr) + source.lr * self.over.lr
+    }
+}
+
+/// The covariances of a mixture along a row of bins, and then what each bin says against them.
+#[derive(Debug, Clone)]
+pub(in crate::separate) struct Row {
+    ll: Vec<f32>,
+    lr: Vec<f32>,
+    rr: Vec<f32>,
+}
+
+impl Row {
+    /// Of so many bins, with a little that comes from anywhere, so that there is something to invert.
+    pub(in crate::separate) fn new(n_bins: usize, least_power: f32) -> Self {
+        let of = |share: f32| vec![share * least_power; n_bins];
+        let anywhere = Covariance::ANYWHERE;
+        Self { ll: of(anywhere.ll), lr: of(anywhere.lr), rr: of(anywhere.rr) }
+    }
+
+    /// Adds a source of these powers.
+    pub(in crate::separate) fn add(&mut self, source: &Covariance, powers: &[f32]) {
+        let bins = self.ll.iter_mut().zip(&mut self.lr).zip(&mut self.rr).zip(powers);
+        for (((ll, lr), rr), power) in bins {
+            *ll += power * source.ll;
+            *lr += power * source.lr;
+            *rr += power * source.rr;
+        }
+    }
+
+    /// What each bin of the mixture, times a gain, says.
+    pub(in crate::separate) fn excess<'a>(
+        &'a self,
+        [left, right]: [&'a [Complex32]; 2],
+        gain: f32,
+    ) -> impl Iterator<Item = Excess> + 'a {
+        let bins = self.ll.iter().zip(&self.lr).zip(&self.rr).zip(left.iter().zip(right));
+        bins.map(move |(((ll, lr), rr), (left, right))| {
+            Covariance { ll: *ll, lr: *lr, rr: *rr }.excess([left * gain, right * gain])
+        })
+    }
+
+    /// Puts by how much each bin exceeds the mixture in place of it.
+    pub(in crate::separate) fn into_excess(mut self, spectra: [&[Complex32]; 2], gain: f32) -> Self {
+        let over: Vec<Covariance> = self.excess(spectra, gain).map(|excess| excess.over).collect();
+        for (i, over) in over.iter().enumerate() {
+            (self.ll[i], self.lr[i], self.rr[i]) = (over.ll, over.lr, over.rr);
+        }
+        self
+    }
+
+    /// [`Excess::of`] of a source in each bin, after [`Row::into_excess`].
+    pub(in crate::separate) fn of<'a>(&'a self, source: &'a Covariance) -> impl Iterator<Item = f32> + 'a {
+        let bins = self.ll.iter().zip(&self.lr).zip(&self.rr);
+        bins.map(|((ll, lr), rr)| 0.5 * (source.ll * ll + source.rr * rr) + source.lr * lr)
     }
 }
 

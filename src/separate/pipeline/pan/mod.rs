@@ -5,7 +5,7 @@ mod covariance;
 mod histogram;
 mod placed;
 
-pub(in crate::separate) use self::covariance::Covariance;
+pub(in crate::separate) use self::covariance::{Covariance, Row};
 pub use self::histogram::Place;
 pub(in crate::separate) use self::histogram::{N_PLACES, PlaceHistogram, center_of, place_of};
 pub(in crate::separate) use self::placed::locate_between;

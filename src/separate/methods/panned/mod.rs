@@ -7,15 +7,16 @@ mod model;
 use std::ops::Range;
 use std::sync::Arc;
 
-use ndarray::{Array2, Axis, concatenate};
+use ndarray::{Array2, Axis, concatenate, s};
 
 use self::factors::{Factors, Spot};
-use self::model::PannedModel;
+use self::model::{PannedModel, PlaceParts};
 use super::blind::{self, BlindConfig};
+use super::components::ComponentModel;
 use super::{check_mask_exponent, group};
 use crate::audio::Recording;
 use crate::error::Advice;
-use crate::nmf::{Factorization, StopReason};
+use crate::nmf::{Factorization, StopReason, fit_with};
 use crate::separate::pipeline::{
     Analysis, AnalysisConfig, BLOCK_FRAMES, Covariance, Detail, Model, Place, Stage, check_pans,
 };
@@ -49,7 +50,7 @@ pub struct PannedConfig {
 
 /// Takes a stereo recording apart by where its sources stand between left and right. Places are those of
 /// [`Analysis::places`] and those that are said; each has components of its own, which are learned from the phases, too.
-/// Where a place has several sources, its components are grouped by likeness. A recording whose sources do not stand apart,
+/// Where a place has several sources, what stands there is taken apart as [`blind::fit`] does. A recording whose sources do not stand apart,
 /// or that is not stereo, is taken apart by [`blind::fit`].
 ///
 /// # Errors
@@ -95,16 +96,19 @@ pub fn fit(
         Factors::learn(&spots, [left.view(), right.view()], n_components, nmf.max_iter, nmf.seed, watch)?;
     let factorization = factorization(&factors, &activations, n_iter);
     let n_said = config.said.len();
-    let assignment = group(analysis, &factorization, &factors.places(), n_said, n_sources);
-    let kept = PannedModel::new(Arc::new(factors), activations, assignment);
+    let place_of = factors.places();
+    let assignment = group(analysis, &factorization, &place_of, n_said, n_sources);
+    let kept = PannedModel::new(Arc::new(factors), activations, places(&place_of, &assignment));
+    let (kept, factorization) = refine(kept, factorization, &looked, &config.blind, watch)?;
     let assignment = strongest_first(&kept, &looked, n_said)?;
     let names = names_of(&config.said, kept.n_parts());
+    let kept = kept.with_partition(&assignment);
     let model = if looked.is_complete() { kept } else { kept.by_block() };
-    let model = model.with_partition(assignment.clone());
+    let by_component = model.with_partition(&(0..assignment.len()).collect::<Vec<_>>());
     let components = Components {
         factorization,
         assignment,
-        stage: Stage { stft: looked.stft().clone(), model: Arc::new(model.by_component()) },
+        stage: Stage { stft: looked.stft().clone(), model: Arc::new(by_component) },
         settings: blind::settings(&looked, &config.blind),
     };
     Ok(Separation { found: Found::Components(Box::new(components)), ..Separation::new(&looked, model, names)? })
@@ -198,12 +202,68 @@ fn group(
     assignment
 }
 
-/// The same with the strongest first among those of which nothing is said; as strong as they are in some blocks.
+/// The components of each place, and their parts.
+fn places(place_of: &[usize], assignment: &[usize]) -> Vec<PlaceParts> {
+    let n_places = place_of.last().map_or(0, |last| last + 1);
+    let parts =
+        |place| place_of.iter().zip(assignment).filter(move |(other, _)| **other == place).map(|(_, part)| *part);
+    (0..n_places).map(|place| PlaceParts::Components(parts(place).collect())).collect()
+}
+
+/// Places of several sources are taken apart by what stands there: by components as [`blind::fit`] finds them, whose magnitudes
+/// tell more of likeness than powers do. On mixes of two sources in the middle and others beside, 9.6 instead of 6.4 dB.
+fn refine(
+    model: PannedModel,
+    factorization: Factorization,
+    looked: &Analysis,
+    config: &BlindConfig,
+    watch: &mut Watch<'_>,
+) -> Result<(PannedModel, Factorization)> {
+    let (mut dictionaries, mut activations) = (Vec::new(), Vec::new());
+    let mut refined = model.places.clone();
+    let mut first = 0;
+    for (i, place) in refined.iter_mut().enumerate() {
+        let PlaceParts::Components(parts) = place else { continue };
+        let own = first..first + parts.len();
+        first = own.end;
+        let mut sources = parts.clone();
+        sources.sort_unstable();
+        sources.dedup();
+        if sources.len() < 2 {
+            dictionaries.push(factorization.dictionary.slice(s![.., own.clone()]).to_owned());
+            activations.push(factorization.activations.slice(s![own, ..]).to_owned());
+            continue;
+        }
+        let found = fit_with(model.heard_at(i, looked, blocks_of(looked))?.t(), &config.nmf, watch)?.complete()?;
+        let (stft, n_sources) = (looked.stft().config(), Some(sources.len()));
+        let groups = group::by_likeness(&found, stft, looked.sample_rate(), n_sources);
+        let masks = ComponentModel::new(
+            &found.dictionary,
+            Some(found.activations.clone()),
+            config.nmf.divergence,
+            config.mask_exponent,
+        )?;
+        *place = PlaceParts::Masks(Box::new(masks), groups.iter().map(|group| sources[*group]).collect());
+        dictionaries.push(found.dictionary);
+        activations.push(found.activations);
+    }
+    let dictionaries: Vec<_> = dictionaries.iter().map(|dictionary| dictionary.view()).collect();
+    let activations: Vec<_> = activations.iter().map(|activations| activations.view()).collect();
+    let factorization = Factorization {
+        dictionary: concatenate(Axis(1), &dictionaries).expect("templates of one number of bins"),
+        activations: concatenate(Axis(0), &activations).expect("activations of the same frames"),
+        ..factorization
+    };
+    Ok((model.with_places(refined), factorization))
+}
+
+/// The part of each component with the strongest part first among those of which nothing is said; as strong as they are in
+/// some blocks.
 fn strongest_first(model: &PannedModel, looked: &Analysis, n_said: usize) -> Result<Vec<usize>> {
     let mut energies = vec![0.0f64; model.n_parts()];
-    let blocks: Vec<_> = looked.consecutive().into_iter().flat_map(in_blocks).collect();
+    let blocks: Vec<_> = blocks_of(looked).collect();
     for rows in blocks.iter().step_by(blocks.len().div_ceil(MAX_BLOCKS).max(1)) {
-        for (energy, own) in energies.iter_mut().zip(model.energies(looked, rows.clone())) {
+        for (energy, own) in energies.iter_mut().zip(model.energies(looked, rows.clone())?) {
             *energy += own;
         }
     }
@@ -211,13 +271,16 @@ fn strongest_first(model: &PannedModel, looked: &Analysis, n_said: usize) -> Res
     order[n_said..].sort_by(|a, b| energies[*b].total_cmp(&energies[*a]));
     let mut rank = vec![0; order.len()];
     order.iter().enumerate().for_each(|(r, part)| rank[*part] = r);
-    Ok(model.partition.iter().map(|part| rank[*part]).collect())
+    Ok(model.partition().iter().map(|part| rank[*part]).collect())
 }
 
-/// Rows that follow one another, block by block.
-fn in_blocks(rows: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    let end = rows.end;
-    rows.step_by(BLOCK_FRAMES).map(move |start| start..(start + BLOCK_FRAMES).min(end))
+/// The kept rows that follow one another, block by block.
+fn blocks_of(looked: &Analysis) -> impl Iterator<Item = Range<usize>> {
+    let blocks = |rows: Range<usize>| {
+        let end = rows.end;
+        rows.step_by(BLOCK_FRAMES).map(move |start| start..(start + BLOCK_FRAMES).min(end))
+    };
+    looked.consecutive().into_iter().flat_map(blocks)
 }
 
 /// Names of sources: those that are said, and numbers.

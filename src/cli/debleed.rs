@@ -267,10 +267,6 @@ impl Method for Bleed<'_> {
         AnalysisConfig { stft: self.args.transform.options(), max_frames, ..defaults }
     }
 
-    fn has_places(&self) -> bool {
-        false
-    }
-
     fn fit(&self, recording: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {
         self.fit_input(&Input::default(), recording, analysis, watch)
     }

@@ -9,7 +9,7 @@ use partita::audio::Recording;
 use partita::audio::decode::AudioFile;
 use partita::error::shown;
 use partita::separate::denoise::{self, Content, DenoiseConfig, Noise, NoiseProfile};
-use partita::separate::{Analysis, AnalysisConfig, Found};
+use partita::separate::{Analysis, AnalysisConfig, Found, Places};
 use partita::watch::Watch;
 use partita::{Error, names};
 
@@ -65,7 +65,7 @@ pub(super) fn run(args: &DenoiseArgs, context: &Context) -> Result<u8, Failure> 
     };
     let method = KnownNoise {
         analysis: AnalysisConfig { stft: args.transform.options(), ..AnalysisConfig::speech() },
-        has_places: args.places.is_wanted(false),
+        places: args.places.or_mask(),
         source,
         config: DenoiseConfig {
             noise: Noise::Quietest,
@@ -87,7 +87,7 @@ enum Source {
 
 struct KnownNoise {
     analysis: AnalysisConfig,
-    has_places: bool,
+    places: Places,
     source: Source,
     /// Without the noise yet.
     config: DenoiseConfig,
@@ -102,8 +102,8 @@ impl Method for KnownNoise {
         self.analysis.clone()
     }
 
-    fn has_places(&self) -> bool {
-        self.has_places
+    fn places(&self) -> Places {
+        self.places.clone()
     }
 
     fn fit(&self, recording: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {

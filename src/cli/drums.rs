@@ -8,7 +8,7 @@ use partita::audio::Recording;
 use partita::audio::decode::{self, Reader};
 use partita::error::shown;
 use partita::separate::drums::{Drum, DrumsConfig, Sound, hits_to_score};
-use partita::separate::{Accompaniment, Analysis, AnalysisConfig, drums_of};
+use partita::separate::{Accompaniment, Analysis, AnalysisConfig, Places, drums_of};
 use partita::watch::Watch;
 use partita::{Error, names};
 
@@ -94,7 +94,7 @@ pub(super) fn run(args: &DrumsArgs, context: &Context) -> Result<u8, Failure> {
     let (stft, max_frames) = (args.transform.options(), args.max_frames);
     let method = Kit {
         analysis: AnalysisConfig { stft, max_frames, ..AnalysisConfig::drums() },
-        has_places: args.places.is_wanted(false),
+        places: args.places.or_mask(),
         config,
         song: args.song,
         has_midi: args.midi_out,
@@ -125,7 +125,7 @@ fn kit(args: &DrumsArgs, terminal: &Terminal) -> Result<Vec<Drum>, Failure> {
 
 struct Kit {
     analysis: AnalysisConfig,
-    has_places: bool,
+    places: Places,
     config: DrumsConfig,
     song: Accompaniment,
     /// Whether the hits are written, too.
@@ -147,8 +147,8 @@ impl Method for Kit {
         self.analysis.clone()
     }
 
-    fn has_places(&self) -> bool {
-        self.has_places
+    fn places(&self) -> Places {
+        self.places.clone()
     }
 
     fn fit(&self, recording: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {

@@ -10,6 +10,7 @@ use partita::batch::Shard;
 use partita::error::shown;
 use partita::knowledge::score::MidiConfig;
 use partita::separate::examples::ExamplesConfig;
+use partita::separate::{HowPlaced, Places};
 use partita::stft::window::Window;
 use partita::{Score, StftOptions};
 
@@ -232,23 +233,54 @@ pub(super) struct TransformArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Method")]
 pub(super) struct PlacesArgs {
-    /// With several channels, tell stems apart by their places, too, or by one mask for all channels [default: mask; with
-    /// examples wiener]
+    /// With several channels, tell stems apart by their places, too: by where they stand between left and right, or by a
+    /// filter for each bin; or by one mask for all channels [default: mask; `separate`: pan where sources of a stereo
+    /// recording stand apart, else mask, with examples wiener]
     #[arg(long, value_enum, value_name = "HOW")]
     multichannel: Option<Multichannel>,
+}
+
+/// Where sources stand.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Knowledge")]
+pub(super) struct PanArgs {
+    /// Where the source NAME stands in a stereo recording, from -1 (left) over 0 (the middle) to 1 (right) (repeatable); of
+    /// what is not known otherwise, this makes a stem
+    #[arg(long, value_name = "NAME=PLACE", value_parser = parse::named_place)]
+    pan: Vec<(String, f64)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "lower")]
 enum Multichannel {
+    Pan,
     Wiener,
     Mask,
 }
 
 impl PlacesArgs {
-    /// Whether places count, where nothing is said as by default.
-    pub(super) fn is_wanted(&self, default: bool) -> bool {
-        self.multichannel.map_or(default, |multichannel| multichannel == Multichannel::Wiener)
+    /// By one mask for all channels, where nothing else is said.
+    pub(super) fn or_mask(&self) -> Places {
+        Places { how: self.how(HowPlaced::Mask), said: Vec::new() }
+    }
+
+    /// By where sources stand where they stand apart, where nothing else is said; else as `other` says.
+    pub(super) fn or_pan(&self, pan: &PanArgs, other: HowPlaced) -> Result<Places, Failure> {
+        if matches!(self.multichannel, Some(Multichannel::Wiener | Multichannel::Mask)) && !pan.pan.is_empty() {
+            let message = "`--pan` says where sources stand, and `--multichannel` is not to use it";
+            return Err(Failure::usage(message, "leave `--multichannel` out"));
+        }
+        let how = if pan.pan.is_empty() { self.how(other) } else { HowPlaced::Pan };
+        Ok(Places { how, said: pan.pan.clone() })
+    }
+
+    fn how(&self, default: HowPlaced) -> HowPlaced {
+        match self.multichannel {
+            None => default,
+            Some(Multichannel::Pan) => HowPlaced::Pan,
+            Some(Multichannel::Wiener) => HowPlaced::Wiener,
+            Some(Multichannel::Mask) => HowPlaced::Mask,
+        }
     }
 }
 

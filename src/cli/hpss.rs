@@ -3,7 +3,7 @@
 use clap::Args;
 use partita::audio::Recording;
 use partita::separate::hpss::{self, HpssConfig};
-use partita::separate::{Analysis, AnalysisConfig, Detail};
+use partita::separate::{Analysis, AnalysisConfig, Detail, Places};
 use partita::watch::Watch;
 use partita::{Error, names};
 
@@ -51,13 +51,13 @@ pub(super) fn run(args: &HpssArgs, context: &Context) -> Result<u8, Failure> {
     // Nothing is fitted.
     let analysis =
         AnalysisConfig { stft: args.transform.options(), detail: Detail::Outline, ..AnalysisConfig::default() };
-    let method = Medians { analysis, has_places: args.places.is_wanted(false), config };
+    let method = Medians { analysis, places: args.places.or_mask(), config };
     stems::run(&args.inputs, &args.output, &args.excerpt, context, &method)
 }
 
 struct Medians {
     analysis: AnalysisConfig,
-    has_places: bool,
+    places: Places,
     config: HpssConfig,
 }
 
@@ -72,8 +72,8 @@ impl Method for Medians {
         self.analysis.clone()
     }
 
-    fn has_places(&self) -> bool {
-        self.has_places
+    fn places(&self) -> Places {
+        self.places.clone()
     }
 
     fn fit(&self, _: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {

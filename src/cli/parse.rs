@@ -57,6 +57,16 @@ pub(super) fn named_channel(text: &str) -> Result<(String, usize), String> {
     }
 }
 
+/// `guitar=-0.6`: a name, and a place from -1 to 1.
+pub(super) fn named_place(text: &str) -> Result<(String, f64), String> {
+    let (name, place) = text.split_once('=').ok_or("expected NAME=PLACE, as in guitar=-0.6")?;
+    names::check(name).map_err(|error| error.to_string())?;
+    match place.parse() {
+        Ok(place) if (-1.0..=1.0).contains(&place) => Ok((name.to_owned(), place)),
+        _ => Err("expected a place from -1 (left) to 1 (right), as in guitar=-0.6".into()),
+    }
+}
+
 /// `0:01-0:02.5`.
 pub(super) fn time_range(text: &str) -> Result<(Duration, Duration), String> {
     let (start, end) = text.split_once('-').ok_or("expected two times, as in 0:01-0:02.5")?;

@@ -9,10 +9,11 @@ mod separation;
 
 pub(crate) use self::methods::check_mask_exponent;
 pub use self::methods::{
-    Example, array, bleed, blind, denoise, drums, examples, group, hpss, labelled, painted, score, together, transcribe,
+    Example, array, bleed, blind, denoise, drums, examples, group, hpss, labelled, painted, panned, score, together,
+    transcribe,
 };
 pub use self::pipeline::{
-    Analysis, AnalysisConfig, Block, DRUMS_WINDOW_S, Detail, MUSIC_WINDOW_S, Margin, Model, Rendered, Renderer,
+    Analysis, AnalysisConfig, Block, DRUMS_WINDOW_S, Detail, MUSIC_WINDOW_S, Margin, Model, Place, Rendered, Renderer,
     SPEECH_WINDOW_S, Split, mask,
 };
 pub use self::separation::{Components, Found, Hit, Separation, Stems};
@@ -44,6 +45,60 @@ use crate::{Result, names};
 pub fn separate(recording: &dyn Recording, config: &blind::BlindConfig) -> Result<Separation> {
     let analysis = Analysis::of(recording, &AnalysisConfig::default(), &mut Watch::none())?;
     blind::fit(&analysis, config, None, &mut Watch::none())
+}
+
+/// How sources are told apart beside their masks, where there are several channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HowPlaced {
+    /// By nothing: one mask for all channels.
+    #[default]
+    Mask,
+    /// By a filter for each bin ([`Separation::with_places`]).
+    Wiener,
+    /// By where they stand between left and right ([`Separation::with_pans`]), where they stand apart.
+    Pan,
+    /// The same; where they do not stand apart, by one mask.
+    PanOrMask,
+    /// The same; where they do not stand apart, by a filter for each bin.
+    PanOrWiener,
+}
+
+/// What tells sources apart beside their masks, where there are several channels: the step over any method's masks.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Places {
+    /// How. Default: by one mask for all channels.
+    pub how: HowPlaced,
+    /// Sources that are known to stand somewhere, from -1 (left) to 1 (right) by gains of constant power.
+    pub said: Vec<(String, f64)>,
+}
+
+impl Places {
+    /// Whether sources are told apart by where they stand.
+    pub fn is_pan(&self) -> bool {
+        matches!(self.how, HowPlaced::Pan | HowPlaced::PanOrMask | HowPlaced::PanOrWiener)
+    }
+
+    /// Takes this step. `found` is the number of [`Analysis::places`], where they were looked for; filters for each bin are
+    /// learned from about `max_frames` frames.
+    ///
+    /// # Errors
+    /// Those of [`Separation::with_places`] and [`Separation::with_pans`].
+    pub fn tell_apart(
+        &self,
+        separation: Separation,
+        recording: &dyn Recording,
+        found: Option<usize>,
+        max_frames: usize,
+        watch: &mut Watch<'_>,
+    ) -> Result<Separation> {
+        let is_apart = !self.said.is_empty() || found.is_none_or(|n_places| n_places > 1);
+        match self.how {
+            HowPlaced::Wiener => separation.with_places(recording, max_frames, watch),
+            HowPlaced::PanOrWiener if !is_apart => separation.with_places(recording, max_frames, watch),
+            _ if self.is_pan() && is_apart => separation.with_pans(recording, &self.said, watch),
+            _ => Ok(separation),
+        }
+    }
 }
 
 /// Whether other instruments play beside the drums.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use ndarray::{Array2, s};
 
 use super::pipeline::{
-    self, Analysis, Block, Margin, Model, Output, Rendered, Renderer, Rest, Stage, block_masks, count_samples,
-    each_span, locate, masks_of_stems, render_range,
+    self, Analysis, Block, Margin, Model, Output, Rendered, Renderer, Rest, Stage, block_masks, check_channels,
+    check_pans, count_samples, each_span, locate, locate_between, masks_of_stems, render_range,
 };
 use crate::audio::Recording;
 use crate::knowledge::labels::Settings;
@@ -307,17 +307,49 @@ impl Separation {
     /// # References
     /// N. Q. K. Duong, E. Vincent and R. Gribonval, "Under-determined reverberant audio source separation using a full-rank
     /// spatial covariance model", IEEE TASLP 18(7), 2010.
-    pub fn with_places(mut self, recording: &dyn Recording, max_frames: usize, watch: &mut Watch<'_>) -> Result<Self> {
+    pub fn with_places(self, recording: &dyn Recording, max_frames: usize, watch: &mut Watch<'_>) -> Result<Self> {
         self.check_form(recording)?;
-        let Some(n_samples) = self.form.n_samples else {
-            return Err(Error::Length { got: 0, expected: 1 });
-        };
+        let Some(n_samples) = self.form.n_samples else { return Err(Error::Length { got: 0, expected: 1 }) };
+        self.relocate(recording, &mut |_, rest, Stage { stft, model }| {
+            locate(rest, &stft, model, stft.config().n_frames(n_samples), max_frames, watch)
+        })
+    }
+
+    /// Sources of a stereo recording that are also told apart by where they stand between left and right. Where they do not
+    /// stand apart, and of other than two channels, it is the same separation. Sources that are `said` to stand at a place,
+    /// from -1 (left) to 1 (right), are looked for around there.
+    ///
+    /// # Errors
+    /// [`Error::UnknownStem`], [`Error::Setting`] for what is no place, and those of [`Separation::render`].
+    ///
+    /// # Cost
+    /// One pass over the recording for each stage; rendering costs some 100 operations more per part and bin.
+    pub fn with_pans(self, recording: &dyn Recording, said: &[(String, f64)], watch: &mut Watch<'_>) -> Result<Self> {
+        self.check_form(recording)?;
+        check_pans(said, self.form.n_channels)?;
+        let mut places = vec![None; self.names.len()];
+        for (name, place) in said {
+            places[self.source(name)?] = Some(*place);
+        }
+        let Some(n_samples) = self.form.n_samples.filter(|_| self.form.n_channels == 2) else { return Ok(self) };
+        let said: Vec<_> = self.assignment.iter().map(|source| places[*source]).collect();
+        self.relocate(recording, &mut |parts, rest, Stage { stft, model }| {
+            locate_between(rest, &stft, model, stft.config().n_frames(n_samples), &said[parts], watch)
+        })
+    }
+
+    /// With other models, made of those of each stage, its parts that are no other stage's, and what it is fed with.
+    fn relocate(
+        mut self,
+        recording: &dyn Recording,
+        locate: &mut dyn FnMut(Range<usize>, &dyn Recording, Stage) -> Result<Arc<dyn Model>>,
+    ) -> Result<Self> {
+        let mut first_part = 0;
         for i in 0..self.stages.len() {
-            let Stage { stft, model } = self.stages[i].clone();
-            let n_frames = stft.config().n_frames(n_samples);
+            let n_own = self.stages[i].model.n_parts() - usize::from(i + 1 < self.stages.len());
             let rest = Rest { stages: &self.stages[..i], form: &self.form, recording };
-            let model = locate(&rest, &stft, model, n_frames, max_frames, watch)?;
-            self.stages[i].model = model;
+            self.stages[i].model = locate(first_part..first_part + n_own, &rest, self.stages[i].clone())?;
+            first_part += n_own;
         }
         Ok(self)
     }
@@ -513,18 +545,17 @@ impl Separation {
 
     /// Refuses a recording that cannot be the one that was taken apart.
     fn check_form(&self, recording: &dyn Recording) -> Result<()> {
-        let told = |sample_rate, n_channels| {
-            [
-                format!("{sample_rate} Hz"),
-                format!("{n_channels} {}", if n_channels == 1 { "channel" } else { "channels" }),
-            ]
-        };
-        let got = told(recording.sample_rate(), recording.n_channels());
-        let expected = told(self.form.sample_rate, self.form.n_channels);
-        match got.into_iter().zip(expected).find(|(got, expected)| got != expected) {
-            Some((got, expected)) => Err(Error::OtherRecording { got, expected }),
-            None => Ok(()),
+        let (got, expected) = (recording.sample_rate(), self.form.sample_rate);
+        if got != expected {
+            return Err(Error::OtherRecording { got: format!("{got} Hz"), expected: format!("{expected} Hz") });
         }
+        check_channels(recording.n_channels(), self.form.n_channels)
+    }
+
+    /// The source of this name.
+    fn source(&self, name: &str) -> Result<usize> {
+        let unknown = || Error::UnknownStem { name: name.to_owned(), names: self.names.clone() };
+        self.names.iter().position(|other| other == name).ok_or_else(unknown)
     }
 
     fn stages_of(&self, stems: &Stems) -> &[Stage] {
@@ -535,10 +566,6 @@ impl Separation {
     }
 
     fn outputs(&self, stems: &Stems) -> Result<Vec<Output>> {
-        let source = |name: &String| {
-            let unknown = || Error::UnknownStem { name: name.clone(), names: self.names.clone() };
-            self.names.iter().position(|n| n == name).ok_or_else(unknown)
-        };
         let parts = |wanted: &dyn Fn(usize) -> bool| {
             (0..self.assignment.len()).filter(|part| wanted(self.assignment[*part])).collect()
         };
@@ -546,8 +573,8 @@ impl Separation {
         Ok(match stems {
             Stems::All => self.names.iter().enumerate().map(|(s, name)| output(name, &|source| source == s)).collect(),
             Stems::Only(names) => {
-                let only = |name| {
-                    let wanted = source(name)?;
+                let only = |name: &String| {
+                    let wanted = self.source(name)?;
                     Ok(output(name, &|source| source == wanted))
                 };
                 names.iter().map(only).collect::<Result<_>>()?
@@ -557,7 +584,7 @@ impl Separation {
                 return Err(Error::Setting { name: "two_stems", got: name.clone(), expected, advice: None });
             }
             Stems::Two(name) => {
-                let wanted = source(name)?;
+                let wanted = self.source(name)?;
                 let rest = names::without(name);
                 vec![output(name, &|source| source == wanted), output(&rest, &|source| source != wanted)]
             }

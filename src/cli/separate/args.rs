@@ -9,7 +9,9 @@ use partita::separate::AnalysisConfig;
 use partita::separate::blind::BlindConfig;
 use partita::separate::examples::ExamplesConfig;
 
-use crate::cli::flags::{ExcerptArgs, InputArgs, KnowledgeArgs, OutputArgs, PlacesArgs, ScoreReadArgs, TransformArgs};
+use crate::cli::flags::{
+    ExcerptArgs, InputArgs, KnowledgeArgs, OutputArgs, PanArgs, PlacesArgs, ScoreReadArgs, TransformArgs,
+};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct SeparateArgs {
@@ -52,6 +54,8 @@ pub(in crate::cli) struct SeparateArgs {
     #[arg(long, requires = "example", conflicts_with = "midi_out", help_heading = "Knowledge")]
     pub(in crate::cli) no_notes: bool,
     #[command(flatten)]
+    pub(in crate::cli) pan: PanArgs,
+    #[command(flatten)]
     pub(in crate::cli) output: OutputArgs,
     #[command(flatten)]
     pub(in crate::cli) excerpt: ExcerptArgs,
@@ -62,7 +66,7 @@ pub(in crate::cli) struct SeparateArgs {
     /// Several distant microphones: tell as many sources apart as there are channels, by where they stand; with
     /// `--example` or `--score` by what is known of them, too
     #[arg(long, help_heading = "Method", conflicts_with_all = [
-        "labels", "labels_out", "project", "dictionary", "n_residual", "components_out", "multichannel", "divergence",
+        "labels", "labels_out", "project", "dictionary", "n_residual", "components_out", "multichannel", "pan", "divergence",
         "mask_exponent", "midi_out",
     ])]
     pub(in crate::cli) spatial: bool,

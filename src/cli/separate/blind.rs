@@ -4,7 +4,8 @@ use partita::audio::Recording;
 use partita::nmf::NmfConfig;
 use partita::separate::blind::{self, BlindConfig};
 use partita::separate::group::Kind;
-use partita::separate::{Analysis, AnalysisConfig};
+use partita::separate::panned::{self, PannedConfig};
+use partita::separate::{Analysis, AnalysisConfig, HowPlaced, Places};
 use partita::watch::Watch;
 use partita::{Error, names};
 
@@ -16,7 +17,7 @@ use crate::cli::terminal::counted;
 
 pub(super) struct Blind {
     analysis: AnalysisConfig,
-    has_places: bool,
+    places: Places,
     config: BlindConfig,
     labels: Option<labels::Output>,
 }
@@ -25,7 +26,7 @@ impl Blind {
     pub(super) fn new(args: &SeparateArgs, seed: u64) -> Result<Self, Failure> {
         Ok(Self {
             analysis: args.method.analysis(),
-            has_places: args.places.is_wanted(false),
+            places: args.places.or_pan(&args.pan, HowPlaced::PanOrMask)?,
             config: config(args, seed),
             labels: labels::Output::new(args)?,
         })
@@ -34,7 +35,8 @@ impl Blind {
 
 impl Method for Blind {
     fn names(&self) -> Vec<String> {
-        (1..=self.config.n_sources.unwrap_or(1)).map(names::source).collect()
+        let said = self.places.said.iter().map(|(name, _)| name.clone());
+        said.chain((self.places.said.len() + 1..=self.config.n_sources.unwrap_or(1)).map(names::source)).collect()
     }
 
     fn has_more_names(&self) -> bool {
@@ -45,12 +47,23 @@ impl Method for Blind {
         self.analysis.clone()
     }
 
-    fn has_places(&self) -> bool {
-        self.has_places
+    fn places(&self) -> Places {
+        // What is told apart by where it stands is so by its method.
+        if self.places.is_pan() { Places::default() } else { self.places.clone() }
     }
 
-    fn fit(&self, _: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {
-        let separation = blind::fit(analysis, &self.config, None, watch)?;
+    fn more_bytes(&self, n_channels: usize) -> u64 {
+        if self.places.is_pan() && n_channels == 2 { panned::MAX_BYTES as u64 * 3 / 2 } else { 0 }
+    }
+
+    fn fit(&self, recording: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {
+        let separation = match self.places.is_pan() {
+            true => {
+                let config = PannedConfig { blind: self.config.clone(), said: self.places.said.clone() };
+                panned::fit(recording, analysis, &config, watch)?
+            }
+            false => blind::fit(analysis, &self.config, None, watch)?,
+        };
         let n_sources = separation.names().len();
         let mut remarks = Vec::new();
         if let Some(factors) = separation.factorization() {

@@ -6,7 +6,7 @@ use partita::audio::Recording;
 use partita::error::shown;
 use partita::knowledge::score::align::align;
 use partita::separate::score::{self, ScoreConfig, Unscored};
-use partita::separate::{Analysis, AnalysisConfig, together};
+use partita::separate::{Analysis, AnalysisConfig, HowPlaced, Places, together};
 use partita::watch::Watch;
 use partita::{Error, names};
 
@@ -19,7 +19,7 @@ use crate::cli::terminal::Terminal;
 
 pub(super) struct ByScore {
     analysis: AnalysisConfig,
-    has_places: bool,
+    places: Places,
     config: ScoreConfig,
     /// Whether the score's time is to be found in the recording.
     is_aligned: bool,
@@ -50,7 +50,7 @@ impl ByScore {
         };
         Ok(Self {
             analysis: method.analysis(),
-            has_places: args.places.is_wanted(false),
+            places: args.places.or_pan(&args.pan, HowPlaced::PanOrMask)?,
             config,
             is_aligned: args.score.align,
             has_midi: args.midi_out,
@@ -69,8 +69,8 @@ impl Method for ByScore {
         self.analysis.clone()
     }
 
-    fn has_places(&self) -> bool {
-        self.has_places
+    fn places(&self) -> Places {
+        self.places.clone()
     }
 
     fn fit(&self, recording: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {

@@ -4,7 +4,7 @@ use partita::audio::Recording;
 use partita::nmf::Divergence;
 use partita::separate::examples::ExamplesConfig;
 use partita::separate::transcribe::{self, Player};
-use partita::separate::{Analysis, AnalysisConfig};
+use partita::separate::{Analysis, AnalysisConfig, HowPlaced, Places};
 use partita::watch::Watch;
 use partita::{Dictionary, Error, names};
 
@@ -51,7 +51,7 @@ impl Search {
 pub(super) struct Known {
     sources: Sources,
     analysis: AnalysisConfig,
-    has_places: bool,
+    places: Places,
     /// Whether the notes are looked for, and written, too.
     has_notes: bool,
     has_midi: bool,
@@ -69,7 +69,7 @@ impl Known {
         Ok(Self {
             sources: Sources::new(knowledge, args.n_components, analysis.stft, seed, terminal)?,
             analysis,
-            has_places: args.places.is_wanted(true),
+            places: args.places.or_pan(&args.pan, HowPlaced::PanOrWiener)?,
             has_notes: !args.no_notes,
             has_midi: args.midi_out,
             search: Search::new(args, seed),
@@ -91,8 +91,8 @@ impl Method for Known {
         self.analysis.clone()
     }
 
-    fn has_places(&self) -> bool {
-        self.has_places
+    fn places(&self) -> Places {
+        self.places.clone()
     }
 
     fn fit(&self, recording: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {

@@ -9,7 +9,7 @@ use partita::error::shown;
 use partita::knowledge::labels::{Labels, MAX_BYTES};
 use partita::matrix_file::{self, NpzWriter};
 use partita::separate::labelled::{self, LabelledConfig};
-use partita::separate::{Analysis, AnalysisConfig, Detail};
+use partita::separate::{Analysis, AnalysisConfig, Detail, Places};
 use partita::watch::Watch;
 use partita::{Error, Separation, StftOptions, atomic};
 
@@ -65,12 +65,12 @@ impl Output {
 pub(super) struct Labelled {
     config: LabelledConfig,
     stft: StftOptions,
-    has_places: bool,
+    places: Places,
 }
 
 impl Labelled {
     /// Reads a labels file, and the factors beside it.
-    pub(super) fn new(path: &Path, has_places: bool) -> Result<Self, Failure> {
+    pub(super) fn new(path: &Path, places: Places) -> Result<Self, Failure> {
         let mut bytes = Vec::new();
         // UTF-16 takes twice as many; one byte more is refused where the text is looked at.
         let read = File::open(path).and_then(|file| file.take(2 * MAX_BYTES + 1).read_to_end(&mut bytes));
@@ -80,7 +80,7 @@ impl Labelled {
         let read = |name| matrix_file::read_member(&factors, name).map_err(Failure::at(shown(&factors)));
         let config = LabelledConfig { dictionary: read("W")?, activations: read("H")?, labels };
         let stft = config.stft().map_err(Failure::at(shown(path)))?;
-        Ok(Self { config, stft, has_places })
+        Ok(Self { config, stft, places })
     }
 }
 
@@ -94,8 +94,8 @@ impl Method for Labelled {
         AnalysisConfig { stft: self.stft, detail: Detail::Outline, ..AnalysisConfig::default() }
     }
 
-    fn has_places(&self) -> bool {
-        self.has_places
+    fn places(&self) -> Places {
+        self.places.clone()
     }
 
     fn fit(&self, _: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {

@@ -8,6 +8,8 @@ mod labels;
 mod project;
 mod spatial;
 
+use partita::separate::HowPlaced;
+
 use super::context::Context;
 use super::failure::Failure;
 use super::stems::{self, Method};
@@ -22,10 +24,10 @@ pub(super) fn run(args: &SeparateArgs, context: &Context) -> Result<u8, Failure>
 fn method(args: &SeparateArgs, context: &Context) -> Result<Box<dyn Method>, Failure> {
     let (seed, terminal) = (context.seed, &context.terminal);
     if let Some(path) = &args.labels {
-        return Ok(Box::new(labels::Labelled::new(path, args.places.is_wanted(false))?));
+        return Ok(Box::new(labels::Labelled::new(path, args.places.or_pan(&args.pan, HowPlaced::PanOrMask)?)?));
     }
     if let Some(path) = &args.project {
-        return Ok(Box::new(project::Painted::new(path, args.places.is_wanted(false))?));
+        return Ok(Box::new(project::Painted::new(path, args.places.or_pan(&args.pan, HowPlaced::Mask)?)?));
     }
     if args.spatial {
         return Ok(Box::new(spatial::Spatial::new(args, seed, terminal)?));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use partita::audio::Recording;
 use partita::error::shown;
 use partita::project::{Project, Session};
-use partita::separate::{Analysis, AnalysisConfig, Detail};
+use partita::separate::{Analysis, AnalysisConfig, Detail, Places};
 use partita::watch::Watch;
 use partita::{Error, names};
 
@@ -18,15 +18,15 @@ pub(super) struct Painted {
     project: Project,
     /// Where its score and its examples are.
     folder: PathBuf,
-    has_places: bool,
+    places: Places,
 }
 
 impl Painted {
     /// Reads a project, and the components beside it.
-    pub(super) fn new(path: &Path, has_places: bool) -> Result<Self, Failure> {
+    pub(super) fn new(path: &Path, places: Places) -> Result<Self, Failure> {
         let project = Project::load(path).map_err(Failure::at(shown(path)))?;
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
-        Ok(Self { project, folder, has_places })
+        Ok(Self { project, folder, places })
     }
 
     fn has_others(&self) -> bool {
@@ -58,8 +58,8 @@ impl Method for Painted {
         }
     }
 
-    fn has_places(&self) -> bool {
-        self.has_places
+    fn places(&self) -> Places {
+        self.places.clone()
     }
 
     fn fit(&self, recording: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {

@@ -76,10 +76,6 @@ impl Method for Spatial {
         AnalysisConfig { stft: self.analysis.stft, max_frames, ..spatial }
     }
 
-    fn has_places(&self) -> bool {
-        false
-    }
-
     fn fit(&self, _: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {
         let mut config = self.config.clone();
         if let Some(examples) = &self.examples {

@@ -97,7 +97,8 @@ impl<'a> Job<'a> {
         let recording = self.method.open(input, &self.excerpt, terminal)?;
         let recording = &*recording;
         let extent = Extent::new(&self.method.analysis_of(recording.n_channels()), recording.sample_rate());
-        self.budget.with(extent.bytes(recording, self.method.names_of(input).len()), || {
+        let more = self.method.more_bytes(recording.n_channels());
+        self.budget.with(extent.bytes(recording, self.method.names_of(input).len()) + more, || {
             let outcome = self.separate(input, recording, terminal).map_err(Failure::at(&name))?;
             for warning in outcome.separation.warnings() {
                 terminal.warning(&format!("{name}: {warning}"));
@@ -143,11 +144,10 @@ impl<'a> Job<'a> {
         let config = self.method.analysis_of(recording.n_channels());
         let analysis = Analysis::of(recording, &config, &mut watch)?;
         let outcome = self.method.fit_input(input, recording, &analysis, &mut watch)?;
+        let found = analysis.places().map(<[_]>::len);
         drop(analysis);
-        if !self.method.has_places() {
-            return Ok(outcome);
-        }
-        let separation = outcome.separation.with_places(recording, config.max_frames, &mut watch)?;
+        let places = self.method.places();
+        let separation = places.tell_apart(outcome.separation, recording, found, config.max_frames, &mut watch)?;
         Ok(Outcome { separation, ..outcome })
     }
 

@@ -1,7 +1,7 @@
 //! What a separating command is to the work that they share: a way from a recording to a separation.
 
 use partita::audio::Recording;
-use partita::separate::{Analysis, AnalysisConfig, Detail};
+use partita::separate::{Analysis, AnalysisConfig, Detail, Places};
 use partita::watch::Watch;
 use partita::{Error, Separation, StftConfig};
 
@@ -48,8 +48,15 @@ pub(in crate::cli) trait Method: Sync {
         self.analysis()
     }
 
-    /// Whether stems are told apart by their places among several channels, too.
-    fn has_places(&self) -> bool;
+    /// What tells stems apart beside their masks. Default: nothing.
+    fn places(&self) -> Places {
+        Places::default()
+    }
+
+    /// Bytes that the fit of a recording of so many channels takes beside the analysis. Default: none.
+    fn more_bytes(&self, _n_channels: usize) -> u64 {
+        0
+    }
 
     /// Takes a recording apart.
     fn fit(&self, recording: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error>;

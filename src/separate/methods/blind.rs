@@ -139,7 +139,7 @@ fn warm(analysis: &Analysis, nmf: &NmfConfig, previous: &Separation) -> Option<N
 }
 
 /// What a labels file says of how the factors were made.
-fn settings(analysis: &Analysis, config: &BlindConfig) -> Settings {
+pub(super) fn settings(analysis: &Analysis, config: &BlindConfig) -> Settings {
     let stft = analysis.stft().config();
     Settings {
         n_fft: stft.n_fft,

@@ -32,6 +32,8 @@ const NOISE_HZ: f64 = 190.0;
 const LOUDNESS: f64 = 0.2;
 /// A component weighs as much as if it had at least this share of the energy.
 const LEAST_SHARE: f64 = 1e-12;
+/// Squared distance of components at different places, far above what components of one place are apart.
+const ANOTHER_PLACE: f32 = 1e4;
 /// Most sources that are suggested where nobody says how many there are.
 const MOST_SOURCES: usize = 6;
 
@@ -48,8 +50,36 @@ pub fn by_likeness(
     n_sources: Option<usize>,
 ) -> Vec<usize> {
     let n_components = factorization.n_components();
+    grouped(factorization, stft, sample_rate, &vec![0; n_components], n_sources)
+}
+
+/// [`by_likeness`] of components that stand at places: those of one place first, and only then places.
+///
+/// # Panics
+/// If `places` has not one entry for each component.
+pub(super) fn within_places(
+    factorization: &Factorization,
+    stft: &StftConfig,
+    sample_rate: u32,
+    places: &[usize],
+    n_sources: usize,
+) -> Vec<usize> {
+    assert_eq!(places.len(), factorization.n_components(), "a place for each component");
+    grouped(factorization, stft, sample_rate, places, Some(n_sources))
+}
+
+fn grouped(
+    factorization: &Factorization,
+    stft: &StftConfig,
+    sample_rate: u32,
+    places: &[usize],
+    n_sources: Option<usize>,
+) -> Vec<usize> {
+    let n_components = factorization.n_components();
     let features = features(factorization.dictionary.view(), factorization.activations.view(), stft, sample_rate);
-    let squared = Array2::from_shape_fn((n_components, n_components), |(i, j)| features[i].squared(&features[j]));
+    let apart = |i: usize, j: usize| if places[i] == places[j] { 0.0 } else { ANOTHER_PLACE };
+    let squared =
+        Array2::from_shape_fn((n_components, n_components), |(i, j)| features[i].squared(&features[j]) + apart(i, j));
     let n_sources = n_sources.unwrap_or_else(|| natural_count(&squared));
     let energies = energies(factorization);
     let total = energies.iter().sum::<f64>().max(f64::MIN_POSITIVE);

@@ -1,5 +1,5 @@
 //! One file or folder per kind of knowledge, all shaped alike: a config, and `fit`. No method knows another,
-//! but `transcribe` and `together`, which lead two.
+//! but `transcribe` and `together`, which lead two, and `panned`, which leads `blind`.
 
 pub mod array;
 mod between;
@@ -15,6 +15,7 @@ pub mod hpss;
 pub mod labelled;
 mod median;
 pub mod painted;
+pub mod panned;
 pub mod score;
 pub mod together;
 pub mod transcribe;

@@ -8,6 +8,8 @@ use realfft::num_complex::Complex32;
 
 use super::blocks::SpectraBuffer;
 use super::fingerprint::Fingerprint;
+use super::kept::{Kept, RUN, append};
+use super::pan::Place;
 use crate::audio::Recording;
 use crate::knowledge::labels::Identity;
 use crate::stft::{Stft, StftConfig, StftOptions};
@@ -22,10 +24,6 @@ pub const DRUMS_WINDOW_S: f64 = 0.046;
 
 /// Window for speech: long enough to tell the harmonics of a low voice apart, short enough for consonants.
 pub const SPEECH_WINDOW_S: f64 = 0.064;
-
-/// Frames of a long recording are kept in runs of this many: long enough for what looks at neighbors (1.5 s at 44.1 kHz
-/// with a hop of 1024).
-pub(in crate::separate) const RUN: usize = 64;
 
 /// Frames of marked times that are kept beside the others at the most: as many as [`AnalysisConfig::max_frames`] by default.
 const MAX_MORE_FRAMES: usize = 20_000;
@@ -108,6 +106,7 @@ pub struct Analysis {
     n_frames: usize,
     magnitude: Array2<f32>,
     spectra: Option<Vec<Array2<Complex32>>>,
+    places: Option<Vec<Place>>,
     /// The numbers of the runs of [`RUN`] frames that are kept, in order.
     kept: Vec<usize>,
 }
@@ -126,7 +125,7 @@ impl Analysis {
         let sample_rate = recording.sample_rate();
         let stft = Stft::new(config.transform(sample_rate))?;
         let mut buffer = SpectraBuffer::new(&stft, recording.n_channels(), 0);
-        let mut kept = Kept::new(&stft, recording, config);
+        let mut kept = Kept::new(&stft, recording, config.max_frames, &config.keep_s, config.detail == Detail::Spectra);
         let mut fingerprint = Fingerprint::new();
         let (mut peak, mut n_samples) = (0.0f32, 0);
         let total = recording.n_samples_hint();
@@ -150,7 +149,8 @@ impl Analysis {
         }
         drop(buffer);
         let identity = fingerprint.identity(recording, n_samples);
-        let Kept { n_bins, runs, magnitude, spectra, .. } = kept;
+        let Kept { n_bins, runs, magnitude, spectra, places, .. } = kept;
+        let places = (config.detail != Detail::Outline).then(|| places.map_or_else(Vec::new, |places| places.places()));
         let shape = (magnitude.len() / n_bins, n_bins);
         let magnitude = Array2::from_shape_vec(shape, magnitude).expect("whole frames were kept");
         let spectrum = |spectrum| {
@@ -160,7 +160,7 @@ impl Analysis {
         let spectra = (config.detail == Detail::Spectra).then(|| spectra.into_iter().map(spectrum).collect());
         let n_frames = stft.config().n_frames(n_samples);
         let (start_s, is_silent) = (recording.start_s(), peak == 0.0);
-        Ok(Self { stft, identity, start_s, is_silent, n_frames, magnitude, spectra, kept: runs })
+        Ok(Self { stft, identity, start_s, is_silent, n_frames, magnitude, spectra, places, kept: runs })
     }
 
     /// What is known of sound that is yet to come: its form, and nothing of what is in it. Methods that bring all their
@@ -178,7 +178,17 @@ impl Analysis {
         let identity = Identity { sample_rate, n_channels, n_samples: 0, fingerprint: String::new() };
         let magnitude = Array2::zeros((0, stft.config().n_bins()));
         let (start_s, is_silent) = (0.0, false);
-        Ok(Self { stft, identity, start_s, is_silent, n_frames: 0, magnitude, spectra: None, kept: Vec::new() })
+        Ok(Self {
+            stft,
+            identity,
+            start_s,
+            is_silent,
+            n_frames: 0,
+            magnitude,
+            spectra: None,
+            places: None,
+            kept: Vec::new(),
+        })
     }
 
     /// Keeps the frames of some more times (seconds) of the recording, as [`AnalysisConfig::keep_s`] does, up to
@@ -320,6 +330,12 @@ impl Analysis {
         self.spectra.as_deref()
     }
 
+    /// The places between left and right from which much is heard, from left to right: none of a recording that has not two
+    /// channels, or where sound comes from everywhere; `None` of an outline, and of sound that is yet to come.
+    pub fn places(&self) -> Option<&[Place]> {
+        self.places.as_deref()
+    }
+
     /// The frame of the recording that a row of [`Analysis::magnitude`] holds.
     ///
     /// # Panics
@@ -370,118 +386,6 @@ impl Analysis {
             advice: None,
         })
     }
-}
-
-/// The frames that are kept, in runs, thinned out by half whenever there are too many.
-struct Kept {
-    n_bins: usize,
-    max_runs: usize,
-    runs: Vec<usize>,
-    magnitude: Vec<f32>,
-    spectra: Vec<Vec<Complex32>>,
-    detail: Detail,
-    /// Frames seen.
-    n_frames: usize,
-    /// One run of this many is kept.
-    stride: usize,
-    /// Runs that are kept in any case, in order.
-    always: Vec<Range<usize>>,
-}
-
-impl Kept {
-    fn new(stft: &Stft, recording: &dyn Recording, config: &AnalysisConfig) -> Self {
-        // Even, so that runs go in pairs of which one stays.
-        let max_runs = (config.max_frames / RUN / 2 * 2).max(2);
-        let run = |time_s: f64| {
-            let sample = (time_s - recording.start_s()) * f64::from(recording.sample_rate());
-            let frame = sample / stft.config().hop_length as f64;
-            frame.max(0.0) as usize / RUN
-        };
-        let mut always: Vec<_> = config.keep_s.iter().map(|range| run(range.start)..run(range.end) + 1).collect();
-        always.sort_by_key(|range| range.start);
-        Self {
-            n_bins: stft.config().n_bins(),
-            max_runs,
-            runs: Vec::new(),
-            magnitude: Vec::new(),
-            spectra: vec![Vec::new(); recording.n_channels()],
-            detail: config.detail,
-            n_frames: 0,
-            stride: 1,
-            always,
-        }
-    }
-
-    /// Takes all frames out of `buffer`.
-    fn take(&mut self, buffer: &mut SpectraBuffer<'_>) {
-        let magnitude = buffer.magnitude();
-        // Frames of one run stand together.
-        let mut row = 0;
-        while row < magnitude.nrows() {
-            let run = self.n_frames / RUN;
-            let rows = row..magnitude.nrows().min(row + RUN - self.n_frames % RUN);
-            if self.n_frames.is_multiple_of(RUN) {
-                self.begin(run);
-            }
-            if self.runs.last() == Some(&run) {
-                append(&mut self.magnitude, magnitude.slice(s![rows.clone(), ..]));
-                if self.detail == Detail::Spectra {
-                    for (kept, spectrum) in self.spectra.iter_mut().zip(buffer.spectra()) {
-                        append(kept, spectrum.slice(s![rows.clone(), ..]));
-                    }
-                }
-            }
-            self.n_frames += rows.len();
-            row = rows.end;
-        }
-        let n_frames = buffer.n_frames();
-        buffer.let_go(n_frames);
-    }
-
-    /// Decides whether a run that begins is to be kept.
-    fn begin(&mut self, run: usize) {
-        let is_regular = |run: usize, stride: usize| run.is_multiple_of(stride);
-        if is_regular(run, self.stride) {
-            let n_regular = self.runs.iter().filter(|run| is_regular(**run, self.stride)).count();
-            if n_regular == self.max_runs {
-                self.thin_out();
-            }
-        }
-        // What was kept until now may be one to leave out from now on.
-        if is_regular(run, self.stride) || self.is_always(run) {
-            self.runs.push(run);
-        }
-    }
-
-    fn is_always(&self, run: usize) -> bool {
-        self.always.iter().any(|range| range.contains(&run))
-    }
-
-    fn thin_out(&mut self) {
-        self.stride *= 2;
-        let stays: Vec<_> =
-            self.runs.iter().map(|run| run.is_multiple_of(self.stride) || self.is_always(*run)).collect();
-        let length = RUN * self.n_bins;
-        compact(&mut self.magnitude, &stays, length);
-        if self.detail == Detail::Spectra {
-            self.spectra.iter_mut().for_each(|spectrum| compact(spectrum, &stays, length));
-        }
-        compact(&mut self.runs, &stays, 1);
-    }
-}
-
-fn append<T: Copy>(kept: &mut Vec<T>, rows: ArrayView2<'_, T>) {
-    kept.extend_from_slice(rows.to_slice().expect("rows stand one after the other"));
-}
-
-/// Leaves out the pieces of one length that are not to stay.
-fn compact<T: Copy>(values: &mut Vec<T>, stays: &[bool], length: usize) {
-    let mut to = 0;
-    for (from, _) in stays.iter().enumerate().filter(|(_, stays)| **stays) {
-        values.copy_within(from * length..(from + 1) * length, to * length);
-        to += 1;
-    }
-    values.truncate(to * length);
 }
 
 #[cfg(test)]

@@ -5,20 +5,24 @@
 mod analysis;
 mod blocks;
 mod fingerprint;
+mod kept;
 pub mod mask;
 mod model;
+mod pan;
 mod range;
 mod renderer;
 mod rest;
 mod spatial;
 
-pub(super) use self::analysis::RUN;
 pub use self::analysis::{Analysis, AnalysisConfig, DRUMS_WINDOW_S, Detail, MUSIC_WINDOW_S, SPEECH_WINDOW_S};
 pub(super) use self::blocks::{BLOCK_FRAMES, each_span};
+pub(super) use self::kept::RUN;
 pub(super) use self::model::Stage;
 pub use self::model::{Block, Margin, Model, Split};
+pub use self::pan::Place;
+pub(super) use self::pan::{Covariance, N_PLACES, Row, center_of, check_pans, locate_between, place_of};
 pub(super) use self::range::{block_masks, count_samples, masks_of_stems, render_range};
-pub(super) use self::renderer::{Form, Output};
+pub(super) use self::renderer::{Form, Output, check_channels};
 pub use self::renderer::{Rendered, Renderer};
 pub(super) use self::rest::Rest;
 pub(super) use self::spatial::locate;

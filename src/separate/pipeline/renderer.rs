@@ -194,7 +194,7 @@ impl<'a> Renderer<'a> {
 }
 
 /// Refuses sound of another number of channels than that which was taken apart.
-pub(super) fn check_channels(got: usize, expected: usize) -> Result<()> {
+pub(in crate::separate) fn check_channels(got: usize, expected: usize) -> Result<()> {
     let told = |n_channels| format!("{n_channels} {}", if n_channels == 1 { "channel" } else { "channels" });
     if got == expected { Ok(()) } else { Err(Error::OtherRecording { got: told(got), expected: told(expected) }) }
 }

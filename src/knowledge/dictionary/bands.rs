@@ -32,6 +32,11 @@ impl Bands {
         Self { edges }
     }
 
+    /// The first bin of each band, and last the number of bins.
+    pub(crate) fn edges(&self) -> &[usize] {
+        &self.edges
+    }
+
     /// Number of bands.
     pub(crate) fn n_bands(&self) -> usize {
         self.edges.len() - 1

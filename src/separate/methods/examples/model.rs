@@ -97,6 +97,10 @@ pub(super) struct Templates {
     rows: Vec<Range<usize>>,
     /// All templates in bands.
     encoder: Encoder,
+    /// The same, summed over the frames of a stack: a first look.
+    first: Encoder,
+    /// Iterations of the second look.
+    n_iter: usize,
     bands: Bands,
     n_context: usize,
     mask_exponent: f32,
@@ -119,11 +123,12 @@ impl Templates {
         let pooled: Vec<_> = pooled.iter().map(|part| part.t()).collect();
         let pooled = concatenate(Axis(1), &pooled).expect("templates of one dictionary have the same rows");
         let costs = Some(Array1::from_vec(costs));
-        let encoder = Encoder::new(
-            pooled.view(),
-            &EncoderConfig { max_iter: config.max_iter, costs, ..EncoderConfig::default() },
-        )?;
-        Ok(Self { parts, rows, encoder, bands, n_context, mask_exponent: config.mask_exponent, found: Vec::new() })
+        let n_first = config.max_iter.div_ceil(EV_FIRST());
+        let config_of = |max_iter| EncoderConfig { max_iter, costs: costs.clone(), ..EncoderConfig::default() };
+        let encoder = Encoder::new(pooled.view(), &config_of(config.max_iter))?;
+        let first = Encoder::new(over_slots(pooled.t(), n_context).t(), &config_of(n_first))?;
+        let (n_iter, mask_exponent) = (EV_N(config.max_iter), config.mask_exponent);
+        Ok(Self { parts, rows, encoder, first, n_iter, bands, n_context, mask_exponent, found: Vec::new() })
     }
 
     /// Keeps what is found of each block of a recording of so many frames, once it was asked for.
@@ -134,7 +139,21 @@ impl Templates {
     /// The activations of every stack of some frames (`n_frames` x `n_bins`), components x `n_frames + n_context - 1`.
     /// Those of a stack depend on that stack alone, so that a block gives what the whole would.
     fn find(&self, frames: ArrayView2<'_, f32>) -> Result<Array2<f32>> {
-        self.encoder.encode(stack(self.bands.pool(frames, 1).view(), self.n_context).t())
+        let stacks = stack(self.bands.pool(frames, 1).view(), self.n_context);
+        if EV_TH() == 0.0 { return self.encoder.encode(stacks.t()); }
+        let mut activations = self.first.encode(over_slots(stacks.view(), self.n_context).t())?;
+        // Templates sum to one, so that activations are shares of the sound.
+        for mut column in activations.columns_mut() {
+            let least = EV_TH() * column.sum();
+            column.mapv_inplace(|x| if x < least { 0.0 } else { x });
+        }
+        let half = self.n_iter / 2;
+        let mut activations = self.encoder.encode_from(stacks.t(), activations, half)?;
+        for mut column in activations.columns_mut() {
+            let least = EV_TH2() * column.sum();
+            column.mapv_inplace(|x| if x < least { 0.0 } else { x });
+        }
+        self.encoder.encode_from(stacks.t(), activations, self.n_iter - half)
     }
 
     /// [`Templates::find_around`] of a block, at once or from an earlier time.
@@ -168,6 +187,22 @@ impl Templates {
         // Without the stacks that reach beyond the margin.
         Ok(activations.slice(s![.., margin..margin + n_stacks]).to_owned())
     }
+}
+
+fn ev(name: &str, default: f64) -> f64 { std::env::var(name).ok().and_then(|x| x.parse().ok()).unwrap_or(default) }
+#[allow(non_snake_case)] fn EV_FIRST() -> usize { ev("E1", 3.0) as usize }
+#[allow(non_snake_case)] fn EV_N(m: usize) -> usize { ev("E2", m as f64 * 0.66) as usize }
+#[allow(non_snake_case)] fn EV_TH() -> f32 { ev("ET", 1e-3) as f32 }
+#[allow(non_snake_case)] fn EV_TH2() -> f32 { ev("ET2", 3e-3) as f32 }
+
+/// Stacks with their frames summed up: stacks x `n_context * n_bands` to stacks x `n_bands`.
+fn over_slots(stacks: ArrayView2<'_, f32>, n_context: usize) -> Array2<f32> {
+    let n_bands = stacks.ncols() / n_context;
+    let mut sums = Array2::zeros((stacks.nrows(), n_bands));
+    for slot in 0..n_context {
+        sums += &stacks.slice(s![.., slot * n_bands..(slot + 1) * n_bands]);
+    }
+    sums
 }
 
 /// FNV-1a over the shape and the bits of some magnitudes.

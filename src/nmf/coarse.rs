@@ -9,8 +9,8 @@ use rayon::prelude::*;
 
 use super::config::setting;
 use super::{Factor, Factorization, Init, NmfConfig, Solver, Stopping, fit_with};
-use crate::watch::{Progress, Watch};
 use crate::Result;
+use crate::watch::{Progress, Watch};
 
 /// Iterations that find W on all rows under the activations that were found on sums of rows.
 const ROWS: usize = 5;
@@ -78,7 +78,6 @@ pub fn fit_coarse_to_fine(
     let sums = pooled(v, edges);
     let sums_of_few = if stride > 1 { sums.select(Axis(0), &few) } else { sums.clone() };
     let first = stages.fit(sums_of_few.t(), config.clone())?;
-    stages.done = config.max_iter;
     let stop_reason = first.stop_reason;
     let n_before = first.n_iter;
 
@@ -91,13 +90,14 @@ pub fn fit_coarse_to_fine(
     let mut h = first.activations;
     let v_of_few = if stride > 1 { v.select(Axis(1), &few) } else { Array2::zeros((0, 0)) };
     let fine = if stride > 1 { v_of_few.view() } else { v };
-    let steps = |dictionary, activations, max_iter| NmfConfig { dictionary, activations, max_iter, tol: 0.0, ..config.clone() };
+    let steps =
+        |dictionary, activations, max_iter| NmfConfig { dictionary, activations, max_iter, tol: 0.0, ..config.clone() };
     w = stages.fit(fine, steps(Factor::Seed(w), Factor::Fixed(h.clone()), ROWS))?.dictionary;
     if stride > 1 {
         let both = stages.fit(fine, steps(Factor::Seed(w), Factor::Seed(h), FEW))?;
         w = both.dictionary;
         let start = between(&both.activations, stride, v.ncols());
-        let pooled_w = pooled(w.t(), edges).reversed_axes();
+        let pooled_w = pooled(w.view(), edges).reversed_axes();
         h = stages.fit(sums.t(), steps(Factor::Fixed(pooled_w), Factor::Seed(start), OTHERS))?.activations;
     }
     let last = stages.fit(v, steps(Factor::Seed(w), Factor::Seed(h), ALL))?;
@@ -157,4 +157,97 @@ fn between(few: &Array2<f32>, stride: usize, n_columns: usize) -> Array2<f32> {
         let (before, share) = (column / stride, (column % stride) as f32 / stride as f32);
         few[(k, before)] * (1.0 - share) + few[(k, (before + 1).min(last))] * share
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+    use crate::nmf::testing::noise;
+    use crate::nmf::{Regularization, fit};
+
+    /// Three templates over 60 rows, the upper 40 of which come in fours that are alike, in 300 columns that change slowly.
+    fn matrix() -> (Array2<f32>, Coarse) {
+        let templates = noise((60, 3), 1);
+        let w = Array2::from_shape_fn((60, 3), |(row, k)| {
+            let group = if row < 20 { row } else { row / 4 * 4 };
+            templates[(group, k)].powi(3) * (0.9 + 0.1 * templates[(row, k)])
+        });
+        let h =
+            Array2::from_shape_fn((3, 300), |(k, i)| (1.0 + (0.03 * (k + 1) as f32 * i as f32).sin()).powi(2) + 0.01);
+        let v = w.dot(&h) + 0.01 * noise((60, 300), 2);
+        (v, Coarse { edges: (0..20).chain((20..=60).step_by(4)).collect(), max_columns: 40 })
+    }
+
+    fn config() -> NmfConfig {
+        NmfConfig { n_components: 3, ..NmfConfig::default() }
+    }
+
+    #[test]
+    fn a_coarse_start_ends_about_as_close_as_a_whole_fit() {
+        let (v, coarse) = matrix();
+        let whole = fit(v.view(), &config()).expect("fit");
+        for max_columns in [40, 300] {
+            let coarse = Coarse { max_columns, ..coarse.clone() };
+            let found = fit_coarse_to_fine(v.view(), &config(), &coarse, &mut Watch::none()).expect("fit");
+            assert_eq!((found.dictionary.dim(), found.activations.dim()), ((60, 3), (3, 300)));
+            let (got, expected) = (found.divergence, whole.divergence);
+            assert!(got < 1.1 * expected, "{got} with {max_columns} columns, {expected} by a whole fit");
+            assert_eq!(found.divergence_curve.last().map(|(n_iter, _)| *n_iter), Some(found.n_iter));
+        }
+    }
+
+    #[test]
+    fn what_has_no_coarser_look_is_fitted_as_ever() {
+        let (v, coarse) = matrix();
+        let sparse = Regularization { sparsity: 0.1, ..Regularization::default() };
+        for config in [
+            NmfConfig { regularization: sparse, ..config() },
+            NmfConfig { solver: Solver::Mu, ..config() },
+            NmfConfig { max_iter: 3, ..config() },
+            NmfConfig { dictionary: Factor::Seed(noise((60, 3), 5)), ..config() },
+        ] {
+            let found = fit_coarse_to_fine(v.view(), &config, &coarse, &mut Watch::none()).expect("fit");
+            assert_eq!(found, fit(v.view(), &config).expect("fit"));
+        }
+        let nothing_less = Coarse { edges: (0..=60).collect(), max_columns: 300 };
+        let found = fit_coarse_to_fine(v.view(), &config(), &nothing_less, &mut Watch::none()).expect("fit");
+        assert_eq!(found, fit(v.view(), &config()).expect("fit"));
+    }
+
+    #[test]
+    fn edges_that_miss_rows_and_no_columns_are_refused() {
+        let (v, coarse) = matrix();
+        for edges in [vec![], vec![0, 59], vec![1, 60], vec![0, 30, 30, 60], vec![0, 40, 20, 60]] {
+            let wrong = Coarse { edges, ..coarse.clone() };
+            let error = fit_coarse_to_fine(v.view(), &config(), &wrong, &mut Watch::none()).expect_err("edges");
+            assert!(matches!(error, Error::Setting { name: "edges", .. }), "{error}");
+        }
+        let none = Coarse { max_columns: 0, ..coarse };
+        let error = fit_coarse_to_fine(v.view(), &config(), &none, &mut Watch::none()).expect_err("no columns");
+        assert!(matches!(error, Error::Setting { name: "max_columns", .. }), "{error}");
+    }
+
+    #[test]
+    fn whoever_watches_sees_one_fit_and_may_stop_it() {
+        let (v, coarse) = matrix();
+        let run = |n_heard: usize| {
+            let mut heard = Vec::new();
+            let mut tell = |at: Progress| {
+                heard.push((at.done, at.total));
+                if heard.len() == n_heard { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
+            let found = fit_coarse_to_fine(v.view(), &config(), &coarse, &mut Watch::new(&mut tell));
+            (found, heard)
+        };
+        let (found, heard) = run(usize::MAX);
+        assert!(
+            found.is_ok() && heard.is_sorted() && heard.iter().all(|(done, total)| Some(*done) <= *total),
+            "{heard:?}"
+        );
+        assert_eq!(heard.last(), Some(&(233, Some(233))), "200, 5, 10, 8 and 10");
+        for n_heard in [3, heard.len() - 2] {
+            assert!(matches!(run(n_heard).0, Err(Error::Cancelled)), "stopped after {n_heard}");
+        }
+    }
 }

@@ -376,6 +376,29 @@ mod tests {
         v
     }
 
+    #[test]
+    fn components_that_are_silent_might_as_well_not_be_there() {
+        let dictionary = noise((70, 20), 3);
+        for n_columns in [1, 2, 5, 6, 15] {
+            let v = columns((70, n_columns), 4);
+            // In each column, others sound.
+            let start = Array2::from_shape_fn((20, n_columns), |(k, i)| if k % 5 == i % 2 { 0.3 } else { 0.0 });
+            let together = encoder(&dictionary, 0).encode_from(v.view(), start.clone(), 7).expect("activations");
+            for i in 0..n_columns {
+                let own: Vec<_> = (0..20).filter(|k| start[(*k, i)] > 0.0).collect();
+                let alone = encoder(&dictionary.select(Axis(1), &own), 0);
+                let (v, start) = (v.slice(s![.., i..=i]), start.slice(s![.., i..=i]).select(Axis(0), &own));
+                let expected = alone.encode_from(v, start, 7).expect("activations");
+                let got = together.slice(s![.., i..=i]).select(Axis(0), &own);
+                assert_eq!(got, expected, "column {i} of {n_columns}");
+                assert_eq!(
+                    together.column(i).iter().filter(|x| **x > 0.0).count(),
+                    if v.sum() > 0.0 { own.len() } else { 0 }
+                );
+            }
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]

@@ -48,8 +48,8 @@ mod warning;
 
 use ndarray::{Array2, ArrayView2};
 
-pub use coarse::{Coarse, fit_coarse_to_fine};
 pub use blocks::{BlockConfig, ColumnBlocks, WarmStart, fit_blocks};
+pub use coarse::{Coarse, fit_coarse_to_fine};
 pub use config::{
     Divergence, Factor, Factorization, GroupSparsity, Init, NmfConfig, Part, Regularization, Solver, StopReason,
     Stopping,

@@ -89,9 +89,8 @@ impl ComponentModel {
     /// One mask for each part.
     pub(super) fn masks(&self, block: &Block<'_>) -> Result<Vec<Array2<f32>>> {
         let activations = self.activations(block)?;
-        let model = |(members, templates): &(Vec<usize>, Array2<f32>)| {
-            activations.select(Axis(0), members).t().dot(templates)
-        };
+        let model =
+            |(members, templates): &(Vec<usize>, Array2<f32>)| activations.select(Axis(0), members).t().dot(templates);
         let mut models: Vec<_> = self.parts.iter().map(model).collect();
         mask::wiener(&mut models, self.mask_exponent);
         Ok(models)

@@ -23,6 +23,12 @@ const TRANSPOSITION_COST: f32 = 0.3;
 /// recording).
 const ANYTHING_COST: f32 = 0.08;
 
+/// A template with less of a stack than this, after a fifth of the iterations on the sums of its frames, is not looked for any
+/// longer; nor is one with less than the second, after another fifth on the frames. A fifth is left for the others. Ten items
+/// are at 7.61 and 7.85 dB (`dev`, `dev2`), as against 7.63 and 7.85 dB with all templates in all iterations.
+const FIRST_LEAST: f32 = 3e-3;
+const LEAST: f32 = 5e-3;
+
 /// What is looked for of one source.
 #[derive(Debug)]
 pub(super) struct Part {
@@ -99,7 +105,7 @@ pub(super) struct Templates {
     encoder: Encoder,
     /// The same, summed over the frames of a stack: a first look.
     first: Encoder,
-    /// Iterations of the second look.
+    /// Iterations with `encoder`.
     n_iter: usize,
     bands: Bands,
     n_context: usize,
@@ -123,11 +129,11 @@ impl Templates {
         let pooled: Vec<_> = pooled.iter().map(|part| part.t()).collect();
         let pooled = concatenate(Axis(1), &pooled).expect("templates of one dictionary have the same rows");
         let costs = Some(Array1::from_vec(costs));
-        let n_first = config.max_iter.div_ceil(EV_FIRST());
+        let n_first = config.max_iter.div_ceil(5);
         let config_of = |max_iter| EncoderConfig { max_iter, costs: costs.clone(), ..EncoderConfig::default() };
         let encoder = Encoder::new(pooled.view(), &config_of(config.max_iter))?;
         let first = Encoder::new(over_slots(pooled.t(), n_context).t(), &config_of(n_first))?;
-        let (n_iter, mask_exponent) = (EV_N(config.max_iter), config.mask_exponent);
+        let (n_iter, mask_exponent) = ((2 * config.max_iter).div_ceil(5), config.mask_exponent);
         Ok(Self { parts, rows, encoder, first, n_iter, bands, n_context, mask_exponent, found: Vec::new() })
     }
 
@@ -140,20 +146,12 @@ impl Templates {
     /// Those of a stack depend on that stack alone, so that a block gives what the whole would.
     fn find(&self, frames: ArrayView2<'_, f32>) -> Result<Array2<f32>> {
         let stacks = stack(self.bands.pool(frames, 1).view(), self.n_context);
-        if EV_TH() == 0.0 { return self.encoder.encode(stacks.t()); }
         let mut activations = self.first.encode(over_slots(stacks.view(), self.n_context).t())?;
-        // Templates sum to one, so that activations are shares of the sound.
-        for mut column in activations.columns_mut() {
-            let least = EV_TH() * column.sum();
-            column.mapv_inplace(|x| if x < least { 0.0 } else { x });
-        }
-        let half = self.n_iter / 2;
-        let mut activations = self.encoder.encode_from(stacks.t(), activations, half)?;
-        for mut column in activations.columns_mut() {
-            let least = EV_TH2() * column.sum();
-            column.mapv_inplace(|x| if x < least { 0.0 } else { x });
-        }
-        self.encoder.encode_from(stacks.t(), activations, self.n_iter - half)
+        silence_below(&mut activations, FIRST_LEAST);
+        let n_many = self.n_iter / 2;
+        activations = self.encoder.encode_from(stacks.t(), activations, n_many)?;
+        silence_below(&mut activations, LEAST);
+        self.encoder.encode_from(stacks.t(), activations, self.n_iter - n_many)
     }
 
     /// [`Templates::find_around`] of a block, at once or from an earlier time.
@@ -189,11 +187,13 @@ impl Templates {
     }
 }
 
-fn ev(name: &str, default: f64) -> f64 { std::env::var(name).ok().and_then(|x| x.parse().ok()).unwrap_or(default) }
-#[allow(non_snake_case)] fn EV_FIRST() -> usize { ev("E1", 3.0) as usize }
-#[allow(non_snake_case)] fn EV_N(m: usize) -> usize { ev("E2", m as f64 * 0.66) as usize }
-#[allow(non_snake_case)] fn EV_TH() -> f32 { ev("ET", 1e-3) as f32 }
-#[allow(non_snake_case)] fn EV_TH2() -> f32 { ev("ET2", 3e-3) as f32 }
+/// Makes zeros of what has less than this share of a column; templates sum to one, so that it is a share of the sound.
+fn silence_below(activations: &mut Array2<f32>, least: f32) {
+    let least: Vec<_> = activations.columns().into_iter().map(|column| least * column.sum()).collect();
+    for mut row in activations.outer_iter_mut() {
+        row.iter_mut().zip(&least).filter(|(x, least)| **x < **least).for_each(|(x, _)| *x = 0.0);
+    }
+}
 
 /// Stacks with their frames summed up: stacks x `n_context * n_bands` to stacks x `n_bands`.
 fn over_slots(stacks: ArrayView2<'_, f32>, n_context: usize) -> Array2<f32> {

@@ -19,6 +19,9 @@ use crate::watch::{Step, Watch};
 /// singular otherwise. -50 dB, far below what any source is apart from another.
 const REGULARIZATION: f64 = 1e-5;
 
+/// Frames that places are learned from at the most: 93 s at 44.1 kHz, for covariances of a few channels in each bin.
+const ENOUGH_FRAMES: usize = 4000;
+
 /// Bins that are gone through at once.
 const PIECE: usize = 16;
 
@@ -53,7 +56,7 @@ impl Model for Placed {
     }
 }
 
-/// Finds where the parts of a model stand among the channels, from at most about `max_frames` frames, in blocks spread
+/// Finds where the parts of a model stand among the channels, from at most about `max_frames` frames, and [`ENOUGH_FRAMES`], in blocks spread
 /// evenly over the recording, and gives a model that uses it. For a single channel it is the model itself.
 ///
 /// # Errors
@@ -73,7 +76,7 @@ pub(in crate::separate) fn locate(
     if n_channels < 2 {
         return Ok(model);
     }
-    let stride = n_frames.div_ceil(max_frames.max(1)).max(1);
+    let stride = n_frames.div_ceil(max_frames.clamp(1, ENOUGH_FRAMES)).max(1);
     let mut sums = SpatialSums::new(n_channels, model.n_parts(), stft.config().n_bins(), model.mask_exponent());
     let mut add = |group: &[Block<'_>]| {
         for block in group.iter().filter(|block| (block.frames.start / BLOCK_FRAMES).is_multiple_of(stride)) {

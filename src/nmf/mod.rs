@@ -10,6 +10,7 @@ mod anls;
 pub mod bench;
 mod beta;
 mod blocks;
+mod coarse;
 mod config;
 mod connectivity;
 mod consensus;
@@ -58,6 +59,7 @@ mod warning;
 use ndarray::{Array2, ArrayView2};
 
 pub use blocks::{BlockConfig, ColumnBlocks, WarmStart, fit_blocks};
+pub use coarse::{Coarse, fit_coarse_to_fine};
 pub use config::{
     Divergence, Factor, Factorization, GroupSparsity, Init, NmfConfig, Part, Regularization, Solver, StopReason,
     Stopping,

@@ -296,7 +296,7 @@ impl Separation {
     /// Sources that are also told apart by where they stand among the channels: one step of the multichannel Wiener filter
     /// over the masks. Of a single channel, it is the same separation.
     ///
-    /// Places are learned from at most about `max_frames` frames, spread evenly over the recording.
+    /// Places are learned from at most about `max_frames` frames, or 4000, spread evenly over the recording.
     ///
     /// # Errors
     /// Those of [`Separation::render`].

@@ -32,6 +32,11 @@ impl Bands {
         Self { edges }
     }
 
+    /// The first bin of each band, and last the number of bins.
+    pub(crate) fn edges(&self) -> &[usize] {
+        &self.edges
+    }
+
     /// Number of bands.
     pub(crate) fn n_bands(&self) -> usize {
         self.edges.len() - 1
@@ -55,6 +60,21 @@ impl Bands {
 }
 
 impl Bands {
+    /// What [`Bands::pool`] summed up, spread evenly over the bins of each band: rows x `n_context * n_bands` to rows x
+    /// `n_context * n_bins`.
+    pub(crate) fn spread(&self, pooled: ArrayView2<'_, f32>, n_context: usize) -> Array2<f32> {
+        let (n_bands, n_bins) = (self.n_bands(), self.edges.last().copied().unwrap_or_default());
+        let mut stacks = Array2::zeros((pooled.nrows(), n_context * n_bins));
+        for (mut stack, row) in stacks.outer_iter_mut().zip(pooled.outer_iter()) {
+            for (mut bins, bands) in stack.exact_chunks_mut(n_bins).into_iter().zip(row.exact_chunks(n_bands)) {
+                for (band, edge) in bands.iter().zip(self.edges.windows(2)) {
+                    bins.slice_mut(s![edge[0]..edge[1]]).fill(band / (edge[1] - edge[0]) as f32);
+                }
+            }
+        }
+        stacks
+    }
+
     /// A template for each band: the same sound in all bins of the band and in all frames, and none elsewhere; `n_context` *
     /// `n_bins` x `n_bands`, each summing to one.
     pub(crate) fn templates(&self, n_context: usize) -> Array2<f32> {
@@ -123,5 +143,9 @@ mod tests {
         for (one, other) in stacks.outer_iter().zip(pooled.outer_iter()) {
             assert_eq!(one.sum(), other.sum(), "nothing is lost");
         }
+        let bands = Bands::new(&stft, 8000);
+        let pooled = bands.pool(stacks.view(), 2);
+        let again = bands.pool(bands.spread(pooled.view(), 2).view(), 2);
+        assert!((again - pooled).iter().all(|gap| gap.abs() < 1e-5), "what is spread sums up to what it was");
     }
 }

@@ -110,6 +110,16 @@ impl<T: Element> Panels<T> {
         w
     }
 
+    /// Those of some components.
+    pub(in crate::nmf) fn select(&self, components: &[usize]) -> Self {
+        let n_panels = self.rows.len() / self.n_components.max(1);
+        let mut rows = Vec::with_capacity(n_panels * components.len());
+        for panel in self.rows.chunks_exact(self.n_components.max(1)) {
+            rows.extend(components.iter().map(|k| panel[*k]));
+        }
+        Self { rows, n_components: components.len() }
+    }
+
     pub(in crate::nmf) fn at(&self, bin: usize, k: usize) -> T {
         self.rows[bin / T::PANEL * self.n_components + k][bin % T::PANEL / T::LANES][bin % T::LANES]
     }

@@ -8,8 +8,9 @@ use super::check_mask_exponent;
 use super::components::ComponentModel;
 use super::group;
 use crate::error::Advice;
+use crate::knowledge::dictionary::Bands;
 use crate::knowledge::labels::Settings;
-use crate::nmf::{Divergence, Factor, NmfConfig, fit_with};
+use crate::nmf::{Coarse, Divergence, Factor, NmfConfig, fit_coarse_to_fine};
 use crate::separate::pipeline::{Analysis, BLOCK_FRAMES, Block, Model, Stage};
 use crate::separate::separation::{Components, Found, Separation};
 use crate::watch::Watch;
@@ -23,6 +24,9 @@ const WARM_STRIDE: usize = 8;
 
 /// It looks at so many blocks at least, of a recording that has them: in a few, another source may be the strongest.
 const WARM_BLOCKS: usize = 16;
+
+/// Frames that a fit looks at first, on bands.
+const COARSE_FRAMES: usize = 2000;
 
 /// How to take a recording apart without knowledge.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,7 +54,8 @@ impl Default for BlindConfig {
 /// [`Error::Setting`] for a setting out of range and for an analysis without magnitudes, and [`Error::Cancelled`].
 ///
 /// # Cost
-/// Time O(`n_frames` `n_bins` `n_components` `max_iter`). Memory beside the analysis: as much again.
+/// Time O(`n_components` `max_iter`) for each of some 400 bands of 2000 frames, and ten iterations over all bins and frames
+/// ([`fit_coarse_to_fine`]). Memory beside the analysis: as much again.
 ///
 /// # References
 /// P. Smaragdis and J. C. Brown, "Non-negative matrix factorization for polyphonic music transcription", WASPAA 2003.
@@ -83,12 +88,14 @@ pub fn fit(
         nmf.max_iter = nmf.max_iter.min(1);
         n_sources = n_sources.or(Some(1));
     }
-    let factorization = fit_with(analysis.magnitude().t(), &nmf, watch)?.complete()?;
     let stft = analysis.stft();
+    let bands = Bands::new(stft.config(), analysis.sample_rate());
+    let coarse = Coarse { edges: bands.edges().to_vec(), max_columns: COARSE_FRAMES };
+    let factorization = fit_coarse_to_fine(analysis.magnitude().t(), &nmf, &coarse, watch)?.complete()?;
     let assignment = group::by_likeness(&factorization, stft.config(), analysis.sample_rate(), n_sources);
     let (dictionary, activations) = (&factorization.dictionary, factorization.activations.clone());
     // The activations are those of the kept frames.
-    let kept = ComponentModel::new(dictionary, Some(activations), config.nmf.divergence, config.mask_exponent)?
+    let kept = ComponentModel::new(dictionary, Some(activations), &bands, config.nmf.divergence, config.mask_exponent)?
         .with_partition(assignment);
     // The strongest source comes first; equal ones keep their order.
     let n_blocks = analysis.magnitude().nrows().div_ceil(BLOCK_FRAMES);

@@ -206,6 +206,7 @@ pub fn kinds(
     let lasts = shares_under(activations, &medians_along_time(activations, stft, sample_rate), Axis(0));
     let radius = radius(NOISE_HZ, stft.bin_hz(1, sample_rate));
     let noise = shares_under(dictionary, &median(dictionary, Axis(0), radius, 0..dictionary.nrows()), Axis(1));
+    let loudness: Vec<_> = activations.outer_iter().map(energy).collect();
     let kind = |source: usize| {
         let members: Vec<_> = (0..assignment.len()).filter(|k| assignment[*k] == source).collect();
         let total: f64 = members.iter().map(|k| energies[*k]).sum();
@@ -214,7 +215,7 @@ pub fn kinds(
         }
         let mean = |x: &[f32]| members.iter().map(|k| f64::from(x[*k]) * energies[*k]).sum::<f64>() / total;
         let spectrum = |bin_idx: usize| {
-            let of = |k: &usize| f64::from(dictionary[[bin_idx, *k]]).powi(2) * energy(activations.row(*k));
+            let of = |k: &usize| f64::from(dictionary[[bin_idx, *k]]).powi(2) * loudness[*k];
             members.iter().map(of).sum::<f64>()
         };
         let middle = stft.bin_hz(quantile((0..dictionary.nrows()).map(spectrum), 0.5), sample_rate);

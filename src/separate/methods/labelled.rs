@@ -5,6 +5,7 @@ use ndarray::Array2;
 use super::check_mask_exponent;
 use super::components::ComponentModel;
 use super::group;
+use crate::knowledge::dictionary::Bands;
 use crate::knowledge::labels::{Component, Labels};
 use crate::separate::pipeline::Analysis;
 use crate::separate::separation::Separation;
@@ -87,7 +88,8 @@ pub fn fit(
     let (stft, sample_rate) = (analysis.stft().config(), analysis.sample_rate());
     let assignment = group::follow(dictionary.view(), activations.view(), stft, sample_rate, &named);
     let activations = settings.is_complete.then(|| activations.clone());
-    let model = ComponentModel::new(dictionary, activations, settings.divergence.parse()?, mask_exponent)?;
+    let bands = Bands::new(stft, sample_rate);
+    let model = ComponentModel::new(dictionary, activations, &bands, settings.divergence.parse()?, mask_exponent)?;
     Separation::new(analysis, model.with_partition(assignment), names)
 }
 

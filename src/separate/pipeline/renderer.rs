@@ -344,7 +344,7 @@ impl Signal<'_> {
                     }
                 };
                 self.channels.par_iter_mut().zip(spectra).for_each(|(channel, spectrum)| {
-                    channel.push(masked(spectrum, mask.view()));
+                    channel.push_masked(spectrum, mask.view());
                 });
             }
             Split::Images(images) => self.channels.par_iter_mut().enumerate().for_each(|(channel_idx, channel)| {
@@ -359,14 +359,6 @@ impl Signal<'_> {
             }
         }
     }
-}
-
-/// One mask on one channel, frames x bins.
-fn masked(spectrum: &[Complex32], mask: ArrayView2<'_, f32>) -> Array2<Complex32> {
-    let spectrum = ArrayView2::from_shape(mask.dim(), spectrum).expect("as many frames as the mask has");
-    let mut masked = spectrum.to_owned();
-    ndarray::Zip::from(&mut masked).and(mask).for_each(|x, m| *x *= *m);
-    masked
 }
 
 /// One channel of one signal.
@@ -388,6 +380,18 @@ impl<'a> Channel<'a> {
         for mut frame in frames.outer_iter_mut() {
             let frame = frame.as_slice_mut().expect("a row of a new matrix is contiguous");
             synthesizer.push(frame, &mut self.ready);
+        }
+        self.drop_early();
+    }
+
+    /// The frames of a spectrum under a mask, frames x bins.
+    fn push_masked(&mut self, spectrum: &[Complex32], mask: ArrayView2<'_, f32>) {
+        let Some(synthesizer) = &mut self.synthesizer else { return };
+        let mut masked = Vec::with_capacity(mask.ncols());
+        for (frame, mask) in spectrum.chunks_exact(mask.ncols()).zip(mask.outer_iter()) {
+            masked.clear();
+            masked.extend(frame.iter().zip(mask).map(|(x, m)| x * m));
+            synthesizer.push(&mut masked, &mut self.ready);
         }
         self.drop_early();
     }

@@ -26,20 +26,23 @@ pub(super) const SETTLING_FRAMES: usize = 64;
 /// estimator", IEEE Trans. ASSP 32(6), 1984, equation (51).
 pub(super) fn gains(magnitude: ArrayView2<'_, f32>, noise_power: ArrayView1<'_, f32>, before: usize) -> Array2<f32> {
     let mut gains = Array2::zeros((magnitude.nrows() - before, magnitude.ncols()));
+    if gains.is_empty() {
+        return gains;
+    }
     // Power of the clean estimate of the frame before, relative to the noise.
     let mut previous = vec![0.0f32; magnitude.ncols()];
     for (frame_idx, frame) in magnitude.outer_iter().enumerate() {
-        let mut row = frame_idx.checked_sub(before).map(|row_idx| gains.slice_mut(s![row_idx, ..]));
-        for (bin_idx, (x, noise)) in frame.iter().zip(noise_power).enumerate() {
+        let row = frame_idx.saturating_sub(before);
+        let row = gains.slice_mut(s![row, ..]);
+        // The rows before the first only let the recursion settle, and are written over.
+        for (((x, noise), previous), to) in frame.iter().zip(noise_power).zip(&mut previous).zip(row) {
             // Without any noise all is signal; the ratio stays in the range of f32.
             let posterior = (x * x / noise.max(f32::MIN_POSITIVE)).min(1e12);
             let now = (posterior - 1.0).max(0.0);
-            let prior = (SMOOTHING * previous[bin_idx] + (1.0 - SMOOTHING) * now).max(MIN_RATIO);
+            let prior = (SMOOTHING * *previous + (1.0 - SMOOTHING) * now).max(MIN_RATIO);
             let gain = prior / (1.0 + prior);
-            previous[bin_idx] = gain * gain * posterior;
-            if let Some(row) = &mut row {
-                row[bin_idx] = gain;
-            }
+            *previous = gain * gain * posterior;
+            *to = gain;
         }
     }
     debug_assert!(Zip::from(&gains).all(|gain| (0.0..=1.0).contains(gain)));

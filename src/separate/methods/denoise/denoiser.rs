@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2, ArrayView2, Zip, s};
 use super::decision_directed;
 use super::speech::{Explained, SpeechModel};
 use crate::Result;
-use crate::separate::pipeline::{Block, Margin, Model, Split};
+use crate::separate::pipeline::{Block, Margin, Model, Split, mask};
 
 /// Least gain of the clean part at full strength, -30 dB: an even rest of the noise covers what tinkles.
 const FLOOR: f32 = 0.03;
@@ -78,10 +78,10 @@ impl Model for Denoiser {
     fn split(&self, block: &Block<'_>) -> Result<Split> {
         let end = block.before + block.frames.len();
         let (mut clean, _) = self.gains(block.magnitude.slice(s![..end, ..]), block.before);
-        clean.mapv_inplace(|gain| {
-            let gain = 1.0 - self.share * (1.0 - gain.max(FLOOR));
-            gain.powf(self.strength).min(1.0)
-        });
+        clean.mapv_inplace(|gain| 1.0 - self.share * (1.0 - gain.max(FLOOR)));
+        if self.strength != 1.0 {
+            clean.mapv_inplace(|gain| gain.powf(self.strength).min(1.0));
+        }
         let noise = clean.mapv(|gain| 1.0 - gain);
         Ok(Split::Masks(vec![clean, noise]))
     }
@@ -104,17 +104,26 @@ pub(super) fn share(speech: f32, noise: f32, exponent: f32) -> f32 {
     if loudest <= 0.0 {
         return 1.0;
     }
-    let (speech, noise) = ((speech / loudest).powf(exponent), (noise / loudest).powf(exponent));
-    speech / (speech + noise)
+    // One of the two is 1.
+    let other = mask::power((speech.min(noise) / loudest).max(f32::MIN_POSITIVE), exponent);
+    if speech >= noise { 1.0 / (1.0 + other) } else { other / (1.0 + other) }
 }
 
 /// Every row convolved with [`BELL`]; what lies beyond the ends counts as the last value before.
 fn smooth(rows: ArrayView2<'_, f32>) -> Array2<f32> {
-    let last = rows.ncols().saturating_sub(1);
     let reach = BELL.len() / 2;
-    Array2::from_shape_fn(rows.raw_dim(), |(row, bin)| {
-        BELL.iter().enumerate().map(|(i, w)| w * rows[[row, (bin + i).saturating_sub(reach).min(last)]]).sum()
-    })
+    let mut smooth = Array2::zeros(rows.raw_dim());
+    let mut wide = Vec::with_capacity(rows.ncols() + 2 * reach);
+    for (row, mut smooth) in rows.outer_iter().zip(smooth.outer_iter_mut()) {
+        let (Some(first), Some(last)) = (row.first(), row.last()) else { continue };
+        wide.clear();
+        wide.extend(std::iter::repeat_n(*first, reach).chain(row.iter().copied()));
+        wide.extend(std::iter::repeat_n(*last, reach));
+        for (x, near) in smooth.iter_mut().zip(wide.windows(BELL.len())) {
+            *x = BELL.iter().zip(near).map(|(w, x)| w * x).sum();
+        }
+    }
+    smooth
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ mod config;
 mod learn;
 mod model;
 
-use ndarray::{Array2, s};
+use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
 use rayon::prelude::*;
 
 pub use self::config::ExamplesConfig;
@@ -21,6 +21,9 @@ use crate::watch::Watch;
 
 /// Stacks that the templates of the residual are learned from at the most.
 const MAX_RESIDUAL_STACKS: usize = 2048;
+
+/// Iterations that find these templates on bins, once they were found on bands.
+const FINE_ITERATIONS: usize = 10;
 
 /// Takes a recording apart into the sources of a dictionary.
 ///
@@ -83,7 +86,7 @@ pub fn fit(
     } else if config.n_residual > 0 {
         analysis.need_magnitudes()?;
         let before = previous.and_then(|previous| previous.state_for::<Residual>(analysis)).map(|before| &before.0);
-        let templates = learn_residual(analysis, config, before, watch)?;
+        let templates = learn_residual(analysis, config, &bands, before, watch)?;
         residual = templates.clone();
         parts.push(Part::learned(templates));
     }
@@ -107,6 +110,7 @@ struct Residual(Array2<f32>);
 fn learn_residual(
     analysis: &Analysis,
     config: &ExamplesConfig,
+    bands: &Bands,
     previous: Option<&Array2<f32>>,
     watch: &mut Watch<'_>,
 ) -> Result<Array2<f32>> {
@@ -120,24 +124,47 @@ fn learn_residual(
         let run = magnitude.slice(s![start..(start + width).min(magnitude.nrows()), ..]);
         row.iter_mut().zip(run.iter()).for_each(|(to, x)| *to = *x);
     }
-    let known = dictionary.sources().iter().flat_map(|source| source.templates.columns());
-    let mut parts: Vec<_> = known.map(|template| nmf::Part::Fixed(template.to_owned())).collect();
-    let n_known = parts.len();
+    // When each sounds is found on bands, as for the sources of a dictionary; what it sounds like, bin by bin, follows.
+    let pool = |stacks: ArrayView2<'_, f32>| bands.pool(stacks, width);
+    let known: Vec<_> = dictionary.sources().iter().map(|source| source.templates.t()).collect();
+    let known = concatenate(Axis(0), &known).expect("templates of one dictionary have the same rows");
     let previous = previous.filter(|previous| previous.dim() == (stacks.ncols(), config.n_residual));
-    let start = |k| previous.map_or(nmf::Part::Free, |previous| nmf::Part::Seed(previous.column(k).to_owned()));
-    parts.extend((0..config.n_residual).map(start));
+    let free = match previous {
+        Some(previous) => Factor::Seed(pool(previous.t())),
+        None => Factor::Free,
+    };
+    let n_iter = if previous.is_some() { config.max_iter.div_ceil(3) } else { 2 * config.max_iter };
+    let pooled = pool(stacks.view());
     let nmf = NmfConfig {
-        n_components: parts.len(),
-        dictionary: Factor::PerComponent(parts),
-        max_iter: if previous.is_some() { config.max_iter.div_ceil(3) } else { 2 * config.max_iter },
+        n_components: known.nrows() + config.n_residual,
+        dictionary: beside(pool(known.view()), free, config.n_residual),
+        max_iter: n_iter,
         tol: 0.0,
         seed: config.seed,
         ..NmfConfig::default()
     };
+    let found = fit_with(pooled.t(), &nmf, watch)?.complete()?;
+    let start = found.dictionary.slice(s![.., known.nrows()..]);
+    let nmf = NmfConfig {
+        dictionary: beside(known, Factor::Seed(bands.spread(start.t(), width)), config.n_residual),
+        activations: Factor::Fixed(found.activations.clone()),
+        max_iter: FINE_ITERATIONS.min(n_iter),
+        ..nmf
+    };
     let found = fit_with(stacks.t(), &nmf, watch)?.complete()?;
     // Those of a dictionary sum to one: what the search for activations starts from is then alike for all, at any level
     // of the recording.
-    let mut templates = found.dictionary.slice(s![.., n_known..]).to_owned();
+    let mut templates = found.dictionary.slice(s![.., found.n_components() - config.n_residual..]).to_owned();
     normalize(&mut templates);
     Ok(templates)
+}
+
+/// A dictionary of templates that stay, one a row, and others beside them, free or from a start, one a row.
+fn beside(known: Array2<f32>, others: Factor, n_others: usize) -> Factor {
+    let known = known.outer_iter().map(|template| nmf::Part::Fixed(template.to_owned())).collect::<Vec<_>>();
+    let others = match others {
+        Factor::Seed(start) => start.outer_iter().map(|template| nmf::Part::Seed(template.to_owned())).collect(),
+        _ => vec![nmf::Part::Free; n_others],
+    };
+    Factor::PerComponent([known, others].concat())
 }

@@ -23,6 +23,12 @@ const TRANSPOSITION_COST: f32 = 0.3;
 /// recording).
 const ANYTHING_COST: f32 = 0.08;
 
+/// A template with less of a stack than this, after a fifth of the iterations on the sums of its frames, is not looked for any
+/// longer; nor is one with less than the second, after another fifth on the frames. A fifth is left for the others. Ten items
+/// are at 7.61 and 7.85 dB (`dev`, `dev2`), as against 7.63 and 7.85 dB with all templates in all iterations.
+const FIRST_LEAST: f32 = 3e-3;
+const LEAST: f32 = 5e-3;
+
 /// What is looked for of one source.
 #[derive(Debug)]
 pub(super) struct Part {
@@ -97,6 +103,10 @@ pub(super) struct Templates {
     rows: Vec<Range<usize>>,
     /// All templates in bands.
     encoder: Encoder,
+    /// The same, summed over the frames of a stack: a first look.
+    first: Encoder,
+    /// Iterations with `encoder`.
+    n_iter: usize,
     bands: Bands,
     n_context: usize,
     mask_exponent: f32,
@@ -119,11 +129,12 @@ impl Templates {
         let pooled: Vec<_> = pooled.iter().map(|part| part.t()).collect();
         let pooled = concatenate(Axis(1), &pooled).expect("templates of one dictionary have the same rows");
         let costs = Some(Array1::from_vec(costs));
-        let encoder = Encoder::new(
-            pooled.view(),
-            &EncoderConfig { max_iter: config.max_iter, costs, ..EncoderConfig::default() },
-        )?;
-        Ok(Self { parts, rows, encoder, bands, n_context, mask_exponent: config.mask_exponent, found: Vec::new() })
+        let n_first = config.max_iter.div_ceil(5);
+        let config_of = |max_iter| EncoderConfig { max_iter, costs: costs.clone(), ..EncoderConfig::default() };
+        let encoder = Encoder::new(pooled.view(), &config_of(config.max_iter))?;
+        let first = Encoder::new(over_slots(pooled.t(), n_context).t(), &config_of(n_first))?;
+        let (n_iter, mask_exponent) = ((2 * config.max_iter).div_ceil(5), config.mask_exponent);
+        Ok(Self { parts, rows, encoder, first, n_iter, bands, n_context, mask_exponent, found: Vec::new() })
     }
 
     /// Keeps what is found of each block of a recording of so many frames, once it was asked for.
@@ -134,7 +145,13 @@ impl Templates {
     /// The activations of every stack of some frames (`n_frames` x `n_bins`), components x `n_frames + n_context - 1`.
     /// Those of a stack depend on that stack alone, so that a block gives what the whole would.
     fn find(&self, frames: ArrayView2<'_, f32>) -> Result<Array2<f32>> {
-        self.encoder.encode(stack(self.bands.pool(frames, 1).view(), self.n_context).t())
+        let stacks = stack(self.bands.pool(frames, 1).view(), self.n_context);
+        let mut activations = self.first.encode(over_slots(stacks.view(), self.n_context).t())?;
+        silence_below(&mut activations, FIRST_LEAST);
+        let n_many = self.n_iter / 2;
+        activations = self.encoder.encode_from(stacks.t(), activations, n_many)?;
+        silence_below(&mut activations, LEAST);
+        self.encoder.encode_from(stacks.t(), activations, self.n_iter - n_many)
     }
 
     /// [`Templates::find_around`] of a block, at once or from an earlier time.
@@ -168,6 +185,24 @@ impl Templates {
         // Without the stacks that reach beyond the margin.
         Ok(activations.slice(s![.., margin..margin + n_stacks]).to_owned())
     }
+}
+
+/// Makes zeros of what has less than this share of a column; templates sum to one, so that it is a share of the sound.
+fn silence_below(activations: &mut Array2<f32>, least: f32) {
+    let least: Vec<_> = activations.columns().into_iter().map(|column| least * column.sum()).collect();
+    for mut row in activations.outer_iter_mut() {
+        row.iter_mut().zip(&least).filter(|(x, least)| **x < **least).for_each(|(x, _)| *x = 0.0);
+    }
+}
+
+/// Stacks with their frames summed up: stacks x `n_context * n_bands` to stacks x `n_bands`.
+fn over_slots(stacks: ArrayView2<'_, f32>, n_context: usize) -> Array2<f32> {
+    let n_bands = stacks.ncols() / n_context;
+    let mut sums = Array2::zeros((stacks.nrows(), n_bands));
+    for slot in 0..n_context {
+        sums += &stacks.slice(s![.., slot * n_bands..(slot + 1) * n_bands]);
+    }
+    sums
 }
 
 /// FNV-1a over the shape and the bits of some magnitudes.

@@ -16,6 +16,7 @@ use super::components::ComponentModel;
 use super::{check_mask_exponent, group};
 use crate::audio::Recording;
 use crate::error::Advice;
+use crate::knowledge::dictionary::Bands;
 use crate::nmf::{Factorization, StopReason, fit_with};
 use crate::separate::pipeline::{
     Analysis, AnalysisConfig, BLOCK_FRAMES, Covariance, Detail, Model, Place, Stage, check_pans,
@@ -240,6 +241,7 @@ fn refine(
         let masks = ComponentModel::new(
             &found.dictionary,
             Some(found.activations.clone()),
+            &Bands::new(stft, looked.sample_rate()),
             config.nmf.divergence,
             config.mask_exponent,
         )?;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::shader::{self, Pass};
 use super::shape::Components;
@@ -19,6 +20,8 @@ const WORKGROUP_THREADS: u32 = 256;
 const STORAGE_BUFFERS: u32 = 8;
 /// Percent of the memory that the system says is free for this program: beyond it, buffers are refused.
 const MEMORY_PERCENT: u8 = 95;
+/// How long news that is there may take from one thread to another.
+const NEWS: Duration = Duration::from_secs(10);
 /// Bytes that come from the device at a time.
 const READ_BYTES: u64 = 16 << 20;
 
@@ -236,7 +239,8 @@ impl Gpu {
             })?;
             self.wait()?;
             let unread = |reason: &str| self.trouble(|device| GpuTrouble::Driver { device, reason: reason.into() });
-            if !matches!(is_mapped.try_recv(), Ok(Ok(()))) {
+            // Where several threads wait for the device, another one may be about to pass the news on.
+            if !matches!(is_mapped.recv_timeout(NEWS), Ok(Ok(()))) {
                 return Err(unread("its results cannot be read"));
             }
             let view = self.guarded(0, || staging.get_mapped_range(0..n_bytes))?;

@@ -226,6 +226,19 @@ mod tests {
         assert!(loaded.fit_many(&config(4, Solver::Mu, 1), &[], &mut Watch::none()).unwrap().is_empty());
     }
 
+    #[test]
+    fn threads_share_a_device() {
+        let Some(gpu) = gpu() else { return };
+        let v = matrix((64, 64), 2);
+        let config = config(2, Solver::MuExtrapolated, 10);
+        let expected = fitted(gpu, &v, &config);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..5).for_each(|_| assert_eq!(fitted(gpu, &v, &config), expected)));
+            }
+        });
+    }
+
     /// Buffers as small as they can be cut V into many blocks, which changes no bit.
     #[test]
     fn blocks_change_no_bit() {

@@ -41,6 +41,8 @@ impl<T: Real> BetaMu<T> {
         penalties: Penalties,
         solver: Solver,
     ) -> Self {
+        let in_rows = |x: Array2<T>| if x.is_standard_layout() { x } else { x.as_standard_layout().into_owned() };
+        let (w, h) = (in_rows(w), in_rows(h));
         let extrapolation = (solver == Solver::MuExtrapolated).then(Extrapolation::new);
         // `Mu` is scikit-learn's, which divides by a squared penalty's slope without minding it in the exponent.
         let minds_squares = extrapolation.is_some();
@@ -249,12 +251,12 @@ impl<T: Real> Step<'_, T> {
 
 /// A row of a matrix in standard layout.
 fn in_order<'a, T>(row: &'a ArrayView1<'_, T>) -> &'a [T] {
-    row.as_slice().expect("the rows of these matrices lie in order")
+    row.as_slice().expect("matrices are in rows since `BetaMu::new`, and so are products with them")
 }
 
 /// The same, to be changed.
 fn in_order_mut<'a, T>(row: &'a mut ArrayViewMut1<'_, T>) -> &'a mut [T] {
-    row.as_slice_mut().expect("the rows of these matrices lie in order")
+    row.as_slice_mut().expect("matrices are in rows since `BetaMu::new`")
 }
 
 /// x (numerator / denominator)^exponent, kept within what can be multiplied further, or 0 below `flush`; 0 stays 0.

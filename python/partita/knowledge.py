@@ -80,9 +80,9 @@ def by_examples(
         ``"boxcar"``.
     mask_exponent : float
         Exponent of the masks: 1 is softest, 2 the Wiener filter's.
-    multichannel : {"mask", "wiener"}, optional
+    multichannel : {"pan", "wiener", "mask"}, optional
         With several channels, one mask for all of them, or stems told apart by their places, too. By default
-        ``"wiener"``.
+        ``"pan"`` where sources of a stereo recording stand apart, else ``"wiener"``.
     max_frames : int
         Learn from this many frames at the most, spread evenly over a longer recording; bounds the memory.
     seed : int
@@ -187,9 +187,9 @@ def by_score(
         ``"boxcar"``.
     mask_exponent : float
         Exponent of the masks: 1 is softest, 2 the Wiener filter's.
-    multichannel : {"mask", "wiener"}, optional
+    multichannel : {"pan", "wiener", "mask"}, optional
         With several channels, one mask for all of them, or stems told apart by their places, too. By default
-        ``"mask"``.
+        ``"pan"`` where sources of a stereo recording stand apart, else ``"mask"``.
     max_frames : int
         Learn from this many frames at the most, spread evenly over a longer recording; bounds the memory.
     seed : int
@@ -276,7 +276,7 @@ def painted(
         ``"boxcar"``.
     mask_exponent : float
         Exponent of the masks: 1 is softest, 2 the Wiener filter's.
-    multichannel : {"mask", "wiener"}, optional
+    multichannel : {"pan", "wiener", "mask"}, optional
         With several channels, one mask for all of them, or stems told apart by their places, too. By default
         ``"mask"``.
     max_frames : int

@@ -69,9 +69,9 @@ def separate(
         ``"boxcar"``.
     mask_exponent : float
         Exponent of the masks: 1 is softest, 2 the Wiener filter's.
-    multichannel : {"mask", "wiener"}, optional
+    multichannel : {"pan", "wiener", "mask"}, optional
         With several channels, one mask for all of them, or stems told apart by their places, too. By default
-        ``"mask"``.
+        ``"pan"`` where sources of a stereo recording stand apart, else ``"mask"``.
     max_frames : int
         Learn from this many frames at the most, spread evenly over a longer recording; bounds the memory.
     seed : int
@@ -161,7 +161,7 @@ def hpss(
         ``"boxcar"``.
     mask_exponent : float
         Exponent of the masks: 1 is softest, 2 the Wiener filter's.
-    multichannel : {"mask", "wiener"}, optional
+    multichannel : {"pan", "wiener", "mask"}, optional
         With several channels, one mask for all of them, or stems told apart by their places, too. By default
         ``"mask"``.
     start, duration : float or str, optional
@@ -252,7 +252,7 @@ def drums(
         ``"boxcar"``.
     mask_exponent : float
         Exponent of the masks: 1 is softest, 2 the Wiener filter's.
-    multichannel : {"mask", "wiener"}, optional
+    multichannel : {"pan", "wiener", "mask"}, optional
         With several channels, one mask for all of them, or stems told apart by their places, too. By default
         ``"mask"``.
     max_frames : int
@@ -342,7 +342,7 @@ def denoise(
         ``"boxcar"``.
     mask_exponent : float
         Exponent of the masks: 1 is softest, 2 the Wiener filter's.
-    multichannel : {"mask", "wiener"}, optional
+    multichannel : {"pan", "wiener", "mask"}, optional
         With several channels, one mask for all of them, or stems told apart by their places, too. By default
         ``"mask"``.
     seed : int

@@ -13,9 +13,12 @@ use partita::separate::drums::{Drum, DrumsConfig, Sound};
 use partita::separate::examples::{self, ExamplesConfig};
 use partita::separate::hpss::{self, HpssConfig};
 use partita::separate::painted::{self, PaintedConfig};
+use partita::separate::panned::{self, PannedConfig};
 use partita::separate::score::{self, ScoreConfig, Unscored};
 use partita::separate::transcribe::{self, Player};
-use partita::separate::{Accompaniment, Analysis, AnalysisConfig, Detail, Example, blind, drums_of, together};
+use partita::separate::{
+    Accompaniment, Analysis, AnalysisConfig, Detail, Example, HowPlaced, Places, blind, drums_of, together,
+};
 use partita::stft::window::Window;
 use partita::watch::Watch;
 use partita::{Audio, Dictionary, DictionaryConfig, Score, StftOptions};
@@ -28,8 +31,8 @@ use crate::errors::{raise, value_error};
 /// How a recording is looked at, and by what method it is taken apart.
 pub(crate) struct Method {
     pub(crate) analysis: AnalysisConfig,
-    /// Whether stems are told apart by their places among several channels, too.
-    pub(crate) has_places: bool,
+    /// What tells stems apart beside their masks.
+    pub(crate) places: Places,
     knowledge: Knowledge,
     /// What was learned of it, for the sample rate in front.
     learned: Mutex<Option<(u32, Dictionary, Vec<Player>)>>,
@@ -213,17 +216,19 @@ impl Method {
                 return Err(value_error(format!("there is no method `{name}`"), "use one of the functions of partita"));
             }
         };
-        let by_default = matches!(knowledge, Knowledge::Examples { .. });
-        let has_places = match looks.multichannel.as_deref() {
-            None => by_default,
-            Some("wiener") => true,
-            Some("mask") => false,
-            Some(other) => {
-                let what = format!("`multichannel` is `{other}`, expected `wiener` or `mask`");
+        let how = match (looks.multichannel.as_deref(), &knowledge) {
+            (None, Knowledge::Examples { .. }) => HowPlaced::PanOrWiener,
+            (None, Knowledge::Nothing(_) | Knowledge::Score { .. }) => HowPlaced::PanOrMask,
+            (None, _) | (Some("mask"), _) => HowPlaced::Mask,
+            (Some("wiener"), _) => HowPlaced::Wiener,
+            (Some("pan"), _) => HowPlaced::Pan,
+            (Some(other), _) => {
+                let what = format!("`multichannel` is `{other}`, expected `pan`, `wiener` or `mask`");
                 return Err(value_error(what, "leave it out for the default of the method"));
             }
         };
-        Ok(Self { analysis, has_places, knowledge, learned: Mutex::new(None) })
+        let places = Places { how, said: Vec::new() };
+        Ok(Self { analysis, places, knowledge, learned: Mutex::new(None) })
     }
 }
 
@@ -370,7 +375,12 @@ impl Method {
         }
         let previous = previous.map(|(separation, _)| separation);
         let recording: &dyn partita::audio::Recording = &**recording;
+        let n_places = analysis.places().map(<[_]>::len);
         let separation = match &self.knowledge {
+            Knowledge::Nothing(config) if self.places.is_pan() && n_places.is_some_and(|n_places| n_places > 1) => {
+                let config = PannedConfig { blind: config.clone(), said: Vec::new() };
+                return panned::fit(recording, analysis, &config, watch);
+            }
             Knowledge::Nothing(config) => blind::fit(analysis, config, previous, watch)?,
             Knowledge::Kinds(config) => hpss::fit(analysis, config, previous, watch)?,
             Knowledge::Kit { config, song } => drums_of(recording, analysis, &self.analysis, config, *song, watch)?,
@@ -408,10 +418,7 @@ impl Method {
             }
             Knowledge::Marks(config) => painted::fit(analysis, config, previous, watch)?,
         };
-        match self.has_places {
-            true => separation.with_places(recording, self.analysis.max_frames, watch),
-            false => Ok(separation),
-        }
+        self.places.tell_apart(separation, recording, n_places, self.analysis.max_frames, watch)
     }
 
     /// The drums that hits are of.

@@ -250,7 +250,7 @@ def test_the_defaults_are_those_of_the_command_line():
         (lambda y, r: partita.separate(y, r, n_components=2.5), TypeError, "`n_components` is 2.5, expected a whole"),
         (lambda y, r: partita.separate(y, r, window="hat"), ValueError, "`window` is `hat`, expected one of `hann`"),
         (lambda y, r: partita.separate(y, r, divergence="x"), ValueError, r'hint: use `divergence="kl"`'),
-        (lambda y, r: partita.separate(y, r, multichannel="x"), ValueError, "expected `wiener` or `mask`"),
+        (lambda y, r: partita.separate(y, r, multichannel="x"), ValueError, "expected `pan`, `wiener` or `mask`"),
         (lambda y, r: partita.separate(y, r, start=1.0), ValueError, "`start` is for files"),
         (lambda y, r: partita.separate(y, r, progress=3), TypeError, "`progress` is 3"),
         (lambda y, r: partita.separate(SONG, r), ValueError, "which has its own"),

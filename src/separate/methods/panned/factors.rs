@@ -33,6 +33,8 @@ const FLOOR: f32 = 1e-10;
 pub(super) struct Spot {
     /// -1 to 1; `None`: anywhere.
     pub(super) at: Option<f64>,
+    /// How much is heard from there, 0 to 1.
+    pub(super) share: f64,
     pub(super) covariance: Covariance,
 }
 

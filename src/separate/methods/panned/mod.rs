@@ -80,9 +80,9 @@ pub fn fit(
         return blind::fit(analysis, &config.blind, None, watch);
     }
     let n_components = config.blind.nmf.n_components;
-    let spots = spots(found, &config.said, n_components);
+    let spots = spots(found, &config.said, n_components, config.blind.n_sources);
     let n_sources = config.blind.n_sources.unwrap_or(spots.len()).max(1);
-    check_numbers(n_sources, &config.said, n_components)?;
+    check_numbers(n_sources, spots.len(), &config.said, n_components)?;
     let stft = analysis.stft().config();
     let options = StftOptions { n_fft: Some(stft.n_fft), hop_length: Some(stft.hop_length), window: stft.window };
     let bytes_of_frame = stft.n_bins() * size_of::<f32>() * 5;
@@ -98,9 +98,13 @@ pub fn fit(
     let factorization = factorization(&factors, &activations, n_iter);
     let n_said = config.said.len();
     let place_of = factors.places();
-    let assignment = group(analysis, &factorization, &place_of, n_said, n_sources);
+    let n_at = n_at(&spots, n_said, n_sources);
+    let assignment = match n_sources < spots.len() {
+        true => merged(analysis, &factorization, &place_of, n_said, n_sources),
+        false => place_of.iter().map(|place| n_at[..*place].iter().sum()).collect(),
+    };
     let kept = PannedModel::new(Arc::new(factors), activations, places(&place_of, &assignment));
-    let (kept, factorization) = refine(kept, factorization, &looked, &config.blind, watch)?;
+    let (kept, factorization) = refine(kept, factorization, &n_at, &looked, &config.blind, watch)?;
     let assignment = strongest_first(&kept, &looked, n_said)?;
     let names = names_of(&config.said, kept.n_parts());
     let kept = kept.with_partition(&assignment);
@@ -116,8 +120,8 @@ pub fn fit(
 }
 
 /// Where components stand: sources that are said to stand somewhere first, where they were found if that is near, then what
-/// else was found. Where that is a single place, there is also what comes from anywhere.
-fn spots(found: &[Place], said: &[(String, f64)], n_components: usize) -> Vec<Spot> {
+/// else was found. Where that is a single place, or there is to be another source, there is also what comes from anywhere.
+fn spots(found: &[Place], said: &[(String, f64)], n_components: usize, n_sources: Option<usize>) -> Vec<Spot> {
     let mut left: Vec<Place> = found.to_vec();
     left.sort_by(|a, b| b.share.total_cmp(&a.share));
     let mut spots: Vec<Spot> = Vec::new();
@@ -126,20 +130,22 @@ fn spots(found: &[Place], said: &[(String, f64)], n_components: usize) -> Vec<Sp
         let nearest =
             (0..left.len()).filter(|i| gap(&left[*i]) < NEAR).min_by(|a, b| gap(&left[*a]).total_cmp(&gap(&left[*b])));
         let at = nearest.map_or(*at, |nearest| left.remove(nearest).at);
-        spots.push(Spot { at: Some(at), covariance: Covariance::at(at) });
+        spots.push(Spot { at: Some(at), share: 0.0, covariance: Covariance::at(at) });
     }
     let n_left = MAX_PLACES.min(n_components).saturating_sub(spots.len());
     left.truncate(n_left);
     left.sort_by(|a, b| a.at.total_cmp(&b.at));
-    spots.extend(left.iter().map(|place| Spot { at: Some(place.at), covariance: Covariance::at(place.at) }));
-    if spots.len() < 2 {
-        spots.push(Spot { at: None, covariance: Covariance::ANYWHERE });
+    let spot = |place: &Place| Spot { at: Some(place.at), share: place.share, covariance: Covariance::at(place.at) };
+    spots.extend(left.iter().map(spot));
+    let has_others = spots.len() > said.len() || n_sources.is_none_or(|n_sources| n_sources <= said.len());
+    if spots.len() < 2 || !has_others {
+        spots.push(Spot { at: None, share: 0.0, covariance: Covariance::ANYWHERE });
     }
     spots
 }
 
 /// Refuses numbers of sources and components that are too few.
-fn check_numbers(n_sources: usize, said: &[(String, f64)], n_components: usize) -> Result<()> {
+fn check_numbers(n_sources: usize, n_spots: usize, said: &[(String, f64)], n_components: usize) -> Result<()> {
     let refuse = |name, got: usize, expected: String, advice: Advice| {
         Err(Error::Setting { name, got: got.to_string(), expected, advice: Some(advice.into()) })
     };
@@ -149,12 +155,12 @@ fn check_numbers(n_sources: usize, said: &[(String, f64)], n_components: usize) 
             return Err(Error::SourceName { name: name.clone(), reason: "is said to stand at two places" });
         }
     }
-    if n_sources <= said.len() {
-        let least = said.len() + 1;
+    let least = said.len() + usize::from(n_spots > said.len());
+    if n_sources < least {
         let expected = format!("at least {least}: those that are said to stand somewhere, and another");
         return refuse("n_sources", n_sources, expected, Advice::set("n_sources", least));
     }
-    if n_components < n_sources.max(said.len() + 1) {
+    if n_components < n_sources.max(n_spots) {
         let expected = format!("at least {n_sources}, one for each source");
         return refuse(
             "n_components",
@@ -181,8 +187,21 @@ fn factorization(factors: &Factors, activations: &Array2<f32>, n_iter: usize) ->
     }
 }
 
-/// The source of each component: those that are said to stand somewhere first.
-fn group(
+/// How many sources stand at each place: one, and of those that are left the more, the more is heard from there, as seats are
+/// given to parties (by V. D'Hondt's rule). Those that are said to stand somewhere stand there alone.
+fn n_at(spots: &[Spot], n_said: usize, n_sources: usize) -> Vec<usize> {
+    let mut n_at = vec![1; spots.len()];
+    for _ in spots.len()..n_sources {
+        let weight = |place: &usize| spots[*place].share / (n_at[*place] + 1) as f64;
+        let next = (n_said..spots.len()).max_by(|a, b| weight(a).total_cmp(&weight(b)).then(b.cmp(a)));
+        n_at[next.unwrap_or(0)] += 1;
+    }
+    n_at
+}
+
+/// The source of each component where there are fewer sources than places: those that are said to stand somewhere first, and of
+/// other places those together whose components are alike.
+fn merged(
     analysis: &Analysis,
     factorization: &Factorization,
     place_of: &[usize],
@@ -212,10 +231,11 @@ fn places(place_of: &[usize], assignment: &[usize]) -> Vec<PlaceParts> {
 }
 
 /// Places of several sources are taken apart by what stands there: by components as [`blind::fit`] finds them, whose magnitudes
-/// tell more of likeness than powers do. On mixes of two sources in the middle and others beside, 9.6 instead of 6.4 dB.
+/// tell more of likeness than powers do: in a trial on six mixes with two sources in the middle, 9.6 instead of 6.4 dB.
 fn refine(
     model: PannedModel,
     factorization: Factorization,
+    n_at: &[usize],
     looked: &Analysis,
     config: &BlindConfig,
     watch: &mut Watch<'_>,
@@ -227,17 +247,13 @@ fn refine(
         let PlaceParts::Components(parts) = place else { continue };
         let own = first..first + parts.len();
         first = own.end;
-        let mut sources = parts.clone();
-        sources.sort_unstable();
-        sources.dedup();
-        if sources.len() < 2 {
+        if n_at[i] < 2 {
             dictionaries.push(factorization.dictionary.slice(s![.., own.clone()]).to_owned());
             activations.push(factorization.activations.slice(s![own, ..]).to_owned());
             continue;
         }
         let found = fit_with(model.heard_at(i, looked, blocks_of(looked))?.t(), &config.nmf, watch)?.complete()?;
-        let (stft, n_sources) = (looked.stft().config(), Some(sources.len()));
-        let groups = group::by_likeness(&found, stft, looked.sample_rate(), n_sources);
+        let groups = group::by_likeness(&found, looked.stft().config(), looked.sample_rate(), Some(n_at[i]));
         let masks = ComponentModel::new(
             &found.dictionary,
             Some(found.activations.clone()),
@@ -245,7 +261,7 @@ fn refine(
             config.nmf.divergence,
             config.mask_exponent,
         )?;
-        *place = PlaceParts::Masks(Box::new(masks), groups.iter().map(|group| sources[*group]).collect());
+        *place = PlaceParts::Masks(Box::new(masks), groups.iter().map(|group| parts[0] + group).collect());
         dictionaries.push(found.dictionary);
         activations.push(found.activations);
     }

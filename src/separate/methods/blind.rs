@@ -10,7 +10,7 @@ use super::group;
 use crate::error::Advice;
 use crate::knowledge::dictionary::Bands;
 use crate::knowledge::labels::Settings;
-use crate::nmf::{Coarse, Divergence, Factor, NmfConfig, fit_coarse_to_fine};
+use crate::nmf::{Coarse, Divergence, Factor, NmfConfig, fit_coarse_to_fine, fit_with};
 use crate::separate::pipeline::{Analysis, BLOCK_FRAMES, Block, Model, Stage};
 use crate::separate::separation::{Components, Found, Separation};
 use crate::watch::Watch;
@@ -25,7 +25,7 @@ const WARM_STRIDE: usize = 8;
 /// It looks at so many blocks at least, of a recording that has them: in a few, another source may be the strongest.
 const WARM_BLOCKS: usize = 16;
 
-/// Frames that a fit looks at first, on bands.
+/// Frames that a fit looks at first, on bands, where there are more: 46 s at 44.1 kHz.
 const COARSE_FRAMES: usize = 2000;
 
 /// How to take a recording apart without knowledge.
@@ -54,8 +54,9 @@ impl Default for BlindConfig {
 /// [`Error::Setting`] for a setting out of range and for an analysis without magnitudes, and [`Error::Cancelled`].
 ///
 /// # Cost
-/// Time O(`n_components` `max_iter`) for each of some 400 bands of 2000 frames, and ten iterations over all bins and frames
-/// ([`fit_coarse_to_fine`]). Memory beside the analysis: as much again.
+/// Time O(`n_frames` `n_bins` `n_components` `max_iter`) for up to 2000 frames. Of more frames, O(`n_components` `max_iter`) for
+/// each of some 400 bands of 2000 of them, and ten iterations over all bins and frames ([`fit_coarse_to_fine`]). Memory beside
+/// the analysis: as much again.
 ///
 /// # References
 /// P. Smaragdis and J. C. Brown, "Non-negative matrix factorization for polyphonic music transcription", WASPAA 2003.
@@ -90,8 +91,13 @@ pub fn fit(
     }
     let stft = analysis.stft();
     let bands = Bands::new(stft.config(), analysis.sample_rate());
-    let coarse = Coarse { edges: bands.edges().to_vec(), max_columns: COARSE_FRAMES };
-    let factorization = fit_coarse_to_fine(analysis.magnitude().t(), &nmf, &coarse, watch)?.complete()?;
+    let factorization = if analysis.magnitude().nrows() > COARSE_FRAMES {
+        let coarse = Coarse { edges: bands.edges().to_vec(), max_columns: COARSE_FRAMES };
+        fit_coarse_to_fine(analysis.magnitude().t(), &nmf, &coarse, watch)
+    } else {
+        fit_with(analysis.magnitude().t(), &nmf, watch)
+    };
+    let factorization = factorization?.complete()?;
     let assignment = group::by_likeness(&factorization, stft.config(), analysis.sample_rate(), n_sources);
     let (dictionary, activations) = (&factorization.dictionary, factorization.activations.clone());
     // The activations are those of the kept frames.

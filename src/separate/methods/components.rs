@@ -51,7 +51,8 @@ impl ComponentModel {
         let config = EncoderConfig { divergence, max_iter: BLOCK_ITERATIONS, ..EncoderConfig::default() };
         let bands = (divergence.beta() == 1.0).then(|| bands.clone());
         let encoder = match &bands {
-            Some(bands) => Encoder::new(bands.pool(dictionary.t(), 1).t(), &config)?,
+            // However it lies in memory: a dictionary that was read from a file is to give the same bits.
+            Some(bands) => Encoder::new(bands.pool(dictionary.t().as_standard_layout().view(), 1).t(), &config)?,
             None => Encoder::new(dictionary.view(), &config)?,
         };
         let finding = Finding { activations: activations.map(Arc::new), encoder: Arc::new(encoder), bands };

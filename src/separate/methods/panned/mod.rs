@@ -257,7 +257,7 @@ fn refine(
         let masks = ComponentModel::new(
             &found.dictionary,
             Some(found.activations.clone()),
-            &Bands::new(stft, looked.sample_rate()),
+            &Bands::new(looked.stft().config(), looked.sample_rate()),
             config.nmf.divergence,
             config.mask_exponent,
         )?;

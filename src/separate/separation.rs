@@ -96,6 +96,9 @@ pub enum Stems {
     Components,
 }
 
+/// Gives another model for the parts of a stage, whose recording is there.
+type Locate<'a> = dyn FnMut(Range<usize>, &dyn Recording, Stage) -> Result<Arc<dyn Model>> + 'a;
+
 /// What the caller is told of silence.
 const SILENT: &str = "the recording is silent, and so are its stems";
 
@@ -339,11 +342,7 @@ impl Separation {
     }
 
     /// With other models, made of those of each stage, its parts that are no other stage's, and what it is fed with.
-    fn relocate(
-        mut self,
-        recording: &dyn Recording,
-        locate: &mut dyn FnMut(Range<usize>, &dyn Recording, Stage) -> Result<Arc<dyn Model>>,
-    ) -> Result<Self> {
+    fn relocate(mut self, recording: &dyn Recording, locate: &mut Locate<'_>) -> Result<Self> {
         let mut first_part = 0;
         for i in 0..self.stages.len() {
             let n_own = self.stages[i].model.n_parts() - usize::from(i + 1 < self.stages.len());

@@ -51,7 +51,8 @@ pub struct PannedConfig {
 
 /// Takes a stereo recording apart by where its sources stand between left and right. Places are those of
 /// [`Analysis::places`] and those that are said; each has components of its own, which are learned from the phases, too.
-/// Where a place has several sources, what stands there is taken apart as [`blind::fit`] does. A recording whose sources do not stand apart,
+/// Where a place has several sources, what stands there is taken apart as [`blind::fit`] does. A recording whose sources do not
+/// stand apart,
 /// or that is not stereo, is taken apart by [`blind::fit`].
 ///
 /// # Errors
@@ -187,8 +188,8 @@ fn factorization(factors: &Factors, activations: &Array2<f32>, n_iter: usize) ->
     }
 }
 
-/// How many sources stand at each place: one, and of those that are left the more, the more is heard from there, as seats are
-/// given to parties (by V. D'Hondt's rule). Those that are said to stand somewhere stand there alone.
+/// How many sources stand at each place: one, and of those that are left the more, the more is heard from there, as seats
+/// are given to parties (by V. D'Hondt's rule). Those that are said to stand somewhere stand there alone.
 fn n_at(spots: &[Spot], n_said: usize, n_sources: usize) -> Vec<usize> {
     let mut n_at = vec![1; spots.len()];
     for _ in spots.len()..n_sources {
@@ -199,8 +200,8 @@ fn n_at(spots: &[Spot], n_said: usize, n_sources: usize) -> Vec<usize> {
     n_at
 }
 
-/// The source of each component where there are fewer sources than places: those that are said to stand somewhere first, and of
-/// other places those together whose components are alike.
+/// The source of each component where there are fewer sources than places: those that are said to stand somewhere first, and
+/// of other places those together whose components are alike.
 fn merged(
     analysis: &Analysis,
     factorization: &Factorization,

@@ -82,8 +82,7 @@ fn what_many_fits_have_in_common_is_in_the_archive() {
 fn the_largest_stable_number_of_components_is_used() {
     let dir = Dir::new();
     dir.npy("v.npy", &planted());
-    let output =
-        dir.succeeds(&[&BASE[..], &["--select-rank", "2-5", "--json", "--plot", "--max-iter", "200"]].concat());
+    let output = dir.succeeds(&[&BASE[..], &["--select-rank", "2-5", "--json", "--plot"]].concat());
     let event = result(&output);
     assert_eq!(event["n_components"], 3, "{}", stderr(&output));
     assert!(stderr(&output).contains("  <- taken\n"), "{}", stderr(&output));

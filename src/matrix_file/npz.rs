@@ -155,7 +155,9 @@ impl NpzWriter {
 /// [`Error::ReadMatrix`] if the system says no; [`Error::MalformedMatrix`] for a file that is no such archive, is
 /// compressed, or has no matrix of this name; [`Error::MatrixEntry`].
 pub fn read_member(path: &Path, name: &str) -> Result<Array2<f32>> {
-    let (mut reader, n_bytes) = member(path, &format!("{name}.npy"), &format!("matrix `{name}`"))?;
+    // How long a member says it is does not matter: a matrix says so itself.
+    let (mut reader, _) = member(path, &format!("{name}.npy"), &format!("matrix `{name}`"))?;
+    let n_bytes = reader.get_ref().metadata().map_err(unreadable(path))?.len();
     check_values(npy::read(&mut reader, Some(n_bytes), path)?, path, Missing::None)
 }
 
@@ -164,19 +166,18 @@ pub fn read_member(path: &Path, name: &str) -> Result<Array2<f32>> {
 /// # Errors
 /// Those of [`read_member`].
 pub fn read_text(path: &Path, name: &str) -> Result<String> {
-    let (mut reader, _) = member(path, name, &format!("text `{name}`"))?;
+    let (reader, size) = member(path, name, &format!("text `{name}`"))?;
     let mut text = String::new();
-    reader.read_to_string(&mut text).map_err(|error| match error.kind() {
+    reader.take(size).read_to_string(&mut text).map_err(|error| match error.kind() {
         ErrorKind::InvalidData => malformed(path, format!("`{name}` is no text")),
         _ => unreadable(path)(error),
     })?;
     Ok(text)
 }
 
-/// The content of a member, and the length of the whole file; `what` it is, for messages.
-fn member(path: &Path, wanted: &str, what: &str) -> Result<(io::Take<BufReader<File>>, u64)> {
+/// The file from the content of a member on, and how long the member says that is; `what` it is, for messages.
+fn member(path: &Path, wanted: &str, what: &str) -> Result<(BufReader<File>, u64)> {
     let mut reader = BufReader::new(File::open(path).map_err(unreadable(path))?);
-    let n_bytes = reader.get_ref().metadata().map_err(unreadable(path))?.len();
     let cut_off = |error: io::Error| match error.kind() {
         ErrorKind::UnexpectedEof => malformed(path, "it is cut off"),
         _ => unreadable(path)(error),
@@ -206,7 +207,7 @@ fn member(path: &Path, wanted: &str, what: &str) -> Result<(io::Take<BufReader<F
             size => u64::from(size),
         };
         if name == wanted.as_bytes() {
-            return Ok((reader.take(size), n_bytes));
+            return Ok((reader, size));
         }
         let skipped = io::copy(&mut reader.by_ref().take(size), &mut io::sink()).map_err(cut_off)?;
         if skipped < size {

@@ -76,7 +76,11 @@ fn known<'a>(rows: impl Iterator<Item = &'a Scores> + Clone) -> Vec<usize> {
 }
 
 fn decibels(x: f64) -> String {
-    if x.is_nan() { "-".to_owned() } else { format!("{x:.2}") }
+    if x.is_nan() {
+        return "-".to_owned();
+    }
+    let shown = format!("{x:.2}");
+    if shown == "-0.00" { "0.00".to_owned() } else { shown }
 }
 
 /// Lines of columns: the first `n_left` to the left, numbers to the right.

@@ -143,8 +143,8 @@ impl Factors {
     /// One iteration on some frames: better activations and, with those, the sums for better templates.
     ///
     /// # References
-    /// A. Ozerov and C. Févotte, IEEE TASLP 18(3), 2010: the expected power of each source is factorized anew, here by one
-    /// multiplicative step of the Itakura-Saito divergence for either factor.
+    /// A. Ozerov and C. Févotte, IEEE TASLP 18(3), 2010: the expected power of each source is factorized anew, here by
+    /// one multiplicative step of the Itakura-Saito divergence for either factor.
     fn improve(
         &self,
         spectra: [ArrayView2<'_, Complex32>; 2],
@@ -268,7 +268,8 @@ fn ratio(upper: f32, lower: f32) -> f32 {
     if ratio.is_finite() { ratio.min(1e6) } else { 1.0 }
 }
 
-/// What each place has of what is heard at each step: by a bell around it; what comes from anywhere has as much everywhere.
+/// What each place has of what is heard at each step: by a bell around it; what comes from anywhere has as much
+/// everywhere.
 fn shares(spots: &[Spot]) -> Vec<[f32; N_PLACES]> {
     let bell = |spot: &Spot, step: usize| match spot.at {
         Some(at) => (-0.5 * ((center_of(step) - at) / WIDTH).powi(2)).exp() + 1e-9,

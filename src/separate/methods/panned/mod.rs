@@ -1,5 +1,5 @@
-//! Without knowledge but for where sources stand between left and right: each place of a stereo recording has components of
-//! its own. Leads `blind`, for recordings whose sources do not stand apart.
+//! Without knowledge but for where sources stand between left and right: each place of a stereo recording has
+//! components of its own. Leads `blind`, for recordings whose sources do not stand apart.
 
 mod factors;
 mod model;
@@ -44,24 +44,23 @@ pub struct PannedConfig {
     /// How many sources and components there are; components are shared out among the places. Divergence and tolerance
     /// count only where sources do not stand apart. Sources: by default as many as places.
     pub blind: BlindConfig,
-    /// Names of sources and where they stand, from -1 (left) to 1 (right) by gains of constant power. Default: places are
-    /// found, and have no names.
+    /// Names of sources and where they stand, from -1 (left) to 1 (right) by gains of constant power. Default: places
+    /// are found, and have no names.
     pub said: Vec<(String, f64)>,
 }
 
 /// Takes a stereo recording apart by where its sources stand between left and right. Places are those of
-/// [`Analysis::places`] and those that are said; each has components of its own, which are learned from the phases, too.
-/// Where a place has several sources, what stands there is taken apart as [`blind::fit`] does. A recording whose sources do not
-/// stand apart,
-/// or that is not stereo, is taken apart by [`blind::fit`].
+/// [`Analysis::places`] and those that are said; each has components of its own, which are learned from the phases,
+/// too. Where a place has several sources, what stands there is taken apart as [`blind::fit`] does. A recording whose
+/// sources do not stand apart, or that is not stereo, is taken apart by [`blind::fit`].
 ///
 /// # Errors
-/// Those of [`blind::fit`] and of the recording, and [`Error::Setting`] where something is said of a recording that is not
-/// stereo, or of more sources than there are.
+/// Those of [`blind::fit`] and of the recording, and [`Error::Setting`] where something is said of a recording that is
+/// not stereo, or of more sources than there are.
 ///
 /// # Cost
-/// One pass over the recording and time O(`n_frames` `n_bins` `n_components`) for each of 55 iterations, of at most some
-/// 4000 frames at 44.1 kHz; of a longer recording, 20 such iterations on each block that is rendered.
+/// One pass over the recording and time O(`n_frames` `n_bins` `n_components`) for each of 55 iterations, of at most
+/// some 4000 frames at 44.1 kHz; of a longer recording, 20 such iterations on each block that is rendered.
 ///
 /// # References
 /// A. Ozerov and C. Févotte, "Multichannel nonnegative matrix factorization in convolutive mixtures for audio source
@@ -120,8 +119,9 @@ pub fn fit(
     Ok(Separation { found: Found::Components(Box::new(components)), ..Separation::new(&looked, model, names)? })
 }
 
-/// Where components stand: sources that are said to stand somewhere first, where they were found if that is near, then what
-/// else was found. Where that is a single place, or there is to be another source, there is also what comes from anywhere.
+/// Where components stand: sources that are said to stand somewhere first, where they were found if that is near, then
+/// what else was found. Where that is a single place, or there is to be another source, there is also what comes from
+/// anywhere.
 fn spots(found: &[Place], said: &[(String, f64)], n_components: usize, n_sources: Option<usize>) -> Vec<Spot> {
     let mut left: Vec<Place> = found.to_vec();
     left.sort_by(|a, b| b.share.total_cmp(&a.share));
@@ -188,8 +188,8 @@ fn factorization(factors: &Factors, activations: &Array2<f32>, n_iter: usize) ->
     }
 }
 
-/// How many sources stand at each place: one, and of those that are left the more, the more is heard from there, as seats
-/// are given to parties (by V. D'Hondt's rule). Those that are said to stand somewhere stand there alone.
+/// How many sources stand at each place: one, and of those that are left the more, the more is heard from there, as
+/// seats are given to parties (by V. D'Hondt's rule). Those that are said to stand somewhere stand there alone.
 fn n_at(spots: &[Spot], n_said: usize, n_sources: usize) -> Vec<usize> {
     let mut n_at = vec![1; spots.len()];
     for _ in spots.len()..n_sources {
@@ -200,8 +200,8 @@ fn n_at(spots: &[Spot], n_said: usize, n_sources: usize) -> Vec<usize> {
     n_at
 }
 
-/// The source of each component where there are fewer sources than places: those that are said to stand somewhere first, and
-/// of other places those together whose components are alike.
+/// The source of each component where there are fewer sources than places: those that are said to stand somewhere
+/// first, and of other places those together whose components are alike.
 fn merged(
     analysis: &Analysis,
     factorization: &Factorization,
@@ -231,8 +231,9 @@ fn places(place_of: &[usize], assignment: &[usize]) -> Vec<PlaceParts> {
     (0..n_places).map(|place| PlaceParts::Components(parts(place).collect())).collect()
 }
 
-/// Places of several sources are taken apart by what stands there: by components as [`blind::fit`] finds them, whose magnitudes
-/// tell more of likeness than powers do: in a trial on six mixes with two sources in the middle, 9.6 instead of 6.4 dB.
+/// Places of several sources are taken apart by what stands there: by components as [`blind::fit`] finds them, whose
+/// magnitudes tell more of likeness than powers do: in a trial on six mixes with two sources in the middle, 9.6 instead
+/// of 6.4 dB.
 fn refine(
     model: PannedModel,
     factorization: Factorization,
@@ -276,8 +277,8 @@ fn refine(
     Ok((model.with_places(refined), factorization))
 }
 
-/// The part of each component with the strongest part first among those of which nothing is said; as strong as they are in
-/// some blocks.
+/// The part of each component with the strongest part first among those of which nothing is said; as strong as they are
+/// in some blocks.
 fn strongest_first(model: &PannedModel, looked: &Analysis, n_said: usize) -> Result<Vec<usize>> {
     let mut energies = vec![0.0f64; model.n_parts()];
     let blocks: Vec<_> = blocks_of(looked).collect();

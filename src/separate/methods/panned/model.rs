@@ -1,4 +1,5 @@
-//! Components of places as a model: what stands at a place is filtered out of both channels, and shared out among its parts.
+//! Components of places as a model: what stands at a place is filtered out of both channels, and shared out among its
+//! parts.
 
 use std::ops::Range;
 use std::sync::Arc;

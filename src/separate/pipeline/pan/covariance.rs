@@ -4,7 +4,8 @@ use std::f64::consts::FRAC_PI_4;
 
 use realfft::num_complex::Complex32;
 
-/// Share of a source's power that comes from anywhere: what a place is blurred by (-30 dB), so that matrices can be inverted.
+/// Share of a source's power that comes from anywhere: what a place is blurred by (-30 dB), so that matrices can be
+/// inverted.
 const BLUR: f32 = 1e-3;
 
 /// A covariance of the left and the right channel, the same in every bin.

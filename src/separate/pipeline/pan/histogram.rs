@@ -19,8 +19,8 @@ const FAINT: f32 = 1e-6;
 /// A place holds at least this share of what is steady ...
 const LEAST_SHARE: f64 = 0.01;
 
-/// ... and this many times as much as what is around it. With both, all 96 places of 30 mixes of point sources were found,
-/// and none that was not there.
+/// ... and this many times as much as what is around it. With both, all 96 places of 30 mixes of point sources were
+/// found, and none that was not there.
 const LEAST_RATIO: f64 = 3.0;
 
 /// Sources stand apart where two places have this many times as much. In all 30 mixes they had 9 times or more; in one

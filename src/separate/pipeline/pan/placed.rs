@@ -1,5 +1,5 @@
-//! The step over any method's masks of two channels: every part has one covariance in all bins, learned from where it is the
-//! one that is heard; sound comes from the renderer.
+//! The step over any method's masks of two channels: every part has one covariance in all bins, learned from where it
+//! is the one that is heard; sound comes from the renderer.
 
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ use crate::watch::{Step, Watch};
 /// Frames that places are learned from at the most: one covariance for all bins needs few.
 const MAX_FRAMES: usize = 1024;
 
-/// What a part holds of a place, to this power, is what the place counts for in the part. Of 0, 1, 2 and 4, by examples and
-/// scores: 2.1, 2.7, 2.9 and 3.1 dB above the masks on the mean, and 0.5 dB below on the worst item with 4.
+/// What a part holds of a place, to this power, is what the place counts for in the part. Of 0, 1, 2 and 4, by examples
+/// and scores: 2.1, 2.7, 2.9 and 3.1 dB above the masks on the mean, and 0.5 dB below on the worst item with 4.
 const SHARPNESS: i32 = 2;
 
 /// How far from where a part is said to stand it may be, one standard deviation.
@@ -39,8 +39,8 @@ struct Placed {
     covariances: Vec<Covariance>,
 }
 
-/// Finds where the parts of a model stand between two channels, and gives a model that uses it; parts that are said to stand
-/// somewhere are looked for there. Where nothing is said, and sources do not stand apart, it is the model itself.
+/// Finds where the parts of a model stand between two channels, and gives a model that uses it; parts that are said to
+/// stand somewhere are looked for there. Where nothing is said, and sources do not stand apart, it is the model itself.
 ///
 /// # Errors
 /// [`crate::Error::Cancelled`], and those of the recording and the model.

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::atomic::{AtomicFile, Existing};
 use crate::audio::loudness::Loudness;
 use crate::error::Advice;
+use crate::hash::Hash;
 use crate::{Error, Result};
 
 /// One of several runs that share out a set of recordings: run `index` of `count`, counted from 1.
@@ -40,14 +41,10 @@ impl Shard {
     /// Whether a recording belongs to this run. It depends on the name of its track alone, so that it is the same on
     /// every machine and whatever else is in the set.
     pub fn contains(&self, track: &Path) -> bool {
-        // FNV-1a with 64 bits: stable, and even enough for file names.
-        let hash = track
-            .as_os_str()
-            .as_encoded_bytes()
-            .iter()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
-        // The low bits of FNV follow the last characters, which in numbered tracks are all that differs.
-        (hash ^ (hash >> 32)) % self.count == self.index - 1
+        let mut hash = Hash::new();
+        track.as_os_str().as_encoded_bytes().iter().for_each(|byte| hash.add(u64::from(*byte)));
+        // In numbered tracks the last characters are all that differs.
+        hash.folded() % self.count == self.index - 1
     }
 }
 

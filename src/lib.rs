@@ -32,6 +32,7 @@ pub mod error;
 pub mod watch;
 pub mod names;
 pub mod text;
+mod hash;
 pub mod atomic;
 pub mod audio;
 pub mod stft;

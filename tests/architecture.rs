@@ -56,7 +56,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("hyper_util", "studio/server.rs"),
     ("ignore", "cli/"),
     ("indicatif", "cli/"),
-    ("kodama", "separate/methods/group.rs"),
+    ("kodama", "nmf/linkage.rs"),
     ("lewton", "audio/decode"),
     ("midly", "knowledge/score/midi.rs"),
     ("plotters", "plot/page.rs"),

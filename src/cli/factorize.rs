@@ -186,43 +186,33 @@ pub(super) fn run(args: &FactorizeArgs, seed: u64, terminal: &Terminal) -> Resul
     // Before the work, which a folder that cannot be written to would waste.
     let mut writer = NpzWriter::create(&args.out, outputs::may_replace(args.force))?;
     let before = meter::cpu_seconds();
-    let found = match args.runs.n_runs {
+    let (factors, scores, found) = match args.runs.n_runs {
         Some(n_runs) => {
             let range = args.select_rank.clone().unwrap_or(config.n_components..=config.n_components);
             let given = (v.held()?, args.out.as_path());
             let found = consensus::find(&args.runs, given, range, &config, &flow, terminal);
             let found = found.map_err(|error| blame(args, error))?;
             consensus::report(&found, n_runs, terminal);
-            Some(found)
+            config.n_components = found.best().n_components();
+            (found.best().factors.clone(), None, Some(found))
         }
-        None => None,
-    };
-    let scores = match (&found, &args.select_rank) {
-        (None, Some(range)) => Some(select_rank(args, range, &v, &config, terminal)?),
-        _ => None,
-    };
-    if let Some(best) = scores.as_ref().map(|scores| scores.best).or(found.as_ref().map(|f| f.best().n_components())) {
-        config.n_components = best;
-    }
-    let fitted = match &found {
-        Some(_) => None,
-        None => Some(fit(args, &v, &config, terminal)?),
-    };
-    let factors = match (&fitted, &found) {
-        (Some(factors), _) => factors,
-        (None, Some(found)) => &found.best().factors,
-        (None, None) => return Err(Failure::Fault("nothing was fitted".into())),
+        None => {
+            let range = args.select_rank.as_ref();
+            let scores = range.map(|range| select_rank(args, range, &v, &config, terminal)).transpose()?;
+            config.n_components = scores.as_ref().map_or(config.n_components, |scores| scores.best);
+            (fit(args, &v, &config, terminal)?, scores, None)
+        }
     };
     let cpu_seconds = meter::cpu_seconds().zip(before).map(|(after, before)| after - before);
 
-    let mut info = info(args, &config, factors, scores.as_ref());
+    let mut info = info(args, &config, &factors, scores.as_ref());
     if let Some(found) = &found {
         merge(&mut info, json!({ "consensus": consensus::info(&args.runs, found) }));
         consensus::write(&mut writer, found)?;
     }
-    write(writer, factors, &info)?;
+    write(writer, &factors, &info)?;
     if args.plot {
-        draw(args, factors, &pictures)?;
+        draw(args, &factors, &pictures)?;
         if let Some(found) = &found {
             consensus::draw(found, &|what| plot_config(args, what), &|what| picture_path(&args.out, what))?;
         }
@@ -231,7 +221,7 @@ pub(super) fn run(args: &FactorizeArgs, seed: u64, terminal: &Terminal) -> Resul
         terminal.warning(&format!("{warning}; {}", warning.advice()));
     }
     terminal.say(&size(&args.input, v.dim()));
-    report(args, factors, terminal);
+    report(args, &factors, terminal);
     let mut event = json!({
         "event": "factorized", "path": text(&args.out),
         "fit_cpu_seconds": cpu_seconds, "peak_rss_mb": meter::peak_rss_mb(),

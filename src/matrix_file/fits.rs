@@ -1,7 +1,6 @@
 //! A folder of finished fits, so that work that was interrupted goes on where it was.
 //! Each fit is a file of its own, there whole or not at all.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::npz::{NpzWriter, read_member, read_text};
 use crate::atomic::Existing;
+use crate::hash::Hash;
 use crate::nmf::{Matrix, Replicate, ReplicatesConfig, Shelf, StopReason};
 use crate::{Error, Result};
 
@@ -109,46 +109,29 @@ fn mark(v: Matrix<'_>, config: &ReplicatesConfig) -> String {
     let mut hash = Hash::new();
     match v {
         Matrix::Dense(v) => {
-            hash.number(v.nrows() as u64);
-            hash.number(v.ncols() as u64);
-            v.iter().for_each(|x| hash.number(x.to_bits().into()));
+            hash.add(v.nrows() as u64);
+            hash.add(v.ncols() as u64);
+            hash.add_all(&v);
         }
         Matrix::Sparse(v) => {
-            hash.number(v.dim().0 as u64);
-            hash.number(v.dim().1 as u64);
+            hash.add(v.dim().0 as u64);
+            hash.add(v.dim().1 as u64);
             for (row, column, x) in v.entries() {
-                hash.number(row as u64);
-                hash.number((column as u64) << 32 | u64::from(x.to_bits()));
+                hash.add(row as u64);
+                hash.add(column as u64);
+                hash.add_all([&x]);
             }
         }
     }
     let mut nmf = config.nmf.clone();
     if let Some(weights) = nmf.weights.take() {
-        weights.iter().for_each(|x| hash.number(x.to_bits().into()));
+        hash.add_all(&weights);
     }
     // Each fit has its own.
     (nmf.n_components, nmf.seed) = (1, 0);
-    format!("{} {:?} {nmf:?}", env!("CARGO_PKG_VERSION"), config.side)
-        .bytes()
-        .for_each(|byte| hash.number(byte.into()));
-    let mut mark = String::new();
-    // Writing to a string cannot fail.
-    let _ = write!(mark, "{:016x}", hash.0);
-    mark
-}
-
-/// FNV-1a, in words of 64 bits, the high ones folded in.
-struct Hash(u64);
-
-impl Hash {
-    fn new() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-
-    fn number(&mut self, x: u64) {
-        self.0 = (self.0 ^ x).wrapping_mul(0x0000_0100_0000_01b3);
-        self.0 ^= self.0 >> 32;
-    }
+    let settings = format!("{} {:?} {nmf:?}", env!("CARGO_PKG_VERSION"), config.side);
+    settings.bytes().for_each(|byte| hash.add(byte.into()));
+    hash.to_string()
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ impl Connectivity {
         let n_runs = runs.len().max(1) as f32;
         let shares = counts.mapv(|count| count as f32 / n_runs);
         let dispersion = shares.iter().map(|&x| 4.0 * (f64::from(x) - 0.5).powi(2)).sum::<f64>();
-        let tree = linkage::average(shares.mapv(|share| 1.0 - share));
+        let tree = linkage::average(&shares.mapv(|share| 1.0 - share));
         Self {
             shares: Array2::from_shape_fn((n, n), |(i, j)| shares[(tree.order[i], tree.order[j])]),
             order: tree.order.iter().map(|&i| columns[i]).collect(),

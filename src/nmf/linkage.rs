@@ -1,5 +1,6 @@
-//! Hierarchical clustering by average linkage, of things that are as far apart as a matrix says.
+//! Hierarchical clustering of things that are as far apart as somebody says. The only place that knows kodama.
 
+use kodama::{Method, linkage};
 use ndarray::Array2;
 
 /// A tree of things, by average linkage.
@@ -11,67 +12,47 @@ pub(super) struct Tree {
     pub(super) cophenetic: f64,
 }
 
-/// Joins the nearest two clusters again and again, the distance of two being the mean over their pairs. `distances` is
-/// symmetric.
+/// The tree in which the distance of two clusters is the mean over their pairs. `distances` is symmetric.
 ///
 /// The height of a join is the mean of the distances over its pairs, so that the sum of the products of distances and
 /// heights is that of the squared heights, and the correlation needs only sums over the joins.
 ///
 /// # References
-/// F. Murtagh, "A survey of recent advances in hierarchical clustering algorithms", The Computer Journal 26(4), 1983
-/// (chains of nearest neighbors). R. R. Sokal and F. J. Rohlf, "The comparison of dendrograms by objective methods",
-/// Taxon 11(2), 1962 (cophenetic correlation).
-pub(super) fn average(mut distances: Array2<f32>) -> Tree {
+/// R. R. Sokal and F. J. Rohlf, "The comparison of dendrograms by objective methods", Taxon 11(2), 1962 (cophenetic
+/// correlation).
+pub(super) fn average(distances: &Array2<f32>) -> Tree {
     let n = distances.nrows();
-    let n_pairs = (n * n.saturating_sub(1) / 2) as f64;
-    let (mut sum, mut squares) = (0.0, 0.0);
-    for i in 0..n {
-        for j in 0..i {
-            let d = f64::from(distances[(i, j)]);
-            (sum, squares) = (sum + d, squares + d * d);
-        }
-    }
+    let mut pairs = pairs(n, |pair| f64::from(distances[pair]));
+    let n_pairs = pairs.len().max(1) as f64;
+    let (sum, squares) = pairs.iter().fold((0.0, 0.0), |(sum, squares), d| (sum + d, squares + d * d));
+    // Cluster n + i is made by join i.
     let mut members: Vec<Vec<usize>> = (0..n).map(|i| vec![i]).collect();
-    let mut alive: Vec<usize> = (0..n).collect();
-    let mut chain: Vec<usize> = Vec::new();
     let mut squared_heights = 0.0;
-    while alive.len() > 1 {
-        let Some(&last) = chain.last() else {
-            chain.push(alive[0]);
-            continue;
-        };
-        // The one before in the chain wins a tie, so that the chain ends.
-        let before = chain.len().checked_sub(2).map(|i| chain[i]);
-        let mut nearest = before.unwrap_or_else(|| if alive[0] == last { alive[1] } else { alive[0] });
-        for &other in alive.iter().filter(|other| **other != last) {
-            if distances[(last, other)] < distances[(last, nearest)] {
-                nearest = other;
-            }
-        }
-        if Some(nearest) != before {
-            chain.push(nearest);
-            continue;
-        }
-        chain.truncate(chain.len() - 2);
-        let (into, from) = (last.min(nearest), last.max(nearest));
-        let (n_into, n_from) = (members[into].len() as f32, members[from].len() as f32);
-        let height = f64::from(distances[(into, from)]);
-        squared_heights += height * height * f64::from(n_into) * f64::from(n_from);
-        alive.retain(|cluster| *cluster != from);
-        for &other in alive.iter().filter(|other| **other != into) {
-            let (a, b) = (distances[(into, other)], distances[(from, other)]);
-            let mean = (n_into * a + n_from * b) / (n_into + n_from);
-            (distances[(into, other)], distances[(other, into)]) = (mean, mean);
-        }
-        let joined = std::mem::take(&mut members[from]);
-        members[into].extend(joined);
+    for join in linkage(&mut pairs, n, Method::Average).steps() {
+        let mut joined = std::mem::take(&mut members[join.cluster1]);
+        let other = std::mem::take(&mut members[join.cluster2]);
+        squared_heights += join.dissimilarity.powi(2) * (joined.len() * other.len()) as f64;
+        joined.extend(other);
+        members.push(joined);
     }
-    let order = alive.first().map_or_else(Vec::new, |root| std::mem::take(&mut members[*root]));
-    let square = sum * sum / n_pairs.max(1.0);
+    let square = sum * sum / n_pairs;
     let (of_heights, of_distances) = (squared_heights - square, squares - square);
     // Differences of large sums: below this share they are rounding.
     let is_even = of_distances <= 1e-9 * squares;
-    Tree { order, cophenetic: if is_even { 1.0 } else { (of_heights / of_distances).clamp(0.0, 1.0).sqrt() } }
+    Tree {
+        order: members.pop().unwrap_or_default(),
+        cophenetic: if is_even { 1.0 } else { (of_heights / of_distances).clamp(0.0, 1.0).sqrt() },
+    }
+}
+
+/// How much each join costs by Ward's criterion, in order, where all things weigh the same.
+pub(crate) fn ward_costs(n: usize, distance: impl Fn((usize, usize)) -> f32) -> Vec<f32> {
+    linkage(&mut pairs(n, distance), n, Method::Ward).steps().iter().map(|join| join.dissimilarity).collect()
+}
+
+/// What belongs to each pair of things, in the order that kodama wants.
+fn pairs<T>(n: usize, of: impl Fn((usize, usize)) -> T) -> Vec<T> {
+    (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j))).map(of).collect()
 }
 
 #[cfg(test)]
@@ -118,7 +99,7 @@ mod tests {
         for (n, seed) in [(2, 1), (3, 2), (9, 3), (30, 4)] {
             let x = testing::noise((n, n), seed);
             let distances = Array2::from_shape_fn((n, n), |(i, j)| if i == j { 0.0 } else { x[(i.max(j), i.min(j))] });
-            let tree = average(distances.clone());
+            let tree = average(&distances);
             let expected = if n == 2 { 1.0 } else { slowly(&distances) };
             assert!((tree.cophenetic - expected).abs() < 1e-5, "{n}: {}, expected {expected}", tree.cophenetic);
             let mut order = tree.order;
@@ -131,10 +112,10 @@ mod tests {
     fn what_is_near_lies_together() {
         let group = [0, 1, 0, 1, 1, 0];
         let distances = Array2::from_shape_fn((6, 6), |(i, j)| if group[i] == group[j] { 0.0 } else { 1.0 });
-        let tree = average(distances);
+        let tree = average(&distances);
         let groups: Vec<_> = tree.order.iter().map(|i| group[*i]).collect();
         assert!(groups == [0, 0, 0, 1, 1, 1] || groups == [1, 1, 1, 0, 0, 0], "{groups:?}");
         assert!((tree.cophenetic - 1.0).abs() < 1e-9);
-        assert_eq!(average(Array2::zeros((1, 1))), Tree { order: vec![0], cophenetic: 1.0 });
+        assert_eq!(average(&Array2::zeros((1, 1))), Tree { order: vec![0], cophenetic: 1.0 });
     }
 }

@@ -31,7 +31,7 @@ mod init;
 mod k_means;
 pub(crate) mod kernel;
 mod least_squares;
-mod linkage;
+pub(crate) mod linkage;
 mod mini_batch;
 mod mini_batch_state;
 mod misuse;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Factors;
 use super::document::{Document, check_file, wrong};
 use crate::atomic::{AtomicFile, Existing};
+use crate::hash::Hash;
 use crate::knowledge::labels::Identity;
 use crate::matrix_file::{NpzWriter, read_member};
 use crate::separate::painted::REST;
@@ -214,17 +215,16 @@ fn parse(text: &str) -> Result<(Project, Option<Components>)> {
     Ok((Project { recording: text.recording, document: text.document, factors: None }, text.factors))
 }
 
-/// A hash of components, FNV-1a over their bits: not against intent, but against a mistake.
+/// A hash of components.
 fn fingerprint(factors: &Factors) -> String {
-    let mut hash = 0xcbf2_9ce4_8422_2325u64;
-    let mut add = |x: u64| hash = (hash ^ x).wrapping_mul(0x0100_0000_01b3);
+    let mut hash = Hash::new();
     let matrices: [&Array2<f32>; 2] = [&factors.dictionary, &factors.activations];
     for matrix in matrices {
-        add(matrix.nrows() as u64);
-        add(matrix.ncols() as u64);
-        matrix.iter().for_each(|x| add(u64::from(x.to_bits())));
+        hash.add(matrix.nrows() as u64);
+        hash.add(matrix.ncols() as u64);
+        hash.add_all(matrix);
     }
-    format!("{hash:016x}")
+    hash.to_string()
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! Groups components into sources by how alike their spectra and their activations are, and says what they may be.
 //! Without knowledge this is a suggestion: nothing in a component says which instrument it belongs to.
 
-use kodama::{Method, linkage};
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
 use super::median::median;
 use super::ward;
 use crate::nmf::Factorization;
+use crate::nmf::linkage::ward_costs;
 use crate::stft::StftConfig;
 
 /// Bands of a template's envelope: about three per octave from 40 Hz to 20 kHz, so that the pitch does not matter and
@@ -360,12 +360,9 @@ fn features(
 /// how many kinds of sound there are is not a matter of how loud they are.
 fn natural_count(squared: &Array2<f32>) -> usize {
     let n = squared.nrows();
-    let mut distances: Vec<_> =
-        (0..n).flat_map(|i| (i + 1..n).map(move |j| (i, j))).map(|pair| squared[pair].sqrt()).collect();
-    let heights: Vec<_> =
-        linkage(&mut distances, n, Method::Ward).steps().iter().map(|step| step.dissimilarity).collect();
+    let costs = ward_costs(n, |pair| squared[pair].sqrt());
     // Going from `count` clusters to one less is merge number `n - count`.
-    let cost = |count: usize| heights.get(n.wrapping_sub(count)).copied().unwrap_or(0.0);
+    let cost = |count: usize| costs.get(n.wrapping_sub(count)).copied().unwrap_or(0.0);
     let gain = |count: usize| cost(count) - cost(count + 1);
     (2..=MOST_SOURCES.min(n)).max_by(|a, b| gain(*a).total_cmp(&gain(*b)).then(b.cmp(a))).unwrap_or(1)
 }

@@ -3,29 +3,24 @@
 use ndarray::ArrayView2;
 
 use crate::audio::Recording;
+use crate::hash::Hash;
 use crate::knowledge::labels::Identity;
 
-/// A hash of all samples in the order of time, FNV-1a over their bits: not against intent, but against a mistake.
-pub(super) struct Fingerprint(u64);
+/// A hash of all samples in the order of time.
+pub(super) struct Fingerprint(Hash);
 
 impl Fingerprint {
     pub(super) fn new() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
+        Self(Hash::new())
     }
 
     pub(super) fn add(&mut self, block: ArrayView2<'_, f32>) {
-        let mut hash = self.0;
-        let mut add = |x: f32| hash = (hash ^ u64::from(x.to_bits())).wrapping_mul(0x0100_0000_01b3);
         let channels: Option<Vec<_>> = block.outer_iter().map(|channel| channel.to_slice()).collect();
         match channels.as_deref() {
-            Some([all]) => all.iter().for_each(|x| add(*x)),
-            Some([left, right]) => left.iter().zip(*right).for_each(|(left, right)| {
-                add(*left);
-                add(*right);
-            }),
-            _ => block.t().iter().for_each(|x| add(*x)),
+            Some([all]) => self.0.add_all(*all),
+            Some([left, right]) => self.0.add_all(left.iter().zip(*right).flat_map(|(left, right)| [left, right])),
+            _ => self.0.add_all(&block.t()),
         }
-        self.0 = hash;
     }
 
     pub(super) fn identity(&self, recording: &dyn Recording, n_samples: usize) -> Identity {
@@ -33,7 +28,7 @@ impl Fingerprint {
             sample_rate: recording.sample_rate(),
             n_channels: recording.n_channels(),
             n_samples,
-            fingerprint: format!("{:016x}", self.0),
+            fingerprint: self.0.to_string(),
         }
     }
 }

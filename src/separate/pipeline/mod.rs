@@ -4,6 +4,7 @@
 
 mod analysis;
 mod blocks;
+mod filtered;
 mod fingerprint;
 mod kept;
 pub mod mask;

@@ -7,13 +7,13 @@ use ndarray::Array2;
 use rayon::prelude::*;
 use realfft::num_complex::{Complex32, Complex64};
 
-use super::blocks::{BLOCK_FRAMES, Blocks, Pace};
+use super::filtered::{Filter, Filtered, frame_by_frame, read_masks};
 use super::mask;
-use super::model::{Block, Margin, Model, Split};
+use super::model::Model;
 use crate::Result;
 use crate::audio::Recording;
 use crate::stft::Stft;
-use crate::watch::{Step, Watch};
+use crate::watch::Watch;
 
 /// Added to the diagonal of the mixture's covariance, relative to its mean: channels that are equal, or silent, leave it
 /// singular otherwise. -50 dB, far below what any source is apart from another.
@@ -25,39 +25,9 @@ const ENOUGH_FRAMES: usize = 4000;
 /// Bins that are gone through at once.
 const PIECE: usize = 16;
 
-/// A model whose parts are also told apart by where they stand.
-#[derive(Debug)]
-struct Placed {
-    model: Arc<dyn Model>,
-    spatial: Spatial,
-}
-
-impl Model for Placed {
-    fn n_parts(&self) -> usize {
-        self.model.n_parts()
-    }
-
-    fn margin(&self) -> Margin {
-        self.model.margin()
-    }
-
-    fn mask_exponent(&self) -> f32 {
-        self.model.mask_exponent()
-    }
-
-    fn split(&self, block: &Block<'_>) -> Result<Split> {
-        let split = self.model.split(block)?;
-        split.check(self.n_parts(), block)?;
-        Ok(match split {
-            Split::Masks(masks) => Split::Images(self.spatial.images(&block.core_spectra(), &masks)),
-            // The model filters by place already.
-            split @ (Split::Images(_) | Split::Tracks(_)) => split,
-        })
-    }
-}
-
-/// Finds where the parts of a model stand among the channels, from at most about `max_frames` frames, and [`ENOUGH_FRAMES`], in blocks spread
-/// evenly over the recording, and gives a model that uses it. For a single channel it is the model itself.
+/// Finds where the parts of a model stand among the channels, from at most about `max_frames` frames, and no more than
+/// [`ENOUGH_FRAMES`], in blocks spread evenly over the recording, and gives a model that uses it. For a single channel it is
+/// the model itself.
 ///
 /// # Errors
 /// [`crate::Error::Cancelled`], and those of the recording and the model.
@@ -76,29 +46,10 @@ pub(in crate::separate) fn locate(
     if n_channels < 2 {
         return Ok(model);
     }
-    let stride = n_frames.div_ceil(max_frames.clamp(1, ENOUGH_FRAMES)).max(1);
+    let frames = (n_frames, max_frames.min(ENOUGH_FRAMES));
     let mut sums = SpatialSums::new(n_channels, model.n_parts(), stft.config().n_bins(), model.mask_exponent());
-    let mut add = |group: &[Block<'_>]| {
-        for block in group.iter().filter(|block| (block.frames.start / BLOCK_FRAMES).is_multiple_of(stride)) {
-            let split = model.split(block)?;
-            split.check(model.n_parts(), block)?;
-            if let Split::Masks(masks) = split {
-                sums.add(&block.core_spectra(), &masks);
-            }
-        }
-        Ok(())
-    };
-    let mut blocks = Blocks::new(stft, &*model, n_channels, Pace::File);
-    let total = recording.n_samples_hint();
-    recording.read(&mut |block| {
-        blocks.buffer.push(block);
-        blocks.for_each(false, &mut add)?;
-        watch.at(Step::Reading, blocks.buffer.n_samples as u64, total)
-    })?;
-    blocks.buffer.finish();
-    blocks.for_each(true, &mut add)?;
-    let spatial = sums.finish();
-    Ok(Arc::new(Placed { model: model.clone(), spatial }))
+    read_masks(recording, stft, &*model, frames, watch, &mut |spectra, masks| sums.add(spectra, masks))?;
+    Ok(Arc::new(Filtered { model, filter: sums.finish() }))
 }
 
 /// The spatial covariance of each part in each bin: how the channels of its image go together.
@@ -179,21 +130,15 @@ impl SpatialSums {
     }
 }
 
-impl Spatial {
-    /// The images of all parts: one spectrum (frames x bins) per part and channel. Together they are the mixture, up to
-    /// rounding: what the regularization leaves over is shared out by the masks.
+impl Filter for Spatial {
+    /// What the regularization leaves over is shared out by the masks.
     fn images(&self, spectra: &[&[Complex32]], masks: &[Array2<f32>]) -> Vec<Vec<Array2<Complex32>>> {
         let (n_channels, n_parts, n_bins) = (self.n_channels, self.n_parts, self.n_bins);
-        let n_frames = masks.first().map_or(0, Array2::nrows);
-        let mut images = vec![Array2::zeros((n_frames, n_bins)); n_parts * n_channels];
-        // Frames are independent of one another.
-        let mut rows: Vec<Vec<_>> = (0..n_frames).map(|_| Vec::with_capacity(images.len())).collect();
-        for image in &mut images {
-            image.outer_iter_mut().zip(&mut rows).for_each(|(row, rows)| rows.push(row));
-        }
-        rows.into_par_iter().enumerate().for_each_init(
-            || Filter::new(n_channels, n_parts),
-            |filter, (frame, mut rows)| {
+        frame_by_frame(
+            masks,
+            n_channels,
+            || WienerFilter::new(n_channels, n_parts),
+            |filter, frame, rows| {
                 let models = models(masks, frame, self.to_model);
                 let size = n_parts * n_channels * n_channels;
                 for (bin, covariances) in self.covariances.chunks_exact(size).enumerate() {
@@ -206,9 +151,7 @@ impl Spatial {
                     });
                 }
             },
-        );
-        let mut images = images.into_iter();
-        (0..n_parts).map(|_| images.by_ref().take(n_channels).collect()).collect()
+        )
     }
 }
 
@@ -220,7 +163,7 @@ fn read(spectra: &[&[Complex32]], at: usize, x: &mut [Complex64]) {
 }
 
 /// The models of a frame, as shares that sum to one: parts x bins.
-fn models(masks: &[Array2<f32>], frame: usize, to_model: f32) -> Vec<f32> {
+pub(super) fn models(masks: &[Array2<f32>], frame: usize, to_model: f32) -> Vec<f32> {
     let n_bins = masks.first().map_or(0, Array2::ncols);
     let mut models: Vec<f32> = Vec::with_capacity(masks.len() * n_bins);
     let mut sum = vec![0.0f32; n_bins];
@@ -236,7 +179,7 @@ fn models(masks: &[Array2<f32>], frame: usize, to_model: f32) -> Vec<f32> {
 }
 
 /// The filter at one place, and room for its matrices.
-struct Filter {
+struct WienerFilter {
     n_channels: usize,
     /// The mixture.
     x: Vec<Complex64>,
@@ -248,7 +191,7 @@ struct Filter {
     images: Vec<Complex64>,
 }
 
-impl Filter {
+impl WienerFilter {
     fn new(n_channels: usize, n_parts: usize) -> Self {
         Self {
             n_channels,
@@ -295,10 +238,8 @@ impl Filter {
             }
         }
     }
-}
 
-impl Filter {
-    /// [`Filter::apply`] to two channels, where the inverse can be written down.
+    /// [`WienerFilter::apply`] to two channels, where the inverse can be written down.
     fn apply_to_two(&mut self, covariances: &[Complex64], mask: impl Fn(usize) -> f32, x: [Complex64; 2]) {
         let (mut a, mut b, mut d) = (0.0, Complex64::ZERO, 0.0);
         for (r, model) in covariances.chunks_exact(4).zip(&self.models) {
@@ -402,7 +343,7 @@ mod tests {
                 [sum(|(x, _)| x * x.conj()), sum(|(x, y)| x * y.conj()), sum(|(x, y)| y * x.conj()), sum(|(_, y)| y * y.conj())]
             };
             let covariances = [of(&values[..6]), of(&values[6..])].concat();
-            let mut filter = Filter::new(2, 2);
+            let mut filter = WienerFilter::new(2, 2);
             filter.x = vec![c(x[0], x[1]), c(x[2], x[3])];
             filter.models = vec![f64::from(share), 1.0 - f64::from(share)];
             let mask = |part: usize| if part == 0 { share } else { 1.0 - share };

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::config::ExamplesConfig;
 use crate::Result;
+use crate::hash::Hash;
 use crate::knowledge::dictionary::{Bands, stack};
 use crate::nmf::{Encoder, EncoderConfig};
 use crate::separate::pipeline::{BLOCK_FRAMES, Block, Margin, Model, Split, mask};
@@ -91,7 +92,7 @@ fn transposed(templates: &Array2<f32>, n_context: usize, n_semitones: i32) -> Ar
 #[derive(Debug)]
 struct Found {
     /// A hash of what it was found in: whoever gives another recording by mistake gets that one's.
-    of: u64,
+    of: Hash,
     /// Components x stacks.
     activations: Array2<f32>,
 }
@@ -206,11 +207,12 @@ fn over_slots(stacks: ArrayView2<'_, f32>, n_context: usize) -> Array2<f32> {
     sums
 }
 
-/// FNV-1a over the shape and the bits of some magnitudes.
-fn hash(magnitude: ArrayView2<'_, f32>) -> u64 {
-    let add = |hash: u64, x: u64| (hash ^ x).wrapping_mul(0x0100_0000_01b3);
-    let start = add(0xcbf2_9ce4_8422_2325, magnitude.nrows() as u64);
-    magnitude.iter().fold(start, |hash, x| add(hash, u64::from(x.to_bits())))
+/// Of the shape and the bits of some magnitudes.
+fn hash(magnitude: ArrayView2<'_, f32>) -> Hash {
+    let mut hash = Hash::new();
+    hash.add(magnitude.nrows() as u64);
+    hash.add_all(&magnitude);
+    hash
 }
 
 impl Model for Templates {

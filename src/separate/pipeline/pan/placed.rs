@@ -11,10 +11,11 @@ use super::covariance::Covariance;
 use super::histogram::{N_PLACES, PlaceHistogram, center_of, place_of, step_of};
 use crate::Result;
 use crate::audio::Recording;
-use crate::separate::pipeline::blocks::{BLOCK_FRAMES, Blocks, Pace};
-use crate::separate::pipeline::model::{Block, Margin, Model, Split};
+use crate::separate::pipeline::filtered::{Filter, Filtered, frame_by_frame, read_masks};
+use crate::separate::pipeline::model::Model;
+use crate::separate::pipeline::spatial::models;
 use crate::stft::Stft;
-use crate::watch::{Step, Watch};
+use crate::watch::Watch;
 
 /// Frames that places are learned from at the most: one covariance for all bins needs few.
 const MAX_FRAMES: usize = 1024;
@@ -32,11 +33,12 @@ const N_LOOKS: usize = 3;
 /// The power of a part is at least this share of the mixture's.
 const FLOOR: f32 = 1e-7;
 
-/// A model whose parts are also told apart by where they stand between two channels.
+/// How the two channels of each part go together.
 #[derive(Debug)]
-struct Placed {
-    model: Arc<dyn Model>,
+struct BetweenTwo {
     covariances: Vec<Covariance>,
+    /// Masks to this power are the powers of the parts, up to a factor that they share.
+    to_power: f32,
 }
 
 /// Finds where the parts of a model stand between two channels, and gives a model that uses it; parts that are said to
@@ -55,31 +57,14 @@ pub(in crate::separate) fn locate_between(
     said: &[Option<f64>],
     watch: &mut Watch<'_>,
 ) -> Result<Arc<dyn Model>> {
-    let stride = n_frames.div_ceil(MAX_FRAMES).max(1);
     let mut sums = Sums::new(model.n_parts());
-    let mut add = |group: &[Block<'_>]| {
-        for block in group.iter().filter(|block| (block.frames.start / BLOCK_FRAMES).is_multiple_of(stride)) {
-            let split = model.split(block)?;
-            split.check(model.n_parts(), block)?;
-            if let Split::Masks(masks) = split {
-                sums.add(&block.core_spectra(), &masks);
-            }
-        }
-        Ok(())
-    };
-    let mut blocks = Blocks::new(stft, &*model, recording.n_channels(), Pace::File);
-    let total = recording.n_samples_hint();
-    recording.read(&mut |block| {
-        blocks.buffer.push(block);
-        blocks.for_each(false, &mut add)?;
-        watch.at(Step::Reading, blocks.buffer.n_samples as u64, total)
-    })?;
-    blocks.buffer.finish();
-    blocks.for_each(true, &mut add)?;
+    let frames = (n_frames, MAX_FRAMES);
+    read_masks(recording, stft, &*model, frames, watch, &mut |spectra, masks| sums.add(spectra, masks))?;
     if said.iter().all(Option::is_none) && sums.all.places().len() < 2 {
         return Ok(model);
     }
-    Ok(Arc::new(Placed { covariances: sums.covariances(said), model: model.clone() }))
+    let filter = BetweenTwo { covariances: sums.covariances(said), to_power: 2.0 / model.mask_exponent() };
+    Ok(Arc::new(Filtered { model, filter }))
 }
 
 /// What is heard of each part at each place.
@@ -161,35 +146,31 @@ impl Sums {
     }
 }
 
-impl Placed {
-    /// The images of all parts. Together they are the mixture, up to rounding.
-    fn images(&self, [left, right]: [&[Complex32]; 2], masks: &[Array2<f32>]) -> Vec<Vec<Array2<Complex32>>> {
-        let n_parts = masks.len();
-        let (n_frames, n_bins) = masks.first().map_or((0, 0), Array2::dim);
-        let to_power = 2.0 / self.model.mask_exponent();
-        // Frames are independent of one another: each is made as bins x parts.
-        let frame = |frame: usize| {
-            let mut images = vec![[Complex32::ZERO; 2]; n_bins * n_parts];
-            let mut powers = vec![0.0f32; n_parts];
-            for (bin, images) in images.chunks_exact_mut(n_parts).enumerate() {
+impl Filter for BetweenTwo {
+    fn images(&self, spectra: &[&[Complex32]], masks: &[Array2<f32>]) -> Vec<Vec<Array2<Complex32>>> {
+        let (n_parts, n_bins) = (masks.len(), masks.first().map_or(0, Array2::ncols));
+        let room = || (vec![0.0f32; n_parts], vec![[Complex32::ZERO; 2]; n_parts]);
+        frame_by_frame(masks, 2, room, |(powers, images), frame, rows| {
+            let models = models(masks, frame, self.to_power);
+            for bin in 0..n_bins {
                 let at = frame * n_bins + bin;
-                self.split_bin([left[at], right[at]], |part| masks[part][(frame, bin)], to_power, &mut powers, images);
+                let of_bin = powers.iter_mut().zip(models.iter().skip(bin).step_by(n_bins));
+                of_bin.for_each(|(power, model)| *power = model.max(FLOOR));
+                self.split_bin([spectra[0][at], spectra[1][at]], |part| masks[part][(frame, bin)], powers, images);
+                for (rows, [left, right]) in rows.chunks_exact_mut(2).zip(&*images) {
+                    (rows[0][bin], rows[1][bin]) = (*left, *right);
+                }
             }
-            images
-        };
-        let frames: Vec<_> = (0..n_frames).into_par_iter().map(frame).collect();
-        let image = |part: usize, channel: usize| {
-            Array2::from_shape_fn((n_frames, n_bins), |(frame, bin)| frames[frame][bin * n_parts + part][channel])
-        };
-        (0..n_parts).into_par_iter().map(|part| vec![image(part, 0), image(part, 1)]).collect()
+        })
     }
+}
 
-    /// One bin: powers from masks, looked at again with the phases, and the Wiener filter.
+impl BetweenTwo {
+    /// One bin: `powers`, looked at again with the phases, and the Wiener filter.
     fn split_bin(
         &self,
         x: [Complex32; 2],
         mask: impl Fn(usize) -> f32,
-        to_power: f32,
         powers: &mut [f32],
         images: &mut [[Complex32; 2]],
     ) {
@@ -202,9 +183,6 @@ impl Placed {
         // At a level of 1 nothing overflows.
         let scale = level.sqrt().recip();
         let unit = x.map(|x| x * scale);
-        powers.iter_mut().enumerate().for_each(|(part, power)| *power = mask(part).powf(to_power));
-        let sum: f32 = powers.iter().sum();
-        powers.iter_mut().for_each(|power| *power = (*power / sum).max(FLOOR));
         let mixture = |powers: &[f32]| {
             let mut mixture = Covariance::default();
             powers.iter().zip(&self.covariances).for_each(|(power, of)| mixture.add(of, *power));
@@ -229,30 +207,5 @@ impl Placed {
             let m = mask(part);
             images[part] = [images[part][0] + rest[0] * m, images[part][1] + rest[1] * m];
         }
-    }
-}
-
-impl Model for Placed {
-    fn n_parts(&self) -> usize {
-        self.model.n_parts()
-    }
-
-    fn margin(&self) -> Margin {
-        self.model.margin()
-    }
-
-    fn mask_exponent(&self) -> f32 {
-        self.model.mask_exponent()
-    }
-
-    fn split(&self, block: &Block<'_>) -> Result<Split> {
-        let split = self.model.split(block)?;
-        split.check(self.n_parts(), block)?;
-        let spectra = block.core_spectra();
-        Ok(match (split, &spectra[..]) {
-            (Split::Masks(masks), [left, right]) => Split::Images(self.images([left, right], &masks)),
-            // The model filters by place already.
-            (split, _) => split,
-        })
     }
 }

@@ -174,7 +174,7 @@ fn places_are_learned_from_the_masks_of_any_method_and_make_them_better() {
         assert!(better.iter().all(|gain| *gain > 2.0) && better.iter().sum::<f64>() > 12.0, "{better:?} dB");
     }
     // The same step, chosen by what was found.
-    let places = Places { how: HowPlaced::PanOrMask, said: Vec::new() };
+    let places = Places { how: HowPlaced::Pan, said: Vec::new() };
     let placed = places.tell_apart(by_masks.clone(), &mixture, Some(3), 1000, &mut Watch::none()).expect("placed");
     let bits = stems_of(&by_masks.clone().with_pans(&mixture, &[], &mut Watch::none()).expect("placed"), &mixture);
     assert_eq!(stems_of(&placed, &mixture), bits);

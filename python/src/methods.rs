@@ -218,7 +218,7 @@ impl Method {
         };
         let how = match (looks.multichannel.as_deref(), &knowledge) {
             (None, Knowledge::Examples { .. }) => HowPlaced::PanOrWiener,
-            (None, Knowledge::Nothing(_) | Knowledge::Score { .. }) => HowPlaced::PanOrMask,
+            (None, Knowledge::Nothing(_) | Knowledge::Score { .. }) => HowPlaced::Pan,
             (None, _) | (Some("mask"), _) => HowPlaced::Mask,
             (Some("wiener"), _) => HowPlaced::Wiener,
             (Some("pan"), _) => HowPlaced::Pan,

@@ -264,13 +264,13 @@ impl PlacesArgs {
         Places { how: self.how(HowPlaced::Mask), said: Vec::new() }
     }
 
-    /// By where sources stand where they stand apart, where nothing else is said; else as `other` says.
-    pub(super) fn or_pan(&self, pan: &PanArgs, other: HowPlaced) -> Result<Places, Failure> {
+    /// As `default` says, where nothing else is said.
+    pub(super) fn or_pan(&self, pan: &PanArgs, default: HowPlaced) -> Result<Places, Failure> {
         if matches!(self.multichannel, Some(Multichannel::Wiener | Multichannel::Mask)) && !pan.pan.is_empty() {
             let message = "`--pan` says where sources stand, and `--multichannel` is not to use it";
             return Err(Failure::usage(message, "leave `--multichannel` out"));
         }
-        let how = if pan.pan.is_empty() { self.how(other) } else { HowPlaced::Pan };
+        let how = if pan.pan.is_empty() { self.how(default) } else { HowPlaced::Pan };
         Ok(Places { how, said: pan.pan.clone() })
     }
 

@@ -55,10 +55,8 @@ pub enum HowPlaced {
     Mask,
     /// By a filter for each bin ([`Separation::with_places`]).
     Wiener,
-    /// By where they stand between left and right ([`Separation::with_pans`]), where they stand apart.
+    /// By where they stand between left and right ([`Separation::with_pans`]); where they do not stand apart, by one mask.
     Pan,
-    /// The same; where they do not stand apart, by one mask.
-    PanOrMask,
     /// The same; where they do not stand apart, by a filter for each bin.
     PanOrWiener,
 }
@@ -75,7 +73,7 @@ pub struct Places {
 impl Places {
     /// Whether sources are told apart by where they stand.
     pub fn is_pan(&self) -> bool {
-        matches!(self.how, HowPlaced::Pan | HowPlaced::PanOrMask | HowPlaced::PanOrWiener)
+        matches!(self.how, HowPlaced::Pan | HowPlaced::PanOrWiener)
     }
 
     /// Takes this step. `found` is the number of [`Analysis::places`], where they were looked for; filters for each bin are

@@ -26,7 +26,7 @@ impl Blind {
     pub(super) fn new(args: &SeparateArgs, seed: u64) -> Result<Self, Failure> {
         Ok(Self {
             analysis: args.method.analysis(),
-            places: args.places.or_pan(&args.pan, HowPlaced::PanOrMask)?,
+            places: args.places.or_pan(&args.pan, HowPlaced::Pan)?,
             config: config(args, seed),
             labels: labels::Output::new(args)?,
         })

@@ -50,7 +50,7 @@ impl ByScore {
         };
         Ok(Self {
             analysis: method.analysis(),
-            places: args.places.or_pan(&args.pan, HowPlaced::PanOrMask)?,
+            places: args.places.or_pan(&args.pan, HowPlaced::Pan)?,
             config,
             is_aligned: args.score.align,
             has_midi: args.midi_out,

@@ -24,7 +24,7 @@ pub(super) fn run(args: &SeparateArgs, context: &Context) -> Result<u8, Failure>
 fn method(args: &SeparateArgs, context: &Context) -> Result<Box<dyn Method>, Failure> {
     let (seed, terminal) = (context.seed, &context.terminal);
     if let Some(path) = &args.labels {
-        return Ok(Box::new(labels::Labelled::new(path, args.places.or_pan(&args.pan, HowPlaced::PanOrMask)?)?));
+        return Ok(Box::new(labels::Labelled::new(path, args.places.or_pan(&args.pan, HowPlaced::Pan)?)?));
     }
     if let Some(path) = &args.project {
         return Ok(Box::new(project::Painted::new(path, args.places.or_pan(&args.pan, HowPlaced::Mask)?)?));

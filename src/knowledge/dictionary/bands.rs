@@ -32,6 +32,12 @@ impl Bands {
         Self { edges }
     }
 
+    /// Those of the first `n_bins` bins, of which the last may be cut.
+    pub(crate) fn below(&self, n_bins: usize) -> Self {
+        let edges = self.edges.iter().copied().take_while(|edge| *edge < n_bins);
+        Self { edges: edges.chain([n_bins]).collect() }
+    }
+
     /// The first bin of each band, and last the number of bins.
     pub(crate) fn edges(&self) -> &[usize] {
         &self.edges
@@ -57,9 +63,7 @@ impl Bands {
         });
         pooled
     }
-}
 
-impl Bands {
     /// What [`Bands::pool`] summed up, spread evenly over the bins of each band: rows x `n_context * n_bands` to rows x
     /// `n_context * n_bins`.
     pub(crate) fn spread(&self, pooled: ArrayView2<'_, f32>, n_context: usize) -> Array2<f32> {

@@ -21,7 +21,7 @@ pub(super) use self::kept::RUN;
 pub(super) use self::model::Stage;
 pub use self::model::{Block, Margin, Model, Split};
 pub use self::pan::Place;
-pub(super) use self::pan::{Covariance, N_PLACES, Row, center_of, check_pans, locate_between, place_of};
+pub(super) use self::pan::{Covariance, N_PLACES, Row, center_of, check_pans, locate_between, step_by_levels};
 pub(super) use self::range::{block_masks, count_samples, masks_of_stems, render_range};
 pub(super) use self::renderer::{Form, Output, check_channels};
 pub use self::renderer::{Rendered, Renderer};

@@ -73,8 +73,7 @@ pub(super) struct SpeechModel {
     on_bins: Parts,
     /// Activations are found on bands.
     on_bands: Parts,
-    /// The first bin of each band, and last `n_bins`.
-    edges: Vec<usize>,
+    bands: Bands,
     /// Mean activation of each template of the noise.
     levels: Array1<f32>,
 }
@@ -93,23 +92,14 @@ struct Parts {
 impl Parts {
     /// On bands in which combs and envelopes are flat: the sum of their products is the mean of the one times the sum of the
     /// other.
-    fn on_bands(&self, edges: &[usize]) -> Self {
-        let widths: Array1<f32> = edges.windows(2).map(|edge| (edge[1] - edge[0]) as f32).collect();
+    fn on_bands(&self, bands: &Bands) -> Self {
+        let widths: Array1<f32> = bands.edges().windows(2).map(|edge| (edge[1] - edge[0]) as f32).collect();
         Self {
-            sources: sums(self.sources.view(), edges) / &widths,
-            envelopes: sums(self.envelopes.view(), edges),
-            noise: sums(self.noise.view(), edges),
+            sources: bands.pool(self.sources.view(), 1) / &widths,
+            envelopes: bands.pool(self.envelopes.view(), 1),
+            noise: bands.pool(self.noise.view(), 1),
         }
     }
-}
-
-/// Sums of the bins of each band, row by row.
-fn sums(rows: ArrayView2<'_, f32>, edges: &[usize]) -> Array2<f32> {
-    let mut sums = Array2::zeros((rows.nrows(), edges.len() - 1));
-    for (row, mut sums) in rows.outer_iter().zip(sums.outer_iter_mut()) {
-        sums.iter_mut().zip(edges.windows(2)).for_each(|(sum, edge)| *sum = row.slice(s![edge[0]..edge[1]]).sum());
-    }
-    sums
 }
 
 /// The magnitudes that a model gives speech and noise, each frames x bins.
@@ -136,10 +126,8 @@ impl SpeechModel {
         let mut envelopes = coefficients.dot(&bumps);
         normalize(&mut envelopes);
         let on_bins = Parts { sources: sources(config, sample_rate, n_bins), envelopes, noise: templates };
-        let bands = Bands::new(config, sample_rate);
-        let mut edges: Vec<_> = bands.edges().iter().copied().take_while(|edge| *edge < n_bins).collect();
-        edges.push(n_bins);
-        Self { n_bins, on_bands: on_bins.on_bands(&edges), on_bins, edges, levels }
+        let bands = Bands::new(config, sample_rate).below(n_bins);
+        Self { n_bins, on_bands: on_bins.on_bands(&bands), on_bins, bands, levels }
     }
 
     /// Bins from 0 on that the model knows.
@@ -174,7 +162,7 @@ impl SpeechModel {
     /// activations of the sources F, B of the envelopes E, C of the noise N.
     fn explain_chunk(&self, v: ArrayView2<'_, f32>) -> Explained {
         let n_frames = v.nrows();
-        let v = sums(v, &self.edges);
+        let v = self.bands.pool(v, 1);
         let Parts { sources, envelopes, noise: templates } = &self.on_bands;
         // Frame by frame: a sum over an axis adds up in another order where there is a single frame.
         let total = Array2::from_shape_fn((n_frames, 1), |(frame_idx, _)| v.row(frame_idx).sum());

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use realfft::num_complex::Complex32;
 
 use crate::Result;
-use crate::separate::pipeline::{BLOCK_FRAMES, Covariance, N_PLACES, Row, center_of, place_of};
+use crate::separate::pipeline::{BLOCK_FRAMES, Covariance, N_PLACES, Row, center_of, step_by_levels};
 use crate::watch::{Step, Watch};
 
 /// Iterations in which the power of a place is what is heard from around it: where the fit begins.
@@ -248,13 +248,7 @@ pub(super) fn row_of<'a, T>(matrix: ArrayView2<'a, T>, row: usize) -> &'a [T] {
 
 /// The step between left and right that each bin is heard from.
 fn steps_of([left, right]: [ArrayView2<'_, Complex32>; 2]) -> Vec<u8> {
-    left.iter().zip(&right).map(|(l, r)| step_of([*l, *r]) as u8).collect()
-}
-
-fn step_of([left, right]: [Complex32; 2]) -> usize {
-    let levels = [left, right].map(|x| Complex32::new(x.norm_sqr().sqrt(), 0.0));
-    let place = place_of(levels[0], levels[1]).unwrap_or(0.0);
-    (((place + 1.0) * 0.5 * N_PLACES as f32).max(0.0) as usize).min(N_PLACES - 1)
+    left.iter().zip(&right).map(|(l, r)| step_by_levels(*l, *r) as u8).collect()
 }
 
 fn multiply(templates: &mut Array2<f32>, sums: &TemplateSums) {

@@ -7,7 +7,7 @@ mod placed;
 
 pub(in crate::separate) use self::covariance::{Covariance, Row};
 pub use self::histogram::Place;
-pub(in crate::separate) use self::histogram::{N_PLACES, PlaceHistogram, center_of, place_of};
+pub(in crate::separate) use self::histogram::{N_PLACES, PlaceHistogram, center_of, step_by_levels};
 pub(in crate::separate) use self::placed::locate_between;
 
 use crate::{Error, Result};

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use realfft::num_complex::Complex32;
 
 use super::covariance::Covariance;
-use super::histogram::{N_PLACES, PlaceHistogram, center_of, place_of, step_of};
+use super::histogram::{N_PLACES, PlaceHistogram, center_of, step_by_levels};
 use crate::Result;
 use crate::audio::Recording;
 use crate::separate::pipeline::filtered::{Filter, Filtered, frame_by_frame, read_masks};
@@ -96,13 +96,7 @@ impl Sums {
             let each = |bin, step, weight| steady.push((bin, step, weight));
             self.all.add_with(&left[row(frame)], &right[row(frame)], each);
         }
-        let step = |(l, r): (&Complex32, &Complex32)| {
-            let (p, q) = (l.norm_sqr(), r.norm_sqr());
-            // Out of phase, its levels still say where it is.
-            let place = place_of(Complex32::new(p.sqrt(), 0.0), Complex32::new(q.sqrt(), 0.0));
-            place.map_or(N_PLACES / 2, step_of)
-        };
-        let steps: Vec<usize> = left.par_iter().zip(*right).map(step).collect();
+        let steps: Vec<usize> = left.par_iter().zip(*right).map(|(l, r)| step_by_levels(*l, *r)).collect();
         let parts = self.steady.par_iter_mut().zip(&mut self.products).zip(masks);
         parts.for_each(|((own, products), mask)| {
             for (frame, steady) in steady.iter().enumerate() {

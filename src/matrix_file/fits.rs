@@ -111,7 +111,7 @@ fn mark(v: Matrix<'_>, config: &ReplicatesConfig) -> String {
         Matrix::Dense(v) => {
             hash.add(v.nrows() as u64);
             hash.add(v.ncols() as u64);
-            hash.add_all(&v);
+            hash.add_all(v);
         }
         Matrix::Sparse(v) => {
             hash.add(v.dim().0 as u64);

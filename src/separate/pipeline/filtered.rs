@@ -63,7 +63,7 @@ pub(super) fn read_masks(
     model: &dyn Model,
     (n_frames, max_frames): (usize, usize),
     watch: &mut Watch<'_>,
-    learn: &mut dyn FnMut(&[&[Complex32]], &[Array2<f32>]),
+    mut learn: impl FnMut(&[&[Complex32]], &[Array2<f32>]),
 ) -> Result<()> {
     let stride = n_frames.div_ceil(max_frames.max(1)).max(1);
     let mut add = |group: &[Block<'_>]| {

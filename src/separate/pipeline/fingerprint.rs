@@ -19,7 +19,7 @@ impl Fingerprint {
         match channels.as_deref() {
             Some([all]) => self.0.add_all(*all),
             Some([left, right]) => self.0.add_all(left.iter().zip(*right).flat_map(|(left, right)| [left, right])),
-            _ => self.0.add_all(&block.t()),
+            _ => self.0.add_all(block.t()),
         }
     }
 

@@ -48,7 +48,7 @@ pub(in crate::separate) fn locate(
     }
     let frames = (n_frames, max_frames.min(ENOUGH_FRAMES));
     let mut sums = SpatialSums::new(n_channels, model.n_parts(), stft.config().n_bins(), model.mask_exponent());
-    read_masks(recording, stft, &*model, frames, watch, &mut |spectra, masks| sums.add(spectra, masks))?;
+    read_masks(recording, stft, &*model, frames, watch, |spectra, masks| sums.add(spectra, masks))?;
     Ok(Arc::new(Filtered { model, filter: sums.finish() }))
 }
 

@@ -211,7 +211,7 @@ fn over_slots(stacks: ArrayView2<'_, f32>, n_context: usize) -> Array2<f32> {
 fn hash(magnitude: ArrayView2<'_, f32>) -> Hash {
     let mut hash = Hash::new();
     hash.add(magnitude.nrows() as u64);
-    hash.add_all(&magnitude);
+    hash.add_all(magnitude);
     hash
 }
 

@@ -59,7 +59,7 @@ pub(in crate::separate) fn locate_between(
 ) -> Result<Arc<dyn Model>> {
     let mut sums = Sums::new(model.n_parts());
     let frames = (n_frames, MAX_FRAMES);
-    read_masks(recording, stft, &*model, frames, watch, &mut |spectra, masks| sums.add(spectra, masks))?;
+    read_masks(recording, stft, &*model, frames, watch, |spectra, masks| sums.add(spectra, masks))?;
     if said.iter().all(Option::is_none) && sums.all.places().len() < 2 {
         return Ok(model);
     }

@@ -100,6 +100,8 @@ def _checked(settings: _Settings, source: Source) -> _Settings:
         step["kit"] = _examples("kit", step["kit"], source)
         if step["kit_only"] and not step["kit"]:
             raise fail("`kit_only` is set without a `kit`", "give kit={NAME: RECORDING}")
+    if step.get("pan") is not None:
+        step["pan"] = _places(step["pan"])
     if "examples" in step:
         step["examples"] = _examples("examples", step["examples"], source)
     if "dictionary" in step:
@@ -131,6 +133,15 @@ def _checked(settings: _Settings, source: Source) -> _Settings:
         # What is marked later is for the next fit.
         step["marks"] = step["marks"].copy()
     return step
+
+
+def _places(given: Any) -> list[tuple[str, float]]:
+    """Where sources stand, as pairs of name and place."""
+    try:
+        places = dict(given)
+    except (TypeError, ValueError) as error:
+        raise fail(f"`pan` is {given!r}, expected places by name", 'give pan={"guitar": -0.6}') from error
+    return [(text("pan", name), real("pan", place)) for name, place in places.items()]
 
 
 def _source(name: str, value: Any, mixture: Source) -> Source:

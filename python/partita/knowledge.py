@@ -39,6 +39,7 @@ def by_examples(
     window: str = "hann",
     mask_exponent: float = 1.5,
     multichannel: str | None = None,
+    pan: Mapping[str, float] | None = None,
     max_frames: int = 20_000,
     seed: int = 0,
     start: Time | None = None,
@@ -83,6 +84,8 @@ def by_examples(
     multichannel : {"pan", "wiener", "mask"}, optional
         With several channels, one mask for all of them, or stems told apart by their places, too. By default
         ``"pan"`` where sources of a stereo recording stand apart, else ``"wiener"``.
+    pan : dict of str to float, optional
+        Where sources of a stereo recording stand, from -1 (left) over 0 to 1 (right), as in ``{"guitar": -0.6}``.
     max_frames : int
         Learn from this many frames at the most, spread evenly over a longer recording; bounds the memory.
     seed : int
@@ -121,6 +124,7 @@ def by_examples(
         "window": window,
         "mask_exponent": mask_exponent,
         "multichannel": multichannel,
+        "pan": pan,
         "max_frames": max_frames,
         "seed": seed,
     }
@@ -145,6 +149,7 @@ def by_score(
     window: str = "hann",
     mask_exponent: float = 1.5,
     multichannel: str | None = None,
+    pan: Mapping[str, float] | None = None,
     max_frames: int = 20_000,
     seed: int = 0,
     start: Time | None = None,
@@ -190,6 +195,8 @@ def by_score(
     multichannel : {"pan", "wiener", "mask"}, optional
         With several channels, one mask for all of them, or stems told apart by their places, too. By default
         ``"pan"`` where sources of a stereo recording stand apart, else ``"mask"``.
+    pan : dict of str to float, optional
+        Where sources of a stereo recording stand, from -1 (left) over 0 to 1 (right), as in ``{"guitar": -0.6}``.
     max_frames : int
         Learn from this many frames at the most, spread evenly over a longer recording; bounds the memory.
     seed : int
@@ -228,6 +235,7 @@ def by_score(
         "window": window,
         "mask_exponent": mask_exponent,
         "multichannel": multichannel,
+        "pan": pan,
         "max_frames": max_frames,
         "seed": seed,
     }

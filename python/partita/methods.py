@@ -6,7 +6,7 @@ All methods take a recording, samples in librosa's axis order or the path of a f
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ._audio import RecordingLike, Source
@@ -32,6 +32,7 @@ def separate(
     window: str = "hann",
     mask_exponent: float = 1.5,
     multichannel: str | None = None,
+    pan: Mapping[str, float] | None = None,
     max_frames: int = 20_000,
     seed: int = 0,
     start: Time | None = None,
@@ -72,6 +73,8 @@ def separate(
     multichannel : {"pan", "wiener", "mask"}, optional
         With several channels, one mask for all of them, or stems told apart by their places, too. By default
         ``"pan"`` where sources of a stereo recording stand apart, else ``"mask"``.
+    pan : dict of str to float, optional
+        Where sources of a stereo recording stand, from -1 (left) over 0 to 1 (right), as in ``{"guitar": -0.6}``.
     max_frames : int
         Learn from this many frames at the most, spread evenly over a longer recording; bounds the memory.
     seed : int
@@ -113,6 +116,7 @@ def separate(
         "window": window,
         "mask_exponent": mask_exponent,
         "multichannel": multichannel,
+        "pan": pan,
         "max_frames": max_frames,
         "seed": seed,
     }

@@ -227,7 +227,15 @@ impl Method {
                 return Err(value_error(what, "leave it out for the default of the method"));
             }
         };
-        let places = Places { how, said: Vec::new() };
+        let said: Option<Vec<(String, f64)>> =
+            options.get_item("pan")?.map_or(Ok(None), |places| places.extract())?;
+        let said = said.unwrap_or_default();
+        if !said.is_empty() && matches!(looks.multichannel.as_deref(), Some("mask" | "wiener")) {
+            let what = "`pan` says where sources stand, and `multichannel` is not to use it".to_owned();
+            return Err(value_error(what, "leave `multichannel` out"));
+        }
+        let how = if said.is_empty() { how } else { HowPlaced::Pan };
+        let places = Places { how, said };
         Ok(Self { analysis, places, knowledge, learned: Mutex::new(None) })
     }
 }

@@ -196,6 +196,20 @@ def test_notes_of_a_score_can_be_given_as_numbers():
     assert np.std(parts["flute"][middle] - tone[middle]) < 0.3 * np.std(tone)
 
 
+def test_sources_are_told_apart_by_where_they_stand():
+    alone = {name: SAMPLES / "drums-bass-guitar" / f"{name}.wav" for name in ["drums", "bass"]}
+    (drums, sample_rate), (bass, _) = (partita.read(path) for path in alone.values())
+    images = {"drums": np.stack([0.9 * drums, 0.1 * drums]), "bass": np.stack([0.1 * bass, 0.9 * bass])}
+    mixture = images["drums"] + images["bass"]
+
+    def error(**how):
+        parts = partita.by_examples(mixture, sample_rate, examples=alone, max_iter=5, n_components=4, **how)
+        assert gap(parts.stems, mixture) < 1e-5
+        return sum(((parts[name] - image) ** 2).sum() for name, image in images.items())
+
+    assert error(pan={"drums": -0.8, "bass": 0.8}) < 0.5 * error(multichannel="mask")
+
+
 def test_the_defaults_are_those_of_the_command_line():
     commands = {
         "separate": [partita.separate],
@@ -251,6 +265,10 @@ def test_the_defaults_are_those_of_the_command_line():
         (lambda y, r: partita.separate(y, r, window="hat"), ValueError, "`window` is `hat`, expected one of `hann`"),
         (lambda y, r: partita.separate(y, r, divergence="x"), ValueError, r'hint: use `divergence="kl"`'),
         (lambda y, r: partita.separate(y, r, multichannel="x"), ValueError, "expected `pan`, `wiener` or `mask`"),
+        (lambda y, r: partita.separate(y, r, pan=0.5), ValueError, r'`pan` is 0.5(?s:.)*hint: give pan={"guitar": -0.6}'),
+        (lambda y, r: partita.separate(y, r, pan={"a": "left"}), TypeError, "`pan` is 'left'"),
+        (lambda y, r: partita.separate(y, r, pan={"a": 0}, multichannel="mask"), ValueError, "leave `multichannel` out"),
+        (lambda y, r: partita.separate([y, y], r, pan={"a": 2}), ValueError, "."),
         (lambda y, r: partita.separate(y, r, start=1.0), ValueError, "`start` is for files"),
         (lambda y, r: partita.separate(y, r, progress=3), TypeError, "`progress` is 3"),
         (lambda y, r: partita.separate(SONG, r), ValueError, "which has its own"),

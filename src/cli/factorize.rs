@@ -107,6 +107,9 @@ pub(super) struct StartArgs {
     /// Start W from a fit to every eighth column; for matrices that are read by blocks
     #[arg(long, conflicts_with = "init_dictionary")]
     pub(super) warm_start: bool,
+    /// Look at all columns from the start, where a fit to many would begin on some of them
+    #[arg(long)]
+    pub(super) all_columns: bool,
 }
 
 /// Which entries count.
@@ -387,6 +390,7 @@ fn config(args: &FactorizeArgs, v: &Matrix, seed: u64, terminal: &Terminal) -> R
         guidance: None,
         max_iter: args.max_iter,
         tol: args.tol,
+        sampled_start: !args.start.all_columns,
         target_divergence: args.target_divergence,
         seed,
         ..defaults
@@ -505,7 +509,7 @@ fn info(args: &FactorizeArgs, config: &NmfConfig, factors: &Factorization, ranks
             "divergence": decimal(config.divergence.beta()), "solver": config.solver.name(), "init": config.init.name(),
             "dictionary": factor_name(&config.dictionary), "activations": factor_name(&config.activations),
             "max_iter": config.max_iter, "tol": config.tol, "target_divergence": config.target_divergence,
-            "seed": config.seed, "device": args.device.name(), "weights": args.entries.weights.as_ref().map(|path| text(path)),
+            "sampled_start": config.sampled_start, "seed": config.seed, "device": args.device.name(), "weights": args.entries.weights.as_ref().map(|path| text(path)),
             "missing": args.entries.missing.name(),
             "alpha_dictionary": decimal(penalties.alpha_dictionary), "alpha_activations": decimal(penalties.alpha_activations),
             "l1_ratio": decimal(penalties.l1_ratio), "sparsity": decimal(penalties.sparsity),

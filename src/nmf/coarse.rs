@@ -8,6 +8,7 @@ use ndarray::{Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
 use super::config::setting;
+use super::sampled::between;
 use super::{Factor, Factorization, Init, NmfConfig, Solver, Stopping, fit_with};
 use crate::Result;
 use crate::watch::{Progress, Watch};
@@ -148,15 +149,6 @@ fn pooled(v: ArrayView2<'_, f32>, edges: &[usize]) -> Array2<f32> {
         }
     });
     sums
-}
-
-/// The activations of all columns, between those of every `stride`-th.
-fn between(few: &Array2<f32>, stride: usize, n_columns: usize) -> Array2<f32> {
-    let last = few.ncols() - 1;
-    Array2::from_shape_fn((few.nrows(), n_columns), |(k, column)| {
-        let (before, share) = (column / stride, (column % stride) as f32 / stride as f32);
-        few[(k, before)] * (1.0 - share) + few[(k, (before + 1).min(last))] * share
-    })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::driver::{self, Solve};
 use super::kernel::{self, Activations, BLOCK, Entries, Kernel, Panels, Power, Row, Scratch, TILE, Tile, zero_row};
 use super::scales::given_back;
-use super::{Error, Factor, NmfConfig, Part, Result, StopReason, init};
+use super::{Error, Factor, NmfConfig, Part, Result, StopReason, init, moved};
 use crate::watch::Watch;
 
 /// Columns are split into at most so many chunks, whatever the number of threads, and the chunks' sums are added in
@@ -202,6 +202,8 @@ struct Convolutive {
     w: Panels,
     /// H, one row of `n_columns` per template.
     h: Array2<f32>,
+    /// Whether the chunks hold `h` as it is.
+    is_stacked: bool,
     /// Which columns of W and rows of H may change.
     free_w: Vec<bool>,
     free_h: Vec<bool>,
@@ -256,6 +258,7 @@ impl Convolutive {
             n_lags: config.n_lags,
             run_length: config.run_length.unwrap_or(usize::MAX),
             h: h.mapv(|x| kernel::lift(f64::from(x) * scale)),
+            is_stacked: false,
             free_h: config.activations.is_free(h.nrows()),
             w: panels,
             free_w,
@@ -283,20 +286,16 @@ impl Convolutive {
         (column / self.run_length).saturating_add(1).saturating_mul(self.run_length).min(self.h.ncols())
     }
 
-    /// Moves the activations of each template by each lag, for the product with W.
+    /// Moves the activations of each template by each lag, for the product with W, where they have changed since.
     fn stack(&mut self) {
-        let (h, n_lags, run_length) = (&self.h, self.n_lags, self.run_length);
+        if std::mem::replace(&mut self.is_stacked, true) {
+            return;
+        }
+        let (h, n_lags, run_length) = (self.h.view(), self.n_lags, self.run_length);
         let n_components = self.w.n_components;
         self.chunks.par_iter_mut().for_each(|chunk| {
             for (i, tile) in chunk.stacked.chunks_exact_mut(n_components).enumerate() {
-                let first = chunk.first_column + i * TILE;
-                for (row, moved) in tile.iter_mut().enumerate() {
-                    let (k, lag) = (row / n_lags, row % n_lags);
-                    for (column, x) in (first..).zip(moved) {
-                        let is_inside = column % run_length >= lag && column < h.ncols();
-                        *x = if is_inside { h[[k, column - lag]] } else { 0.0 };
-                    }
-                }
+                moved::stack(h, chunk.first_column + i * TILE, n_lags, run_length, tile);
             }
         });
     }
@@ -313,27 +312,29 @@ impl Convolutive {
             let entries = Entries { v: &chunk.v, weights: None, power: Power::KullbackLeibler, least: 0.0, lift: 0.0 };
             kernel.terms_onto_h(entries, w, &chunk.stacked, &mut chunk.h_terms, &mut []);
         });
-        let w_sums = w.sums();
-        let n_lags = self.n_lags;
-        let chunk_of: Vec<_> = self.chunks.iter().map(|chunk| chunk.first_column).collect();
+        let (w_sums, n_lags) = (w.sums(), self.n_lags);
         let ends: Vec<_> = (0..self.h.ncols()).map(|column| self.run_end(column)).collect();
-        let chunks = &self.chunks;
-        let term = |row: usize, column: usize| {
-            let chunk = &chunks[chunk_of.partition_point(|first| *first <= column) - 1];
-            let at = column - chunk.first_column;
-            chunk.h_terms[at / TILE * n_components + row][at % TILE]
-        };
-        let free_h = &self.free_h;
+        let (chunks, free_h) = (&self.chunks, &self.free_h);
         self.h.outer_iter_mut().into_par_iter().enumerate().filter(|(k, _)| free_h[*k]).for_each(|(k, mut row)| {
-            for ((n, h), end) in row.iter_mut().enumerate().zip(&ends) {
-                let lags = 0..n_lags.min(end - n);
-                let numerator: f32 = lags.clone().map(|lag| term(k * n_lags + lag, n + lag)).sum();
-                let denominator: f64 = lags.map(|lag| w_sums[k * n_lags + lag]).sum();
+            let lags = k * n_lags..(k + 1) * n_lags;
+            let mut numerators = vec![0.0; ends.len()];
+            for chunk in chunks {
+                for (first, tile) in (chunk.first_column..).step_by(TILE).zip(chunk.h_terms.chunks_exact(n_components))
+                {
+                    moved::add_back(&tile[lags.clone()], first, &ends, &mut numerators);
+                }
+            }
+            // Of the lags that stay inside the run, of which there may be any number.
+            let mut denominators = vec![0.0];
+            w_sums[lags].iter().for_each(|x| denominators.push(denominators[denominators.len() - 1] + x));
+            for ((n, h), (end, numerator)) in row.iter_mut().enumerate().zip(ends.iter().zip(numerators)) {
+                let denominator = denominators[n_lags.min(end - n)];
                 if denominator > 0.0 {
                     *h = kernel::improved(*h, (f64::from(numerator) / denominator) as f32);
                 }
             }
         });
+        self.is_stacked = false;
     }
 
     /// W[:, (k, t)] <- W[:, (k, t)] * ((V / WH) H^T) / (1 H^T) over the moved activations.

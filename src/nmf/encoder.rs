@@ -7,8 +7,9 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayViewMut2, Axis};
 use rayon::prelude::*;
 
 use super::beta::{self, stepped};
-use super::config::{check_entry, setting};
+use super::config::setting;
 use super::data::Data;
+use super::factor::check_entry;
 use super::general::{scaled, scales};
 use super::kernel::{self, Activations, Element, Kernel, Panels, Scratch, TILE, Tile};
 use super::penalty::exponent;

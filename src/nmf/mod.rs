@@ -22,6 +22,7 @@ mod divergence;
 mod driver;
 mod encoder;
 mod euclidean;
+mod factor;
 mod general;
 #[cfg(feature = "gpu")]
 pub mod gpu;
@@ -36,6 +37,7 @@ mod mini_batch;
 mod mini_batch_state;
 mod misuse;
 mod momentum;
+mod moved;
 mod multiplicative;
 mod normal;
 mod online;
@@ -45,6 +47,7 @@ mod projected_gradient;
 mod rank;
 mod real;
 mod replicates;
+mod sampled;
 mod scales;
 mod share;
 mod sparse;
@@ -61,8 +64,7 @@ use ndarray::{Array2, ArrayView2};
 pub use blocks::{BlockConfig, ColumnBlocks, WarmStart, fit_blocks};
 pub use coarse::{Coarse, fit_coarse_to_fine};
 pub use config::{
-    Divergence, Factor, Factorization, GroupSparsity, Init, NmfConfig, Part, Regularization, Solver, StopReason,
-    Stopping,
+    Divergence, Factorization, GroupSparsity, Init, NmfConfig, Regularization, Solver, StopReason, Stopping,
 };
 pub use connectivity::Connectivity;
 pub use consensus::{Consensus, ConsensusConfig, most_stable};
@@ -70,6 +72,7 @@ pub use convolutive::{ConvolutiveConfig, ConvolutiveFactorization, convolve, fit
 pub use device::{Device, fit_on};
 pub use divergence::divergence;
 pub use encoder::{Encoder, EncoderConfig};
+pub use factor::{Factor, Part};
 pub use guidance::{Guidance, MAX_GROUPS, Run};
 pub use mini_batch::{MiniBatch, MiniBatchConfig};
 pub use mini_batch_state::MiniBatchState;
@@ -108,7 +111,8 @@ use crate::{Error, Result};
 /// For Kullback-Leibler: 8 `n_rows` `n_columns` `n_components` floating-point operations per iteration, half of that
 /// where one factor is fixed; they are shared out among rayon's threads. Memory beside `v`: one packed copy of it,
 /// with [`Solver::MuExtrapolated`] four copies of W and H (with [`Solver::Mu`] two), and sums for W that take at most
-/// half as much as `v`, or a copy of W. Other divergences, weights and penalties: 12 operations instead of 8 (with the
+/// half as much as `v`, or a copy of W; with [`NmfConfig::sampled_start`] a packed copy of every second column before the
+/// first iteration on all. Other divergences, weights and penalties: 12 operations instead of 8 (with the
 /// unweighted Euclidean divergence 4), one packed copy of `v` and of the weights, and up to 32 of W.
 ///
 /// # References
@@ -142,8 +146,7 @@ pub fn fit_with<T: Real>(
     config.check(v)?;
     let factors = init::factors(v, config);
     let warnings = misuse::warnings(Some(v), (&factors.0, &factors.1), config);
-    let v = prepared::Prepared::dense(v, config);
-    Ok(Factorization { warnings, ..v.fit(factors, config, watch) })
+    Ok(Factorization { warnings, ..sampled::fit(v, factors, config, watch) })
 }
 
 /// Factorizes a sparse matrix, as [`fit`] does with the same matrix held in full: from the same seed or the

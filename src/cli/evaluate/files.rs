@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use ndarray::{Array2, ArrayView2, Axis, concatenate, s};
+use ndarray::{Array2, ArrayView2, Axis, s};
 use partita::Result;
 use partita::audio::decode::Reader;
 use partita::error::shown;
@@ -51,7 +51,7 @@ pub(super) struct Files {
 }
 
 /// Samples per channel that are read at once.
-const BLOCK: usize = 1 << 15;
+const BLOCK: usize = 1 << 13;
 
 impl Files {
     pub(super) fn new(track: &Track, trim: bool, terminal: &Terminal) -> std::result::Result<Self, Failure> {
@@ -129,6 +129,7 @@ impl Signals for Files {
     fn read(&self, sink: &mut dyn FnMut(ArrayView2<'_, f32>) -> Result<()>) -> Result<()> {
         let mut readers = self.open()?;
         let mut n_read = 0u64;
+        let mut rows = Array2::zeros((readers.len() * self.n_channels, BLOCK));
         loop {
             let blocks: Vec<Array2<f32>> = readers.iter_mut().map(|r| r.read(BLOCK)).collect::<Result<_>>()?;
             let n_samples = blocks.iter().map(Array2::ncols).min().unwrap_or(0);
@@ -149,8 +150,11 @@ impl Signals for Files {
             }
             if n_samples > 0 {
                 n_read += n_samples as u64;
-                let views: Vec<_> = blocks.iter().map(|block| block.slice(s![.., ..n_samples])).collect();
-                sink(concatenate(Axis(0), &views).expect("blocks of one length").view())?;
+                let mut rows = rows.slice_mut(s![.., ..n_samples]);
+                for (block, mut rows) in blocks.iter().zip(rows.axis_chunks_iter_mut(Axis(0), self.n_channels)) {
+                    rows.assign(&block.slice(s![.., ..n_samples]));
+                }
+                sink(rows.view())?;
             }
             if n_samples == 0 || differ {
                 return Ok(());

@@ -11,6 +11,7 @@
 
 mod envelopes;
 
+use ndarray::linalg::general_mat_mul;
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 use rayon::prelude::*;
 
@@ -177,18 +178,21 @@ impl SpeechModel {
         let mut filter = b.dot(envelopes);
         let mut noise = c.dot(templates);
         let mut quotients = Array2::zeros(v.raw_dim());
+        let mut of_noise = Array2::zeros(c.raw_dim());
+        let (mut of_sources, mut of_envelopes) = ([a.clone(), a.clone()], [b.clone(), b.clone()]);
         for iteration in 0..ITERATIONS {
             ratio(&v, &source, &filter, &noise, &mut quotients);
-            c *= &quotients.dot(&templates.t());
-            Zip::from(c.rows_mut()).for_each(|mut row| {
-                Zip::from(&mut row).and(&pull).for_each(|c, pull| *c = (*c + prior) / pull);
+            multiply(&quotients, templates.t(), &mut of_noise);
+            Zip::from(c.rows_mut()).and(of_noise.rows()).for_each(|mut row, gain| {
+                Zip::from(&mut row).and(gain).and(&pull).for_each(|c, gain, pull| *c = (*c * gain + prior) / pull);
             });
-            noise = c.dot(templates);
+            multiply(&c, templates.view(), &mut noise);
 
             ratio(&v, &source, &filter, &noise, &mut quotients);
             quotients *= &filter;
-            let gain = quotients.dot(&sources.t());
-            let cost = filter.dot(&sources.t());
+            let [gain, cost] = &mut of_sources;
+            multiply(&quotients, sources.t(), gain);
+            multiply(&filter, sources.t(), cost);
             let is_rivalry = iteration > FREE_ITERATIONS;
             let levels = b.outer_iter_mut().zip(filter.outer_iter_mut());
             for ((mut a, (mut b, mut filter)), (gain, cost)) in
@@ -206,18 +210,24 @@ impl SpeechModel {
                 b *= sum;
                 filter *= sum;
             }
-            source = a.dot(sources);
+            multiply(&a, sources.view(), &mut source);
 
             ratio(&v, &source, &filter, &noise, &mut quotients);
             quotients *= &source;
-            let gain = quotients.dot(&envelopes.t());
-            let cost = source.dot(&envelopes.t());
-            Zip::from(&mut b).and(&gain).and(&cost).for_each(|b, gain, cost| *b *= gain / (cost + TINY));
-            filter = b.dot(envelopes);
+            let [gain, cost] = &mut of_envelopes;
+            multiply(&quotients, envelopes.t(), gain);
+            multiply(&source, envelopes.t(), cost);
+            Zip::from(&mut b).and(&*gain).and(&*cost).for_each(|b, gain, cost| *b *= gain / (cost + TINY));
+            multiply(&b, envelopes.view(), &mut filter);
         }
         let Parts { sources, envelopes, noise } = &self.on_bins;
         Explained { speech: a.dot(sources) * b.dot(envelopes), noise: c.dot(noise) }
     }
+}
+
+/// `a` times `b`, into room that is there.
+fn multiply(a: &Array2<f32>, b: ArrayView2<'_, f32>, product: &mut Array2<f32>) {
+    general_mat_mul(1.0, a, &b, 0.0, product);
 }
 
 /// V over its model.

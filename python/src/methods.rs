@@ -467,14 +467,19 @@ impl Method {
         }
         let solos = sources.solos.iter();
         let known: Vec<_> = solos.map(|(name, label, solo)| Example { name, label, recording: &**solo }).collect();
-        let mut dictionary = examples::learn(&known, sample_rate, &self.analysis.stft, &sources.learn, watch)?;
-        for other in &sources.dictionaries {
-            dictionary.join(other.clone())?;
-        }
         let players = match has_players && sources.dictionaries.is_empty() {
             true => transcribe::listen(&known, sample_rate, &self.analysis, watch)?,
             false => Vec::new(),
         };
+        // Beside a score the recording is looked at in one transform.
+        let stft = match &self.knowledge {
+            Knowledge::Examples { .. } => transcribe::transform(&players, &self.analysis, sample_rate),
+            _ => self.analysis.stft,
+        };
+        let mut dictionary = examples::learn(&known, sample_rate, &stft, &sources.learn, watch)?;
+        for other in &sources.dictionaries {
+            dictionary.join(other.clone())?;
+        }
         *learned = Some((sample_rate, dictionary.clone(), players.clone()));
         Ok((dictionary, players))
     }

@@ -90,6 +90,16 @@ impl Sources {
 
     /// All that is known, for recordings of this sample rate.
     pub(super) fn dictionary(&self, sample_rate: u32, watch: &mut Watch<'_>) -> Result<Dictionary, Error> {
+        self.dictionary_in(&self.stft, sample_rate, watch)
+    }
+
+    /// All that is known, in this transform, which follows from the sample rate.
+    pub(super) fn dictionary_in(
+        &self,
+        stft: &StftOptions,
+        sample_rate: u32,
+        watch: &mut Watch<'_>,
+    ) -> Result<Dictionary, Error> {
         // Held while learning, so that inputs side by side learn once: each has a thread of its own, none of which is one
         // of those that learn.
         let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,7 +107,7 @@ impl Sources {
             Some(before) => before.clone(),
             None => {
                 let known: Vec<_> = self.solos.iter().map(Solo::example).collect();
-                let found = examples::learn(&known, sample_rate, &self.stft, &self.learn, watch)?;
+                let found = examples::learn(&known, sample_rate, stft, &self.learn, watch)?;
                 learned.insert(found).clone()
             }
         };

@@ -158,6 +158,37 @@ fn players_of_chords_are_left_to_their_templates() {
 }
 
 #[test]
+fn where_not_all_play_one_note_at_a_time_the_window_is_longer() {
+    let chords =
+        play(&[tune(&[60, 62, 59], 1.5), tune(&[64, 65, 67], 1.5), tune(&[79, 69, 74], 1.5)].concat(), clarinet);
+    let solos = [mono(&solos()[0]), mono(&chords)];
+    let (players, look) = (heard(&solos), AnalysisConfig::default());
+    let wide = transcribe::transform(&players, &look, RATE);
+    assert_eq!(wide, StftOptions { n_fft: Some(3072), ..StftOptions::default() }, "0.17 s is near 1.5 * 2048 samples");
+    let asked = AnalysisConfig { stft: StftOptions { n_fft: Some(1024), ..look.stft }, ..look.clone() };
+    assert_eq!(transcribe::transform(&players, &asked, RATE).n_fft, Some(1024), "what is asked for stays");
+    assert_eq!(transcribe::transform(&players[..1], &look, RATE), look.stft, "a single source has a rest beside it");
+    let melodic = [players[0].clone(), players[0].clone()];
+    assert_eq!(transcribe::transform(&melodic, &look, RATE), look.stft);
+
+    let dictionary = |stft| {
+        let learn = DictionaryConfig::default();
+        examples::learn(&known(&solos), RATE, &stft, &learn, &mut Watch::none()).expect("learned")
+    };
+    let config = ExamplesConfig::new(dictionary(wide));
+    let own = Analysis::of(&mixture(), &AnalysisConfig { stft: wide, ..look }, &mut Watch::none()).expect("analysis");
+    let plain = stems_of(&examples::fit(&own, &config, None, &mut Watch::none()).expect("separated"), &mixture());
+    assert_sum(&mixture(), &plain, "a longer window");
+    let led = separate(20_000, &players, &config);
+    assert_eq!(stems_of(&led, &mixture()), plain, "the recording is looked at as the dictionary is");
+    // Of a longer recording, some frames are kept, and the stems are the same.
+    assert_eq!(stems_of(&separate(256, &players, &config), &mixture()), plain);
+    let other = ExamplesConfig::new(dictionary(StftOptions { n_fft: Some(1024), ..StftOptions::default() }));
+    let refused = transcribe::fit(&mixture(), &analysis(20_000), &other, &players, &mut Watch::none());
+    assert!(matches!(refused, Err(Error::DictionaryMismatch { .. })), "{refused:?}");
+}
+
+#[test]
 fn the_notes_are_the_same_for_any_number_of_threads_and_of_frames_that_are_kept() {
     let solos = solos().map(|solo| mono(&solo));
     let (players, config) = (heard(&solos), config(&solos));

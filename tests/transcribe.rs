@@ -8,7 +8,7 @@ use common::{Dir, assert_sum, si_sdr, stderr, stems_of};
 use ndarray::{Array2, ArrayView1};
 use partita::knowledge::score::{Note, Part};
 use partita::separate::examples::{self, ExamplesConfig};
-use partita::separate::transcribe::{self, Player, Transcript};
+use partita::separate::transcribe::{self, Learning, Player, Transcript};
 use partita::separate::{Analysis, AnalysisConfig, Example};
 use partita::watch::Watch;
 use partita::{Audio, DictionaryConfig, Error, Score, Separation, StftOptions};
@@ -163,16 +163,18 @@ fn where_not_all_play_one_note_at_a_time_the_window_is_longer() {
         play(&[tune(&[60, 62, 59], 1.5), tune(&[64, 65, 67], 1.5), tune(&[79, 69, 74], 1.5)].concat(), clarinet);
     let solos = [mono(&solos()[0]), mono(&chords)];
     let (players, look) = (heard(&solos), AnalysisConfig::default());
-    let wide = transcribe::transform(&players, &look, RATE);
+    let Learning { stft: wide, n_context } = transcribe::learning(&players, &look, RATE);
     assert_eq!(wide, StftOptions { n_fft: Some(3072), ..StftOptions::default() }, "0.17 s is near 1.5 * 2048 samples");
+    assert_eq!(n_context, 2);
     let asked = AnalysisConfig { stft: StftOptions { n_fft: Some(1024), ..look.stft }, ..look.clone() };
-    assert_eq!(transcribe::transform(&players, &asked, RATE).n_fft, Some(1024), "what is asked for stays");
-    assert_eq!(transcribe::transform(&players[..1], &look, RATE), look.stft, "a single source has a rest beside it");
+    let plain = |players, look| transcribe::learning(players, look, RATE);
+    assert_eq!(plain(&players, &asked), Learning { stft: asked.stft, n_context: 3 }, "what is asked for stays");
+    assert_eq!(plain(&players[..1], &look).stft, look.stft, "a single source has a rest beside it");
     let melodic = [players[0].clone(), players[0].clone()];
-    assert_eq!(transcribe::transform(&melodic, &look, RATE), look.stft);
+    assert_eq!(plain(&melodic, &look).stft, look.stft);
 
     let dictionary = |stft| {
-        let learn = DictionaryConfig::default();
+        let learn = DictionaryConfig { n_context, ..DictionaryConfig::default() };
         examples::learn(&known(&solos), RATE, &stft, &learn, &mut Watch::none()).expect("learned")
     };
     let config = ExamplesConfig::new(dictionary(wide));

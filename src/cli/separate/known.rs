@@ -102,8 +102,8 @@ impl Method for Known {
             true => self.sources.players(sample_rate, &self.analysis, watch)?,
             false => Vec::new(),
         };
-        let stft = transcribe::transform(&players, &self.analysis, sample_rate);
-        let config = self.search.of(self.sources.dictionary_in(&stft, sample_rate, watch)?);
+        let learning = transcribe::learning(&players, &self.analysis, sample_rate);
+        let config = self.search.of(self.sources.dictionary_by(&learning, sample_rate, watch)?);
         let separation = transcribe::fit(recording, analysis, &config, &players, watch)?;
         let dictionary = &config.dictionary;
         let n_templates: usize = dictionary.sources().iter().map(|source| source.templates.ncols()).sum();

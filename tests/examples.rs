@@ -362,7 +362,7 @@ fn separate_takes_examples_and_a_dictionary_to_the_same_stems() {
 
     let by_examples: Vec<_> = known.iter().flat_map(|known| ["--example", known]).collect();
     // Of drums and a guitar, examples alone would be looked at in a longer window than a file is learned in.
-    let in_window = ["separate", mixture, "-o", "a", "--n-fft", "4096"];
+    let in_window = ["separate", mixture, "-o", "a", "--n-fft", "2048"];
     let done = partita(folder.path(), &[&in_window[..], &by_examples[..]].concat());
     assert!(done.status.success(), "{}", stderr(&done));
     let known: Vec<_> = known.iter().map(String::as_str).collect();

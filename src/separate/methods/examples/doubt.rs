@@ -56,8 +56,8 @@ pub(super) fn doubts(model: &Templates, names: &[String], analysis: &Analysis) -
         }
         (missed > MOST_MISSED * share).then(|| {
             format!(
-                "`{name}` may not be in the recording, or be another instrument than in its example: that explains {} of the \
-                 sound, and misses {} of this",
+                "`{name}` may not be in the recording, or not sound as in its example, which explains {} of the sound and \
+                 misses {} of that",
                 percent(share),
                 percent(missed)
             )

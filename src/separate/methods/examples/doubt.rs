@@ -9,8 +9,8 @@ use super::model::Templates;
 use crate::Result;
 use crate::separate::pipeline::{Analysis, BLOCK_FRAMES, Block};
 
-/// An example is doubted that misses more than so many times the share of the recording that it explains. Of 90 right examples on
-/// 30 recordings 2 do, of 180 of other instruments 128.
+/// An example is doubted that misses more than so many times the share of the recording that it explains. Right examples
+/// of 30 recordings are doubted 2 of 119 times, those of other instruments 171 of 238 times.
 const MOST_MISSED: f64 = 3.3;
 
 /// So many blocks of frames are looked at, spread evenly over a longer recording.

@@ -28,7 +28,7 @@ fn measure_all() -> Result<()> {
     println!("{:<34} {:>12} {:>10} {:>14}", "one stem of", "work for 1 s", "latency", "longest block");
     let live = |config: &AnalysisConfig| Analysis::live(RATE, 2, config);
 
-    for (n_components, n_semitones) in [(20, 0), (20, 5)] {
+    for (n_components, n_semitones) in [(16, 0), (16, 7)] {
         let known = [("low", &low), ("high", &high)].map(|(name, recording)| Example { name, label: name, recording });
         let learning = DictionaryConfig { n_components, ..DictionaryConfig::default() };
         let dictionary = examples::learn(&known, RATE, &StftOptions::default(), &learning, watch)?;

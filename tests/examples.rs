@@ -9,6 +9,7 @@ use std::path::Path;
 use common::{Dir, analyze_and_fit, partita, sample, stderr, stems_of};
 use ndarray::Array2;
 use partita::audio::decode;
+use partita::audio::encode::{self, EncodeConfig};
 use partita::audio::resample::resample;
 use partita::separate::examples::{ExamplesConfig, fit, learn};
 use partita::separate::{Analysis, AnalysisConfig, Example};
@@ -96,6 +97,53 @@ fn planted_sources_are_found() {
         // One mask of 128 ms frames over notes of 250 ms; the mixture itself has about 0 dB.
         assert!(sdr > 8.0, "{sdr} dB");
     }
+}
+
+/// Hiss in bursts, as no tune of the mixture has any.
+fn shaker(sample_rate: u32) -> Vec<f32> {
+    let mut state = 1u32;
+    let sample = |i: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let noise = (state >> 8) as f32 / (1 << 24) as f32 - 0.5;
+        noise * (1.0 - (i % 2000) as f32 / 2000.0)
+    };
+    (0..2 * sample_rate as usize).map(sample).collect()
+}
+
+#[test]
+fn an_example_of_what_is_not_in_the_recording_is_told_and_a_right_one_is_not() {
+    let (flute, reed) = (solo(&FLUTE, &TUNE, RATE), solo(&REED, &OTHER, RATE));
+    let mixture = mono(flute.iter().zip(&reed).map(|(a, b)| a + b).collect(), RATE);
+    let right = separated(&mixture, &config(&mixture));
+    assert_eq!(right.warnings(), [String::new(); 0]);
+    let (flute, reed, shaker) = (mono(flute, RATE), mono(reed, RATE), mono(shaker(RATE), RATE));
+    let known = [("flute", &flute), ("reed", &reed), ("shaker", &shaker)];
+    let known = known.map(|(name, recording)| Example { name, label: name, recording });
+    let learned = learn(&known, RATE, &StftOptions::default(), &DictionaryConfig::default(), &mut Watch::none());
+    let config = ExamplesConfig::new(learned.expect("learned"));
+    let wrong = separated(&mixture, &config);
+    assert_eq!(wrong.warnings().len(), 1, "{:?}", wrong.warnings());
+    assert!(wrong.warnings()[0].starts_with("`shaker` may not be in the recording"), "{:?}", wrong.warnings());
+    // A rest takes what is not in any example, and what an example explains is no measure then.
+    let with_rest = separated(&mixture, &ExamplesConfig { n_residual: 4, ..config });
+    assert_eq!(with_rest.warnings(), [String::new(); 0]);
+}
+
+#[test]
+fn the_command_line_tells_of_a_wrong_example() {
+    let dir = Dir::new();
+    let violin = mono(solo(&REED, &OTHER.map(|hz| 4.0 * hz), 44_100), 44_100);
+    encode::write(&dir.path("violin.wav"), &violin, &EncodeConfig::default()).expect("written");
+    let mixture = sample("drums-bass-guitar.wav");
+    let mixture = mixture.to_str().expect("UTF-8");
+    let known = ["drums", "bass", "guitar"].map(known);
+    let known: Vec<_> = known.iter().flat_map(|known| ["--example", known]).collect();
+    let separate = [&["separate", mixture, "--no-notes", "--duration", "4"], &known[..]].concat();
+    let message = stderr(&dir.succeeds(&[&separate[..], &["-o", "right"]].concat()));
+    assert!(!message.contains("may not be in the recording"), "{message}");
+    let message = stderr(&dir.succeeds(&[&separate[..], &["--example", "violin=violin.wav"]].concat()));
+    assert_eq!(message.matches("may not be in the recording").count(), 1, "{message}");
+    assert!(message.contains("drums-bass-guitar.wav: `violin` may not be in the recording"), "{message}");
 }
 
 #[test]
@@ -313,7 +361,9 @@ fn separate_takes_examples_and_a_dictionary_to_the_same_stems() {
     let known: Vec<_> = names.iter().map(|name| known(name)).collect();
 
     let by_examples: Vec<_> = known.iter().flat_map(|known| ["--example", known]).collect();
-    let done = partita(folder.path(), &[&["separate", mixture, "-o", "a"], &by_examples[..]].concat());
+    // Of drums and a guitar, examples alone would be looked at in a longer window than a file is learned in.
+    let in_window = ["separate", mixture, "-o", "a", "--n-fft", "2048"];
+    let done = partita(folder.path(), &[&in_window[..], &by_examples[..]].concat());
     assert!(done.status.success(), "{}", stderr(&done));
     let known: Vec<_> = known.iter().map(String::as_str).collect();
     let done = partita(folder.path(), &[&["learn", "-o", "band.safetensors"], &known[..]].concat());

@@ -8,7 +8,7 @@ use common::{Dir, assert_sum, si_sdr, stderr, stems_of};
 use ndarray::{Array2, ArrayView1};
 use partita::knowledge::score::{Note, Part};
 use partita::separate::examples::{self, ExamplesConfig};
-use partita::separate::transcribe::{self, Player, Transcript};
+use partita::separate::transcribe::{self, Learning, Player, Transcript};
 use partita::separate::{Analysis, AnalysisConfig, Example};
 use partita::watch::Watch;
 use partita::{Audio, DictionaryConfig, Error, Score, Separation, StftOptions};
@@ -155,6 +155,39 @@ fn players_of_chords_are_left_to_their_templates() {
     assert!(separation.notes().is_none());
     let plain = examples::fit(&analysis(20_000), &config, None, &mut Watch::none()).expect("separated");
     assert_eq!(stems_of(&separation, &mixture()), stems_of(&plain, &mixture()));
+}
+
+#[test]
+fn where_not_all_play_one_note_at_a_time_the_window_is_longer() {
+    let chords =
+        play(&[tune(&[60, 62, 59], 1.5), tune(&[64, 65, 67], 1.5), tune(&[79, 69, 74], 1.5)].concat(), clarinet);
+    let solos = [mono(&solos()[0]), mono(&chords)];
+    let (players, look) = (heard(&solos), AnalysisConfig::default());
+    let Learning { stft: wide, n_context } = transcribe::learning(&players, &look, RATE);
+    assert_eq!(wide, StftOptions { n_fft: Some(3072), ..StftOptions::default() }, "0.17 s is near 1.5 * 2048 samples");
+    assert_eq!(n_context, 2);
+    let asked = AnalysisConfig { stft: StftOptions { n_fft: Some(1024), ..look.stft }, ..look.clone() };
+    let plain = |players, look| transcribe::learning(players, look, RATE);
+    assert_eq!(plain(&players, &asked), Learning { stft: asked.stft, n_context: 3 }, "what is asked for stays");
+    assert_eq!(plain(&players[..1], &look).stft, look.stft, "a single source has a rest beside it");
+    let melodic = [players[0].clone(), players[0].clone()];
+    assert_eq!(plain(&melodic, &look).stft, look.stft);
+
+    let dictionary = |stft| {
+        let learn = DictionaryConfig { n_context, ..DictionaryConfig::default() };
+        examples::learn(&known(&solos), RATE, &stft, &learn, &mut Watch::none()).expect("learned")
+    };
+    let config = ExamplesConfig::new(dictionary(wide));
+    let own = Analysis::of(&mixture(), &AnalysisConfig { stft: wide, ..look }, &mut Watch::none()).expect("analysis");
+    let plain = stems_of(&examples::fit(&own, &config, None, &mut Watch::none()).expect("separated"), &mixture());
+    assert_sum(&mixture(), &plain, "a longer window");
+    let led = separate(20_000, &players, &config);
+    assert_eq!(stems_of(&led, &mixture()), plain, "the recording is looked at as the dictionary is");
+    // Of a longer recording, some frames are kept, and the stems are the same.
+    assert_eq!(stems_of(&separate(256, &players, &config), &mixture()), plain);
+    let other = ExamplesConfig::new(dictionary(StftOptions { n_fft: Some(1024), ..StftOptions::default() }));
+    let refused = transcribe::fit(&mixture(), &analysis(20_000), &other, &players, &mut Watch::none());
+    assert!(matches!(refused, Err(Error::DictionaryMismatch { .. })), "{refused:?}");
 }
 
 #[test]

@@ -198,7 +198,7 @@ def _for_native(step: _Settings) -> _Settings:
         options["examples"] = [(name, source.label, source.native) for name, source in step["examples"]]
         options["dictionaries"] = step.get("dictionary", [])
         options["notes"] = not step.get("no_notes", False)
-        for name, default in {"n_components": None, "n_context": None, "n_residual": None, "n_semitones": 5}.items():
+        for name, default in {"n_components": None, "n_context": None, "n_residual": None, "n_semitones": 7}.items():
             options.setdefault(name, default)
     if options.get("noise") is not None:
         options["noise"] = (step["noise"].label, step["noise"].native)

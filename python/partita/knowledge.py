@@ -31,7 +31,7 @@ def by_examples(
     n_components: int | None = None,
     n_context: int | None = None,
     n_residual: int | None = None,
-    n_semitones: int = 5,
+    n_semitones: int = 7,
     no_notes: bool = False,
     max_iter: int | None = None,
     n_fft: int | None = None,

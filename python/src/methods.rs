@@ -54,6 +54,8 @@ struct Sources {
     solos: Vec<(String, String, Shared)>,
     dictionaries: Vec<Dictionary>,
     learn: DictionaryConfig,
+    /// Whether nobody said how many frames are in a template.
+    has_open_context: bool,
     n_residual: Option<usize>,
     n_semitones: usize,
     max_iter: Option<usize>,
@@ -358,6 +360,7 @@ impl Known {
             solos: self.examples.into_iter().map(solo).collect(),
             dictionaries,
             learn,
+            has_open_context: n_context.is_none(),
             n_residual: self.n_residual,
             n_semitones: self.n_semitones,
             max_iter,
@@ -475,14 +478,21 @@ impl Method {
         }
         let solos = sources.solos.iter();
         let known: Vec<_> = solos.map(|(name, label, solo)| Example { name, label, recording: &**solo }).collect();
-        let mut dictionary = examples::learn(&known, sample_rate, &self.analysis.stft, &sources.learn, watch)?;
-        for other in &sources.dictionaries {
-            dictionary.join(other.clone())?;
-        }
         let players = match has_players && sources.dictionaries.is_empty() {
             true => transcribe::listen(&known, sample_rate, &self.analysis, watch)?,
             false => Vec::new(),
         };
+        // Beside a score the recording is looked at in one transform.
+        let look = match &self.knowledge {
+            Knowledge::Examples { .. } => transcribe::learning(&players, &self.analysis, sample_rate),
+            _ => transcribe::learning(&[], &self.analysis, sample_rate),
+        };
+        let n_context = if sources.has_open_context { look.n_context } else { sources.learn.n_context };
+        let learn = DictionaryConfig { n_context, ..sources.learn };
+        let mut dictionary = examples::learn(&known, sample_rate, &look.stft, &learn, watch)?;
+        for other in &sources.dictionaries {
+            dictionary.join(other.clone())?;
+        }
         *learned = Some((sample_rate, dictionary.clone(), players.clone()));
         Ok((dictionary, players))
     }
@@ -516,7 +526,7 @@ impl Sources {
         let same = |(a, b): (&(String, String, Shared), &(String, String, Shared))| {
             (&a.0, &a.1) == (&b.0, &b.1) && std::sync::Arc::ptr_eq(&a.2, &b.2)
         };
-        self.learn == other.learn
+        (self.learn, self.has_open_context) == (other.learn, other.has_open_context)
             && self.dictionaries == other.dictionaries
             && self.solos.len() == other.solos.len()
             && self.solos.iter().zip(&other.solos).all(same)

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use partita::audio::Recording;
-use partita::separate::transcribe::Player;
+use partita::separate::transcribe::{Learning, Player};
 use partita::separate::{AnalysisConfig, examples, transcribe};
 use partita::watch::Watch;
 use partita::{Dictionary, DictionaryConfig, Error, StftOptions};
@@ -20,6 +20,8 @@ pub(super) struct Sources {
     dictionaries: Vec<Dictionary>,
     stft: StftOptions,
     learn: DictionaryConfig,
+    /// Whether nobody said how many frames are in a template.
+    has_open_context: bool,
     /// What was learned from the solos for the sample rate of the last input.
     learned: Mutex<Option<Dictionary>>,
     /// What was heard in them, for the sample rate of the last input.
@@ -46,7 +48,16 @@ impl Sources {
         };
         learn.check()?;
         let solos = Solo::open_all(&args.example, None, terminal)?;
-        Ok(Self { solos, dictionaries, stft, learn, learned: Mutex::new(None), heard: Mutex::new(None) })
+        let has_open_context = n_context.is_none();
+        Ok(Self {
+            solos,
+            dictionaries,
+            stft,
+            learn,
+            has_open_context,
+            learned: Mutex::new(None),
+            heard: Mutex::new(None),
+        })
     }
 
     /// Names of the sources, each once.
@@ -90,6 +101,17 @@ impl Sources {
 
     /// All that is known, for recordings of this sample rate.
     pub(super) fn dictionary(&self, sample_rate: u32, watch: &mut Watch<'_>) -> Result<Dictionary, Error> {
+        let asked = Learning { stft: self.stft, n_context: self.learn.n_context };
+        self.dictionary_by(&asked, sample_rate, watch)
+    }
+
+    /// All that is known, learned as follows from the sample rate.
+    pub(super) fn dictionary_by(
+        &self,
+        learning: &Learning,
+        sample_rate: u32,
+        watch: &mut Watch<'_>,
+    ) -> Result<Dictionary, Error> {
         // Held while learning, so that inputs side by side learn once: each has a thread of its own, none of which is one
         // of those that learn.
         let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,7 +119,9 @@ impl Sources {
             Some(before) => before.clone(),
             None => {
                 let known: Vec<_> = self.solos.iter().map(Solo::example).collect();
-                let found = examples::learn(&known, sample_rate, &self.stft, &self.learn, watch)?;
+                let n_context = if self.has_open_context { learning.n_context } else { self.learn.n_context };
+                let learn = DictionaryConfig { n_context, ..self.learn };
+                let found = examples::learn(&known, sample_rate, &learning.stft, &learn, watch)?;
                 learned.insert(found).clone()
             }
         };

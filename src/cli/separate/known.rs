@@ -96,12 +96,14 @@ impl Method for Known {
     }
 
     fn fit(&self, recording: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {
-        let config = self.search.of(self.sources.dictionary(analysis.sample_rate(), watch)?);
-        let wants_notes = self.has_notes && config.n_residual == 0 && config.dictionary.sources().len() > 1;
-        let players = match wants_notes {
-            true => self.sources.players(analysis.sample_rate(), &self.analysis, watch)?,
+        let (sample_rate, names) = (analysis.sample_rate(), self.sources.names());
+        let has_rest = self.search.n_residual.is_some_and(|n| n > 0);
+        let players = match self.has_notes && !has_rest && names.len() > 1 {
+            true => self.sources.players(sample_rate, &self.analysis, watch)?,
             false => Vec::new(),
         };
+        let learning = transcribe::learning(&players, &self.analysis, sample_rate);
+        let config = self.search.of(self.sources.dictionary_by(&learning, sample_rate, watch)?);
         let separation = transcribe::fit(recording, analysis, &config, &players, watch)?;
         let dictionary = &config.dictionary;
         let n_templates: usize = dictionary.sources().iter().map(|source| source.templates.ncols()).sum();

@@ -28,7 +28,7 @@ const FINE_ITERATIONS: usize = 10;
 /// How templates are learned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DictionaryConfig {
-    /// Templates per source, at least 1. Default 20, which `separate` transposes; without that, 40 are better.
+    /// Templates per source, at least 1. Default 16, which `separate` transposes; without that, 40 are better.
     pub n_components: usize,
     /// Consecutive frames in one template, 1 to 16. Default 3: a template then knows an onset from a held note, which
     /// is the largest gain that any one setting makes.
@@ -41,7 +41,7 @@ pub struct DictionaryConfig {
 
 impl Default for DictionaryConfig {
     fn default() -> Self {
-        Self { n_components: 20, n_context: 3, max_iter: 100, seed: 0 }
+        Self { n_components: 16, n_context: 3, max_iter: 100, seed: 0 }
     }
 }
 

@@ -1,6 +1,7 @@
 //! With examples: each source has been heard alone, and its templates are looked for in the mixture.
 
 mod config;
+mod doubt;
 mod learn;
 mod model;
 
@@ -28,7 +29,9 @@ const FINE_ITERATIONS: usize = 10;
 /// Takes a recording apart into the sources of a dictionary.
 ///
 /// Nothing but the residual is fitted here: activations are found, block by block, once a part of the stems is rendered,
-/// and kept from then on where the analysis has all frames. So what a change of knowledge does is heard at once, and
+/// and kept from then on where the analysis has all frames. Only a first fit of two sources or more without a rest looks at
+/// some blocks at once, and [`Separation::warnings`] tells of examples that seem to be of something that is not in the
+/// recording. So what a change of knowledge does is heard at once, and
 /// `previous` gives only a residual to go on from, in a sixth of the iterations. Sound that is yet to come
 /// ([`Analysis::live`]) will do, too.
 ///
@@ -95,7 +98,11 @@ pub fn fit(
     // Activations are found when they are asked for, so that a range is heard at once. Of a long recording they are not
     // kept.
     let model = if analysis.is_complete() { model.keeping(analysis.n_frames()) } else { model };
+    // A rest takes what no example has; later fits, and sound that is yet to come, are not kept waiting.
+    let is_asked = previous.is_none() && config.n_residual == 0 && !is_all && analysis.magnitude().nrows() > 0;
+    let doubts = if is_asked { doubt::doubts(&model, &names, analysis)? } else { Vec::new() };
     let mut separation = Separation::new(analysis, model, names)?.with_state(Residual(residual));
+    separation.warnings.extend(doubts);
     if is_all {
         separation.warnings.push("one source and no residual: the source gets the recording as it is".into());
     }

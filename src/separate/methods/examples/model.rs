@@ -102,15 +102,15 @@ struct Found {
 pub(super) struct Templates {
     pub(super) parts: Vec<Part>,
     /// The rows of `activations` that belong to each part.
-    rows: Vec<Range<usize>>,
+    pub(super) rows: Vec<Range<usize>>,
     /// All templates in bands.
-    encoder: Encoder,
+    pub(super) encoder: Encoder,
     /// The same, summed over the frames of a stack: a first look.
     first: Encoder,
     /// Iterations with `encoder`.
     n_iter: usize,
-    bands: Bands,
-    n_context: usize,
+    pub(super) bands: Bands,
+    pub(super) n_context: usize,
     mask_exponent: f32,
     /// What was found of each block of a recording that is kept whole; empty: nothing is kept.
     found: Vec<OnceLock<Found>>,
@@ -157,7 +157,7 @@ impl Templates {
     }
 
     /// [`Templates::find_around`] of a block, at once or from an earlier time.
-    fn activations(&self, block: &Block<'_>) -> Result<Cow<'_, Array2<f32>>> {
+    pub(super) fn activations(&self, block: &Block<'_>) -> Result<Cow<'_, Array2<f32>>> {
         let is_block = block.frames.start.is_multiple_of(BLOCK_FRAMES) && block.frames.len() > 1;
         let Some(kept) = self.found.get(block.frames.start / BLOCK_FRAMES).filter(|_| is_block) else {
             return Ok(Cow::Owned(self.find_around(block)?));

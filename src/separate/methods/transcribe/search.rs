@@ -26,7 +26,7 @@ const LEAST: f32 = 1e-3;
 /// What the logarithm of a likelihood counts for: of the shape of what a player has of a frame, and, in the end, of a frame
 /// beside the other players.
 const WEIGHT: f32 = 5.0;
-const LAST_WEIGHT: f32 = 60.0;
+const LAST_WEIGHT: f32 = 90.0;
 
 /// What was found of a player.
 #[derive(Debug, Default)]

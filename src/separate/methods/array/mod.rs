@@ -44,8 +44,8 @@ pub struct ArrayConfig {
     pub n_components: usize,
     /// Iterations, at least 1. Default 60.
     pub max_iter: usize,
-    /// Iterations before these, in which a source is as loud in every bin: those of `AuxIVA`. Default 0: 10 were no
-    /// better.
+    /// Iterations before these, in which a source is as loud in every bin: those of `AuxIVA`. They put the bins of a
+    /// source together, so that less is left to chance. Default 15.
     pub n_broad: usize,
     /// Every random number comes from it. Default 0.
     pub seed: u64,
@@ -60,7 +60,7 @@ impl Default for ArrayConfig {
             times_s: Vec::new(),
             n_components: 8,
             max_iter: 60,
-            n_broad: 0,
+            n_broad: 15,
             seed: 0,
         }
     }

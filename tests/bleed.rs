@@ -381,7 +381,9 @@ fn stems_that_are_lined_up_can_keep_the_times_of_their_files() {
         // The sound is that of stems that are lined up, from where the file begins.
         let whole = dir.read(&format!("lined-up/take/{name}.wav"));
         let delay = if name == "guitar" { 0 } else { whole.n_samples() - file.n_samples() };
-        assert_eq!(whole.channel(0)[delay..][..100], stem.channel(0)[..100], "{name}");
+        for i in 0..file.n_samples() {
+            assert_eq!(whole.channel(0)[delay + i], stem.channel(0)[i], "{name}, sample {i}");
+        }
     }
     let message = dir.fails(&["debleed", "take", "--keep-times"], 2);
     assert!(message.contains("--align"), "{message}");

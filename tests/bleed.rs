@@ -364,6 +364,32 @@ fn files_out_of_time_are_told_and_lined_up() {
 }
 
 #[test]
+fn stems_that_are_lined_up_can_keep_the_times_of_their_files() {
+    let dir = Dir::new();
+    write_session(&dir, "take", 16_000, 2000);
+    let line = ["debleed", "take", "--max-iter", "2", "--rest", "--float32", "--align"];
+    dir.succeeds(&[&line[..], &["-o", "lined-up"]].concat());
+    dir.succeeds(&[&line[..], &["--keep-times", "-o", "kept"]].concat());
+    for name in NAMES {
+        let file = dir.read(&format!("take/{name}.wav"));
+        let [stem, rest] = ["", "_rest"].map(|end| dir.read(&format!("kept/take/{name}{end}.wav")));
+        assert_eq!([stem.n_samples(), rest.n_samples()], [file.n_samples(); 2], "{name}");
+        for i in 0..file.n_samples() {
+            let (sum, heard) = (stem.channel(0)[i] + rest.channel(0)[i], file.channel(0)[i]);
+            assert!((sum - heard).abs() < 1e-5, "{name}, sample {i}: {sum}, expected {heard}");
+        }
+        // The sound is that of stems that are lined up, from where the file begins.
+        let whole = dir.read(&format!("lined-up/take/{name}.wav"));
+        let delay = if name == "guitar" { 0 } else { whole.n_samples() - file.n_samples() };
+        for i in 0..file.n_samples() {
+            assert_eq!(whole.channel(0)[delay + i], stem.channel(0)[i], "{name}, sample {i}");
+        }
+    }
+    let message = dir.fails(&["debleed", "take", "--keep-times"], 2);
+    assert!(message.contains("--align"), "{message}");
+}
+
+#[test]
 fn wrong_lines_are_refused_before_any_work() {
     let dir = Dir::new();
     write_session(&dir, "take", 8000, 0);

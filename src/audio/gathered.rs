@@ -1,6 +1,7 @@
 //! Several recordings as one: a session in which each microphone has a file of its own.
 //! Reads them side by side; knows no format.
 
+use std::ops::Range;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
@@ -54,6 +55,20 @@ impl<R: Recording + Sync> Gathered<R> {
     pub fn with_delays(mut self, delays: Vec<u64>) -> Self {
         self.delays.iter_mut().zip(delays).for_each(|(delay, wanted)| *delay = wanted);
         self
+    }
+
+    /// The samples in which the recording of a channel lasts, as far as its length is known: after its delay, and before
+    /// the silence that follows it. Those of no recording, where there is no such channel.
+    pub fn extent_of(&self, channel: usize) -> Range<u64> {
+        let mut n_before = 0;
+        for (recording, delay) in self.recordings.iter().zip(&self.delays) {
+            n_before += recording.n_channels();
+            if channel < n_before {
+                return *delay
+                    ..recording.n_samples_hint().map_or(u64::MAX, |n_samples| delay.saturating_add(n_samples));
+            }
+        }
+        0..0
     }
 
     /// The recordings, in order.
@@ -208,6 +223,7 @@ mod tests {
         assert_eq!((channels[0].len(), session.n_samples_hint()), (105, Some(105)));
         assert_eq!(channels[1][95..], ramp(1, 10).channel(0).to_vec());
         assert_eq!((channels[1][94], channels[0][100]), (0.0, 0.0));
+        assert_eq!([0, 1, 2].map(|channel| session.extent_of(channel)), [0..100, 95..105, 0..0]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `partita debleed`: a microphone for each source, cleaned of what it hears of the others.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
@@ -58,6 +59,10 @@ pub(super) struct DebleedArgs {
     /// them as they are, and say so]
     #[arg(long)]
     pub(super) align: bool,
+    /// Begin and end each stem with its own file, as the files began and ended before they were lined up; the stem of a
+    /// source without a microphone lasts as long as the session
+    #[arg(long, requires = "align")]
+    pub(super) keep_times: bool,
     /// A recording of one source alone, from which the search for it begins (repeatable)
     #[arg(long, value_name = "NAME=FILE", value_parser = parse::named_file, help_heading = "Knowledge")]
     pub(super) example: Vec<(String, PathBuf)>,
@@ -255,6 +260,14 @@ impl Method for Bleed<'_> {
         let delays = self.delays(&input.session, &files, terminal).map_err(Failure::at(input.label()))?;
         let gathered = Gathered::new(files).map_err(Failure::at(input.label()))?;
         Ok(Box::new(gathered.with_delays(delays)))
+    }
+
+    fn extent_of(&self, input: &Input, recording: &dyn Sound, name: &str) -> Option<Range<u64>> {
+        if !self.args.keep_times {
+            return None;
+        }
+        let channel = self.config(&input.session).ok()?.channel_of(name)?;
+        recording.extent_of(channel)
     }
 
     fn analysis(&self) -> AnalysisConfig {

@@ -1,6 +1,7 @@
 //! Recordings, opened: the wanted part of an input, and those of one source alone.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,6 +25,11 @@ pub(super) trait Sound: Recording {
 
     /// What was odd about it.
     fn notes(&self) -> Vec<String>;
+
+    /// The samples in which the file of a channel lasts, where there are several.
+    fn extent_of(&self, _channel: usize) -> Option<Range<u64>> {
+        None
+    }
 }
 
 impl Sound for AudioFile {
@@ -43,6 +49,10 @@ impl Sound for Gathered<AudioFile> {
 
     fn notes(&self) -> Vec<String> {
         self.recordings().iter().flat_map(|file| file.notes().to_vec()).collect()
+    }
+
+    fn extent_of(&self, channel: usize) -> Option<Range<u64>> {
+        Some(self.extent_of(channel))
     }
 }
 

@@ -106,11 +106,13 @@ impl<'a> Job<'a> {
             let extras: Vec<_> =
                 outcome.extras.iter().map(|extra| self.target.path(input, extra.name, extra.extension)).collect();
             self.target.refuse_lost(&extras)?;
+            let extent_of = &|name: &str| self.method.extent_of(input, recording, name);
             let (mut written, mut set) =
-                self.target.write(input, recording, &outcome.separation, &self.stems, terminal)?;
+                self.target.write(input, recording, &outcome.separation, &self.stems, extent_of, terminal)?;
             if self.output.components_out {
                 let all = Stems::Components;
-                let (components, files) = self.target.write(input, recording, &outcome.separation, &all, terminal)?;
+                let (components, files) =
+                    self.target.write(input, recording, &outcome.separation, &all, extent_of, terminal)?;
                 written.stems.extend(components.stems);
                 set.extend(files);
             }

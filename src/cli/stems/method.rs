@@ -1,5 +1,7 @@
 //! What a separating command is to the work that they share: a way from a recording to a separation.
 
+use std::ops::Range;
+
 use partita::audio::Recording;
 use partita::separate::{Analysis, AnalysisConfig, Detail, Places};
 use partita::watch::Watch;
@@ -38,6 +40,11 @@ pub(in crate::cli) trait Method: Sync {
     /// Opens an input.
     fn open(&self, input: &Input, excerpt: &Excerpt, terminal: &Terminal) -> Result<Box<dyn Sound>, Failure> {
         Ok(Box::new(sound::open(input, excerpt, terminal)?))
+    }
+
+    /// The samples that the stem of this name has of the recording. Default: all of them.
+    fn extent_of(&self, _: &Input, _: &dyn Sound, _name: &str) -> Option<Range<u64>> {
+        None
     }
 
     /// How a recording is looked at, and what is kept of it.

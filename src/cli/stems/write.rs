@@ -1,8 +1,10 @@
 //! Where the stems go, in what form, and the writing of them.
 
 use std::collections::HashSet;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use ndarray::s;
 use partita::Separation;
 use partita::atomic::{AtomicFile, Existing};
 use partita::audio::encode::{self, ClipMode, EncodeConfig, FileFormat, SampleFormat, Spec, Writer, Written};
@@ -75,13 +77,14 @@ impl<'a> Target<'a> {
         outputs::refuse_inputs(paths, &self.sources)
     }
 
-    /// Writes stems side by side. They have no names yet: all that comes of a recording gets them together, or nothing.
+    /// Writes stems side by side, each with the samples that `extent_of` has for its name, or all. They have no names yet: all that comes of a recording gets them together, or nothing.
     pub(super) fn write(
         &self,
         input: &Input,
         recording: &dyn Sound,
         separation: &Separation,
         stems: &Stems,
+        extent_of: &dyn Fn(&str) -> Option<Range<u64>>,
         terminal: &Terminal,
     ) -> Result<(WrittenStems, Vec<AtomicFile>), Failure> {
         let at = || Failure::at(input.label());
@@ -106,23 +109,29 @@ impl<'a> Target<'a> {
             }
             ClipMode::Clamp | ClipMode::None => 1.0,
         };
-        let spec = || Spec {
+        let spec = |extent: &Extent| Spec {
             sample_rate: recording.sample_rate(),
             n_channels: separation.n_stem_channels(),
             channel_mask: recording.channel_mask().filter(|_| separation.n_stem_channels() == recording.n_channels()),
-            n_samples,
+            n_samples: n_samples.map(|n_samples| extent.n_samples(n_samples)),
         };
         let tags = if self.has_tags { recording.tags().map_err(at())? } else { Tags::default() };
         let mut writers = Vec::with_capacity(paths.len());
-        for ((path, name), stem_seed) in paths.iter().zip(&names).zip(self.encode.seed..) {
+        let extents: Vec<_> = names.iter().map(|name| Extent(extent_of(name).unwrap_or(0..u64::MAX))).collect();
+        for (((path, name), extent), stem_seed) in paths.iter().zip(&names).zip(&extents).zip(self.encode.seed..) {
             // Dithers of their own, so that they do not add up where stems are mixed again.
             let config = EncodeConfig { seed: stem_seed, tags: tags.of_stem(name), ..self.encode.clone() };
-            writers.push(Writer::create(path, spec(), gain, &config).map_err(at())?);
+            writers.push(Writer::create(path, spec(extent), gain, &config).map_err(at())?);
         }
+        let mut n_done = 0u64;
         let rendered = separation
             .render(recording, stems, &mut watch, &mut |blocks| {
+                let n_block = blocks.first().map_or(0, |block| block.ncols());
                 let written =
-                    writers.par_iter_mut().zip(blocks).try_for_each(|(writer, block)| writer.write(block.view()));
+                    writers.par_iter_mut().zip(blocks).zip(&extents).try_for_each(|((writer, block), extent)| {
+                        writer.write(block.slice(s![.., extent.within(n_done, n_block)]))
+                    });
+                n_done += n_block as u64;
                 written.map_err(|error| error.in_whole(recording.start_s()))
             })
             .map_err(at())?;
@@ -135,6 +144,22 @@ impl<'a> Target<'a> {
             files.push(file);
         }
         Ok((WrittenStems { stems: written, rendered }, files))
+    }
+}
+
+/// The samples of a recording that a stem has.
+struct Extent(Range<u64>);
+
+impl Extent {
+    /// How many these are of a recording of so many.
+    fn n_samples(&self, n_samples: u64) -> u64 {
+        self.0.end.min(n_samples).saturating_sub(self.0.start)
+    }
+
+    /// Those of a block that begins with this sample.
+    fn within(&self, first: u64, n_block: usize) -> Range<usize> {
+        let at = |sample: u64| usize::try_from(sample.saturating_sub(first)).map_or(n_block, |at| at.min(n_block));
+        at(self.0.start)..at(self.0.end)
     }
 }
 

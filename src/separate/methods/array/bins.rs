@@ -6,12 +6,17 @@ use realfft::num_complex::{Complex32, Complex64};
 /// Added to the diagonal of a weighted covariance, relative to its mean.
 const LOAD: f64 = 1e-9;
 
-/// Sums of so many frames are taken in single precision before they are added up.
-const CHUNK: usize = 64;
+/// Frames that are worked on at once: so many sums stay in registers.
+pub(super) const LANES: usize = 16;
 
-/// One bin: microphones x frames, and the matrix.
+/// Sums of so many frames are taken in single precision before they are added up.
+const CHUNK: usize = 4 * LANES;
+
+/// One bin: microphones x frames, and the matrix. Frames are as many as a multiple of [`LANES`]; silence follows those
+/// of the recording.
 #[derive(Debug)]
 pub(super) struct Bin {
+    /// Frames of the recording.
     pub(super) n_frames: usize,
     /// Real and imaginary parts, of each microphone.
     x: Vec<[Vec<f32>; 2]>,
@@ -25,12 +30,14 @@ pub(super) struct Bin {
 
 impl Bin {
     /// What each microphone hears, in frames, times a gain.
-    pub(super) fn new(x: Vec<[Vec<f32>; 2]>) -> Self {
+    pub(super) fn new(mut x: Vec<[Vec<f32>; 2]>) -> Self {
         let (n, n_frames) = (x.len(), x.first().map_or(0, |x| x[0].len()));
+        let n_padded = n_frames.next_multiple_of(LANES);
+        x.iter_mut().flatten().for_each(|part| part.resize(n_padded, 0.0));
         let mut w = vec![Complex64::ZERO; n * n];
         (0..n).for_each(|i| w[i * n + i] = Complex64::ONE);
         let has_sound = x.iter().flatten().flatten().any(|x| *x != 0.0);
-        let mut bin = Self { n_frames, x, w, power: vec![vec![0.0; n_frames]; n], has_sound };
+        let mut bin = Self { n_frames, x, w, power: vec![vec![0.0; n_padded]; n], has_sound };
         (0..n).for_each(|source| bin.listen(source));
         bin
     }
@@ -44,17 +51,38 @@ impl Bin {
         let n = self.n();
         let row: Vec<Complex32> =
             self.w[source * n..(source + 1) * n].iter().map(|w| Complex32::new(w.re as f32, w.im as f32)).collect();
-        let (mut re, mut im) = (vec![0.0f32; self.n_frames], vec![0.0f32; self.n_frames]);
-        for (w, [a, b]) in row.iter().zip(&self.x) {
-            for (((re, im), a), b) in re.iter_mut().zip(&mut im).zip(a).zip(b) {
-                *re += w.re * a - w.im * b;
-                *im += w.re * b + w.im * a;
+        for (i, power) in self.power[source].chunks_exact_mut(LANES).enumerate() {
+            let frames = i * LANES..(i + 1) * LANES;
+            let (mut re, mut im) = ([0.0f32; LANES], [0.0f32; LANES]);
+            for (w, [a, b]) in row.iter().zip(&self.x) {
+                let (a, b) = (&a[frames.clone()], &b[frames.clone()]);
+                for lane in 0..LANES {
+                    re[lane] += w.re * a[lane] - w.im * b[lane];
+                    im[lane] += w.re * b[lane] + w.im * a[lane];
+                }
+            }
+            for lane in 0..LANES {
+                power[lane] = re[lane] * re[lane] + im[lane] * im[lane];
             }
         }
-        self.power[source].iter_mut().zip(re.iter().zip(&im)).for_each(|(p, (a, b))| *p = a * a + b * b);
     }
 
-    /// One step of iterative projection for a source whose variance in each frame is one by `weights`:
+    /// The power of a source in all frames together.
+    pub(super) fn total(&self, source: usize) -> f64 {
+        let mut total = 0.0;
+        for chunk in self.power[source].chunks(CHUNK) {
+            let mut sums = [0.0f32; LANES];
+            for power in chunk.chunks_exact(LANES) {
+                for lane in 0..LANES {
+                    sums[lane] += power[lane];
+                }
+            }
+            total += f64::from(sums.iter().sum::<f32>());
+        }
+        total
+    }
+
+    /// One step of iterative projection for a source whose variance in each frame, silence included, is one by `weights`:
     /// `w <- (W V)^-1 e`, `w <- w / sqrt(w^H V w)`, with `V = mean of weights x x^H`.
     ///
     /// # References
@@ -95,28 +123,12 @@ impl Bin {
         let n = self.n();
         let mut v = vec![Complex64::ZERO; n * n];
         for i in 0..n {
-            for k in 0..=i {
-                let ([a, b], [c, d]) = (&self.x[i], &self.x[k]);
-                let (mut re, mut im) = (0.0f64, 0.0f64);
-                for start in (0..self.n_frames).step_by(CHUNK) {
-                    let rows = start..(start + CHUNK).min(self.n_frames);
-                    // Lanes, so that the order of the sums is the processor's at any width.
-                    let (mut p, mut q) = ([0.0f32; 8], [0.0f32; 8]);
-                    for first in rows.clone().step_by(8) {
-                        let rows = first..(first + 8).min(rows.end);
-                        let (a, b, c, d) = (&a[rows.clone()], &b[rows.clone()], &c[rows.clone()], &d[rows.clone()]);
-                        for (lane, weight) in weights[rows].iter().enumerate() {
-                            p[lane] += weight * (a[lane] * c[lane] + b[lane] * d[lane]);
-                            q[lane] += weight * (b[lane] * c[lane] - a[lane] * d[lane]);
-                        }
-                    }
-                    re += p.iter().map(|x| f64::from(*x)).sum::<f64>();
-                    im += q.iter().map(|x| f64::from(*x)).sum::<f64>();
-                }
-                let x = Complex64::new(re, im) / self.n_frames as f64;
+            for k in 0..i {
+                let x = weighted_product(weights, &self.x[i], &self.x[k]) / self.n_frames as f64;
                 v[k * n + i] = x.conj();
                 v[i * n + k] = x;
             }
+            v[i * n + i] = (weighted_power(weights, &self.x[i]) / self.n_frames as f64).into();
         }
         let trace: f64 = (0..n).map(|i| v[i * n + i].re).sum();
         (0..n).for_each(|i| v[i * n + i] = (v[i * n + i].re + LOAD * trace / n as f64).into());
@@ -146,6 +158,46 @@ impl Bin {
         }
         Some(inverse)
     }
+}
+
+/// Sum of `weights |x|^2`.
+fn weighted_power(weights: &[f32], [a, b]: &[Vec<f32>; 2]) -> f64 {
+    let mut total = 0.0;
+    for ((weights, a), b) in weights.chunks(CHUNK).zip(a.chunks(CHUNK)).zip(b.chunks(CHUNK)) {
+        let mut sums = [0.0f32; LANES];
+        let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+        for ((weights, a), b) in weights.chunks_exact(LANES).zip(a).zip(b) {
+            for lane in 0..LANES {
+                sums[lane] += weights[lane] * (a[lane] * a[lane] + b[lane] * b[lane]);
+            }
+        }
+        total += f64::from(sums.iter().sum::<f32>());
+    }
+    total
+}
+
+/// Sum of `weights x conj(y)`.
+fn weighted_product(weights: &[f32], [a, b]: &[Vec<f32>; 2], [c, d]: &[Vec<f32>; 2]) -> Complex64 {
+    // Half as many lanes as elsewhere: twice as many sums.
+    const HALF: usize = LANES / 2;
+    let mut total = Complex64::ZERO;
+    for start in (0..weights.len()).step_by(CHUNK) {
+        let (mut re, mut im) = ([0.0f32; HALF], [0.0f32; HALF]);
+        let frames = start..(start + CHUNK).min(weights.len());
+        let (weights, a, b) = (&weights[frames.clone()], &a[frames.clone()], &b[frames.clone()]);
+        let (c, d) = (&c[frames.clone()], &d[frames]);
+        for first in (0..weights.len()).step_by(HALF) {
+            let lanes = first..first + HALF;
+            let (weights, a, b) = (&weights[lanes.clone()], &a[lanes.clone()], &b[lanes.clone()]);
+            let (c, d) = (&c[lanes.clone()], &d[lanes]);
+            for lane in 0..HALF {
+                re[lane] += weights[lane] * (a[lane] * c[lane] + b[lane] * d[lane]);
+                im[lane] += weights[lane] * (b[lane] * c[lane] - a[lane] * d[lane]);
+            }
+        }
+        total += Complex64::new(f64::from(re.iter().sum::<f32>()), f64::from(im.iter().sum::<f32>()));
+    }
+    total
 }
 
 /// Solves A z = x by elimination with pivots; z takes the place of x. `false` where A is singular.
@@ -220,7 +272,8 @@ mod tests {
         let mut bin = Bin::new(vec![mic([1.0, 0.8]), mic([0.7, 1.0])]);
         for _ in 0..10 {
             for source in 0..2 {
-                let weights: Vec<f32> = (0..n_frames).map(|t| on(source, t).powi(-2)).collect();
+                let n_padded = bin.power[source].len();
+                let weights: Vec<f32> = (0..n_padded).map(|t| on(source, t).powi(-2)).collect();
                 bin.project(source, &weights);
             }
         }

@@ -44,8 +44,8 @@ pub struct ArrayConfig {
     pub n_components: usize,
     /// Iterations, at least 1. Default 60.
     pub max_iter: usize,
-    /// Iterations before these, in which a source is as loud in every bin: those of `AuxIVA`. Default 0: 10 were no
-    /// better.
+    /// Iterations before these, in which a source is as loud in every bin: those of `AuxIVA`. They put the bins of a
+    /// source together, so that less is left to chance. Default 15.
     pub n_broad: usize,
     /// Every random number comes from it. Default 0.
     pub seed: u64,
@@ -60,7 +60,7 @@ impl Default for ArrayConfig {
             times_s: Vec::new(),
             n_components: 8,
             max_iter: 60,
-            n_broad: 0,
+            n_broad: 15,
             seed: 0,
         }
     }
@@ -227,14 +227,11 @@ pub fn fit(
     for i in 0..config.max_iter {
         watch.at(Step::Fitting, (config.n_broad + i) as u64, total)?;
         for (number, source) in sources.iter_mut().enumerate() {
-            if !is_known[number] || i >= config.max_iter / 2 {
-                source.improve_templates(&bins, number);
-            }
-            source.improve_activations(&bins, number);
+            source.improve(&bins, number, !is_known[number] || i >= config.max_iter / 2);
             let this = &*source;
-            bins.par_iter_mut().enumerate().for_each(|(f, bin)| {
-                let weights: Vec<f32> = this.variance(f).into_iter().map(|r| 1.0 / r).collect();
-                bin.project(number, &weights);
+            bins.par_iter_mut().enumerate().for_each_init(Vec::new, |weights, (f, bin)| {
+                this.weights(f, weights);
+                bin.project(number, weights);
             });
             // What is heard of a source has a mean power of 1, and its variances follow.
             let level = level(&bins, number);
@@ -266,8 +263,7 @@ fn gather(spectra: &[Array2<Complex32>]) -> Vec<Bin> {
 
 /// Mean power of a source.
 fn level(bins: &[Bin], source: usize) -> f64 {
-    let of_bin = |bin: &Bin| bin.power[source].iter().map(|p| f64::from(*p)).sum::<f64>();
-    let sums: Vec<f64> = bins.par_iter().map(of_bin).collect();
+    let sums: Vec<f64> = bins.par_iter().map(|bin| bin.total(source)).collect();
     let n_values = bins.len() * bins.first().map_or(0, |bin| bin.n_frames);
     sums.iter().sum::<f64>() / n_values.max(1) as f64
 }
@@ -275,9 +271,9 @@ fn level(bins: &[Bin], source: usize) -> f64 {
 /// One step in which a source is as loud in every bin: `r = 2 sqrt(sum over f of P)`, that of a spherical Laplace
 /// distribution.
 fn project_broadly(bins: &mut [Bin], n: usize) {
-    let n_frames = bins.first().map_or(0, |bin| bin.n_frames);
+    let n_padded = bins.first().map_or(0, |bin| bin.power[0].len());
     for source in 0..n {
-        let mut sums = vec![0.0f64; n_frames];
+        let mut sums = vec![0.0f64; n_padded];
         for bin in bins.iter() {
             sums.iter_mut().zip(&bin.power[source]).for_each(|(sum, p)| *sum += f64::from(*p));
         }

@@ -1,12 +1,12 @@
 //! What the sources do over time, and which bins belong together: a factorization of the power of each source.
 //! Knows no phases.
 
-use ndarray::Array2;
+use ndarray::{Array2, s};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::bins::Bin;
+use super::bins::{Bin, LANES};
 
 /// Variances are at least this, where the mean power of what is heard is 1.
 pub(super) const FLOOR: f32 = 1e-15;
@@ -19,12 +19,12 @@ const CHUNK: usize = 16;
 pub(super) struct Source {
     /// Bins x components.
     pub(super) templates: Array2<f32>,
-    /// Components x frames.
+    /// Components x frames, as many as a [`Bin`] has.
     pub(super) activations: Array2<f32>,
 }
 
 impl Source {
-    /// Random factors; activations are zero in frames in which the source cannot sound.
+    /// Random factors; activations are zero in frames in which the source cannot sound, and after the last.
     pub(super) fn new(
         (n_bins, n_components, n_frames): (usize, usize, usize),
         seed: u64,
@@ -36,98 +36,150 @@ impl Source {
             let level = random.random_range(0.1..1.0);
             if may_sound(frame) { level } else { 0.0 }
         });
+        let mut padded = Array2::zeros((n_components, n_frames.next_multiple_of(LANES)));
+        padded.slice_mut(s![.., ..n_frames]).assign(&activations);
+        let activations = padded;
         Self { templates, activations }
     }
 
-    /// The variance in one bin.
-    pub(super) fn variance(&self, bin: usize) -> Vec<f32> {
-        let mut variance = vec![0.0f32; self.activations.ncols()];
-        for (b, h) in self.templates.row(bin).iter().zip(self.activations.outer_iter()) {
-            variance.iter_mut().zip(h).for_each(|(r, h)| *r += b * h);
-        }
-        variance.iter_mut().for_each(|r| *r = r.max(FLOOR));
-        variance
+    fn activations(&self) -> &[f32] {
+        self.activations.as_slice().expect("a matrix of its own stands row by row")
     }
 
-    /// `b <- b sqrt(sum of P r^-2 h / sum of r^-1 h)`, in every bin.
+    /// `1 / r` in one bin.
+    pub(super) fn weights(&self, bin: usize, weights: &mut Vec<f32>) {
+        let templates = self.templates.row(bin);
+        let templates = templates.to_slice().expect("a row of a matrix of its own");
+        weights.resize(self.activations.ncols(), 0.0);
+        for (i, weights) in weights.chunks_exact_mut(LANES).enumerate() {
+            let variance = variance(templates, self.activations(), self.activations.ncols(), i * LANES);
+            for lane in 0..LANES {
+                weights[lane] = 1.0 / variance[lane];
+            }
+        }
+    }
+
+    /// `b <- b sqrt(sum of P r^-2 h / sum of r^-1 h)` in every bin, where it is wanted, and with these
+    /// `h <- h sqrt(sum of P r^-2 b / sum of r^-1 b)` in every frame.
     ///
     /// # References
     /// D. Kitamura, N. Ono, H. Sawada, H. Kameoka and H. Saruwatari, "Determined blind source separation unifying
     /// independent vector analysis and nonnegative matrix factorization", IEEE/ACM TASLP 24(9), 2016, equations 25 and
     /// 26.
-    pub(super) fn improve_templates(&mut self, bins: &[Bin], source: usize) {
-        let this = &*self;
-        let rows: Vec<Vec<f32>> = (0..bins.len())
-            .into_par_iter()
-            .map(|f| {
-                let (first, second) = inverses(&this.variance(f), &bins[f].power[source]);
-                let factor = |h: ndarray::ArrayView1<'_, f32>| {
-                    let h = h.to_slice().expect("a row of a matrix of its own");
-                    root_ratio(dot(&second, h), dot(&first, h))
-                };
-                this.activations.outer_iter().map(factor).collect()
-            })
-            .collect();
-        for (mut row, factors) in self.templates.outer_iter_mut().zip(rows) {
-            row.iter_mut().zip(factors).for_each(|(b, factor)| *b = (*b * factor).max(FLOOR));
-        }
-    }
-
-    /// `h <- h sqrt(sum of P r^-2 b / sum of r^-1 b)`, in every frame.
-    pub(super) fn improve_activations(&mut self, bins: &[Bin], source: usize) {
-        let this = &*self;
-        let shape = self.activations.raw_dim();
-        let first_bins: Vec<usize> = (0..bins.len()).step_by(CHUNK).collect();
+    pub(super) fn improve(&mut self, bins: &[Bin], source: usize, with_templates: bool) {
+        let n_components = self.templates.ncols();
+        let Self { templates, activations } = self;
+        let h = activations.as_slice().expect("a matrix of its own stands row by row");
+        let b = templates.as_slice_mut().expect("a matrix of its own stands row by row");
+        let (mut upper, mut lower) = (vec![0.0f32; h.len()], vec![0.0f32; h.len()]);
         // Some chunks at a time, so that their sums take little memory.
-        let (mut upper, mut lower) = (Array2::<f32>::zeros(shape), Array2::<f32>::zeros(shape));
-        for group in first_bins.chunks(CHUNK) {
-            let sums: Vec<_> = group
-                .par_iter()
-                .map(|start| {
-                    let (mut upper, mut lower) = (Array2::<f32>::zeros(shape), Array2::<f32>::zeros(shape));
-                    let end = (start + CHUNK).min(bins.len());
-                    for (f, bin) in (*start..end).zip(&bins[*start..end]) {
-                        let (first, second) = inverses(&this.variance(f), &bin.power[source]);
-                        for (k, b) in this.templates.row(f).iter().enumerate() {
-                            upper.row_mut(k).iter_mut().zip(&second).for_each(|(sum, x)| *sum += b * x);
-                            lower.row_mut(k).iter_mut().zip(&first).for_each(|(sum, x)| *sum += b * x);
+        for (b, bins) in b.chunks_mut(CHUNK * CHUNK * n_components).zip(bins.chunks(CHUNK * CHUNK)) {
+            let sums: Vec<_> = b
+                .par_chunks_mut(CHUNK * n_components)
+                .zip(bins.par_chunks(CHUNK))
+                .map(|(b, bins)| {
+                    let powers: Vec<&[f32]> = bins.iter().map(|bin| &bin.power[source][..]).collect();
+                    if with_templates {
+                        for (b, power) in b.chunks_exact_mut(n_components).zip(&powers) {
+                            improve_templates(b, h, power);
                         }
                     }
-                    (upper, lower)
+                    terms_of_activations(b, h, &powers)
                 })
                 .collect();
             for (more_upper, more_lower) in sums {
-                upper += &more_upper;
-                lower += &more_lower;
+                add(&mut upper, &more_upper);
+                add(&mut lower, &more_lower);
             }
         }
-        ndarray::Zip::from(&mut self.activations).and(&upper).and(&lower).for_each(|h, upper, lower| {
+        for ((h, upper), lower) in activations.iter_mut().zip(upper).zip(lower) {
             if *h > 0.0 {
-                *h = (*h * root_ratio(*upper, *lower)).max(FLOOR);
+                *h = (*h * root_ratio(upper, lower)).max(FLOOR);
             }
-        });
+        }
     }
 }
 
+fn add(sums: &mut [f32], more: &[f32]) {
+    for (sum, x) in sums.iter_mut().zip(more) {
+        *sum += x;
+    }
+}
+
+/// `r = b h` from a frame on; `h` has rows of so many frames.
+#[inline(always)]
+fn variance(b: &[f32], h: &[f32], n_frames: usize, first: usize) -> [f32; LANES] {
+    let mut variance = [0.0f32; LANES];
+    for (b, h) in b.iter().zip(h.chunks_exact(n_frames)) {
+        let h = &h[first..first + LANES];
+        for lane in 0..LANES {
+            variance[lane] += b * h[lane];
+        }
+    }
+    for r in &mut variance {
+        *r = r.max(FLOOR);
+    }
+    variance
+}
+
 /// `1 / r` and `P / r^2`.
-fn inverses(variance: &[f32], power: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let first: Vec<f32> = variance.iter().map(|r| 1.0 / r).collect();
-    let second = first.iter().zip(power).map(|(x, p)| p * x * x).collect();
-    (first, second)
+#[inline(always)]
+fn inverses(variance: [f32; LANES], power: &[f32]) -> [[f32; LANES]; 2] {
+    let (mut first, mut second) = ([0.0f32; LANES], [0.0f32; LANES]);
+    for lane in 0..LANES {
+        first[lane] = 1.0 / variance[lane];
+        second[lane] = power[lane] * first[lane] * first[lane];
+    }
+    [first, second]
+}
+
+/// The templates of one bin.
+fn improve_templates(b: &mut [f32], h: &[f32], power: &[f32]) {
+    let n_frames = power.len();
+    let mut terms: Vec<[[f32; LANES]; 2]> = Vec::with_capacity(n_frames / LANES);
+    for (i, power) in power.chunks_exact(LANES).enumerate() {
+        terms.push(inverses(variance(b, h, n_frames, i * LANES), power));
+    }
+    for (b, h) in b.iter_mut().zip(h.chunks_exact(n_frames)) {
+        let (mut lower, mut upper) = ([0.0f32; LANES], [0.0f32; LANES]);
+        for (h, [first, second]) in h.chunks_exact(LANES).zip(&terms) {
+            for lane in 0..LANES {
+                lower[lane] += first[lane] * h[lane];
+                upper[lane] += second[lane] * h[lane];
+            }
+        }
+        *b = (*b * root_ratio(upper.iter().sum(), lower.iter().sum())).max(FLOOR);
+    }
+}
+
+/// `sum of P r^-2 b` and `sum of r^-1 b` over some bins, components x frames.
+fn terms_of_activations(b: &[f32], h: &[f32], powers: &[&[f32]]) -> (Vec<f32>, Vec<f32>) {
+    let n_frames = powers[0].len();
+    let n_components = b.len() / powers.len();
+    let (mut upper, mut lower) = (vec![0.0f32; h.len()], vec![0.0f32; h.len()]);
+    let mut terms: Vec<[[f32; LANES]; 2]> = Vec::with_capacity(powers.len());
+    for first in (0..n_frames).step_by(LANES) {
+        terms.clear();
+        for (b, power) in b.chunks_exact(n_components).zip(powers) {
+            terms.push(inverses(variance(b, h, n_frames, first), &power[first..first + LANES]));
+        }
+        for k in 0..n_components {
+            let (mut p, mut q) = ([0.0f32; LANES], [0.0f32; LANES]);
+            for (b, [first, second]) in b[k..].iter().step_by(n_components).zip(&terms) {
+                for lane in 0..LANES {
+                    p[lane] += b * second[lane];
+                    q[lane] += b * first[lane];
+                }
+            }
+            let at = k * n_frames + first;
+            upper[at..at + LANES].copy_from_slice(&p);
+            lower[at..at + LANES].copy_from_slice(&q);
+        }
+    }
+    (upper, lower)
 }
 
 fn root_ratio(upper: f32, lower: f32) -> f32 {
     let ratio = (upper / lower.max(f32::MIN_POSITIVE)).sqrt();
     if ratio.is_finite() { ratio } else { 1.0 }
-}
-
-/// In eight sums, whose order is the same for any processor.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0f32; 8];
-    let (a_whole, b_whole) = (a.chunks_exact(8), b.chunks_exact(8));
-    let rest: f32 = a_whole.remainder().iter().zip(b_whole.remainder()).map(|(x, y)| x * y).sum();
-    for (x, y) in a_whole.zip(b_whole) {
-        (0..8).for_each(|lane| sums[lane] += x[lane] * y[lane]);
-    }
-    sums.iter().sum::<f32>() + rest
 }

@@ -117,6 +117,12 @@ impl BleedConfig {
         mics.chain(rests).chain(self.others.iter().cloned()).collect()
     }
 
+    /// The channel of the microphone that a stem is of, counted from 0; none for a source without one.
+    pub fn channel_of(&self, stem: &str) -> Option<usize> {
+        let is_of = |mic: &&Microphone| mic.name == stem || self.has_rest && names::rest(&mic.name) == stem;
+        self.microphones.iter().find(is_of).map(|mic| mic.channel)
+    }
+
     /// With the times at which the parts of a score can sound, where they have the names of sources; a second after
     /// each note counts, too. Returns the names of parts that no source has.
     #[must_use]

@@ -115,7 +115,7 @@ fn an_example_of_what_is_not_in_the_recording_is_told_and_a_right_one_is_not() {
     let (flute, reed) = (solo(&FLUTE, &TUNE, RATE), solo(&REED, &OTHER, RATE));
     let mixture = mono(flute.iter().zip(&reed).map(|(a, b)| a + b).collect(), RATE);
     let right = separated(&mixture, &config(&mixture));
-    assert_eq!(right.warnings(), [String::new(); 0]);
+    assert!(right.warnings().is_empty(), "{:?}", right.warnings());
     let (flute, reed, shaker) = (mono(flute, RATE), mono(reed, RATE), mono(shaker(RATE), RATE));
     let known = [("flute", &flute), ("reed", &reed), ("shaker", &shaker)];
     let known = known.map(|(name, recording)| Example { name, label: name, recording });
@@ -126,7 +126,7 @@ fn an_example_of_what_is_not_in_the_recording_is_told_and_a_right_one_is_not() {
     assert!(wrong.warnings()[0].starts_with("`shaker` may not be in the recording"), "{:?}", wrong.warnings());
     // A rest takes what is not in any example, and what an example explains is no measure then.
     let with_rest = separated(&mixture, &ExamplesConfig { n_residual: 4, ..config });
-    assert_eq!(with_rest.warnings(), [String::new(); 0]);
+    assert!(with_rest.warnings().is_empty(), "{:?}", with_rest.warnings());
 }
 
 #[test]

@@ -229,8 +229,7 @@ impl Method {
                 return Err(value_error(what, "leave it out for the default of the method"));
             }
         };
-        let said: Option<Vec<(String, f64)>> =
-            options.get_item("pan")?.map_or(Ok(None), |places| places.extract())?;
+        let said: Option<Vec<(String, f64)>> = options.get_item("pan")?.map_or(Ok(None), |places| places.extract())?;
         let said = said.unwrap_or_default();
         if !said.is_empty() && matches!(looks.multichannel.as_deref(), Some("mask" | "wiener")) {
             let what = "`pan` says where sources stand, and `multichannel` is not to use it".to_owned();

@@ -3,6 +3,8 @@
 
 use realfft::num_complex::{Complex32, Complex64};
 
+use crate::nmf::kernel::{Loops, widest};
+
 /// Added to the diagonal of a weighted covariance, relative to its mean.
 const LOAD: f64 = 1e-9;
 
@@ -47,6 +49,7 @@ impl Bin {
     }
 
     /// The power of a source, `|w^H x|^2`.
+    #[inline(always)]
     fn listen(&mut self, source: usize) {
         let n = self.n();
         let row: Vec<Complex32> =
@@ -89,6 +92,11 @@ impl Bin {
     /// N. Ono, "Stable and fast update rules for independent vector analysis based on auxiliary function technique",
     /// WASPAA 2011, equations 17 to 19.
     pub(super) fn project(&mut self, source: usize, weights: &[f32]) {
+        widest(Project { bin: self, source, weights });
+    }
+
+    #[inline(always)]
+    fn step(&mut self, source: usize, weights: &[f32]) {
         let n = self.n();
         if !self.has_sound {
             return;
@@ -119,6 +127,7 @@ impl Bin {
     }
 
     /// `mean of weights x x^H`, with a little on its diagonal.
+    #[inline(always)]
     fn covariance(&self, weights: &[f32]) -> Vec<Complex64> {
         let n = self.n();
         let mut v = vec![Complex64::ZERO; n * n];
@@ -160,7 +169,24 @@ impl Bin {
     }
 }
 
+/// [`Bin::project`].
+struct Project<'a> {
+    bin: &'a mut Bin,
+    source: usize,
+    weights: &'a [f32],
+}
+
+impl Loops for Project<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        self.bin.step(self.source, self.weights);
+    }
+}
+
 /// Sum of `weights |x|^2`.
+#[inline(always)]
 fn weighted_power(weights: &[f32], [a, b]: &[Vec<f32>; 2]) -> f64 {
     let mut total = 0.0;
     for ((weights, a), b) in weights.chunks(CHUNK).zip(a.chunks(CHUNK)).zip(b.chunks(CHUNK)) {
@@ -177,6 +203,7 @@ fn weighted_power(weights: &[f32], [a, b]: &[Vec<f32>; 2]) -> f64 {
 }
 
 /// Sum of `weights x conj(y)`.
+#[inline(always)]
 fn weighted_product(weights: &[f32], [a, b]: &[Vec<f32>; 2], [c, d]: &[Vec<f32>; 2]) -> Complex64 {
     // Half as many lanes as elsewhere: twice as many sums.
     const HALF: usize = LANES / 2;

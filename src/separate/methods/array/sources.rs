@@ -7,6 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::bins::{Bin, LANES};
+use crate::nmf::kernel::{Loops, widest};
 
 /// Variances are at least this, where the mean power of what is heard is 1.
 pub(super) const FLOOR: f32 = 1e-15;
@@ -42,21 +43,13 @@ impl Source {
         Self { templates, activations }
     }
 
-    fn activations(&self) -> &[f32] {
-        self.activations.as_slice().expect("a matrix of its own stands row by row")
-    }
-
     /// `1 / r` in one bin.
     pub(super) fn weights(&self, bin: usize, weights: &mut Vec<f32>) {
-        let templates = self.templates.row(bin);
-        let templates = templates.to_slice().expect("a row of a matrix of its own");
+        let b = self.templates.row(bin);
+        let b = b.to_slice().expect("a row of a matrix of its own");
         weights.resize(self.activations.ncols(), 0.0);
-        for (i, weights) in weights.chunks_exact_mut(LANES).enumerate() {
-            let variance = variance(templates, self.activations(), self.activations.ncols(), i * LANES);
-            for lane in 0..LANES {
-                weights[lane] = 1.0 / variance[lane];
-            }
-        }
+        let h = self.activations.as_slice().expect("a matrix of its own stands row by row");
+        widest(Weigh { b, h, weights });
     }
 
     /// `b <- b sqrt(sum of P r^-2 h / sum of r^-1 h)` in every bin, where it is wanted, and with these
@@ -79,12 +72,7 @@ impl Source {
                 .zip(bins.par_chunks(CHUNK))
                 .map(|(b, bins)| {
                     let powers: Vec<&[f32]> = bins.iter().map(|bin| &bin.power[source][..]).collect();
-                    if with_templates {
-                        for (b, power) in b.chunks_exact_mut(n_components).zip(&powers) {
-                            improve_templates(b, h, power);
-                        }
-                    }
-                    terms_of_activations(b, h, &powers)
+                    widest(Improve { b, h, powers: &powers, with_templates })
                 })
                 .collect();
             for (more_upper, more_lower) in sums {
@@ -97,6 +85,53 @@ impl Source {
                 *h = (*h * root_ratio(upper, lower)).max(FLOOR);
             }
         }
+    }
+}
+
+/// [`Source::weights`].
+struct Weigh<'a> {
+    b: &'a [f32],
+    h: &'a [f32],
+    weights: &'a mut [f32],
+}
+
+impl Loops for Weigh<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { b, h, weights } = self;
+        let n_frames = weights.len();
+        for (i, weights) in weights.chunks_exact_mut(LANES).enumerate() {
+            let variance = variance(b, h, n_frames, i * LANES);
+            for lane in 0..LANES {
+                weights[lane] = 1.0 / variance[lane];
+            }
+        }
+    }
+}
+
+/// [`Source::improve`] in some bins, as far as it goes without the others.
+struct Improve<'a> {
+    b: &'a mut [f32],
+    h: &'a [f32],
+    powers: &'a [&'a [f32]],
+    with_templates: bool,
+}
+
+impl Loops for Improve<'_> {
+    type Output = (Vec<f32>, Vec<f32>);
+
+    #[inline(always)]
+    fn run(self) -> Self::Output {
+        let Self { b, h, powers, with_templates } = self;
+        if with_templates {
+            let n_components = b.len() / powers.len();
+            for (b, power) in b.chunks_exact_mut(n_components).zip(powers) {
+                improve_templates(b, h, power);
+            }
+        }
+        terms_of_activations(b, h, powers)
     }
 }
 
@@ -134,6 +169,7 @@ fn inverses(variance: [f32; LANES], power: &[f32]) -> [[f32; LANES]; 2] {
 }
 
 /// The templates of one bin.
+#[inline(always)]
 fn improve_templates(b: &mut [f32], h: &[f32], power: &[f32]) {
     let n_frames = power.len();
     let mut terms: Vec<[[f32; LANES]; 2]> = Vec::with_capacity(n_frames / LANES);
@@ -153,6 +189,7 @@ fn improve_templates(b: &mut [f32], h: &[f32], power: &[f32]) {
 }
 
 /// `sum of P r^-2 b` and `sum of r^-1 b` over some bins, components x frames.
+#[inline(always)]
 fn terms_of_activations(b: &[f32], h: &[f32], powers: &[&[f32]]) -> (Vec<f32>, Vec<f32>) {
     let n_frames = powers[0].len();
     let n_components = b.len() / powers.len();

@@ -9,7 +9,7 @@ use super::{Error, Result};
 /// How one factor is treated.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Factor<T: Real = f32> {
-    /// Learned, from the config's [`Init`].
+    /// Learned, from the config's [`Init`](super::Init).
     Free,
     /// Learned, from these values; zeros stay zero.
     Seed(Array2<T>),
@@ -33,7 +33,7 @@ impl<T: Real> Factor<T> {
 /// How one component of a factor (a column of W, a row of H) is treated.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Part<T: Real = f32> {
-    /// Learned, from the config's [`Init`].
+    /// Learned, from the config's [`Init`](super::Init).
     Free,
     /// Learned, from these values; zeros stay zero.
     Seed(Array1<T>),

@@ -31,7 +31,7 @@ const LEAST_ITERATIONS: usize = 100;
 /// Activations of new columns are at least this share of the component's mean, so that none is out of reach.
 const LEAST_SHARE: f64 = 1e-3;
 
-/// Fits V from these factors: where the config lets it, on every so-manieth of the columns first.
+/// Fits V from these factors: where the config lets it, on some of the columns first.
 pub(super) fn fit<T: Real>(
     v: ArrayView2<'_, T>,
     factors: (Array2<T>, Array2<T>),
@@ -48,6 +48,13 @@ pub(super) fn fit<T: Real>(
         let with_dictionary = NmfConfig { dictionary: Factor::Fixed(w.clone()), ..steps(NEW) };
         columns.fit((w, h), &with_dictionary, &mut Watch::none())
     };
+    // Activations of every `stride`-th column from those of every `ratio`-th of these; what is given as 0 stays 0.
+    let spread = |h: &Array2<T>, ratio: usize, stride: usize| {
+        let given = factors.1.slice(s![.., ..;stride]);
+        let mut all = between(h, ratio, given.ncols());
+        all.zip_mut_with(&given, |x, given| *x = if *given > T::of(0.0) { *x } else { T::of(0.0) });
+        all
+    };
     let mut is_cancelled = false;
     let mut tell = |at: Progress| {
         // What the divergence of a sample is says nothing of the whole.
@@ -62,14 +69,13 @@ pub(super) fn fit<T: Real>(
         let sample = v.slice(s![.., ..;*stride]);
         let columns = Prepared::dense(sample, &config);
         if i > 0 {
-            let start = between(&h, strides[i - 1] / stride, sample.ncols());
-            h = known(&columns, w.clone(), start).activations;
+            h = known(&columns, w.clone(), spread(&h, strides[i - 1] / stride, *stride)).activations;
         }
         let max_iter = ITERATIONS[strides.len() - 1 - i];
         let found = columns.fit((w, h), &steps(max_iter), &mut Watch::new(&mut tell));
         (w, h) = (found.dictionary, found.activations);
     }
-    let start = known(&whole, w, between(&h, *last, v.ncols()));
+    let start = known(&whole, w, spread(&h, *last, 1));
     let is_worse = start.divergence >= at_first;
     let was_enough = config.target_divergence.is_some_and(|target| at_first <= target);
     let (factors, share) = if is_worse || was_enough {
@@ -202,6 +208,11 @@ mod tests {
         };
         let found = fit(v.view(), &again).expect("fit");
         assert!(found.divergence <= good.divergence, "{} after {}", found.divergence, good.divergence);
+        let mut seed = good.activations.clone();
+        seed.slice_mut(s![1, 1000..1400]).fill(0.0);
+        let with_zeros = NmfConfig { activations: Factor::Seed(seed), dictionary: Factor::Free, ..again.clone() };
+        let found = fit(v.view(), &with_zeros).expect("fit");
+        assert!(found.activations.slice(s![1, 1000..1400]).iter().all(|h| *h == 0.0), "zeros stay zero");
         let reached = NmfConfig { target_divergence: Some(1.001 * good.divergence), ..again };
         let found = fit(v.view(), &reached).expect("fit");
         assert!(found.divergence <= 1.001 * good.divergence && found.n_iter <= 10, "{}", found.n_iter);

@@ -77,7 +77,8 @@ impl<'a> Target<'a> {
         outputs::refuse_inputs(paths, &self.sources)
     }
 
-    /// Writes stems side by side, each with the samples that `extent_of` has for its name, or all. They have no names yet: all that comes of a recording gets them together, or nothing.
+    /// Writes stems side by side, each with the samples that `extent_of` has for its name, or all. They have no names yet:
+    /// all that comes of a recording gets them together, or nothing.
     pub(super) fn write(
         &self,
         input: &Input,

@@ -134,10 +134,14 @@ test("a second tab is told when the first was quicker, and nothing is lost", asy
   const second = await context.newPage();
   await open(second, server);
   await addSources(page, ["piano"]);
+  await expect(page.locator(".row .name")).toHaveText(["piano"]);
   await page.evaluate(() => window.studio.store.flush());
   await second.keyboard.press("k");
   await expect(second.getByRole("heading", { name: "Changed elsewhere" })).toBeVisible();
   await second.getByRole("button", { name: "Keep mine" }).click();
+  // The server has it before the first tab sends anything.
+  await second.waitForFunction(() => window.studio.store.state.conflict === null);
+  await second.evaluate(() => window.studio.store.flush());
   await page.bringToFront();
   await page.keyboard.press("k");
   await page.getByRole("button", { name: "Take the other" }).click();

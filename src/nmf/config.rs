@@ -38,8 +38,8 @@ pub struct NmfConfig<T: Real = f32> {
     pub max_iter: usize,
     /// Whether a fit to many columns begins on some of them: every eighth, then every fourth, and so on, until all are looked
     /// at. It gets as low, in about half the time. Only where both factors are free or start from given values, for the
-    /// plain Kullback-Leibler divergence by [`Solver::MuExtrapolated`], from 2400 columns and a `max_iter` of 100 on; iterations
-    /// on some of the columns are not counted. Default yes.
+    /// plain Kullback-Leibler divergence by [`Solver::MuExtrapolated`], from 2400 columns and a `max_iter` of 100 on, where
+    /// `tol` or a target may end it earlier; iterations on some of the columns are not counted. Default yes.
     pub sampled_start: bool,
     /// Ends the fit where what [`Stopping`] looks at changed by less than this share of its first value; 0 never does.
     /// Default 1e-4.

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, Zip, linalg, s};
+use ndarray::{Array2, Zip, s};
 use rayon::prelude::*;
 
-use super::model::Templates;
+use super::model::{Templates, sum_of_slots};
 use crate::Result;
 use crate::separate::pipeline::{Analysis, BLOCK_FRAMES, Block};
 
@@ -76,21 +76,15 @@ fn cut(run: Range<usize>) -> impl Iterator<Item = (Range<usize>, Range<usize>)> 
 
 /// What each source explains of a block.
 fn listen(model: &Templates, block: &Block<'_>) -> Result<Vec<Heard>> {
-    let (n_frames, n_context) = (block.frames.len(), model.n_context);
+    let n_frames = block.frames.len();
     let activations = model.activations(block)?;
     let v = model.bands.pool(block.core(), 1);
     let (dictionary, n_bands) = (model.encoder.dictionary(), model.bands.n_bands());
     let models: Vec<_> = (model.rows.par_iter())
         .map(|rows| {
-            let mut part = Array2::<f32>::zeros((n_frames, n_bands));
-            for slot in 0..n_context {
-                // Each of the stacks that hold a frame models all of it.
-                let first = n_context - 1 - slot;
-                let active = activations.slice(s![rows.clone(), first..first + n_frames]);
-                let template = dictionary.slice(s![slot * n_bands..(slot + 1) * n_bands, rows.clone()]);
-                linalg::general_mat_mul(1.0 / n_context as f32, &active.t(), &template.t(), 1.0, &mut part);
-            }
-            part
+            let active = activations.slice(s![rows.clone(), ..]);
+            // Each of the stacks that hold a frame models all of it.
+            sum_of_slots(active, dictionary.slice(s![.., rows.clone()]), n_frames, n_bands) / model.n_context as f32
         })
         .collect();
     let mut sum = Array2::<f32>::zeros((n_frames, n_bands));

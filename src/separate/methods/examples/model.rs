@@ -233,20 +233,31 @@ impl Model for Templates {
         let activations = self.activations(block)?;
         let mut models: Vec<_> = (self.parts.par_iter().zip(&self.rows))
             .map(|(part, rows)| {
-                let mut model = Array2::zeros((n_frames, n_bins));
-                for slot in 0..self.n_context {
-                    // Frame i is in slot j of stack i + (n_context - 1) - j; its model is the sum over all slots.
-                    let first = self.n_context - 1 - slot;
-                    let active = activations.slice(s![rows.clone(), first..first + n_frames]);
-                    let template = part.templates.slice(s![slot * n_bins..(slot + 1) * n_bins, ..]);
-                    ndarray::linalg::general_mat_mul(1.0, &active.t(), &template.t(), 1.0, &mut model);
-                }
-                model
+                sum_of_slots(activations.slice(s![rows.clone(), ..]), part.templates.view(), n_frames, n_bins)
             })
             .collect();
         mask::wiener(&mut models, self.mask_exponent);
         Ok(Split::Masks(models))
     }
+}
+
+/// The model of frames (frames x bins) by stacks of frames: templates stand on one another, one for each slot of a stack.
+pub(super) fn sum_of_slots(
+    activations: ArrayView2<'_, f32>,
+    templates: ArrayView2<'_, f32>,
+    n_frames: usize,
+    n_bins: usize,
+) -> Array2<f32> {
+    let n_context = templates.nrows() / n_bins;
+    let mut model = Array2::zeros((n_frames, n_bins));
+    for slot in 0..n_context {
+        // Frame i is in slot j of stack i + (n_context - 1) - j; its model is the sum over all slots.
+        let first = n_context - 1 - slot;
+        let active = activations.slice(s![.., first..first + n_frames]);
+        let template = templates.slice(s![slot * n_bins..(slot + 1) * n_bins, ..]);
+        ndarray::linalg::general_mat_mul(1.0, &active.t(), &template.t(), 1.0, &mut model);
+    }
+    model
 }
 
 #[cfg(test)]

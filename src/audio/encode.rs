@@ -151,11 +151,10 @@ pub struct Writer {
     config: EncodeConfig,
     gain: f32,
     dither: ChaCha8Rng,
-    /// The current block as the file holds it: interleaved, little-endian.
+    /// The current block, interleaved, as a reader will see it, and as the file holds it: little-endian.
+    samples: Vec<f32>,
     bytes: Vec<u8>,
     meter: Option<Meter>,
-    /// The current block as a reader will see it, where it is measured.
-    measured: Vec<f32>,
     n_samples: u64,
     n_clamped: u64,
 }
@@ -192,9 +191,9 @@ impl Writer {
             config: config.clone(),
             gain,
             dither: ChaCha8Rng::seed_from_u64(config.seed),
+            samples: Vec::new(),
             bytes: Vec::new(),
             meter: meter.flatten(),
-            measured: Vec::new(),
             n_samples: 0,
             n_clamped: 0,
         })
@@ -209,15 +208,12 @@ impl Writer {
     pub fn write(&mut self, block: ArrayView2<'_, f32>) -> Result<()> {
         self.check_block(block)?;
         for chunk in block.axis_chunks_iter(Axis(1), CHUNK_SAMPLES) {
-            self.bytes.clear();
-            self.measured.clear();
-            for &x in chunk.t() {
-                self.push(x);
-            }
+            self.interleave(chunk);
+            self.round();
             let put = self.sink.write(&self.bytes);
             put.map_err(|source| Error::WriteFile { path: self.path.clone(), source })?;
             if let Some(meter) = &mut self.meter {
-                meter.add(&self.measured);
+                meter.add(&self.samples);
             }
             self.n_samples += chunk.ncols() as u64;
         }
@@ -273,33 +269,47 @@ impl Writer {
         }
     }
 
-    /// Appends one sample to `bytes`.
-    fn push(&mut self, x: f32) {
-        let mut x = self.gain * x;
-        if self.config.clip_mode == ClipMode::Clamp && x.abs() > 1.0 {
-            x = x.signum();
-            self.n_clamped += 1;
+    /// Takes the next block, with the gain, and within full scale where it is to be clamped.
+    fn interleave(&mut self, block: ArrayView2<'_, f32>) {
+        self.samples.resize(block.len(), 0.0);
+        for (channel_idx, channel) in block.outer_iter().enumerate() {
+            let places = self.samples.iter_mut().skip(channel_idx).step_by(block.nrows());
+            places.zip(channel).for_each(|(to, x)| *to = self.gain * x);
         }
-        match self.config.sample_format {
-            SampleFormat::Int16 => {
-                // Drawn for zeros too, so that the noise of a sample depends on nothing but its place.
-                let dither = triangular(&mut self.dither);
-                let dither = if x == 0.0 { 0.0 } else { dither };
-                let steps = quantize::<16>(x, dither);
-                self.bytes.extend_from_slice(&steps.to_le_bytes()[..2]);
-                x = steps as f32 / 32_768.0;
+        if self.config.clip_mode == ClipMode::Clamp {
+            for x in self.samples.iter_mut().filter(|x| x.abs() > 1.0) {
+                *x = x.signum();
+                self.n_clamped += 1;
             }
-            SampleFormat::Int24 => {
-                let steps = quantize::<24>(x, 0.0);
-                self.bytes.extend_from_slice(&steps.to_le_bytes()[..3]);
-                x = steps as f32 / 8_388_608.0;
-            }
-            SampleFormat::Float32 => self.bytes.extend_from_slice(&x.to_le_bytes()),
-        }
-        if self.meter.is_some() {
-            self.measured.push(x);
         }
     }
+
+    /// Rounds the samples of the block to what the file holds.
+    fn round(&mut self) {
+        let Self { samples, bytes, dither, .. } = self;
+        match self.config.sample_format {
+            SampleFormat::Int16 => encode(samples, bytes, |x| {
+                // Drawn for zeros too, so that the noise of a sample depends on nothing but its place.
+                let dither = triangular(dither);
+                let steps = quantize::<16>(*x, if *x == 0.0 { 0.0 } else { dither });
+                *x = steps as f32 / 32_768.0;
+                (steps as i16).to_le_bytes()
+            }),
+            SampleFormat::Int24 => encode(samples, bytes, |x| {
+                let steps = quantize::<24>(*x, 0.0);
+                *x = steps as f32 / 8_388_608.0;
+                let [a, b, c, _] = steps.to_le_bytes();
+                [a, b, c]
+            }),
+            SampleFormat::Float32 => encode(samples, bytes, |x| x.to_le_bytes()),
+        }
+    }
+}
+
+/// The bytes of all samples.
+fn encode<const N: usize>(samples: &mut [f32], bytes: &mut Vec<u8>, mut of: impl FnMut(&mut f32) -> [u8; N]) {
+    bytes.resize(N * samples.len(), 0);
+    bytes.as_chunks_mut().0.iter_mut().zip(samples).for_each(|(to, x)| *to = of(x));
 }
 
 /// Samples per channel that are converted and handed on at a time.

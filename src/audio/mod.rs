@@ -232,6 +232,10 @@ const MAX_SAMPLE: f32 = 1e12;
 /// recording.
 pub(crate) fn check_finite(samples: ArrayView2<'_, f32>, first_sample: usize, sample_rate: u32) -> Result<()> {
     for (channel_idx, channel) in samples.outer_iter().enumerate() {
+        // All at once, which is faster than up to the first.
+        if channel.fold(true, |is_fine, x| is_fine & (x.abs() <= MAX_SAMPLE)) {
+            continue;
+        }
         if let Some((i, &value)) = channel.iter().enumerate().find(|(_, x)| x.is_nan() || x.abs() > MAX_SAMPLE) {
             let time_s = (first_sample + i) as f64 / f64::from(sample_rate);
             return Err(Error::NonFiniteSample { channel: channel_idx + 1, time_s, value });

@@ -52,6 +52,9 @@ pub(super) struct Correlator {
     rows: Vec<Row>,
     /// Blocks whose spectra are not yet in `products`.
     n_waiting: usize,
+    /// These spectra: bands x signals x [`BATCH`] blocks. Those of the new samples of each signal, then the delayed ones of
+    /// each reference.
+    spectra: Vec<Band>,
     /// Cross-spectra, cut into bands of [`BAND`] bins: in each, references x signals.
     products: Vec<Vec<Band>>,
     /// For each pair and channel: sum of products, and sum of squared differences.
@@ -65,13 +68,11 @@ struct Row {
     waiting: Vec<f64>,
     sum: f64,
     energy: f64,
-    /// Spectra of the blocks that wait, band by band, [`BATCH`] blocks in each: of their new samples, and, of a reference,
-    /// of these and the samples before.
-    new: Vec<Band>,
-    delayed: Vec<Band>,
+    /// Spectra of the last block: of its new samples, and, of a reference, of these and the samples before.
+    new: Vec<Complex64>,
+    delayed: Vec<Complex64>,
     /// Room for one transform.
     samples: Vec<f64>,
-    spectrum: Vec<Complex64>,
     scratch: Vec<Complex64>,
 }
 
@@ -87,16 +88,13 @@ type Band = [[f64; BAND]; 2];
 
 impl Row {
     fn new(n_taps: usize, is_reference: bool, forward: &dyn RealToComplex<f64>) -> Self {
-        let spectrum = forward.make_output_vec();
-        let banded = vec![[[0.0; BAND]; 2]; spectrum.len().div_ceil(BAND) * BATCH];
         Self {
             waiting: vec![0.0; n_taps - 1],
             sum: 0.0,
             energy: 0.0,
-            delayed: if is_reference { banded.clone() } else { Vec::new() },
-            new: banded,
+            new: forward.make_output_vec(),
+            delayed: if is_reference { forward.make_output_vec() } else { Vec::new() },
             samples: forward.make_input_vec(),
-            spectrum,
             scratch: forward.make_scratch_vec(),
         }
     }
@@ -112,22 +110,16 @@ impl Row {
         self.energy += sum_of(new, new, |x, _| x * x);
     }
 
-    /// Transforms `n` samples from `start` on, of which the first `n_old` are old, into place `slot`.
-    fn transform(&mut self, slot: usize, start: usize, n_old: usize, n: usize, forward: &dyn RealToComplex<f64>) {
-        for (first, banded) in [(n_old, &mut self.new), (0, &mut self.delayed)] {
-            if banded.is_empty() {
+    /// Transforms `n` samples from `start` on, of which the first `n_old` are old.
+    fn transform(&mut self, start: usize, n_old: usize, n: usize, forward: &dyn RealToComplex<f64>) {
+        for (first, spectrum) in [(n_old, &mut self.new), (0, &mut self.delayed)] {
+            if spectrum.is_empty() {
                 continue;
             }
             self.samples[..first].fill(0.0);
             self.samples[first..n].copy_from_slice(&self.waiting[start + first..start + n]);
             self.samples[n..].fill(0.0);
-            forward
-                .process_with_scratch(&mut self.samples, &mut self.spectrum, &mut self.scratch)
-                .expect("lengths as planned");
-            // What lies above the last bin stays zero.
-            for (bins, [re, im]) in self.spectrum.chunks(BAND).zip(banded.iter_mut().skip(slot).step_by(BATCH)) {
-                bins.iter().zip(re.iter_mut().zip(im)).for_each(|(x, (re, im))| (*re, *im) = (x.re, x.im));
-            }
+            forward.process_with_scratch(&mut self.samples, spectrum, &mut self.scratch).expect("lengths as planned");
         }
     }
 }
@@ -139,6 +131,7 @@ impl Correlator {
         let mut planner = RealFftPlanner::new();
         let (forward, inverse) = (planner.plan_fft_forward(n_fft), planner.plan_fft_inverse(n_fft));
         let (n_rows, n_references) = (layout.n_rows(), layout.n_reference_rows());
+        let n_bands = (n_fft / 2 + 1).div_ceil(BAND);
         Self {
             n_taps,
             n_fft,
@@ -146,7 +139,8 @@ impl Correlator {
             forward,
             inverse,
             n_waiting: 0,
-            products: vec![vec![[[0.0; BAND]; 2]; n_references * n_rows]; (n_fft / 2 + 1).div_ceil(BAND)],
+            spectra: vec![[[0.0; BAND]; 2]; n_bands * (n_rows + n_references) * BATCH],
+            products: vec![vec![[[0.0; BAND]; 2]; n_references * n_rows]; n_bands],
             crossed: vec![(0.0, 0.0); layout.pairs.len() * layout.n_channels],
             n_samples: 0,
             layout,
@@ -183,27 +177,32 @@ impl Correlator {
     /// Transforms one block of each signal: `n` samples from `start` on, of which the first `n_taps - 1` are old.
     fn take(&mut self, start: usize, n: usize) {
         let (slot, n_old, forward) = (self.n_waiting, self.n_taps - 1, &*self.forward);
-        self.rows.par_iter_mut().for_each(|row| row.transform(slot, start, n_old, n, forward));
+        self.rows.par_iter_mut().for_each(|row| row.transform(start, n_old, n, forward));
+        let delayed = self.rows.iter().map(|row| &row.delayed[..]).filter(|spectrum| !spectrum.is_empty());
+        let spectra: Vec<_> = self.rows.iter().map(|row| &row.new[..]).chain(delayed).collect();
+        let per_group = BANDS * spectra.len() * BATCH;
+        self.spectra.par_chunks_mut(per_group).enumerate().for_each(|(group, bands)| {
+            widest(Spread { bands, first: group * BANDS, spectra: &spectra, slot });
+        });
         self.n_waiting += 1;
         if self.n_waiting == BATCH {
             self.multiply();
         }
     }
 
+    /// Signals of which there are spectra: all, and references once more.
+    fn n_signals(&self) -> usize {
+        self.layout.n_rows() + self.layout.n_reference_rows()
+    }
+
     /// Adds the cross-spectra of the waiting blocks to the sums.
     fn multiply(&mut self) {
-        let (rows, n_blocks) = (&self.rows, std::mem::take(&mut self.n_waiting));
-        if n_blocks == 0 {
-            return;
-        }
-        self.products.par_chunks_mut(BANDS).enumerate().for_each_init(Vec::new, |packed, (k, bands)| {
-            for (sums, band) in bands.iter_mut().zip(k * BANDS..) {
-                packed.clear();
-                for spectra in rows.iter().map(|row| &row.new).chain(rows.iter().map(|row| &row.delayed)) {
-                    let waiting = spectra.get(band * BATCH..band * BATCH + n_blocks);
-                    packed.extend_from_slice(waiting.unwrap_or_default());
-                }
-                widest(Accumulate { sums, packed, n_rows: rows.len(), n_blocks });
+        let n_blocks = std::mem::take(&mut self.n_waiting);
+        let per_band = self.n_signals() * BATCH;
+        let (spectra, n_rows) = (&self.spectra, self.layout.n_rows());
+        self.products.par_chunks_mut(BANDS).zip(spectra.par_chunks(BANDS * per_band)).for_each(|(bands, spectra)| {
+            for (sums, spectra) in bands.iter_mut().zip(spectra.chunks_exact(per_band)) {
+                widest(Accumulate { sums, spectra, n_rows, n_blocks });
             }
         });
     }
@@ -267,11 +266,46 @@ impl Correlator {
     }
 }
 
+/// Puts the spectra of one block side by side, band by band.
+struct Spread<'a> {
+    /// Bands x signals x [`BATCH`] blocks.
+    bands: &'a mut [Band],
+    /// The number of the first.
+    first: usize,
+    spectra: &'a [&'a [Complex64]],
+    /// The place of the block.
+    slot: usize,
+}
+
+impl Loops for Spread<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (band, signals) in (self.first..).zip(self.bands.chunks_exact_mut(self.spectra.len() * BATCH)) {
+            for (spectrum, blocks) in self.spectra.iter().zip(signals.chunks_exact_mut(BATCH)) {
+                let [re, im] = &mut blocks[self.slot];
+                let (whole, rest) = spectrum.as_chunks::<BAND>();
+                match whole.get(band) {
+                    Some(bins) => {
+                        for i in 0..BAND {
+                            re[i] = bins[i].re;
+                            im[i] = bins[i].im;
+                        }
+                    }
+                    // What lies above the last bin stays zero.
+                    None => rest.iter().zip(re.iter_mut().zip(im)).for_each(|(x, (re, im))| (*re, *im) = (x.re, x.im)),
+                }
+            }
+        }
+    }
+}
+
 /// `sum += new * conj(delayed)` over all blocks, for each reference and each signal.
 struct Accumulate<'a> {
     sums: &'a mut [Band],
-    /// Those of the new samples of each signal, then the delayed ones of each reference: `n_blocks` of each.
-    packed: &'a [Band],
+    /// Signals x [`BATCH`] blocks.
+    spectra: &'a [Band],
     n_rows: usize,
     n_blocks: usize,
 }
@@ -281,9 +315,10 @@ impl Loops for Accumulate<'_> {
 
     #[inline(always)]
     fn run(self) {
-        let (new, delayed) = self.packed.split_at(self.n_rows * self.n_blocks);
-        for (sums, delayed) in self.sums.chunks_exact_mut(self.n_rows).zip(delayed.chunks_exact(self.n_blocks)) {
-            for (sum, new) in sums.iter_mut().zip(new.chunks_exact(self.n_blocks)) {
+        let (new, delayed) = self.spectra.split_at(self.n_rows * BATCH);
+        for (sums, delayed) in self.sums.chunks_exact_mut(self.n_rows).zip(delayed.chunks_exact(BATCH)) {
+            let delayed = &delayed[..self.n_blocks];
+            for (sum, new) in sums.iter_mut().zip(new.chunks_exact(BATCH)) {
                 let [mut re, mut im] = *sum;
                 for ([a, b], [c, d]) in new.iter().zip(delayed) {
                     for i in 0..BAND {

@@ -1,13 +1,9 @@
-//! Plain WAV files, written by hound; the only file that knows it.
+//! Plain WAV files, with the header that hound writes; the only file that knows it.
 //! What hound cannot express, above all files of 4 GiB, is left to [`super::rf64`].
 
-use std::{
-    fmt,
-    io::{self, BufWriter, Seek, SeekFrom, Write},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::io::{self, Write};
 
-use hound::{WavSpec, WavWriter};
+use hound::WavSpec;
 
 use super::format::{SampleFormat, Spec, names_usual_speakers};
 use super::rf64;
@@ -25,20 +21,19 @@ pub(super) fn can_hold(spec: &Spec, sample_format: SampleFormat, chunks: &[u8]) 
 }
 
 /// A WAV file on its way to `W`.
-pub(super) struct Wav<W: Write + Seek> {
-    hound: WavWriter<BufWriter<Lent<W>>>,
-    file: Lent<W>,
-    sample_format: SampleFormat,
-    /// Where the header has a place for it.
-    channel_mask: Option<u32>,
+#[derive(Debug)]
+pub(super) struct Wav<W> {
+    file: W,
+    /// Whether the samples are to be padded to an even number of bytes.
+    is_odd: bool,
     /// What stands behind the samples.
     chunks: Vec<u8>,
 }
 
-impl<W: Write + Seek> Wav<W> {
-    /// Writes the header; `chunks` will stand behind the samples.
-    pub(super) fn new(file: W, spec: &Spec, sample_format: SampleFormat, chunks: Vec<u8>) -> io::Result<Self> {
-        let file = Lent(Arc::new(Mutex::new(file)));
+impl<W: Write> Wav<W> {
+    /// Writes the header, by hound, and into it what hound leaves out: the sizes, which are known ([`can_hold`]), and the
+    /// speakers, which it guesses from their number. `chunks` will stand behind the samples.
+    pub(super) fn new(mut file: W, spec: &Spec, sample_format: SampleFormat, chunks: Vec<u8>) -> io::Result<Self> {
         let wav_spec = WavSpec {
             channels: spec.n_channels as u16,
             sample_rate: spec.sample_rate,
@@ -48,140 +43,59 @@ impl<W: Write + Seek> Wav<W> {
                 SampleFormat::Float32 => hound::SampleFormat::Float,
             },
         };
-        let usual = match spec.n_channels {
-            1 => 0x4,
-            2 => 0x3,
-            _ => 0,
-        };
-        Ok(Self {
-            hound: WavWriter::new(BufWriter::with_capacity(BUFFER_BYTES, file.clone()), wav_spec).map_err(refused)?,
-            file,
-            sample_format,
-            channel_mask: is_extensible(spec, sample_format).then(|| spec.channel_mask.unwrap_or(usual)),
-            chunks,
-        })
+        let mut header = wav_spec.into_header_for_infinite_file();
+        let data_bytes = spec.n_samples.unwrap_or(0) * (spec.n_channels * sample_format.n_bytes()) as u64;
+        let is_odd = data_bytes % 2 == 1;
+        // The size of the file counts all that is put behind the samples.
+        let riff_bytes = header.len() as u64 - 8 + data_bytes + u64::from(is_odd) + chunks.len() as u64;
+        let data_size_at = header.len() - 4;
+        put(&mut header, RIFF_SIZE_AT, riff_bytes as u32);
+        put(&mut header, data_size_at, data_bytes as u32);
+        if is_extensible(spec, sample_format) {
+            let usual = match spec.n_channels {
+                1 => 0x4,
+                2 => 0x3,
+                _ => 0,
+            };
+            put(&mut header, CHANNEL_MASK_AT, spec.channel_mask.unwrap_or(usual));
+        }
+        file.write_all(&header)?;
+        Ok(Self { file, is_odd, chunks })
     }
 
     /// Appends interleaved little-endian samples.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let hound = &mut self.hound;
-        let written = match self.sample_format {
-            SampleFormat::Int16 => {
-                let mut samples = bytes.as_chunks().0.iter().map(|&sample| i16::from_le_bytes(sample));
-                samples.try_for_each(|sample| hound.write_sample(sample))
-            }
-            SampleFormat::Int24 => {
-                let widened = |&[a, b, c]: &[u8; 3]| i32::from_le_bytes([0, a, b, c]) >> 8;
-                bytes.as_chunks().0.iter().map(widened).try_for_each(|sample| hound.write_sample(sample))
-            }
-            SampleFormat::Float32 => {
-                let mut samples = bytes.as_chunks().0.iter().map(|&sample| f32::from_le_bytes(sample));
-                samples.try_for_each(|sample| hound.write_sample(sample))
-            }
-        };
-        written.map_err(refused)
+        self.file.write_all(bytes)
     }
 
-    /// Completes the header, by hound and then by what hound leaves out: the padding of the samples to an even length,
-    /// and the speakers, which it guesses from their number.
-    pub(super) fn finish(self) -> io::Result<W> {
-        let Self { hound, file, channel_mask, chunks, .. } = self;
-        hound.finalize().map_err(refused)?;
-        let mut file = file.returned();
-        let mut end = file.seek(SeekFrom::End(0))?;
-        if end % 2 == 1 {
-            file.write_all(&[0])?;
-            end += 1;
+    /// Writes what stands behind the samples, all of which are there.
+    pub(super) fn finish(mut self) -> io::Result<W> {
+        if self.is_odd {
+            self.file.write_all(&[0])?;
         }
-        file.write_all(&chunks)?;
-        end += chunks.len() as u64;
-        // The size of the file counts all that has been put behind the samples.
-        write_at(&mut file, RIFF_SIZE_AT, end as u32 - 8)?;
-        if let Some(channel_mask) = channel_mask {
-            write_at(&mut file, CHANNEL_MASK_AT, channel_mask)?;
-        }
-        Ok(file)
-    }
-}
-
-impl<W: Write + Seek> fmt::Debug for Wav<W> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Wav").field("sample_format", &self.sample_format).finish_non_exhaustive()
+        self.file.write_all(&self.chunks)?;
+        Ok(self.file)
     }
 }
 
 /// Where the header states the size of the file, in bytes, and the speakers.
-const RIFF_SIZE_AT: u64 = 4;
-const CHANNEL_MASK_AT: u64 = 40;
+const RIFF_SIZE_AT: usize = 4;
+const CHANNEL_MASK_AT: usize = 40;
 
 /// Bytes of hound's longer header, and one that may follow the samples.
 const MAX_HEADER_BYTES: u64 = 68 + 1;
-
-/// hound hands over single samples; they go on in pieces of this size, in bytes.
-const BUFFER_BYTES: usize = 1 << 16;
 
 /// Whether hound writes the header that names speakers: for what the old one was not made for.
 fn is_extensible(spec: &Spec, sample_format: SampleFormat) -> bool {
     spec.n_channels > 2 || sample_format != SampleFormat::Int16
 }
 
-fn write_at(file: &mut (impl Write + Seek), position: u64, number: u32) -> io::Result<()> {
-    file.seek(SeekFrom::Start(position))?;
-    file.write_all(&number.to_le_bytes())
-}
-
-/// None but those of the system is expected after [`can_hold`].
-fn refused(error: hound::Error) -> io::Error {
-    match error {
-        hound::Error::IoError(error) => error,
-        error => io::Error::other(error),
-    }
-}
-
-/// A file for hound, which does not give back what it writes to.
-struct Lent<W>(Arc<Mutex<W>>);
-
-impl<W> Lent<W> {
-    fn lock(&self) -> MutexGuard<'_, W> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The file itself.
-    ///
-    /// # Panics
-    /// While hound has it.
-    fn returned(self) -> W {
-        let file = Arc::into_inner(self.0).expect("hound is gone");
-        file.into_inner().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<W> Clone for Lent<W> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<W: Write> Write for Lent<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.lock().write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.lock().flush()
-    }
-}
-
-impl<W: Seek> Seek for Lent<W> {
-    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-        self.lock().seek(position)
-    }
+fn put(header: &mut [u8], position: usize, number: u32) {
+    header[position..position + 4].copy_from_slice(&number.to_le_bytes());
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Cursor;
-
     use super::*;
 
     #[test]
@@ -244,9 +158,9 @@ mod tests {
     fn written(spec: &Spec, sample_format: SampleFormat) -> Vec<u8> {
         let n_samples = spec.n_samples.unwrap_or(0) as usize * spec.n_channels;
         let samples: Vec<u8> = (0..n_samples * sample_format.n_bytes()).map(|i| i as u8).collect();
-        let mut wav = Wav::new(Cursor::new(Vec::new()), spec, sample_format, Vec::new()).unwrap();
+        let mut wav = Wav::new(Vec::new(), spec, sample_format, Vec::new()).unwrap();
         wav.write(&samples).unwrap();
-        let file = wav.finish().unwrap().into_inner();
+        let file = wav.finish().unwrap();
         let start = file.len() - samples.len() - samples.len() % 2;
         assert_eq!(file[start..start + samples.len()], samples);
         file

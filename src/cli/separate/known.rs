@@ -77,6 +77,17 @@ impl Known {
     }
 }
 
+impl Known {
+    /// What plays in the examples, where that is asked for: without a rest, and where there is more than one source.
+    fn players(&self, sample_rate: u32, watch: &mut Watch<'_>) -> Result<Vec<Player>, Error> {
+        let has_rest = self.search.n_residual.is_some_and(|n| n > 0);
+        match self.has_notes && !has_rest && self.sources.names().len() > 1 {
+            true => self.sources.players(sample_rate, &self.analysis, watch),
+            false => Ok(Vec::new()),
+        }
+    }
+}
+
 impl Method for Known {
     fn names(&self) -> Vec<String> {
         let mut names = self.sources.names();
@@ -91,17 +102,19 @@ impl Method for Known {
         self.analysis.clone()
     }
 
+    fn look(&self, recording: &dyn Recording, watch: &mut Watch<'_>) -> Result<Analysis, Error> {
+        let sample_rate = recording.sample_rate();
+        let players = self.players(sample_rate, watch)?;
+        Analysis::of(recording, &transcribe::look(&players, &self.analysis, sample_rate), watch)
+    }
+
     fn places(&self) -> Places {
         self.places.clone()
     }
 
     fn fit(&self, recording: &dyn Recording, analysis: &Analysis, watch: &mut Watch<'_>) -> Result<Outcome, Error> {
-        let (sample_rate, names) = (analysis.sample_rate(), self.sources.names());
-        let has_rest = self.search.n_residual.is_some_and(|n| n > 0);
-        let players = match self.has_notes && !has_rest && names.len() > 1 {
-            true => self.sources.players(sample_rate, &self.analysis, watch)?,
-            false => Vec::new(),
-        };
+        let sample_rate = analysis.sample_rate();
+        let players = self.players(sample_rate, watch)?;
         let learning = transcribe::learning(&players, &self.analysis, sample_rate);
         let config = self.search.of(self.sources.dictionary_by(&learning, sample_rate, watch)?);
         let separation = transcribe::fit(recording, analysis, &config, &players, watch)?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use partita::atomic::{AtomicFile, commit_all};
 
 use partita::batch::{Budget, Manifest, text};
-use partita::separate::{Analysis, Stems};
+use partita::separate::Stems;
 use partita::watch::Watch;
 use partita::{Error, names};
 use serde_json::json;
@@ -144,7 +144,7 @@ impl<'a> Job<'a> {
         let mut tell = |progress| steps.tell(progress);
         let mut watch = Watch::new(&mut tell);
         let config = self.method.analysis_of(recording.n_channels());
-        let analysis = Analysis::of(recording, &config, &mut watch)?;
+        let analysis = self.method.look(recording, &mut watch)?;
         let outcome = self.method.fit_input(input, recording, &analysis, &mut watch)?;
         let found = analysis.places().map(<[_]>::len);
         drop(analysis);

@@ -55,6 +55,11 @@ pub(in crate::cli) trait Method: Sync {
         self.analysis()
     }
 
+    /// Looks at a recording. Default: as [`Method::analysis_of`] says.
+    fn look(&self, recording: &dyn Recording, watch: &mut Watch<'_>) -> Result<Analysis, Error> {
+        Analysis::of(recording, &self.analysis_of(recording.n_channels()), watch)
+    }
+
     /// What tells stems apart beside their masks. Default: nothing.
     fn places(&self) -> Places {
         Places::default()

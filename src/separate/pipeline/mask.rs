@@ -68,7 +68,7 @@ fn shares(models: &mut [Array2<f32>], power: impl Fn(f32) -> f32) {
 ///
 /// The logarithm is the series of the inverse hyperbolic tangent, the power of two that of the exponential function, each up
 /// to where its rest is below the digits of `f32`.
-#[inline]
+#[inline(always)]
 pub(in crate::separate) fn power(x: f32, exponent: f32) -> f32 {
     /// The bits of the root of one half.
     const ROOT_OF_HALF: u32 = 0x3f35_04f3;

@@ -138,7 +138,7 @@ impl<'a> Renderer<'a> {
         if let Some(expected) = self.n_expected.filter(|expected| self.n_samples > *expected) {
             return Err(Error::Length { got: self.n_samples, expected });
         }
-        self.mixture_energy += block.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+        self.mixture_energy += level(block).1;
         let mut rest: Option<Array2<f32>> = None;
         for stage in &mut self.stages {
             stage.push(rest.as_ref().map_or(block, |rest| rest.view()))?;
@@ -185,12 +185,33 @@ impl<'a> Renderer<'a> {
         let mut blocks = vec![Array2::zeros((self.n_stem_channels, n_ready)); self.n_outputs];
         self.stages.iter_mut().for_each(|stage| stage.take(n_ready, &mut blocks));
         for ((block, peak), energy) in blocks.iter().zip(&mut self.peaks).zip(&mut self.energies) {
-            *peak = block.iter().fold(*peak, |peak, x| peak.max(x.abs()));
-            *energy += block.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+            let (own_peak, own_energy) = level(block.view());
+            *peak = peak.max(own_peak);
+            *energy += own_energy;
         }
         self.n_wanted -= n_ready;
         sink(&blocks)
     }
+}
+
+/// The largest absolute sample of a block, and its energy.
+fn level(block: ArrayView2<'_, f32>) -> (f32, f64) {
+    // Several side by side: one sum would wait for each sample.
+    const LANES: usize = 16;
+    let (mut peaks, mut energies) = ([0.0f32; LANES], [0.0f64; LANES]);
+    let mut add = |samples: &[f32]| {
+        for ((peak, energy), x) in peaks.iter_mut().zip(&mut energies).zip(samples) {
+            *peak = if x.abs() > *peak { x.abs() } else { *peak };
+            *energy += f64::from(*x) * f64::from(*x);
+        }
+    };
+    for channel in block.outer_iter() {
+        let channel = channel.as_standard_layout();
+        let (chunks, rest) = channel.as_slice().unwrap_or_default().as_chunks::<LANES>();
+        chunks.iter().for_each(|chunk| add(chunk));
+        add(rest);
+    }
+    (peaks.into_iter().fold(0.0, f32::max), energies.iter().sum())
 }
 
 /// Refuses sound of another number of channels than that which was taken apart.
@@ -387,10 +408,11 @@ impl<'a> Channel<'a> {
     /// The frames of a spectrum under a mask, frames x bins.
     fn push_masked(&mut self, spectrum: &[Complex32], mask: ArrayView2<'_, f32>) {
         let Some(synthesizer) = &mut self.synthesizer else { return };
-        let mut masked = Vec::with_capacity(mask.ncols());
-        for (frame, mask) in spectrum.chunks_exact(mask.ncols()).zip(mask.outer_iter()) {
-            masked.clear();
-            masked.extend(frame.iter().zip(mask).map(|(x, m)| x * m));
+        let mut masked = vec![Complex32::default(); mask.ncols()];
+        let mask = mask.as_standard_layout();
+        let masks = mask.as_slice().unwrap_or_default().chunks_exact(masked.len());
+        for (frame, mask) in spectrum.chunks_exact(masked.len()).zip(masks) {
+            masked.iter_mut().zip(frame.iter().zip(mask)).for_each(|(to, (x, m))| *to = x * m);
             synthesizer.push(&mut masked, &mut self.ready);
         }
         self.drop_early();

@@ -1,17 +1,22 @@
 //! Several channels: where each part stands among them, and the filter that tells parts apart by it.
 //! One step of the multichannel Wiener filter over the masks of any model; sound comes from the renderer.
 
+mod lanes;
+
 use std::sync::Arc;
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayViewMut1, CowArray, Ix2};
 use rayon::prelude::*;
-use realfft::num_complex::{Complex32, Complex64};
+use realfft::num_complex::Complex32;
+
+use self::lanes::{LANES, Lanes, load};
 
 use super::filtered::{Filter, Filtered, frame_by_frame, read_masks};
 use super::mask;
 use super::model::Model;
 use crate::Result;
 use crate::audio::Recording;
+use crate::nmf::kernel::{Loops, widest};
 use crate::stft::Stft;
 use crate::watch::Watch;
 
@@ -21,9 +26,6 @@ const REGULARIZATION: f64 = 1e-5;
 
 /// Frames that places are learned from at the most: 93 s at 44.1 kHz, for covariances of a few channels in each bin.
 const ENOUGH_FRAMES: usize = 4000;
-
-/// Bins that are gone through at once.
-const PIECE: usize = 16;
 
 /// Finds where the parts of a model stand among the channels, from at most about `max_frames` frames, and no more than
 /// [`ENOUGH_FRAMES`], in blocks spread evenly over the recording, and gives a model that uses it. For a single channel it is
@@ -64,8 +66,8 @@ struct Spatial {
     n_channels: usize,
     n_parts: usize,
     n_bins: usize,
-    /// Bins x parts x channels x channels.
-    covariances: Vec<Complex64>,
+    /// Bands of [`LANES`] bins x parts x channels x channels; above the diagonal nothing.
+    covariances: Vec<Lanes>,
     /// Masks to this power are models again, up to a factor that the parts share.
     to_model: f32,
 }
@@ -74,238 +76,304 @@ struct Spatial {
 #[derive(Debug)]
 struct SpatialSums {
     sums: Spatial,
-    /// Bins x parts: the sums of the models.
-    weights: Vec<f64>,
+    /// Bands x parts: the sums of the models.
+    weights: Vec<[f64; LANES]>,
 }
 
 impl SpatialSums {
     /// `mask_exponent` is that of the masks to come.
     fn new(n_channels: usize, n_parts: usize, n_bins: usize, mask_exponent: f32) -> Self {
-        let covariances = vec![Complex64::ZERO; n_bins * n_parts * n_channels * n_channels];
+        let n_bands = n_bins.div_ceil(LANES);
+        let covariances = vec![Lanes::ZERO; n_bands * n_parts * n_channels * n_channels];
         let sums = Spatial { n_channels, n_parts, n_bins, covariances, to_model: 1.0 / mask_exponent };
-        Self { sums, weights: vec![0.0; n_bins * n_parts] }
+        Self { sums, weights: vec![[0.0; LANES]; n_bands * n_parts] }
     }
 
     /// Takes frames: the spectra of each channel (frames x bins, row by row), and the masks of each part.
     fn add(&mut self, spectra: &[&[Complex32]], masks: &[Array2<f32>]) {
-        let Spatial { n_channels, n_parts, n_bins, to_model, .. } = self.sums;
+        let Spatial { n_channels, n_parts, to_model, .. } = self.sums;
         let n_frames = masks.first().map_or(0, Array2::nrows);
-        let per_bin = n_parts * n_channels * n_channels;
         let models: Vec<_> = (0..n_frames).into_par_iter().map(|frame| models(masks, frame, to_model)).collect();
-        // Bins are independent of one another; the frames of each are added in their order.
-        let (size, pieces) = (n_channels * n_channels, n_bins.div_ceil(PIECE));
-        let covariances = self.sums.covariances.par_chunks_mut(PIECE * per_bin);
-        let of_pieces = covariances.zip(self.weights.par_chunks_mut(PIECE * n_parts)).enumerate();
-        debug_assert_eq!(of_pieces.len(), pieces);
-        of_pieces.for_each(|(piece, (covariances, weights))| {
-            let mut x = vec![Complex64::ZERO; n_channels];
-            let mut outer = vec![Complex64::ZERO; size];
-            for (frame, models) in models.iter().enumerate() {
-                let bins = covariances.chunks_exact_mut(per_bin).zip(weights.chunks_exact_mut(n_parts));
-                for (bin, (covariances, weights)) in (piece * PIECE..).zip(bins) {
-                    read(spectra, frame * n_bins + bin, &mut x);
-                    let level = x.iter().map(Complex64::norm_sqr).sum::<f64>().sqrt();
-                    for (row, a) in outer.chunks_exact_mut(n_channels).zip(&x) {
-                        row.iter_mut().zip(&x).for_each(|(y, b)| *y = a * b.conj());
-                    }
-                    for (part, covariance) in covariances.chunks_exact_mut(size).enumerate() {
-                        // y y* of the image y = mask x.
-                        let power = f64::from(masks[part][(frame, bin)]).powi(2);
-                        covariance.iter_mut().zip(&outer).for_each(|(sum, y)| *sum += y * power);
-                        weights[part] += level * f64::from(models[part * n_bins + bin]);
-                    }
-                }
-            }
+        // Bands are independent of one another; the frames of each are added in their order.
+        let covariances = self.sums.covariances.par_chunks_exact_mut(n_parts * n_channels * n_channels);
+        let bands = covariances.zip(self.weights.par_chunks_exact_mut(n_parts)).enumerate();
+        let (n_bins, masks) = (self.sums.n_bins, in_rows(masks));
+        let masks = slices(&masks);
+        let room = || vec![Lanes::ZERO; n_channels];
+        bands.for_each_init(room, |x, (band, (covariances, weights))| {
+            widest(AddFrames { band, n_bins, spectra, masks: &masks, models: &models, x, covariances, weights });
         });
     }
 
     /// The covariances, each relative to the sum of the model that goes with it.
     fn finish(mut self) -> Spatial {
         let size = self.sums.n_channels * self.sums.n_channels;
-        for (covariance, weight) in self.sums.covariances.chunks_exact_mut(size).zip(&self.weights) {
-            let factor = if *weight > 0.0 { 1.0 / weight } else { 0.0 };
-            covariance.iter_mut().for_each(|x| *x *= factor);
+        for (covariance, weights) in self.sums.covariances.chunks_exact_mut(size).zip(&self.weights) {
+            let factors = weights.map(|weight| if weight > 0.0 { 1.0 / weight } else { 0.0 });
+            covariance.iter_mut().for_each(|x| *x = x.times(&factors));
         }
         self.sums
+    }
+}
+
+/// Adds what one band has in some frames.
+struct AddFrames<'a> {
+    band: usize,
+    n_bins: usize,
+    spectra: &'a [&'a [Complex32]],
+    masks: &'a [&'a [f32]],
+    models: &'a [Vec<f32>],
+    /// Room for each channel.
+    x: &'a mut [Lanes],
+    covariances: &'a mut [Lanes],
+    weights: &'a mut [[f64; LANES]],
+}
+
+impl Loops for AddFrames<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { band, n_bins, spectra, masks, models, x, covariances, weights } = self;
+        let n = x.len();
+        for (frame, models) in models.iter().enumerate() {
+            let first = frame * n_bins;
+            x.iter_mut().zip(spectra).for_each(|(x, all)| *x = Lanes::load(&all[first..first + n_bins], band));
+            let mut level = [0.0; LANES];
+            x.iter().for_each(|x| x.add_power_to(&mut level));
+            level.iter_mut().for_each(|level| *level = level.sqrt());
+            let parts = covariances.chunks_exact_mut(n * n).zip(weights.iter_mut()).zip(masks);
+            for (part, ((covariance, weight), mask)) in parts.enumerate() {
+                let model = load(&models[part * n_bins..(part + 1) * n_bins], band);
+                let mask = load(&mask[first..first + n_bins], band);
+                for l in 0..LANES {
+                    weight[l] += level[l] * model[l];
+                }
+                // y y* of the image y = mask x.
+                for i in 0..n {
+                    let image = x[i].times(&mask).times(&mask);
+                    for j in 0..=i {
+                        covariance[i * n + j].add_conj_product(&x[j], &image);
+                    }
+                }
+            }
+        }
     }
 }
 
 impl Filter for Spatial {
     /// What the regularization leaves over is shared out by the masks.
     fn images(&self, spectra: &[&[Complex32]], masks: &[Array2<f32>]) -> Vec<Vec<Array2<Complex32>>> {
-        let (n_channels, n_parts, n_bins) = (self.n_channels, self.n_parts, self.n_bins);
+        let in_rows = in_rows(masks);
+        let slices = slices(&in_rows);
         frame_by_frame(
             masks,
-            n_channels,
-            || WienerFilter::new(n_channels, n_parts),
+            self.n_channels,
+            || WienerFilter::new(self.n_channels, self.n_parts),
             |filter, frame, rows| {
                 let models = models(masks, frame, self.to_model);
-                let size = n_parts * n_channels * n_channels;
-                for (bin, covariances) in self.covariances.chunks_exact(size).enumerate() {
-                    read(spectra, frame * n_bins + bin, &mut filter.x);
-                    let of_bin = filter.models.iter_mut().zip(models.iter().skip(bin).step_by(n_bins));
-                    of_bin.for_each(|(to, model)| *to = f64::from(*model));
-                    filter.apply(covariances, |part| masks[part][(frame, bin)]);
-                    rows.iter_mut().zip(&filter.images).for_each(|(row, y)| {
-                        row[bin] = Complex32::new(y.re as f32, y.im as f32);
-                    });
-                }
+                widest(FilterFrame { spatial: self, frame, spectra, masks: &slices, models: &models, filter, rows });
             },
         )
     }
 }
 
-/// The sample of every channel at one place.
-fn read(spectra: &[&[Complex32]], at: usize, x: &mut [Complex64]) {
-    for (x, spectrum) in x.iter_mut().zip(spectra) {
-        *x = Complex64::new(f64::from(spectrum[at].re), f64::from(spectrum[at].im));
-    }
+/// Masks whose frames stand one after the other, as most do already.
+fn in_rows(masks: &[Array2<f32>]) -> Vec<CowArray<'_, f32, Ix2>> {
+    masks.iter().map(|mask| mask.as_standard_layout()).collect()
+}
+
+fn slices<'a>(masks: &'a [CowArray<'_, f32, Ix2>]) -> Vec<&'a [f32]> {
+    masks.iter().map(|mask| mask.as_slice().expect("frames stand one after the other")).collect()
 }
 
 /// The models of a frame, as shares that sum to one: parts x bins.
 pub(super) fn models(masks: &[Array2<f32>], frame: usize, to_model: f32) -> Vec<f32> {
     let n_bins = masks.first().map_or(0, Array2::ncols);
     let mut models: Vec<f32> = Vec::with_capacity(masks.len() * n_bins);
-    let mut sum = vec![0.0f32; n_bins];
-    for mask in masks {
-        let start = models.len();
-        models.extend(mask.row(frame).iter().map(|x| mask::power(*x, to_model)));
-        sum.iter_mut().zip(&models[start..]).for_each(|(sum, x)| *sum += x);
-    }
-    for model in models.chunks_exact_mut(n_bins.max(1)) {
-        model.iter_mut().zip(&sum).for_each(|(x, sum)| *x /= sum);
-    }
+    masks.iter().for_each(|mask| models.extend(mask.row(frame)));
+    widest(Models { shares: &mut models, n_bins: n_bins.max(1), to_model });
     models
 }
 
-/// The filter at one place, and room for its matrices.
+/// Turns the masks of one frame, parts x bins, into models.
+struct Models<'a> {
+    shares: &'a mut [f32],
+    n_bins: usize,
+    to_model: f32,
+}
+
+impl Loops for Models<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let mut sum = vec![0.0f32; self.n_bins];
+        for shares in self.shares.chunks_exact_mut(self.n_bins) {
+            for (x, sum) in shares.iter_mut().zip(&mut sum) {
+                *x = mask::power(*x, self.to_model);
+                *sum += *x;
+            }
+        }
+        for shares in self.shares.chunks_exact_mut(self.n_bins) {
+            shares.iter_mut().zip(&sum).for_each(|(x, sum)| *x /= sum);
+        }
+    }
+}
+
+/// Room for the filter of one band.
 struct WienerFilter {
-    n_channels: usize,
     /// The mixture.
-    x: Vec<Complex64>,
-    models: Vec<f64>,
-    /// Covariance of the mixture, then its Cholesky factor.
-    mixture: Vec<Complex64>,
-    z: Vec<Complex64>,
+    x: Vec<Lanes>,
+    models: Vec<[f64; LANES]>,
+    /// Covariance of the mixture, then its Cholesky factor, both up to the diagonal.
+    mixture: Vec<Lanes>,
+    z: Vec<Lanes>,
     /// Parts x channels.
-    images: Vec<Complex64>,
+    images: Vec<Lanes>,
 }
 
 impl WienerFilter {
     fn new(n_channels: usize, n_parts: usize) -> Self {
         Self {
-            n_channels,
-            x: vec![Complex64::ZERO; n_channels],
-            models: vec![0.0; n_parts],
-            mixture: vec![Complex64::ZERO; n_channels * n_channels],
-            z: vec![Complex64::ZERO; n_channels],
-            images: vec![Complex64::ZERO; n_channels * n_parts],
+            x: vec![Lanes::ZERO; n_channels],
+            models: vec![[0.0; LANES]; n_parts],
+            mixture: vec![Lanes::ZERO; n_channels * n_channels],
+            z: vec![Lanes::ZERO; n_channels],
+            images: vec![Lanes::ZERO; n_channels * n_parts],
         }
     }
 
     /// `y_j = v_j R_j (sum over i of v_i R_i + e I)^-1 x`, and what is left of x shared out by the masks.
-    fn apply(&mut self, covariances: &[Complex64], mask: impl Fn(usize) -> f32) {
-        match self.x[..] {
-            [x, y] => self.apply_to_two(covariances, mask, [x, y]),
-            _ => self.apply_to_many(covariances, mask),
-        }
-    }
-
-    fn apply_to_many(&mut self, covariances: &[Complex64], mask: impl Fn(usize) -> f32) {
-        let n = self.n_channels;
-        self.mixture.fill(Complex64::ZERO);
+    #[inline(always)]
+    fn apply(&mut self, covariances: &[Lanes], mask: impl Fn(usize) -> [f64; LANES]) {
+        let n = self.x.len();
+        self.mixture.fill(Lanes::ZERO);
         for (covariance, model) in covariances.chunks_exact(n * n).zip(&self.models) {
-            self.mixture.iter_mut().zip(covariance).for_each(|(sum, r)| *sum += r * model);
+            self.mixture.iter_mut().zip(covariance).for_each(|(sum, r)| sum.add(&r.times(model)));
         }
-        let trace: f64 = (0..n).map(|i| self.mixture[i * n + i].re).sum();
-        let regularization = REGULARIZATION * trace / n as f64;
-        (0..n).for_each(|i| self.mixture[i * n + i] += regularization);
+        let mut regularization = Lanes::ZERO;
+        for i in 0..n {
+            regularization.add(&self.mixture[i * n + i].times(&[REGULARIZATION / n as f64; LANES]));
+        }
+        for i in 0..n {
+            self.mixture[i * n + i].add(&regularization);
+        }
         self.z.copy_from_slice(&self.x);
-        self.images.fill(Complex64::ZERO);
-        if solve(&mut self.mixture, &mut self.z) {
-            let parts = self.images.chunks_exact_mut(n).zip(covariances.chunks_exact(n * n)).zip(&self.models);
-            for ((image, covariance), model) in parts {
-                for (y, row) in image.iter_mut().zip(covariance.chunks_exact(n)) {
-                    *y = row.iter().zip(&self.z).map(|(r, z)| r * z).sum::<Complex64>() * model;
+        let is_solved = solve(&mut self.mixture, &mut self.z);
+        let mut rest = std::mem::take(&mut self.x);
+        let parts = self.images.chunks_exact_mut(n).zip(covariances.chunks_exact(n * n)).zip(&self.models);
+        for ((image, covariance), model) in parts {
+            for (i, y) in image.iter_mut().enumerate() {
+                let mut sum = Lanes::ZERO;
+                for j in 0..=i {
+                    sum.add_product(&covariance[i * n + j], &self.z[j]);
+                }
+                for j in i + 1..n {
+                    sum.add_conj_product(&covariance[j * n + i], &self.z[j]);
+                }
+                *y = sum.times(model).only(&is_solved);
+                rest[i].sub(y);
+            }
+        }
+        for (part, image) in self.images.chunks_exact_mut(n).enumerate() {
+            let mask = mask(part);
+            image.iter_mut().zip(&rest).for_each(|(y, rest)| y.add(&rest.times(&mask)));
+        }
+        self.x = rest;
+    }
+}
+
+/// Filters one frame.
+struct FilterFrame<'a, 'r> {
+    spatial: &'a Spatial,
+    frame: usize,
+    spectra: &'a [&'a [Complex32]],
+    masks: &'a [&'a [f32]],
+    models: &'a [f32],
+    filter: &'a mut WienerFilter,
+    /// Of each part and channel.
+    rows: &'a mut [ArrayViewMut1<'r, Complex32>],
+}
+
+impl Loops for FilterFrame<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { spatial, frame, spectra, masks, models, filter, rows } = self;
+        let n_bins = spatial.n_bins;
+        let first = frame * n_bins;
+        let size = spatial.n_parts * spatial.n_channels * spatial.n_channels;
+        for (band, covariances) in spatial.covariances.chunks_exact(size).enumerate() {
+            let x = filter.x.iter_mut().zip(spectra);
+            x.for_each(|(x, all)| *x = Lanes::load(&all[first..first + n_bins], band));
+            let of_parts = filter.models.iter_mut().zip(models.chunks_exact(n_bins));
+            of_parts.for_each(|(to, model)| *to = load(model, band));
+            filter.apply(covariances, |part| load(&masks[part][first..first + n_bins], band));
+            for (row, y) in rows.iter_mut().zip(&filter.images) {
+                if let Some(row) = row.as_slice_mut() {
+                    y.store(row, band);
                 }
             }
-        }
-        for channel in 0..n {
-            let sum: Complex64 = self.images.iter().skip(channel).step_by(n).sum();
-            let rest = self.x[channel] - sum;
-            for (part, y) in self.images.iter_mut().skip(channel).step_by(n).enumerate() {
-                *y += rest * f64::from(mask(part));
-            }
-        }
-    }
-
-    /// [`WienerFilter::apply`] to two channels, where the inverse can be written down.
-    fn apply_to_two(&mut self, covariances: &[Complex64], mask: impl Fn(usize) -> f32, x: [Complex64; 2]) {
-        let (mut a, mut b, mut d) = (0.0, Complex64::ZERO, 0.0);
-        for (r, model) in covariances.chunks_exact(4).zip(&self.models) {
-            a += r[0].re * model;
-            b += r[1] * model;
-            d += r[3].re * model;
-        }
-        let regularization = REGULARIZATION * (a + d) / 2.0;
-        a += regularization;
-        d += regularization;
-        let pivot = d - b.norm_sqr() / a;
-        let mut rest = x;
-        let is_definite = a.is_normal() && a > 0.0 && pivot.is_normal() && pivot > 0.0;
-        let second = (x[1] - b.conj() * x[0] / a) / pivot;
-        let z = [(x[0] - b * second) / a, second];
-        if is_definite && z.iter().all(|z| z.re.is_finite() && z.im.is_finite()) {
-            let parts = self.images.chunks_exact_mut(2).zip(covariances.chunks_exact(4)).zip(&self.models);
-            for ((image, r), model) in parts {
-                image[0] = (r[0] * z[0] + r[1] * z[1]) * model;
-                image[1] = (r[2] * z[0] + r[3] * z[1]) * model;
-                rest[0] -= image[0];
-                rest[1] -= image[1];
-            }
-        } else {
-            self.images.fill(Complex64::ZERO);
-        }
-        for (part, image) in self.images.chunks_exact_mut(2).enumerate() {
-            let mask = f64::from(mask(part));
-            image[0] += rest[0] * mask;
-            image[1] += rest[1] * mask;
         }
     }
 }
 
-/// Solves A z = x for a Hermitian, positive definite A (n x n, row by row), by its Cholesky factor, which takes the place
-/// of A; z takes that of x. `false`, and nothing of use in either, where A is not positive definite.
-fn solve(a: &mut [Complex64], x: &mut [Complex64]) -> bool {
+/// Solves A z = x for a Hermitian, positive definite A (n x n, row by row, up to the diagonal), by its Cholesky factor, which
+/// takes the place of A; z takes that of x. Told is in which lanes A is positive definite; in others nothing is of use.
+#[inline(always)]
+fn solve(a: &mut [Lanes], x: &mut [Lanes]) -> [bool; LANES] {
     let n = x.len();
+    let mut is_definite = [true; LANES];
     for j in 0..n {
-        let done: f64 = (0..j).map(|k| a[j * n + k].norm_sqr()).sum();
-        let pivot = a[j * n + j].re - done;
-        if !(pivot.is_normal() && pivot > 0.0) {
-            return false;
+        let mut pivot = a[j * n + j].re;
+        for k in 0..j {
+            a[j * n + k].sub_power_from(&mut pivot);
         }
-        let root = pivot.sqrt();
-        a[j * n + j] = root.into();
+        let mut inverse = [0.0; LANES];
+        for l in 0..LANES {
+            let is_good = pivot[l] >= f64::MIN_POSITIVE && pivot[l] <= f64::MAX;
+            is_definite[l] &= is_good;
+            inverse[l] = 1.0 / if is_good { pivot[l] } else { 1.0 }.sqrt();
+        }
+        // What is divided by is kept as its inverse.
+        a[j * n + j] = Lanes { re: inverse, im: [0.0; LANES] };
         for i in j + 1..n {
-            let done: Complex64 = (0..j).map(|k| a[i * n + k] * a[j * n + k].conj()).sum();
-            a[i * n + j] = (a[i * n + j] - done) / root;
+            let mut left = a[i * n + j];
+            for k in 0..j {
+                left.sub_conj_product(&a[j * n + k], &a[i * n + k]);
+            }
+            a[i * n + j] = left.times(&inverse);
         }
     }
     // L u = x, then L* z = u.
     for i in 0..n {
-        let done: Complex64 = (0..i).map(|k| a[i * n + k] * x[k]).sum();
-        x[i] = (x[i] - done) / a[i * n + i].re;
+        let mut left = x[i];
+        for k in 0..i {
+            left.sub_product(&a[i * n + k], &x[k]);
+        }
+        x[i] = left.times(&a[i * n + i].re);
     }
     for i in (0..n).rev() {
-        let done: Complex64 = (i + 1..n).map(|k| a[k * n + i].conj() * x[k]).sum();
-        x[i] = (x[i] - done) / a[i * n + i].re;
+        let mut left = x[i];
+        for k in i + 1..n {
+            left.sub_conj_product(&a[k * n + i], &x[k]);
+        }
+        x[i] = left.times(&a[i * n + i].re);
     }
-    x.iter().all(|z| z.re.is_finite() && z.im.is_finite())
+    for x in x.iter() {
+        for l in 0..LANES {
+            is_definite[l] &= x.re[l].is_finite() & x.im[l].is_finite();
+        }
+    }
+    is_definite
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use realfft::num_complex::Complex64;
 
     use super::*;
 
@@ -328,36 +396,6 @@ mod tests {
         sums.finish().images(&views, masks)
     }
 
-    proptest! {
-        #[test]
-        fn two_channels_are_filtered_as_any_number_is(
-            values in prop::collection::vec(-1.0f64..1.0, 12),
-            x in prop::array::uniform4(-1.0f64..1.0),
-            share in 0.0f32..1.0,
-        ) {
-            let c = Complex64::new;
-            // Two covariances, each of two images.
-            let of = |v: &[f64]| {
-                let (a, b) = ((c(v[0], v[1]), c(v[2], v[3])), (c(v[4], v[5]), c(v[1], v[4])));
-                let sum = |f: fn((Complex64, Complex64)) -> Complex64| f(a) + f(b);
-                [sum(|(x, _)| x * x.conj()), sum(|(x, y)| x * y.conj()), sum(|(x, y)| y * x.conj()), sum(|(_, y)| y * y.conj())]
-            };
-            let covariances = [of(&values[..6]), of(&values[6..])].concat();
-            let mut filter = WienerFilter::new(2, 2);
-            filter.x = vec![c(x[0], x[1]), c(x[2], x[3])];
-            filter.models = vec![f64::from(share), 1.0 - f64::from(share)];
-            let mask = |part: usize| if part == 0 { share } else { 1.0 - share };
-            filter.apply_to_many(&covariances, mask);
-            let expected = std::mem::take(&mut filter.images);
-            filter.images = vec![Complex64::ZERO; 4];
-            filter.apply(&covariances, mask);
-            for (got, expected) in filter.images.iter().zip(&expected) {
-                // The regularization leaves a condition of up to 1e5.
-                prop_assert!((got - expected).norm() < 1e-8, "{got}, expected {expected}");
-            }
-        }
-    }
-
     #[test]
     fn a_hermitian_system_is_solved() {
         let c = Complex64::new;
@@ -373,13 +411,15 @@ mod tests {
             c(2.0, 0.0),
         ];
         let x = [c(1.0, 2.0), c(-1.0, 0.5), c(0.0, 1.0)];
-        let (mut factor, mut z) = (a, x);
-        assert!(solve(&mut factor, &mut z));
+        let everywhere = |x: &Complex64| Lanes { re: [x.re; LANES], im: [x.im; LANES] };
+        let (mut factor, mut z) = (a.each_ref().map(everywhere), x.each_ref().map(everywhere));
+        assert_eq!(solve(&mut factor, &mut z), [true; LANES]);
+        let z = z.map(|z| c(z.re[1], z.im[1]));
         for (row, x) in a.chunks(3).zip(x) {
             let product: Complex64 = row.iter().zip(&z).map(|(a, z)| a * z).sum();
             assert!((product - x).norm() < 1e-12, "{product}, expected {x}");
         }
-        assert!(!solve(&mut [c(0.0, 0.0)], &mut [c(1.0, 0.0)]), "a singular one is not");
+        assert_eq!(solve(&mut [Lanes::ZERO], &mut [everywhere(&c(1.0, 0.0))]), [false; LANES], "a singular one is not");
     }
 
     #[test]

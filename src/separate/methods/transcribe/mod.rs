@@ -125,6 +125,15 @@ pub fn learning(players: &[Player], look: &AnalysisConfig, sample_rate: u32) -> 
     }
 }
 
+/// How a recording of `sample_rate` (Hz) is looked at for what is learned as [`learning`] says: as many seconds of it are kept
+/// as `look` asks for.
+pub fn look(players: &[Player], look: &AnalysisConfig, sample_rate: u32) -> AnalysisConfig {
+    let stft = learning(players, look, sample_rate).stft;
+    let hop_length = |stft: StftOptions| stft.resolve(sample_rate, look.window_s).hop_length.max(1);
+    let max_frames = look.max_frames.saturating_mul(hop_length(look.stft)) / hop_length(stft);
+    AnalysisConfig { stft, max_frames, ..look.clone() }
+}
+
 /// Finds what each player plays in a recording: one note at a time, or none.
 ///
 /// The combs of all pitches under the timbre of each player are fitted to the mixture, and the activations of each are held
@@ -218,8 +227,8 @@ fn join(notes: &mut Vec<Note>, next: Vec<Note>) {
 ///
 /// The notes are in [`Separation::found`], whether they counted or not. `players` are of [`listen`], in the same transform;
 /// where they are not those of all sources of the dictionary, or there is a residual, it is [`examples::fit`] alone. Where
-/// not all play one note at a time, the dictionary may be in the transform of [`learning`], and the recording is looked at
-/// in that, too.
+/// not all play one note at a time, the dictionary may be in the transform of [`learning`]; a recording that was not looked at
+/// in that ([`look`]) is looked at again.
 ///
 /// # Errors
 /// Those of [`examples::fit`] and [`transcribe`], and [`Error::MatrixShape`] for players of another transform.

@@ -158,3 +158,76 @@ pub(super) fn shares_under(values: ArrayView2<'_, f32>, medians: &Array2<f32>, o
     };
     values.axis_iter(of).zip(medians.axis_iter(of)).map(share).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: u32 = 44_100;
+
+    /// A tone with partials up to 5 kHz that get weaker by this power, and how it sounds over time.
+    fn tone(pitch_hz: f64, fall: i32, activation: &[f32]) -> (Array1<f32>, Array1<f32>) {
+        let stft = StftConfig::new(4096);
+        let mut template = Array1::zeros(stft.n_bins());
+        for partial in 1..=(5000.0 / pitch_hz) as i32 {
+            let center = (f64::from(partial) * pitch_hz / stft.bin_hz(1, RATE)).round() as usize;
+            template.slice_mut(s![center - 1..=center + 1]).fill((partial as f32).powi(-fall));
+        }
+        (template, activation.iter().copied().collect())
+    }
+
+    fn features_of(components: &[(Array1<f32>, Array1<f32>)]) -> Vec<Features> {
+        let (templates, activations): (Vec<_>, Vec<_>) = components.iter().map(|(w, h)| (w.view(), h.view())).unzip();
+        let dictionary = ndarray::stack(Axis(1), &templates).expect("templates of one length");
+        let activations = ndarray::stack(Axis(0), &activations).expect("activations of one length");
+        features(dictionary.view(), activations.view(), &StftConfig::new(4096), RATE)
+    }
+
+    #[test]
+    fn notes_of_one_color_are_more_alike_than_one_note_of_two_colors() {
+        let on = [1.0; 100];
+        let found = features_of(&[tone(440.0, 1, &on), tone(523.25, 1, &on), tone(440.0, 3, &on)]);
+        let (notes, colors) = (found[0].squared(&found[1]), found[0].squared(&found[2]));
+        assert!(notes < 0.5 * colors, "{notes} and {colors}");
+    }
+
+    #[test]
+    fn what_is_struck_and_what_is_blown_are_apart() {
+        let struck: Vec<f32> = (0..200).map(|i| 0.9f32.powi(i % 50)).collect();
+        let blown: Vec<f32> = (0..200).map(|i| if i % 50 < 5 { 0.2 * (i % 50) as f32 } else { 0.9 }).collect();
+        let backwards: Vec<f32> = struck.iter().rev().copied().collect();
+        let found = features_of(&[tone(440.0, 1, &struck), tone(440.0, 1, &blown), tone(440.0, 1, &backwards)]);
+        assert!(found[0].rise > 0.3, "{}", found[0].rise);
+        assert!((found[0].rise + found[2].rise).abs() < 1e-6, "time turned round");
+        assert!(found[0].squared(&found[1]) > 0.1, "{}", found[0].squared(&found[1]));
+    }
+
+    #[test]
+    fn distances_do_not_depend_on_order_and_are_0_of_the_same() {
+        let hits: Vec<f32> = (0..100).map(|i| if i % 10 == 0 { 1.0 } else { 0.0 }).collect();
+        let found = features_of(&[tone(220.0, 1, &[1.0; 100]), tone(300.0, 2, &hits), tone(300.0, 2, &[0.0; 100])]);
+        for a in &found {
+            assert!(a.squared(a) < 1e-6, "{}", a.squared(a));
+            for b in &found {
+                assert_eq!(a.squared(b), b.squared(a));
+            }
+        }
+    }
+
+    #[test]
+    fn a_recording_of_a_frame_and_silence_have_features() {
+        for frames in [1, 3] {
+            let (template, _) = tone(440.0, 1, &[]);
+            let found = features_of(&[(template, Array1::zeros(frames)), (Array1::zeros(2049), Array1::ones(frames))]);
+            assert!(found.iter().all(|a| found.iter().all(|b| a.squared(b).is_finite())), "{frames} frames");
+        }
+    }
+
+    #[test]
+    fn what_repeats_is_like_itself_later() {
+        let beats = Array1::from_shape_fn(400, |i| if i % 10 < 5 { 1.0 } else { 0.0 });
+        assert!((autocorrelation(beats.view(), 10) - 0.975).abs() < 1e-3, "{}", autocorrelation(beats.view(), 10));
+        assert!(autocorrelation(beats.view(), 5) < -0.95);
+        assert_eq!(autocorrelation(Array1::ones(9).view(), 3), 0.0);
+    }
+}

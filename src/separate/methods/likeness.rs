@@ -81,29 +81,32 @@ pub(super) fn features(
 ) -> Vec<Features> {
     let frames = |seconds: f64| (seconds * f64::from(sample_rate) / stft.hop_length as f64).round().max(1.0) as usize;
     let steady = shares_under(activations, &medians_along_time(activations, stft, sample_rate), Axis(0));
-    let of_one = |((template, activation), steady): ((ArrayView1<'_, f32>, ArrayView1<'_, f32>), f32)| Features {
-        color: unit(smooth(&bands(template, COLOR_BANDS, stft, sample_rate).mapv(|x| x.powf(COLOR_POWER)))),
-        partials: unit(bands(template, PARTIALS_BANDS, stft, sample_rate).mapv(|x| x.powf(PARTIALS_POWER))),
-        steady,
+    let color = bands(dictionary, COLOR_BANDS, stft, sample_rate).mapv(|x| x.powf(COLOR_POWER));
+    let partials = bands(dictionary, PARTIALS_BANDS, stft, sample_rate).mapv(|x| x.powf(PARTIALS_POWER));
+    let of_one = |(k, activation): (usize, ArrayView1<'_, f32>)| Features {
+        color: unit(smooth(color.column(k))),
+        partials: unit(partials.column(k).to_owned()),
+        steady: steady[k],
         later: autocorrelation(activation, frames(LATER_S)),
         rise: rise(activation, frames(RISE_S)),
     };
-    dictionary.axis_iter(Axis(1)).zip(activations.outer_iter()).zip(steady).map(of_one).collect()
+    activations.outer_iter().enumerate().map(of_one).collect()
 }
 
-/// Energy of a template in bands of equal width in octaves.
-fn bands(template: ArrayView1<'_, f32>, per_octave: usize, stft: &StftConfig, sample_rate: u32) -> Array1<f32> {
+/// Energy of templates in bands of equal width in octaves, bands x `n_components`.
+fn bands(dictionary: ArrayView2<'_, f32>, per_octave: usize, stft: &StftConfig, sample_rate: u32) -> Array2<f32> {
     let band = |hz: f64| ((hz.max(LOWEST_HZ) / LOWEST_HZ).log2() * per_octave as f64) as usize;
-    let mut bands = Array1::zeros(band(f64::from(sample_rate) / 2.0) + 1);
-    for (bin_idx, x) in template.iter().enumerate() {
-        let own = band(stft.bin_hz(bin_idx, sample_rate)).min(bands.len() - 1);
-        bands[own] += x * x;
+    let n_bands = band(f64::from(sample_rate) / 2.0) + 1;
+    let mut bands = Array2::zeros((n_bands, dictionary.ncols()));
+    for (bin_idx, row) in dictionary.outer_iter().enumerate() {
+        let own = band(stft.bin_hz(bin_idx, sample_rate)).min(n_bands - 1);
+        bands.row_mut(own).zip_mut_with(&row, |sum, x| *sum += x * x);
     }
     bands
 }
 
 /// Each entry and half of each of its neighbors.
-fn smooth(x: &Array1<f32>) -> Array1<f32> {
+fn smooth(x: ArrayView1<'_, f32>) -> Array1<f32> {
     let at = |i: usize| x.get(i).copied().unwrap_or(0.0);
     Array1::from_shape_fn(x.len(), |i| 0.5 * at(i.wrapping_sub(1)) + at(i) + 0.5 * at(i + 1))
 }
@@ -184,11 +187,13 @@ mod tests {
     }
 
     #[test]
-    fn notes_of_one_color_are_more_alike_than_one_note_of_two_colors() {
+    fn notes_of_one_instrument_are_alike_whatever_their_pitch() {
         let on = [1.0; 100];
-        let found = features_of(&[tone(440.0, 1, &on), tone(523.25, 1, &on), tone(440.0, 3, &on)]);
-        let (notes, colors) = (found[0].squared(&found[1]), found[0].squared(&found[2]));
-        assert!(notes < 0.5 * colors, "{notes} and {colors}");
+        let found = features_of(&[tone(440.0, 1, &on), tone(523.25, 1, &on), tone(880.0, 1, &on)]);
+        let at_one_pitch = found[0].partials.dot(&found[1].partials);
+        let (third, octave) = (found[0].shifted(&found[1]), found[0].shifted(&found[2]));
+        assert!(third > at_one_pitch + 0.2, "{third}, and {at_one_pitch} at one pitch");
+        assert!(third > octave + 0.1, "{third}, and {octave} beyond half an octave");
     }
 
     #[test]

@@ -16,10 +16,10 @@ const COLOR_WEIGHT: f32 = 0.5;
 /// Partials are energy in bands of a semitone, to this power.
 const PARTIALS_BANDS: usize = 12;
 const PARTIALS_POWER: f32 = 0.25;
-/// Of two components one may sound so many bands lower than it does: notes of one instrument are alike wherever they are.
+/// One of two components may be moved by so many bands: notes of one instrument are alike wherever they are.
 const MAX_SHIFT: usize = 6;
-/// How much of a component lasts, from 0 to 1: what hits is not what sings. A median along time of this length leaves nothing
-/// of a hit.
+/// How much of a component lasts, from 0 to 1: what hits is not what sings. A median along time of this length leaves
+/// nothing of a hit.
 const STEADY_S: f64 = 0.4;
 const STEADY_WEIGHT: f32 = 0.5;
 /// How much of a component is left after this time, as autocorrelation tells it.

@@ -1,31 +1,15 @@
 //! Groups components into sources by how alike their spectra and their activations are, and says what they may be.
 //! Without knowledge this is a suggestion: nothing in a component says which instrument it belongs to.
 
-use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 
+use super::likeness::{features, medians_along_time, radius, shares_under};
 use super::median::median;
 use super::ward;
 use crate::nmf::Factorization;
 use crate::nmf::linkage::ward_costs;
 use crate::stft::StftConfig;
 
-/// Bands of a template's envelope: about three per octave from 40 Hz to 20 kHz, so that the pitch does not matter and
-/// the color does.
-const N_BANDS: usize = 28;
-/// Lowest band edge, in Hz.
-const LOWEST_HZ: f64 = 40.0;
-/// Activations are compared over slots of this length, so that a note's start need not be the same to the frame.
-const SLOT_S: f64 = 0.1;
-/// Weight of the likeness of activations against that of spectra.
-const TIMES_WEIGHT: f32 = 0.5;
-/// Weight of how much of a component lasts, from 0 to 1, against that of spectra: what hits is not what sings.
-const STEADY_WEIGHT: f32 = 1.0;
-/// Weight of the distance of pitches in octaves.
-const PITCH_WEIGHT: f32 = 0.02;
-/// A median along time of this length leaves nothing of a hit.
-const STEADY_S: f64 = 0.4;
-/// Below the pitch of a component lies this share of its energy.
-const BELOW_PITCH: f64 = 0.1;
 /// A median along frequency of this width leaves nothing of a partial.
 const NOISE_HZ: f64 = 190.0;
 /// Components weigh by their energy to this power.
@@ -241,25 +225,6 @@ fn quantile(power: impl Iterator<Item = f64> + Clone, share: f64) -> usize {
     power.map(is_reached).position(|is_reached| is_reached).unwrap_or(0)
 }
 
-/// Half the width of a median, in steps.
-fn radius(width: f64, step: f64) -> usize {
-    (0.5 * width / step).round().max(1.0) as usize
-}
-
-fn medians_along_time(activations: ArrayView2<'_, f32>, stft: &StftConfig, sample_rate: u32) -> Array2<f32> {
-    let radius = radius(STEADY_S, stft.hop_length as f64 / f64::from(sample_rate));
-    median(activations, Axis(1), radius, 0..activations.ncols())
-}
-
-/// How much of each component lies below its medians; `of` is the axis of the components.
-fn shares_under(values: ArrayView2<'_, f32>, medians: &Array2<f32>, of: Axis) -> Vec<f32> {
-    let share = |(values, medians): (ArrayView1<'_, f32>, ArrayView1<'_, f32>)| {
-        let under: f32 = values.iter().zip(medians).map(|(x, median)| x.min(*median)).sum();
-        under / values.sum().max(f32::MIN_POSITIVE)
-    };
-    values.axis_iter(of).zip(medians.axis_iter(of)).map(share).collect()
-}
-
 /// Lowest and highest fundamental frequency that is looked for, in Hz: those of a piano's keys but for the highest
 /// octave, where there are no harmonics left to tell.
 const PITCHES_HZ: (f64, f64) = (27.5, 2093.0);
@@ -318,44 +283,6 @@ fn n_onsets(activation: ArrayView1<'_, f32>) -> usize {
     n
 }
 
-/// What components are compared by.
-struct Features {
-    /// Energy in bands, compressed.
-    color: Array1<f32>,
-    /// When it sounds.
-    times: Array1<f32>,
-    /// How much of it lasts, from 0 to 1.
-    steady: f32,
-    /// Where its spectrum begins, in octaves.
-    pitch: f32,
-}
-
-impl Features {
-    fn squared(&self, other: &Self) -> f32 {
-        let color = 1.0 - self.color.dot(&other.color);
-        let times = TIMES_WEIGHT * (1.0 - self.times.dot(&other.times));
-        let steady = STEADY_WEIGHT * (self.steady - other.steady).powi(2);
-        let pitch = PITCH_WEIGHT * (self.pitch - other.pitch).powi(2);
-        (color + times).max(0.0) + steady + pitch
-    }
-}
-
-fn features(
-    dictionary: ArrayView2<'_, f32>,
-    activations: ArrayView2<'_, f32>,
-    stft: &StftConfig,
-    sample_rate: u32,
-) -> Vec<Features> {
-    let slot = (SLOT_S * f64::from(sample_rate) / stft.hop_length as f64).round().max(1.0) as usize;
-    let steady = shares_under(activations, &medians_along_time(activations, stft, sample_rate), Axis(0));
-    let of_one = |((template, activation), steady): ((ArrayView1<'_, f32>, ArrayView1<'_, f32>), f32)| {
-        let begins = quantile(template.iter().map(|x| f64::from(*x).powi(2)), BELOW_PITCH);
-        let pitch = stft.bin_hz(begins, sample_rate).max(PITCHES_HZ.0).log2() as f32;
-        Features { color: envelope(template, stft, sample_rate), times: unit(slots(activation, slot)), steady, pitch }
-    };
-    dictionary.axis_iter(Axis(1)).zip(activations.outer_iter()).zip(steady).map(of_one).collect()
-}
-
 /// The number of clusters at which the next merge costs most, against the one before. Here all components weigh the same:
 /// how many kinds of sound there are is not a matter of how loud they are.
 fn natural_count(squared: &Array2<f32>) -> usize {
@@ -383,29 +310,6 @@ fn cut(n: usize, n_clusters: usize, merges: impl Iterator<Item = (usize, usize)>
         cluster.iter().for_each(|k| assignment[*k] = label);
     }
     assignment
-}
-
-/// Energy of a template in bands of equal width in octaves, compressed as loudness is, with unit norm.
-fn envelope(template: ArrayView1<'_, f32>, stft: &StftConfig, sample_rate: u32) -> Array1<f32> {
-    let nyquist = f64::from(sample_rate) / 2.0;
-    let octaves = (nyquist / LOWEST_HZ).log2().max(1.0);
-    let mut bands = Array1::<f32>::zeros(N_BANDS);
-    for (bin_idx, x) in template.iter().enumerate() {
-        let place = (stft.bin_hz(bin_idx, sample_rate).max(LOWEST_HZ) / LOWEST_HZ).log2() / octaves;
-        bands[((place * N_BANDS as f64) as usize).min(N_BANDS - 1)] += x * x;
-    }
-    // The cube root of energy is close to loudness (Stevens's law has an exponent of 0.3).
-    unit(bands.mapv(f32::cbrt))
-}
-
-/// Root of the mean activation in slots of `frames` frames.
-fn slots(activation: ArrayView1<'_, f32>, frames: usize) -> Array1<f32> {
-    activation.axis_chunks_iter(Axis(0), frames).map(|slot| slot.mean().unwrap_or(0.0).sqrt()).collect()
-}
-
-fn unit(x: Array1<f32>) -> Array1<f32> {
-    let norm = x.dot(&x).sqrt();
-    if norm > 0.0 { x / norm } else { x }
 }
 
 #[cfg(test)]

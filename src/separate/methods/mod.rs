@@ -13,6 +13,7 @@ pub mod examples;
 pub mod group;
 pub mod hpss;
 pub mod labelled;
+mod likeness;
 mod median;
 pub mod painted;
 pub mod panned;

@@ -39,8 +39,8 @@ const LEAST_CERTAINTY: f32 = 0.4;
 
 /// Notes count for this much more than the share of them that the examples lack, up to [`MOST_WEIGHT`]: what an example
 /// has, its templates know better.
-const WEIGHT_OF_NEW: f32 = 2.0;
-const MOST_WEIGHT: f32 = 0.6;
+const WEIGHT_OF_NEW: f32 = 3.0;
+const MOST_WEIGHT: f32 = 0.75;
 
 /// The window where not all play one note at a time, in seconds: harmonics of sources that sound at once are told apart better
 /// than in [`MUSIC_WINDOW_S`](crate::separate::MUSIC_WINDOW_S). Lines of notes are found in that, where frames are closer.

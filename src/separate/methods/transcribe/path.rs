@@ -56,6 +56,15 @@ pub(super) fn best(likelihoods: ArrayView2<'_, f32>) -> Vec<usize> {
     path
 }
 
+/// What it costs to go from one pitch to another.
+pub(super) fn cost(from: usize, to: usize) -> f32 {
+    match from.abs_diff(to) {
+        0 => 0.0,
+        1 => MOVE,
+        n => JUMP + JUMP_STEP * n as f32,
+    }
+}
+
 fn better(one: (f32, usize), other: (f32, usize)) -> (f32, usize) {
     if other.0 > one.0 { other } else { one }
 }

@@ -39,8 +39,8 @@ pub struct Player {
     pub(in crate::separate::methods) spectrum: Array1<f32>,
     pub(super) timbre: Timbre,
     /// The median of its pitches, and half of the range of 80 % of them, in steps of the grid.
-    middle: f32,
-    spread: f32,
+    pub(super) middle: f32,
+    pub(super) spread: f32,
     /// How many of its frames had each pitch.
     heard: Vec<usize>,
     /// Share of the sound on its path where all pitches compete.

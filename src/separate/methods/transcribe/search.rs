@@ -5,7 +5,7 @@ use std::ops::Range;
 use ndarray::{Array2, ArrayView2, Axis, Zip, concatenate, s};
 use rayon::prelude::*;
 
-use super::comb::Combs;
+use super::comb::{Combs, STEPS};
 use super::path;
 use super::player::{Player, levels, likelihoods, trust};
 use crate::Result;
@@ -28,6 +28,19 @@ const LEAST: f32 = 1e-3;
 const WEIGHT: f32 = 5.0;
 const LAST_WEIGHT: f32 = 90.0;
 
+/// The same where two players may take over each other's pitches.
+const PAIR_WEIGHT: f32 = 60.0;
+
+/// What it costs in each frame that two players cross: that the lower one is above the other. All of it where their registers
+/// are this many semitones apart, and where each was heard over as many steps around its middle as the last number says, in
+/// semitones: a player that was heard on one pitch has no register.
+const CROSSING_COST: f32 = 12.0;
+const APART: f32 = 4.0;
+const KNOWN_SPREAD: f32 = 2.0;
+
+/// What it costs in each frame to leave the lines that were found one by one: a swap needs a reason.
+const SWAP_COST: f32 = 6.0;
+
 /// What was found of a player.
 #[derive(Debug, Default)]
 pub(super) struct Line {
@@ -49,6 +62,9 @@ struct Voice {
     register: Vec<f32>,
     /// The rows of the activations.
     rows: Range<usize>,
+    /// Its middle pitch, and how far it goes on both sides of that, in steps of the grid.
+    middle: f32,
+    spread: f32,
 }
 
 /// Looks for the lines of all players in a run of frames (frames x `n_bins`).
@@ -65,10 +81,12 @@ pub(super) fn search(frames: ArrayView2<'_, f32>, players: &[Player], combs: &Co
         let templates = combs.templates(&player.timbre, pitches.clone());
         let columns = templates.t().as_standard_layout().into_owned();
         let rows = start..start + pitches.len();
-        voices.push(Voice { pitches, templates, columns, register: player.register(), rows });
+        let (middle, spread) = (player.middle, player.spread);
+        voices.push(Voice { pitches, templates, columns, register: player.register(), rows, middle, spread });
     }
     let mut lines = held(v.view(), &voices)?;
     beside_the_others(v.view(), &voices, &mut lines);
+    two_at_a_time(v.view(), &voices, &mut lines);
     for (line, voice) in lines.iter_mut().zip(&voices) {
         line.path.iter_mut().for_each(|pitch| *pitch += voice.pitches.start);
     }
@@ -171,4 +189,130 @@ fn explained(frame: &[f32], rest: &[f32], template: &[f32], start: f32) -> (f32,
     }
     let log = |((v, rest), w): ((&f32, &f32), &f32)| v * (1.0 + gain * w / rest).ln();
     (frame.iter().zip(rest).zip(template).map(log).sum::<f32>() - gain, gain)
+}
+
+/// Each two lines once more: where one player may have what the other plays, and the other what the one plays.
+fn two_at_a_time(v: ArrayView2<'_, f32>, voices: &[Voice], lines: &mut [Line]) {
+    if v.nrows() == 0 {
+        return;
+    }
+    let (level, loud) = levels(v);
+    let weights: Vec<f32> = level.iter().map(|level| PAIR_WEIGHT / (level + 0.15 * loud)).collect();
+    for one in 0..voices.len() {
+        for other in one + 1..voices.len() {
+            swap(v, voices, lines, &weights, [one, other]);
+        }
+    }
+}
+
+/// What two players may play in a frame, one pair of pitches after the other, what speaks for each pair, and the levels.
+struct Choices {
+    pitches: [Vec<usize>; 2],
+    scores: Vec<f32>,
+    levels: Vec<[f32; 2]>,
+}
+
+/// The likeliest two paths of two players over what both have in a frame and in those beside it.
+fn swap(v: ArrayView2<'_, f32>, voices: &[Voice], lines: &mut [Line], weights: &[f32], two: [usize; 2]) {
+    let now: &[Line] = lines;
+    let choices: Vec<Choices> =
+        (0..v.nrows()).into_par_iter().map(|t| choices(v, voices, now, weights[t], two, t)).collect();
+    let mut score = choices[0].scores.clone();
+    let mut from: Vec<Vec<usize>> = vec![Vec::new()];
+    for pair in choices.windows(2) {
+        let (before, next) = (&pair[0].pitches, &pair[1].pitches);
+        let best = |to: [usize; 2]| {
+            let mut best = (f32::NEG_INFINITY, 0);
+            for (i, score) in score.iter().enumerate() {
+                let at = [before[0][i / before[1].len()], before[1][i % before[1].len()]];
+                let x = score - path::cost(at[0], to[0]) - path::cost(at[1], to[1]);
+                if x > best.0 {
+                    best = (x, i);
+                }
+            }
+            best
+        };
+        let pairs = next[0].iter().flat_map(|p| next[1].iter().map(|q| [*p, *q]));
+        let (sums, origins): (Vec<f32>, Vec<usize>) = pairs.map(best).unzip();
+        score = sums.iter().zip(&pair[1].scores).map(|(sum, own)| sum + own).collect();
+        from.push(origins);
+    }
+    let mut at = (0..score.len()).fold(0, |best, i| if score[i] > score[best] { i } else { best });
+    for (t, of_frame) in choices.iter().enumerate().rev() {
+        let n = of_frame.pitches[1].len();
+        let chosen = [of_frame.pitches[0][at / n], of_frame.pitches[1][at % n]];
+        for (k, own) in two.into_iter().enumerate() {
+            // Who stays keeps its level.
+            if lines[own].path[t] != chosen[k] {
+                lines[own].path[t] = chosen[k];
+                lines[own].level[t] = of_frame.levels[at][k];
+            }
+        }
+        at = from[t].get(at).copied().unwrap_or(0);
+    }
+}
+
+/// The choices of two players in a frame.
+fn choices(
+    v: ArrayView2<'_, f32>,
+    voices: &[Voice],
+    lines: &[Line],
+    weight: f32,
+    two: [usize; 2],
+    t: usize,
+) -> Choices {
+    let frame = v.row(t).to_vec();
+    let level: f32 = frame.iter().sum();
+    let mut rest = vec![1e-6 * level / frame.len() as f32 + f32::MIN_POSITIVE; frame.len()];
+    for (other, line) in lines.iter().enumerate().filter(|(other, _)| !two.contains(other)) {
+        let template = voices[other].columns.row(line.path[t]);
+        rest.iter_mut().zip(template).for_each(|(x, w)| *x += line.level[t] * w);
+    }
+    let [one, other] = two.map(|own| &voices[own]);
+    let pitches = two.map(|own| {
+        let mut found = vec![lines[own].path[t]];
+        for near in t.saturating_sub(1)..(t + 2).min(v.nrows()) {
+            for from in two {
+                let pitch =
+                    (lines[from].path[near] + voices[from].pitches.start).checked_sub(voices[own].pitches.start);
+                found.extend(pitch.filter(|p| *p < voices[own].pitches.len() && !found.contains(p)));
+            }
+        }
+        found
+    });
+    let known = (one.spread.min(other.spread) / (KNOWN_SPREAD * STEPS as f32)).min(1.0);
+    let order = ((one.middle - other.middle) / (APART * STEPS as f32)).clamp(-1.0, 1.0);
+    let start = two.map(|own| lines[own].level[t].max(0.05 * level).max(f32::MIN_POSITIVE));
+    let (mut scores, mut levels) = (Vec::new(), Vec::new());
+    for p in &pitches[0] {
+        for q in &pitches[1] {
+            let templates = [one.columns.row(*p), other.columns.row(*q)];
+            let slices = [templates[0].to_slice().unwrap_or(&[]), templates[1].to_slice().unwrap_or(&[])];
+            let (gain, of_each) = explained_by_two(&frame, &rest, slices, start);
+            let above = (p + one.pitches.start) as f32 - (q + other.pitches.start) as f32;
+            let crossing = if above * order < 0.0 { CROSSING_COST * known * order.abs() } else { 0.0 };
+            let leaving = if [*p, *q] == two.map(|own| lines[own].path[t]) { 0.0 } else { SWAP_COST };
+            scores.push(weight * gain - one.register[*p] - other.register[*q] - crossing - leaving);
+            levels.push(of_each);
+        }
+    }
+    Choices { pitches, scores, levels }
+}
+
+/// [`explained`] of two templates at once.
+fn explained_by_two(frame: &[f32], rest: &[f32], w: [&[f32]; 2], start: [f32; 2]) -> (f32, [f32; 2]) {
+    /// Two gains that share a sound need one more than a single one.
+    const ITERATIONS: usize = 4;
+    let mut gain = start;
+    for _ in 0..ITERATIONS {
+        let mut sums = [0.0f32; 2];
+        for (((v, rest), a), b) in frame.iter().zip(rest).zip(w[0]).zip(w[1]) {
+            let ratio = v / (rest + gain[0] * a + gain[1] * b);
+            sums[0] += ratio * a;
+            sums[1] += ratio * b;
+        }
+        gain = [gain[0] * sums[0], gain[1] * sums[1]];
+    }
+    let log = |(((v, rest), a), b): (((&f32, &f32), &f32), &f32)| v * (1.0 + (gain[0] * a + gain[1] * b) / rest).ln();
+    (frame.iter().zip(rest).zip(w[0]).zip(w[1]).map(log).sum::<f32>() - gain[0] - gain[1], gain)
 }

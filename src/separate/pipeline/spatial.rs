@@ -363,9 +363,8 @@ fn solve(a: &mut [Lanes], x: &mut [Lanes]) -> [bool; LANES] {
         x[i] = left.times(&a[i * n + i].re);
     }
     for x in x.iter() {
-        for l in 0..LANES {
-            is_definite[l] &= x.re[l].is_finite() & x.im[l].is_finite();
-        }
+        let lanes = is_definite.iter_mut().zip(x.re.iter().zip(&x.im));
+        lanes.for_each(|(is, (re, im))| *is &= re.is_finite() & im.is_finite());
     }
     is_definite
 }

@@ -316,3 +316,48 @@ fn explained_by_two(frame: &[f32], rest: &[f32], w: [&[f32]; 2], start: [f32; 2]
     let log = |(((v, rest), a), b): (((&f32, &f32), &f32), &f32)| v * (1.0 + (gain[0] * a + gain[1] * b) / rest).ln();
     (frame.iter().zip(rest).zip(w[0]).zip(w[1]).map(log).sum::<f32>() - gain[0] - gain[1], gain)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A player of eight pitches, each of which sounds in one band, with so much known of its register.
+    fn voice(middle: f32, spread: f32) -> Voice {
+        let templates = Array2::eye(8);
+        Voice {
+            pitches: 0..8,
+            columns: templates.clone(),
+            templates,
+            register: vec![0.0; 8],
+            rows: 0..8,
+            middle,
+            spread,
+        }
+    }
+
+    /// The paths of a lower and a higher player, who were found on the higher and the lower of two notes.
+    fn paths(spread: f32) -> [Vec<usize>; 2] {
+        let n_frames = 20;
+        let v = Array2::from_shape_fn((n_frames, 8), |(_, band)| if band == 1 || band == 6 { 1.0 } else { 0.01 });
+        let line = |pitch| Line { path: vec![pitch; n_frames], level: vec![1.0; n_frames], certainty: 1.0 };
+        let mut lines = [line(6), line(1)];
+        two_at_a_time(v.view(), &[voice(0.0, spread), voice(16.0, spread)], &mut lines);
+        lines.map(|line| line.path)
+    }
+
+    #[test]
+    fn players_who_crossed_change_what_they_play() {
+        assert_eq!(paths(8.0), [vec![1; 20], vec![6; 20]]);
+        assert_eq!(paths(0.0), [vec![6; 20], vec![1; 20]], "nothing is known of registers");
+    }
+
+    #[test]
+    fn two_templates_explain_what_is_made_of_them() {
+        let (a, b) = ([0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.25, 0.75]);
+        let frame: Vec<f32> = (0..4).map(|i| 2.0 * a[i] + 3.0 * b[i]).collect();
+        let (gain, levels) = explained_by_two(&frame, &[1e-6; 4], [&a, &b], [1.0, 1.0]);
+        assert!((levels[0] - 2.0).abs() < 1e-3 && (levels[1] - 3.0).abs() < 1e-3, "{levels:?}");
+        let alone = explained(&frame, &[1e-6; 4], &a, 1.0).0;
+        assert!(gain > alone, "{gain}, and {alone} by one alone");
+    }
+}

@@ -42,10 +42,8 @@ impl Lanes {
     #[inline(always)]
     pub(super) fn times(&self, factor: &[f64; LANES]) -> Self {
         let mut product = *self;
-        for l in 0..LANES {
-            product.re[l] *= factor[l];
-            product.im[l] *= factor[l];
-        }
+        product.re.iter_mut().zip(factor).for_each(|(x, factor)| *x *= factor);
+        product.im.iter_mut().zip(factor).for_each(|(x, factor)| *x *= factor);
         product
     }
 
@@ -53,10 +51,8 @@ impl Lanes {
     #[inline(always)]
     pub(super) fn only(&self, is: &[bool; LANES]) -> Self {
         let mut only = *self;
-        for l in 0..LANES {
-            only.re[l] = if is[l] { only.re[l] } else { 0.0 };
-            only.im[l] = if is[l] { only.im[l] } else { 0.0 };
-        }
+        only.re.iter_mut().zip(is).for_each(|(x, is)| *x = if *is { *x } else { 0.0 });
+        only.im.iter_mut().zip(is).for_each(|(x, is)| *x = if *is { *x } else { 0.0 });
         only
     }
 
@@ -115,16 +111,14 @@ impl Lanes {
     /// Adds the square of the absolute value to a sum.
     #[inline(always)]
     pub(super) fn add_power_to(&self, sum: &mut [f64; LANES]) {
-        for l in 0..LANES {
-            sum[l] += self.re[l] * self.re[l] + self.im[l] * self.im[l];
-        }
+        let lanes = sum.iter_mut().zip(self.re.iter().zip(&self.im));
+        lanes.for_each(|(sum, (re, im))| *sum += re * re + im * im);
     }
 
     /// Subtracts it.
     #[inline(always)]
     pub(super) fn sub_power_from(&self, sum: &mut [f64; LANES]) {
-        for l in 0..LANES {
-            sum[l] -= self.re[l] * self.re[l] + self.im[l] * self.im[l];
-        }
+        let lanes = sum.iter_mut().zip(self.re.iter().zip(&self.im));
+        lanes.for_each(|(sum, (re, im))| *sum -= re * re + im * im);
     }
 }

@@ -166,6 +166,10 @@ fn where_not_all_play_one_note_at_a_time_the_window_is_longer() {
     let Learning { stft: wide, n_context } = transcribe::learning(&players, &look, RATE);
     assert_eq!(wide, StftOptions { n_fft: Some(3072), ..StftOptions::default() }, "0.17 s is near 1.5 * 2048 samples");
     assert_eq!(n_context, 2);
+    let asked = AnalysisConfig { max_frames: 3000, ..look.clone() };
+    let wide_look = transcribe::look(&players, &asked, RATE);
+    // Hops of 768 in place of 512 samples.
+    assert_eq!((wide_look.stft, wide_look.max_frames), (wide, 2000), "as many seconds are kept");
     let asked = AnalysisConfig { stft: StftOptions { n_fft: Some(1024), ..look.stft }, ..look.clone() };
     let plain = |players, look| transcribe::learning(players, look, RATE);
     assert_eq!(plain(&players, &asked), Learning { stft: asked.stft, n_context: 3 }, "what is asked for stays");

@@ -198,6 +198,9 @@ impl Correlator {
     /// Adds the cross-spectra of the waiting blocks to the sums.
     fn multiply(&mut self) {
         let n_blocks = std::mem::take(&mut self.n_waiting);
+        if n_blocks == 0 {
+            return;
+        }
         let per_band = self.n_signals() * BATCH;
         let (spectra, n_rows) = (&self.spectra, self.layout.n_rows());
         self.products.par_chunks_mut(BANDS).zip(spectra.par_chunks(BANDS * per_band)).for_each(|(bands, spectra)| {

@@ -197,15 +197,14 @@ pub fn transcribe(
 /// the analysis: as many seconds of it are kept.
 fn wide_look(analysis: &Analysis, config: &ExamplesConfig, players: &[Player]) -> Option<AnalysisConfig> {
     let own = analysis.stft().config();
-    let look = AnalysisConfig::default();
-    let learning = learning(players, &look, analysis.sample_rate());
-    let wide = learning.stft.resolve(analysis.sample_rate(), look.window_s);
+    let wide = look(players, &AnalysisConfig::default(), analysis.sample_rate());
     let stft = config.dictionary.stft();
-    let is_wide = !analysis.is_live() && stft.n_fft != own.n_fft && stft.n_fft == wide.n_fft;
+    let is_wide =
+        !analysis.is_live() && stft.n_fft != own.n_fft && stft.n_fft == wide.transform(analysis.sample_rate()).n_fft;
     let n_kept = analysis.magnitude().nrows();
     let max_frames = if analysis.is_complete() { n_kept } else { n_kept * own.hop_length / stft.hop_length };
     let options = StftOptions { n_fft: Some(stft.n_fft), hop_length: Some(stft.hop_length), window: stft.window };
-    is_wide.then(|| AnalysisConfig { stft: options, max_frames: max_frames.max(128), ..look })
+    is_wide.then(|| AnalysisConfig { stft: options, max_frames: max_frames.max(128), ..wide })
 }
 
 /// Adds the notes of the next span; one that goes on over its start stays one.

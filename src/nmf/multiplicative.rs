@@ -425,9 +425,10 @@ mod tests {
         #[test]
         fn the_divergence_is_that_of_the_factors(
             (n_bins, n_frames, n_components) in (1usize..50, 1usize..120, 1usize..12),
+            zeros in prop::sample::select(vec![0.0, 0.3, 1.0]),
             seed: u64,
         ) {
-            let v = noise((n_bins, n_frames), 0.3, seed);
+            let v = noise((n_bins, n_frames), zeros, seed);
             for solver in SOLVERS {
                 let config = NmfConfig { n_components, solver, max_iter: 7, seed, ..NmfConfig::default() };
                 let found = fit(v.view(), &config).unwrap();
@@ -435,8 +436,8 @@ mod tests {
                 let kl = |v: f32, y: f64| if v > 0.0 { f64::from(v) * (f64::from(v) / y).ln() - f64::from(v) + y } else { y };
                 let expected: f64 = v.iter().zip(&y).map(|(&v, &y)| kl(v, y)).sum();
                 // Rounding of single entries is 1e-7 of V; in a small matrix, or where the fit is near, it does not
-                // average out.
-                let tolerance = 2e-7 * (expected + f64::from(v.sum()));
+                // average out. The kernel lifts WH by its EPS, in whole tiles: at most 16 bins and 6 frames for one entry.
+                let tolerance = 2e-7 * (expected + f64::from(v.sum())) + 96.0 * 1e-20 * v.len() as f64;
                 prop_assert!((found.divergence - expected).abs() <= tolerance, "{} for {expected}", found.divergence);
             }
         }

@@ -258,15 +258,15 @@ impl<'a, 'b> Blockwise<'a, 'b> {
         }
         let inverse_sums = inverse(&w.sums(), free_h);
         let h_steps = if free_h.contains(&true) { h_steps } else { 0 };
-        let gather_w = free_w.contains(&true);
+        let wanted = kernel::Wanted::of(free_w, want_divergence);
         let n_components = w.n_components;
         let work_on_tiles = |v: ArrayView2<'_, f32>, h: &mut [Activations], piece: &mut Piece| {
             let v = kernel::pack_columns(v.reversed_axes(), *scale);
             for _ in 0..h_steps {
                 kernel.improve_h(&v, w, &inverse_sums, h, &mut piece.scratch);
             }
-            if gather_w {
-                kernel.gather_w(&v, w, h, &mut piece.w_numerators, want_divergence, &mut piece.scratch)
+            if !wanted.components.is_empty() {
+                kernel.gather_w(&v, w, h, &mut piece.w_numerators, &wanted, &mut piece.scratch)
             } else if want_divergence {
                 kernel.divergence(&v, w, h)
             } else {

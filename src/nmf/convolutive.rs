@@ -346,7 +346,7 @@ impl Convolutive {
         }
         self.stack();
         let (kernel, w, n_components) = (self.kernel, &self.w, self.w.n_components);
-        let n_panels = w.rows.len() / n_components;
+        let (n_panels, wanted) = (w.rows.len() / n_components, kernel::Wanted::of(&vec![true; n_components], false));
         let h_sums: Vec<Vec<f64>> = self
             .chunks
             .par_iter_mut()
@@ -354,7 +354,7 @@ impl Convolutive {
                 chunk.w_terms.fill(zero_row());
                 let blocks = chunk.v.chunks((BLOCK * n_panels).max(1)).zip(chunk.stacked.chunks(BLOCK * n_components));
                 for (v, h) in blocks {
-                    kernel.gather_w(v, w, h, &mut chunk.w_terms, false, &mut chunk.scratch);
+                    kernel.gather_w(v, w, h, &mut chunk.w_terms, &wanted, &mut chunk.scratch);
                 }
                 let mut sums = vec![0.0; n_components];
                 for tile in chunk.stacked.chunks_exact(n_components) {

@@ -513,6 +513,12 @@ fn sum_and_count<T: Real>(v: ArrayView2<'_, T>, weights: Option<ArrayView2<'_, T
     }
 }
 
+/// The sum of V's entries, one after the other as they lie in memory.
+pub(super) fn sum<T: Real>(v: ArrayView2<'_, T>) -> f64 {
+    let v = if v.t().is_standard_layout() { v.reversed_axes() } else { v };
+    v.iter().map(|&x| wide(x)).sum()
+}
+
 /// The weighted sum of V's entries, and the sum of their weights.
 pub(super) fn weighted_sum<T: Real>(v: ArrayView2<'_, T>, weights: ArrayView2<'_, T>) -> (f64, f64) {
     let mut sums = (0.0, 0.0);

@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, Zip};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::data::weighted_sum;
+use super::data::{sum, weighted_sum};
 use super::kernel::wide;
 use super::svd::{Entries, Svd, truncated_svd};
 use super::{Factor, Init, NmfConfig, Part, Real, SparseMatrix};
@@ -74,7 +74,7 @@ fn placed<T: Real>(
 /// Mean of V, missing entries left out.
 fn mean<T: Real>(v: ArrayView2<'_, T>, config: &NmfConfig<T>) -> f64 {
     let (sum, count) = match &config.weights {
-        None => (v.iter().map(|&x| wide(x)).sum(), v.len() as f64),
+        None => (sum(v), v.len() as f64),
         Some(weights) => weighted_sum(v, weights.view()),
     };
     if count > 0.0 { sum / count } else { 0.0 }

@@ -13,7 +13,7 @@ use super::Real;
 use super::driver::Solve;
 use super::guidance::Guidance;
 use super::guided::Guided;
-use super::kernel::{self, Activations, Kernel, Lanes, Panels, Row, Scratch, TILE, Tile, wide, zero_row};
+use super::kernel::{self, Activations, Kernel, Lanes, Panels, Row, Scratch, TILE, Tile, Wanted, wide, zero_row};
 use super::momentum::{Momentum, Past, extrapolate};
 use super::scales::{Scales, given_back, inverse};
 
@@ -173,8 +173,7 @@ impl<'v, T: Real> Multiplicative<'v, T> {
             w: &self.w,
             inverse_sums: inverse(&self.w.sums(), &self.free_h),
             improve_h: improve_h && self.free_h.contains(&true),
-            gather_w: self.free_w.contains(&true),
-            want_divergence,
+            wanted: Wanted::of(&self.free_w, want_divergence),
             drops: self.drops.as_deref(),
             factor: self.momentum.as_ref().map_or(0.0, Momentum::factor),
         };
@@ -256,8 +255,7 @@ pub(super) struct Pass<'a, T: Real> {
     /// 1 / (W^T 1), or none for a component that stays as it is.
     inverse_sums: Vec<Option<T>>,
     improve_h: bool,
-    gather_w: bool,
-    want_divergence: bool,
+    wanted: Wanted,
     drops: Option<&'a [T]>,
     /// How far H goes on in the direction of its last step, first of all.
     factor: f32,
@@ -272,6 +270,7 @@ impl<T: Real> Pass<'_, T> {
         let n_tiles = kernel::tiles_per_block::<T>(n_panels, chunk.h.len() / n_components);
         let mut past = chunk.h_past.before.chunks_mut(n_tiles * n_components * TILE);
         let blocks = chunk.v.chunks((n_tiles * n_panels).max(1)).zip(chunk.h.chunks_mut(n_tiles * n_components));
+        let (gather_w, want_divergence) = (!self.wanted.components.is_empty(), self.wanted.divergence);
         let mut first_frame = 0;
         for (v, h) in blocks {
             let frames = first_frame..first_frame + h.len() / n_components * TILE;
@@ -291,15 +290,15 @@ impl<T: Real> Pass<'_, T> {
                     drop_small(h, drops);
                 }
             }
-            let mut numerators = self.gather_w.then_some(&mut chunk.w_numerators[..]);
+            let mut numerators = gather_w.then_some(&mut chunk.w_numerators[..]);
             if let Some(numerators) = &mut numerators {
-                total += self.kernel.gather_w(v, self.w, h, numerators, self.want_divergence, &mut chunk.scratch);
-            } else if self.want_divergence {
+                total += self.kernel.gather_w(v, self.w, h, numerators, &self.wanted, &mut chunk.scratch);
+            } else if want_divergence {
                 total += self.kernel.divergence(v, self.w, h);
             }
-            if let (Some(guided), true) = (&mut chunk.guided, self.gather_w || self.want_divergence) {
+            if let (Some(guided), true) = (&mut chunk.guided, gather_w || want_divergence) {
                 let added = guided.add_to_w(&frames, self.w, h, numerators);
-                total += if self.want_divergence { added } else { 0.0 };
+                total += if want_divergence { added } else { 0.0 };
             }
         }
         chunk.sum_h();

@@ -4,9 +4,9 @@
 use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
-use super::data::Data;
+use super::data::{Data, sum};
 use super::driver::{Whole, run};
-use super::kernel::{self, Kernel, TILE, Tile, wide, zero_tile};
+use super::kernel::{self, Kernel, TILE, Tile, zero_tile};
 use super::multiplicative::{Columns, Multiplicative};
 use super::scales::scale_of;
 use super::sparse_fit::{fit_entries, is_plain};
@@ -40,7 +40,7 @@ impl<'v, T: Real> Prepared<'v, T> {
     /// # Cost
     /// Memory: one packed copy of V, and of the weights where there are any.
     pub(super) fn dense(v: ArrayView2<'v, T>, config: &NmfConfig<T>) -> Self {
-        let mean = v.iter().map(|&x| wide(x)).sum::<f64>() / (v.len().max(1) as f64);
+        let mean = sum(v) / (v.len().max(1) as f64);
         let packed = if !config.is_plain_kl() {
             let weights = config.weights.as_ref().map(|weights| weights.view());
             Packed::General(Data::new(v, weights, config.divergence.beta()))

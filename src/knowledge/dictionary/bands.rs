@@ -53,11 +53,13 @@ impl Bands {
         let n_bins = stacks.ncols() / n_context;
         let n_bands = self.edges.len() - 1;
         let mut pooled = Array2::zeros((stacks.nrows(), n_context * n_bands));
+        let stacks = stacks.as_standard_layout();
         let rows = pooled.outer_iter_mut().into_par_iter().zip(stacks.outer_iter().into_par_iter());
         rows.for_each(|(mut row, stack)| {
             for (mut bands, bins) in row.exact_chunks_mut(n_bands).into_iter().zip(stack.exact_chunks(n_bins)) {
+                let bins = bins.to_slice().expect("frames stand one after the other");
                 for (band, edge) in bands.iter_mut().zip(self.edges.windows(2)) {
-                    *band = bins.slice(s![edge[0]..edge[1]]).sum();
+                    *band = bins[edge[0]..edge[1]].iter().sum();
                 }
             }
         });

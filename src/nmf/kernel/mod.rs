@@ -21,6 +21,8 @@ mod squares;
 mod sweep;
 mod tile;
 
+use std::ops::Range;
+
 use ndarray::Array2;
 
 pub(super) use self::layout::{
@@ -41,6 +43,23 @@ use self::simd::avx2::Avx2;
 use self::simd::portable::Portable;
 use self::squares::{GramW, StepH, StepW};
 use self::sweep::Sweep;
+
+/// What [`Kernel::gather_w`] is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Those whose numerators are gathered.
+    pub(super) components: Range<usize>,
+    pub(super) divergence: bool,
+}
+
+impl Wanted {
+    /// From the first to the last component whose template may change.
+    pub(super) fn of(free: &[bool], divergence: bool) -> Self {
+        let first = free.iter().position(|free| *free).unwrap_or(free.len());
+        let last = free.iter().rposition(|free| *free);
+        Self { components: first..last.map_or(first, |last| last + 1), divergence }
+    }
+}
 
 /// The instructions to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +113,7 @@ impl Kernel {
         self.run(ImproveColumn { v, w, inverse_sums, h, frame, scratch });
     }
 
-    /// Adds (V / WH) H^T to the W numerators; at most [`BLOCK`] tiles of frames at once.
+    /// Adds (V / WH) H^T to the W numerators of one component or more; at most [`BLOCK`] tiles of frames at once.
     ///
     /// Returns the sum of `v ln(v / y) - v + y`, or 0 where it is not wanted.
     pub(super) fn gather_w<T: Dispatch>(
@@ -103,13 +122,14 @@ impl Kernel {
         w: &Panels<T>,
         h: &[Activations<T>],
         numerators: &mut [Row<T>],
-        want_divergence: bool,
+        wanted: &Wanted,
         scratch: &mut Scratch<T>,
     ) -> f64 {
-        if want_divergence {
-            self.run(GatherW::<T, true> { v, w, h, numerators, scratch })
+        let components = wanted.components.clone();
+        if wanted.divergence {
+            self.run(GatherW::<T, true> { v, w, h, numerators, components, scratch })
         } else {
-            self.run(GatherW::<T, false> { v, w, h, numerators, scratch })
+            self.run(GatherW::<T, false> { v, w, h, numerators, components, scratch })
         }
     }
 

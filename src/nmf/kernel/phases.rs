@@ -1,9 +1,13 @@
 //! The phases of the multiplicative updates: what is done to each tile of V, in which order, so that most of what they
 //! read is in a near cache. The arithmetic of one tile is in `tile`.
 
+use std::ops::Range;
+
 use super::layout::{Activations, Panels, Row, TILE, Tile, improved, zero_tile};
 use super::simd::{Element, Job, Lanes, Simd, wide};
-use super::tile::{Entries, diverge, divide, gather_all_h, gather_all_w, lifted_product, product, store_sums, terms};
+use super::tile::{
+    Entries, diverge, divide, gather_all_h, gather_all_w, gather_some_w, lifted_product, product, store_sums, terms,
+};
 
 /// Bytes of W that stay near: W is swept twice per H phase; sized to stay in L2.
 const NEAR_BYTES: usize = 144 << 10;
@@ -131,6 +135,7 @@ pub(super) struct GatherW<'a, T: Element, const DIVERGENCE: bool> {
     pub(super) w: &'a Panels<T>,
     pub(super) h: &'a [Activations<T>],
     pub(super) numerators: &'a mut [Row<T>],
+    pub(super) components: Range<usize>,
     pub(super) scratch: &'a mut Scratch<T>,
 }
 
@@ -157,7 +162,7 @@ impl<T: Element, const DIVERGENCE: bool> Job<T> for GatherW<'_, T, DIVERGENCE> {
                     total += diverge(s, v, y, quotient);
                 }
             }
-            gather_all_w(s, quotients, self.h, numerators);
+            gather_some_w(s, quotients, self.h, self.components.clone(), numerators);
         }
         total
     }

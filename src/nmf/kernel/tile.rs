@@ -1,5 +1,7 @@
 //! The arithmetic of one tile: its model, its quotients and its share of the numerators, all sums in registers.
 
+use std::ops::Range;
+
 use super::layout::{Activations, Row, TILE, Tile};
 use super::math::raised;
 use super::simd::{Element, Lanes, Simd, wide};
@@ -160,11 +162,23 @@ pub(super) fn gather_all_h<T: Element, S: Simd<T>>(
 /// [`gather_w`] for all components.
 #[inline(always)]
 pub(super) fn gather_all_w<T: Element, S: Simd<T>>(s: S, tiles: &[Tile<T>], h: &[Activations<T>], sums: &mut [Row<T>]) {
+    gather_some_w(s, tiles, h, 0..sums.len(), sums);
+}
+
+/// [`gather_w`] for some components, at least one.
+#[inline(always)]
+pub(super) fn gather_some_w<T: Element, S: Simd<T>>(
+    s: S,
+    tiles: &[Tile<T>],
+    h: &[Activations<T>],
+    components: Range<usize>,
+    sums: &mut [Row<T>],
+) {
     let n_components = sums.len();
     // Groups of at most 6 components, as equal as can be: 8 are 4 + 4, not 6 + 2.
-    let n_groups = n_components.div_ceil(6);
-    let (size, n_larger) = (n_components / n_groups, n_components % n_groups);
-    let (mut k, mut rest) = (0, sums);
+    let n_groups = components.len().div_ceil(6);
+    let (size, n_larger) = (components.len() / n_groups, components.len() % n_groups);
+    let (mut k, mut rest) = (components.start, &mut sums[components]);
     for group in 0..n_groups {
         let size = size + usize::from(group < n_larger);
         let (sums, others) = rest.split_at_mut(size);

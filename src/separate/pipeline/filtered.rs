@@ -96,7 +96,7 @@ pub(super) fn frame_by_frame<R>(
     fill: impl Fn(&mut R, usize, &mut [ArrayViewMut1<'_, Complex32>]) + Sync + Send,
 ) -> Vec<Vec<Array2<Complex32>>> {
     let (n_frames, n_bins) = masks.first().map_or((0, 0), Array2::dim);
-    let mut images = vec![Array2::zeros((n_frames, n_bins)); masks.len() * n_channels];
+    let mut images: Vec<_> = (0..masks.len() * n_channels).map(|_| Array2::zeros((n_frames, n_bins))).collect();
     let mut rows: Vec<Vec<_>> = (0..n_frames).map(|_| Vec::with_capacity(images.len())).collect();
     for image in &mut images {
         image.outer_iter_mut().zip(&mut rows).for_each(|(row, rows)| rows.push(row));

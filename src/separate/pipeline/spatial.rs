@@ -138,10 +138,14 @@ impl Loops for AddFrames<'_> {
         let n = x.len();
         for (frame, models) in models.iter().enumerate() {
             let first = frame * n_bins;
-            x.iter_mut().zip(spectra).for_each(|(x, all)| *x = Lanes::load(&all[first..first + n_bins], band));
             let mut level = [0.0; LANES];
-            x.iter().for_each(|x| x.add_power_to(&mut level));
-            level.iter_mut().for_each(|level| *level = level.sqrt());
+            for (x, all) in x.iter_mut().zip(spectra) {
+                *x = Lanes::load(&all[first..first + n_bins], band);
+                x.add_power_to(&mut level);
+            }
+            for level in &mut level {
+                *level = level.sqrt();
+            }
             let parts = covariances.chunks_exact_mut(n * n).zip(weights.iter_mut()).zip(masks);
             for (part, ((covariance, weight), mask)) in parts.enumerate() {
                 let model = load(&models[part * n_bins..(part + 1) * n_bins], band);
@@ -216,7 +220,9 @@ impl Loops for Models<'_> {
             }
         }
         for shares in self.shares.chunks_exact_mut(self.n_bins) {
-            shares.iter_mut().zip(&sum).for_each(|(x, sum)| *x /= sum);
+            for (x, sum) in shares.iter_mut().zip(&sum) {
+                *x /= sum;
+            }
         }
     }
 }
@@ -250,7 +256,11 @@ impl WienerFilter {
         let n = self.x.len();
         self.mixture.fill(Lanes::ZERO);
         for (covariance, model) in covariances.chunks_exact(n * n).zip(&self.models) {
-            self.mixture.iter_mut().zip(covariance).for_each(|(sum, r)| sum.add(&r.times(model)));
+            for i in 0..n {
+                for j in 0..=i {
+                    self.mixture[i * n + j].add(&covariance[i * n + j].times(model));
+                }
+            }
         }
         let mut regularization = Lanes::ZERO;
         for i in 0..n {
@@ -278,7 +288,9 @@ impl WienerFilter {
         }
         for (part, image) in self.images.chunks_exact_mut(n).enumerate() {
             let mask = mask(part);
-            image.iter_mut().zip(&rest).for_each(|(y, rest)| y.add(&rest.times(&mask)));
+            for (y, rest) in image.iter_mut().zip(&rest) {
+                y.add(&rest.times(&mask));
+            }
         }
         self.x = rest;
     }
@@ -306,10 +318,12 @@ impl Loops for FilterFrame<'_, '_> {
         let first = frame * n_bins;
         let size = spatial.n_parts * spatial.n_channels * spatial.n_channels;
         for (band, covariances) in spatial.covariances.chunks_exact(size).enumerate() {
-            let x = filter.x.iter_mut().zip(spectra);
-            x.for_each(|(x, all)| *x = Lanes::load(&all[first..first + n_bins], band));
-            let of_parts = filter.models.iter_mut().zip(models.chunks_exact(n_bins));
-            of_parts.for_each(|(to, model)| *to = load(model, band));
+            for (x, all) in filter.x.iter_mut().zip(spectra) {
+                *x = Lanes::load(&all[first..first + n_bins], band);
+            }
+            for (to, model) in filter.models.iter_mut().zip(models.chunks_exact(n_bins)) {
+                *to = load(model, band);
+            }
             filter.apply(covariances, |part| load(&masks[part][first..first + n_bins], band));
             for (row, y) in rows.iter_mut().zip(&filter.images) {
                 y.store(row.as_slice_mut().expect("a row of a new matrix is contiguous"), band);
@@ -361,8 +375,9 @@ fn solve(a: &mut [Lanes], x: &mut [Lanes]) -> [bool; LANES] {
         x[i] = left.times(&a[i * n + i].re);
     }
     for x in x.iter() {
-        let lanes = is_definite.iter_mut().zip(x.re.iter().zip(&x.im));
-        lanes.for_each(|(is, (re, im))| *is &= re.is_finite() & im.is_finite());
+        for (l, is) in is_definite.iter_mut().enumerate() {
+            *is &= x.re[l].is_finite() & x.im[l].is_finite();
+        }
     }
     is_definite
 }

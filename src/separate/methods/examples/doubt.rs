@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, Zip, s};
+use ndarray::{Array2, ArrayView2, Zip, s};
 use rayon::prelude::*;
 
 use super::model::{Templates, sum_of_slots};
@@ -30,6 +30,7 @@ struct Heard {
 /// templates make well.
 pub(super) fn doubts(model: &Templates, names: &[String], analysis: &Analysis) -> Result<Vec<String>> {
     let blocks: Vec<_> = analysis.consecutive().into_iter().flat_map(cut).collect();
+    let dictionary = model.encoder.dictionary().t().as_standard_layout().into_owned();
     let mut heard = vec![Heard::default(); model.parts.len()];
     let mut all = 0.0;
     for (rows, run) in blocks.iter().step_by(blocks.len().div_ceil(MAX_BLOCKS).max(1)) {
@@ -42,7 +43,7 @@ pub(super) fn doubts(model: &Templates, names: &[String], analysis: &Analysis) -
             spectra: Vec::new(),
             before: rows.start - start,
         };
-        let of_block = listen(model, &block)?;
+        let of_block = listen(model, dictionary.view(), &block)?;
         heard.iter_mut().zip(&of_block).for_each(|(sum, one)| {
             sum.own += one.own;
             sum.missed += one.missed;
@@ -74,17 +75,17 @@ fn cut(run: Range<usize>) -> impl Iterator<Item = (Range<usize>, Range<usize>)> 
     run.clone().step_by(BLOCK_FRAMES).map(move |start| (start..(start + BLOCK_FRAMES).min(run.end), run.clone()))
 }
 
-/// What each source explains of a block.
-fn listen(model: &Templates, block: &Block<'_>) -> Result<Vec<Heard>> {
+/// What each source explains of a block; the dictionary is that of the model, components x `n_context * n_bands`.
+fn listen(model: &Templates, dictionary: ArrayView2<'_, f32>, block: &Block<'_>) -> Result<Vec<Heard>> {
     let n_frames = block.frames.len();
     let activations = model.activations(block)?;
     let v = model.bands.pool(block.core(), 1);
-    let (dictionary, n_bands) = (model.encoder.dictionary(), model.bands.n_bands());
+    let n_bands = model.bands.n_bands();
     let models: Vec<_> = (model.rows.par_iter())
         .map(|rows| {
             let active = activations.slice(s![rows.clone(), ..]);
             // Each of the stacks that hold a frame models all of it.
-            sum_of_slots(active, dictionary.slice(s![.., rows.clone()]), n_frames, n_bands) / model.n_context as f32
+            sum_of_slots(active, dictionary.slice(s![rows.clone(), ..]), n_frames, n_bands) / model.n_context as f32
         })
         .collect();
     let mut sum = Array2::<f32>::zeros((n_frames, n_bands));

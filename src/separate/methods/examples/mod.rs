@@ -20,8 +20,9 @@ use crate::separate::pipeline::Analysis;
 use crate::separate::separation::Separation;
 use crate::watch::Watch;
 
-/// Stacks that the templates of the residual are learned from at the most.
-const MAX_RESIDUAL_STACKS: usize = 2048;
+/// Stacks that the templates of the residual are learned from at the most. Drums, bass and residual of six songs (1834
+/// stacks) are at 2.58 dB with all, at 2.68 dB with these, and at 2.64 dB with half of these.
+const MAX_RESIDUAL_STACKS: usize = 1024;
 
 /// Iterations that find these templates on bins, once they were found on bands.
 const FINE_ITERATIONS: usize = 10;
@@ -90,8 +91,8 @@ pub fn fit(
         analysis.need_magnitudes()?;
         let before = previous.and_then(|previous| previous.state_for::<Residual>(analysis)).map(|before| &before.0);
         let templates = learn_residual(analysis, config, &bands, before, watch)?;
-        residual = templates.clone();
-        parts.push(Part::learned(templates));
+        parts.push(Part::learned(templates.view()));
+        residual = templates;
     }
     let is_all = parts.len() == 1;
     let model = Templates::new(parts, n_context, bands, config)?;

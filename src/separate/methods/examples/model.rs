@@ -11,6 +11,7 @@ use super::config::ExamplesConfig;
 use crate::Result;
 use crate::hash::Hash;
 use crate::knowledge::dictionary::{Bands, stack};
+use crate::nmf::kernel::{Loops, widest};
 use crate::nmf::{Encoder, EncoderConfig};
 use crate::separate::pipeline::{BLOCK_FRAMES, Block, Margin, Model, Split, mask};
 
@@ -34,7 +35,7 @@ const LEAST: f32 = 2e-3;
 /// What is looked for of one source.
 #[derive(Debug)]
 pub(super) struct Part {
-    /// `n_context * n_bins` x components.
+    /// Components x `n_context * n_bins`.
     pub(super) templates: Array2<f32>,
     /// The first so many of them were heard and cost nothing.
     pub(super) n_heard: usize,
@@ -47,19 +48,22 @@ impl Part {
         let steps = 1..=n_semitones as i32;
         let transposed = steps.flat_map(|step| [-step, step]).map(|step| transposed(heard, n_context, step));
         let all: Vec<_> = std::iter::once(heard.clone()).chain(transposed).collect();
-        let all: Vec<_> = all.iter().map(|part| part.view()).collect();
-        let templates = concatenate(Axis(1), &all).expect("transposing changes no shape");
+        let all: Vec<_> = all.iter().map(|part| part.t()).collect();
+        let templates = concatenate(Axis(0), &all).expect("transposing changes no shape");
+        let templates = templates.as_standard_layout().into_owned();
         Self { templates, n_heard: heard.ncols(), cost: TRANSPOSITION_COST }
     }
 
-    /// Templates that were learned from the mixture.
-    pub(super) fn learned(templates: Array2<f32>) -> Self {
-        Self { n_heard: templates.ncols(), templates, cost: 0.0 }
+    /// Templates that were learned from the mixture, `n_context * n_bins` x components.
+    pub(super) fn learned(templates: ArrayView2<'_, f32>) -> Self {
+        let templates = templates.t().as_standard_layout().into_owned();
+        Self { n_heard: templates.nrows(), templates, cost: 0.0 }
     }
 
     /// What can explain anything, at a cost.
     pub(super) fn anything(bands: &Bands, n_context: usize) -> Self {
-        Self { templates: bands.templates(n_context), n_heard: 0, cost: ANYTHING_COST }
+        let templates = bands.templates(n_context).t().as_standard_layout().into_owned();
+        Self { templates, n_heard: 0, cost: ANYTHING_COST }
     }
 }
 
@@ -123,10 +127,10 @@ impl Templates {
         let mut costs = Vec::new();
         for part in &parts {
             let start = rows.last().map_or(0, |last: &Range<usize>| last.end);
-            rows.push(start..start + part.templates.ncols());
+            rows.push(start..start + part.templates.nrows());
             costs.resize(start + part.n_heard, 0.0);
-            costs.resize(start + part.templates.ncols(), part.cost);
-            pooled.push(bands.pool(part.templates.t(), n_context));
+            costs.resize(start + part.templates.nrows(), part.cost);
+            pooled.push(bands.pool(part.templates.view(), n_context));
         }
         let pooled: Vec<_> = pooled.iter().map(|part| part.t()).collect();
         let pooled = concatenate(Axis(1), &pooled).expect("templates of one dictionary have the same rows");
@@ -241,23 +245,70 @@ impl Model for Templates {
     }
 }
 
-/// The model of frames (frames x bins) by stacks of frames: templates stand on one another, one for each slot of a stack.
+/// Bins that are gone through for all frames before the next: what sounds in a block stays in the second-level cache.
+const NEAR_BINS: usize = 256;
+
+/// The model of frames (frames x bins) by stacks of frames: templates (components x `n_context * n_bins`) stand on one
+/// another, one for each slot of a stack. What is silent takes no time.
 pub(super) fn sum_of_slots(
     activations: ArrayView2<'_, f32>,
     templates: ArrayView2<'_, f32>,
     n_frames: usize,
     n_bins: usize,
 ) -> Array2<f32> {
-    let n_context = templates.nrows() / n_bins;
+    let (n_context, templates) = (templates.ncols() / n_bins, templates.as_standard_layout());
+    let templates = templates.as_slice().unwrap_or_default();
+    // What sounds in each frame, and where its spectrum begins: frame i is in slot j of stack i + (n_context - 1) - j.
+    let mut sounding: Vec<Vec<(f32, usize)>> = vec![Vec::new(); n_frames];
+    for (k, row) in activations.outer_iter().enumerate() {
+        for slot in 0..n_context {
+            let at = (k * n_context + slot) * n_bins;
+            for (sounding, x) in sounding.iter_mut().zip(row.iter().skip(n_context - 1 - slot)) {
+                if *x > 0.0 {
+                    sounding.push((*x, at));
+                }
+            }
+        }
+    }
     let mut model = Array2::zeros((n_frames, n_bins));
-    for slot in 0..n_context {
-        // Frame i is in slot j of stack i + (n_context - 1) - j; its model is the sum over all slots.
-        let first = n_context - 1 - slot;
-        let active = activations.slice(s![.., first..first + n_frames]);
-        let template = templates.slice(s![slot * n_bins..(slot + 1) * n_bins, ..]);
-        ndarray::linalg::general_mat_mul(1.0, &active.t(), &template.t(), 1.0, &mut model);
+    for first in (0..n_bins).step_by(NEAR_BINS) {
+        let near = first..n_bins.min(first + NEAR_BINS);
+        for (mut frame, sounding) in model.outer_iter_mut().zip(&sounding) {
+            let sum = &mut frame.as_slice_mut().expect("a row of a new matrix is contiguous")[near.clone()];
+            widest(AddSpectra { sounding, templates: &templates[first..], sum });
+        }
     }
     model
+}
+
+/// Adds spectra of templates, each times its activation, from the first of some bins on.
+struct AddSpectra<'a> {
+    sounding: &'a [(f32, usize)],
+    templates: &'a [f32],
+    sum: &'a mut [f32],
+}
+
+impl Loops for AddSpectra<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { sounding, templates, sum } = self;
+        let n = sum.len();
+        // Four at once: the sum is read and written less often.
+        let (fours, rest) = sounding.as_chunks::<4>();
+        for [a, b, c, d] in fours {
+            let of = [a, b, c, d].map(|(_, at)| &templates[*at..*at + n]);
+            for i in 0..n {
+                sum[i] += a.0 * of[0][i] + b.0 * of[1][i] + (c.0 * of[2][i] + d.0 * of[3][i]);
+            }
+        }
+        for (x, at) in rest {
+            for (sum, template) in sum.iter_mut().zip(&templates[*at..*at + n]) {
+                *sum += x * template;
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -289,8 +340,26 @@ mod tests {
     #[test]
     fn heard_templates_come_before_transposed_ones() {
         let part = Part::new(&template([40, 20]), 2, 3);
-        assert_eq!((part.n_heard, part.templates.dim()), (1, (200, 7)));
-        assert_eq!(part.templates.column(0), template([40, 20]).column(0));
+        assert_eq!((part.n_heard, part.templates.dim()), (1, (7, 200)));
+        assert_eq!(part.templates.row(0), template([40, 20]).column(0));
+    }
+
+    #[test]
+    fn a_frame_is_the_sum_of_its_slots_of_the_stacks_that_hold_it() {
+        let (n_components, n_context, n_frames, n_bins) = (7, 3, 5, 300);
+        let templates = Array2::from_shape_fn((n_components, n_context * n_bins), |(k, i)| ((7 * k + i) % 11) as f32);
+        let activations =
+            Array2::from_shape_fn(
+                (n_components, n_frames + 2),
+                |(k, i)| if (k + i) % 3 > 0 { (k + 1) as f32 } else { 0.0 },
+            );
+        let model = sum_of_slots(activations.view(), templates.view(), n_frames, n_bins);
+        for ((frame, bin), got) in model.indexed_iter() {
+            let slot = |k: usize, slot: usize| activations[(k, frame + 2 - slot)] * templates[(k, slot * n_bins + bin)];
+            let expected: f32 = (0..n_components).map(|k| (0..n_context).map(|j| slot(k, j)).sum::<f32>()).sum();
+            // Whole numbers.
+            assert_eq!(*got, expected, "frame {frame}, bin {bin}");
+        }
     }
 
     #[test]

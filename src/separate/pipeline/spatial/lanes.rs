@@ -15,8 +15,23 @@ pub(super) struct Lanes {
 /// The numbers of a band; behind the last bin there are zeros.
 #[inline(always)]
 pub(super) fn load(row: &[f32], band: usize) -> [f64; LANES] {
+    let row = band_of(row, band);
     let mut bins = [0.0; LANES];
-    bins.iter_mut().zip(&row[band * LANES..]).for_each(|(to, x)| *to = f64::from(*x));
+    for l in 0..LANES {
+        bins[l] = f64::from(row[l]);
+    }
+    bins
+}
+
+/// What a row has for a band; behind its end there are zeros.
+#[inline(always)]
+fn band_of<T: Copy + Default>(row: &[T], band: usize) -> [T; LANES] {
+    let row = &row[band * LANES..];
+    if let Some(bins) = row.first_chunk() {
+        return *bins;
+    }
+    let mut bins = [T::default(); LANES];
+    bins[..row.len()].copy_from_slice(row);
     bins
 }
 
@@ -27,23 +42,34 @@ impl Lanes {
     #[inline(always)]
     pub(super) fn load(row: &[Complex32], band: usize) -> Self {
         let mut bins = Self::ZERO;
-        let to = bins.re.iter_mut().zip(&mut bins.im);
-        to.zip(&row[band * LANES..]).for_each(|((re, im), x)| (*re, *im) = (f64::from(x.re), f64::from(x.im)));
+        for (l, x) in band_of(row, band).iter().enumerate() {
+            (bins.re[l], bins.im[l]) = (f64::from(x.re), f64::from(x.im));
+        }
         bins
     }
 
     /// Puts them into their place.
     #[inline(always)]
     pub(super) fn store(&self, row: &mut [Complex32], band: usize) {
-        let bins = row.iter_mut().skip(band * LANES).take(LANES);
-        bins.zip(self.re.iter().zip(&self.im)).for_each(|(x, (re, im))| *x = Complex32::new(*re as f32, *im as f32));
+        let mut bins = [Complex32::ZERO; LANES];
+        for (l, x) in bins.iter_mut().enumerate() {
+            *x = Complex32::new(self.re[l] as f32, self.im[l] as f32);
+        }
+        let row = &mut row[band * LANES..];
+        if let Some(to) = row.first_chunk_mut() {
+            *to = bins;
+        } else {
+            row.copy_from_slice(&bins[..row.len()]);
+        }
     }
 
     #[inline(always)]
     pub(super) fn times(&self, factor: &[f64; LANES]) -> Self {
         let mut product = *self;
-        product.re.iter_mut().zip(factor).for_each(|(x, factor)| *x *= factor);
-        product.im.iter_mut().zip(factor).for_each(|(x, factor)| *x *= factor);
+        for (l, factor) in factor.iter().enumerate() {
+            product.re[l] *= factor;
+            product.im[l] *= factor;
+        }
         product
     }
 
@@ -51,8 +77,10 @@ impl Lanes {
     #[inline(always)]
     pub(super) fn only(&self, is: &[bool; LANES]) -> Self {
         let mut only = *self;
-        only.re.iter_mut().zip(is).for_each(|(x, is)| *x = if *is { *x } else { 0.0 });
-        only.im.iter_mut().zip(is).for_each(|(x, is)| *x = if *is { *x } else { 0.0 });
+        for (l, is) in is.iter().enumerate() {
+            only.re[l] = if *is { only.re[l] } else { 0.0 };
+            only.im[l] = if *is { only.im[l] } else { 0.0 };
+        }
         only
     }
 
@@ -111,14 +139,16 @@ impl Lanes {
     /// Adds the square of the absolute value to a sum.
     #[inline(always)]
     pub(super) fn add_power_to(&self, sum: &mut [f64; LANES]) {
-        let lanes = sum.iter_mut().zip(self.re.iter().zip(&self.im));
-        lanes.for_each(|(sum, (re, im))| *sum += re * re + im * im);
+        for (l, sum) in sum.iter_mut().enumerate() {
+            *sum += self.re[l] * self.re[l] + self.im[l] * self.im[l];
+        }
     }
 
     /// Subtracts it.
     #[inline(always)]
     pub(super) fn sub_power_from(&self, sum: &mut [f64; LANES]) {
-        let lanes = sum.iter_mut().zip(self.re.iter().zip(&self.im));
-        lanes.for_each(|(sum, (re, im))| *sum -= re * re + im * im);
+        for (l, sum) in sum.iter_mut().enumerate() {
+            *sum -= self.re[l] * self.re[l] + self.im[l] * self.im[l];
+        }
     }
 }

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use realfft::num_complex::Complex32;
 
 use crate::Result;
+use crate::nmf::kernel::{Loops, widest};
 use crate::separate::pipeline::{BLOCK_FRAMES, Covariance, N_PLACES, Row, center_of, step_by_levels};
 use crate::watch::{Step, Watch};
 
@@ -204,38 +205,56 @@ impl Factors {
         aim: Aim,
     ) -> Vec<Array2<f32>> {
         let mut aims: Vec<Array2<f32>> = powers.iter().map(|power| Array2::zeros(power.raw_dim())).collect();
+        widest(FindAims { factors: self, spectra, steps, powers, aim, aims: &mut aims });
+        aims
+    }
+}
+
+/// [`Factors::aims`], onto zeros.
+struct FindAims<'a> {
+    factors: &'a Factors,
+    spectra: [ArrayView2<'a, Complex32>; 2],
+    steps: &'a [u8],
+    powers: &'a [Array2<f32>],
+    aim: Aim,
+    aims: &'a mut [Array2<f32>],
+}
+
+impl Loops for FindAims<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { factors, spectra, steps, powers, aim, aims } = self;
         let (n_frames, n_bins) = spectra[0].dim();
+        let mut levels = vec![0.0; n_bins];
         for frame in 0..n_frames {
             let [left, right] = spectra.map(|x| row_of(x, frame));
             match aim {
                 Aim::Around => {
-                    let level =
-                        |(l, r): (&Complex32, &Complex32)| (l.norm_sqr() + r.norm_sqr()) * self.gain * self.gain;
-                    let levels: Vec<f32> = left.iter().zip(right).map(level).collect();
+                    for (level, (l, r)) in levels.iter_mut().zip(left.iter().zip(right)) {
+                        *level = (l.norm_sqr() + r.norm_sqr()) * factors.gain * factors.gain;
+                    }
                     let steps = &steps[frame * n_bins..(frame + 1) * n_bins];
-                    for ((aims, powers), shares) in aims.iter_mut().zip(powers).zip(&self.shares) {
-                        let bins = aims.row_mut(frame).into_iter().zip(row_of(powers.view(), frame)).zip(steps);
-                        for (((to, v), step), level) in bins.zip(&levels) {
+                    for ((aims, powers), shares) in aims.iter_mut().zip(powers).zip(&factors.shares) {
+                        let bins = row_of_mut(aims, frame).iter_mut().zip(row_of(powers.view(), frame));
+                        for ((to, v), (step, level)) in bins.zip(steps.iter().zip(&levels)) {
                             *to = (shares[usize::from(*step)] * level + FLOOR) / (v * v);
                         }
                     }
                 }
                 Aim::Expected => {
                     let mut mixture = Row::new(n_bins, 0.0);
-                    for (powers, covariance) in powers.iter().zip(&self.covariances) {
+                    for (powers, covariance) in powers.iter().zip(&factors.covariances) {
                         mixture.add(covariance, row_of(powers.view(), frame));
                     }
-                    let excess = mixture.into_excess([left, right], self.gain);
-                    for ((aims, powers), covariance) in aims.iter_mut().zip(powers).zip(&self.covariances) {
-                        let bins = aims.row_mut(frame).into_iter().zip(row_of(powers.view(), frame));
-                        for ((to, v), said) in bins.zip(excess.of(covariance)) {
-                            *to = (v.recip() + said).max(0.0);
-                        }
+                    let excess = mixture.into_excess([left, right], factors.gain);
+                    for ((aims, powers), covariance) in aims.iter_mut().zip(powers).zip(&factors.covariances) {
+                        excess.expected(covariance, row_of(powers.view(), frame), row_of_mut(aims, frame));
                     }
                 }
             }
         }
-        aims
     }
 }
 
@@ -244,6 +263,11 @@ pub(super) fn row_of<'a, T>(matrix: ArrayView2<'a, T>, row: usize) -> &'a [T] {
     let n = matrix.ncols();
     let all = matrix.to_slice().expect("frames stand one after the other");
     &all[row * n..(row + 1) * n]
+}
+
+fn row_of_mut(matrix: &mut Array2<f32>, row: usize) -> &mut [f32] {
+    let n = matrix.ncols();
+    &mut matrix.as_slice_mut().expect("frames stand one after the other")[row * n..(row + 1) * n]
 }
 
 /// The step between left and right that each bin is heard from.

@@ -47,11 +47,13 @@ impl Covariance {
     }
 
     /// The product with a vector.
+    #[inline(always)]
     pub(in crate::separate) fn times(&self, [left, right]: [Complex32; 2]) -> [Complex32; 2] {
         [left * self.ll + right * self.lr, left * self.lr + right * self.rr]
     }
 
     /// What one bin of the mixture, whose covariance this is, says: `C^-1 x`, and by how much its products exceed `C`.
+    #[inline(always)]
     pub(in crate::separate) fn excess(&self, [left, right]: [Complex32; 2]) -> Excess {
         let scale = (self.ll * self.rr - self.lr * self.lr).max(f32::MIN_POSITIVE).recip();
         let inverse = Self { ll: self.rr * scale, lr: -self.lr * scale, rr: self.ll * scale };
@@ -103,6 +105,7 @@ impl Row {
     }
 
     /// Adds a source of these powers.
+    #[inline(always)]
     pub(in crate::separate) fn add(&mut self, source: &Covariance, powers: &[f32]) {
         let bins = self.ll.iter_mut().zip(&mut self.lr).zip(&mut self.rr).zip(powers);
         for (((ll, lr), rr), power) in bins {
@@ -125,18 +128,24 @@ impl Row {
     }
 
     /// Puts by how much each bin exceeds the mixture in place of it.
-    pub(in crate::separate) fn into_excess(mut self, spectra: [&[Complex32]; 2], gain: f32) -> Self {
-        let over: Vec<Covariance> = self.excess(spectra, gain).map(|excess| excess.over).collect();
-        for (i, over) in over.iter().enumerate() {
-            (self.ll[i], self.lr[i], self.rr[i]) = (over.ll, over.lr, over.rr);
+    #[inline(always)]
+    pub(in crate::separate) fn into_excess(mut self, [left, right]: [&[Complex32]; 2], gain: f32) -> Self {
+        let bins = self.ll.iter_mut().zip(&mut self.lr).zip(&mut self.rr).zip(left.iter().zip(right));
+        for (((ll, lr), rr), (left, right)) in bins {
+            let over = Covariance { ll: *ll, lr: *lr, rr: *rr }.excess([left * gain, right * gain]).over;
+            (*ll, *lr, *rr) = (over.ll, over.lr, over.rr);
         }
         self
     }
 
-    /// [`Excess::of`] of a source in each bin, after [`Row::into_excess`].
-    pub(in crate::separate) fn of<'a>(&'a self, source: &'a Covariance) -> impl Iterator<Item = f32> + 'a {
-        let bins = self.ll.iter().zip(&self.lr).zip(&self.rr);
-        bins.map(|((ll, lr), rr)| 0.5 * (source.ll * ll + source.rr * rr) + source.lr * lr)
+    /// The expected power of a source, divided by the square of what it was taken for, after [`Row::into_excess`].
+    #[inline(always)]
+    pub(in crate::separate) fn expected(&self, source: &Covariance, powers: &[f32], expected: &mut [f32]) {
+        let bins = self.ll.iter().zip(&self.lr).zip(&self.rr).zip(powers.iter().zip(expected));
+        for (((ll, lr), rr), (power, to)) in bins {
+            let over = 0.5 * (source.ll * ll + source.rr * rr) + source.lr * lr;
+            *to = (power.recip() + over).max(0.0);
+        }
     }
 }
 

@@ -297,10 +297,10 @@ impl Loops for AddSpectra<'_> {
         let n = sum.len();
         // Four at once: the sum is read and written less often.
         let (fours, rest) = sounding.as_chunks::<4>();
-        for [a, b, c, d] in fours {
-            let of = [a, b, c, d].map(|(_, at)| &templates[*at..*at + n]);
+        for [(a, p), (b, q), (c, r), (d, s)] in fours {
+            let [p, q, r, s] = [p, q, r, s].map(|at| &templates[*at..*at + n]);
             for i in 0..n {
-                sum[i] += a.0 * of[0][i] + b.0 * of[1][i] + (c.0 * of[2][i] + d.0 * of[3][i]);
+                sum[i] += a * p[i] + b * q[i] + (c * r[i] + d * s[i]);
             }
         }
         for (x, at) in rest {

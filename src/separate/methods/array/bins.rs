@@ -44,14 +44,20 @@ impl Bin {
         bin
     }
 
-    fn n(&self) -> usize {
+    pub(super) fn n_microphones(&self) -> usize {
         self.x.len()
+    }
+
+    /// What a microphone hears in a frame.
+    pub(super) fn heard(&self, mic: usize, frame: usize) -> Complex32 {
+        let [re, im] = &self.x[mic];
+        Complex32::new(re[frame], im[frame])
     }
 
     /// The power of a source, `|w^H x|^2`.
     #[inline(always)]
     fn listen(&mut self, source: usize) {
-        let n = self.n();
+        let n = self.n_microphones();
         let row: Vec<Complex32> =
             self.w[source * n..(source + 1) * n].iter().map(|w| Complex32::new(w.re as f32, w.im as f32)).collect();
         for (i, power) in self.power[source].chunks_exact_mut(LANES).enumerate() {
@@ -97,7 +103,7 @@ impl Bin {
 
     #[inline(always)]
     fn step(&mut self, source: usize, weights: &[f32]) {
-        let n = self.n();
+        let n = self.n_microphones();
         if !self.has_sound {
             return;
         }
@@ -129,7 +135,7 @@ impl Bin {
     /// `mean of weights x x^H`, with a little on its diagonal.
     #[inline(always)]
     fn covariance(&self, weights: &[f32]) -> Vec<Complex64> {
-        let n = self.n();
+        let n = self.n_microphones();
         let mut v = vec![Complex64::ZERO; n * n];
         for i in 0..n {
             for k in 0..i {
@@ -146,7 +152,7 @@ impl Bin {
 
     /// Makes a source so many times as strong in power.
     pub(super) fn scale(&mut self, source: usize, factor: f64) {
-        let n = self.n();
+        let n = self.n_microphones();
         let root = factor.sqrt();
         self.w[source * n..(source + 1) * n].iter_mut().for_each(|w| *w *= root);
         self.power[source].iter_mut().for_each(|p| *p *= factor as f32);
@@ -155,7 +161,7 @@ impl Bin {
     /// What the microphones hear of each source when it is as strong as it is here: the inverse of the matrix,
     /// microphones x sources. `None` where there is none.
     pub(super) fn mixing(&self) -> Option<Vec<Complex64>> {
-        let n = self.n();
+        let n = self.n_microphones();
         let mut inverse = vec![Complex64::ZERO; n * n];
         for source in 0..n {
             let (mut a, mut e) = (self.w.clone(), vec![Complex64::ZERO; n]);

@@ -2,6 +2,7 @@
 //! Nothing is known of where microphones stand.
 
 mod bins;
+mod delays;
 mod sources;
 
 use std::ops::Range;
@@ -28,6 +29,10 @@ const MAX_BYTES: usize = 320 << 20;
 const LEEWAY_S: f64 = 0.1;
 const RINGING_S: f64 = 1.0;
 
+/// Steps towards where delays say that sources are, and iterations in which variances alone learn what comes of it.
+const N_AIMED: usize = 6;
+const N_FIRST: usize = 10;
+
 /// How to look for sources with distant microphones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArrayConfig {
@@ -45,7 +50,7 @@ pub struct ArrayConfig {
     /// Iterations, at least 1. Default 60.
     pub max_iter: usize,
     /// Iterations before these, in which a source is as loud in every bin: those of `AuxIVA`. They put the bins of a
-    /// source together, so that less is left to chance. Default 15.
+    /// source together, so that less is left to chance, where delays between microphones do not. Default 15.
     pub n_broad: usize,
     /// Every random number comes from it. Default 0.
     pub seed: u64,
@@ -196,9 +201,21 @@ pub fn fit(
     let mut bins = gather(spectra);
     let (n_bins, n_frames) = (bins.len(), spectra[0].nrows());
     let total = Some((config.n_broad + config.max_iter) as u64);
-    for i in 0..config.n_broad {
-        watch.at(Step::Fitting, i as u64, total)?;
-        project_broadly(&mut bins, n);
+    watch.at(Step::Fitting, 0, total)?;
+    // Delays do not say whose they are.
+    let delays = match config.examples.is_none() && config.times_s.is_empty() {
+        true => delays::find(&bins, analysis.sample_rate(), analysis.stft().config().n_fft),
+        false => Vec::new(),
+    };
+    // One source may have none: it is what fits no other.
+    let is_aimed = delays.len() + 1 >= n && !delays.is_empty();
+    if is_aimed {
+        delays::aim(&mut bins, &delays, analysis.stft().config().n_fft, N_AIMED);
+    } else {
+        for i in 0..config.n_broad {
+            watch.at(Step::Fitting, i as u64, total)?;
+            project_broadly(&mut bins, n);
+        }
     }
     let mut sources: Vec<Source> = names
         .iter()
@@ -224,6 +241,11 @@ pub fn fit(
         .iter()
         .map(|name| config.examples.iter().flat_map(Dictionary::sources).any(|source| source.name == *name))
         .collect();
+    if is_aimed {
+        for _ in 0..N_FIRST {
+            sources.iter_mut().enumerate().for_each(|(number, source)| source.improve(&bins, number, true));
+        }
+    }
     for i in 0..config.max_iter {
         watch.at(Step::Fitting, (config.n_broad + i) as u64, total)?;
         for (number, source) in sources.iter_mut().enumerate() {

@@ -1,0 +1,208 @@
+//! Where sources are, as far as delays tell: by how much later each microphone hears a source than the first does.
+//! Knows nothing of where microphones stand.
+
+use std::f64::consts::TAU;
+
+use rayon::prelude::*;
+
+use super::bins::Bin;
+
+/// Steps of a phase in a whole turn.
+const STEPS: usize = 64;
+
+/// Delays that are tried, in seconds either way (1.4 m), and how many of them in a sample.
+const MAX_S: f64 = 0.004;
+const PER_SAMPLE: usize = 4;
+
+/// How exactly phases must fit a delay where delays are looked for, where what was found is left out, and where bins are
+/// shared out: `exp(k (cos(error) - 1))`.
+const SHARP: f64 = 8.0;
+const BLUNT: f64 = 1.0;
+const SHARING: f32 = 2.0;
+
+/// An onset is so many times as strong as either of the two frames before, and no weaker than this part of the strongest:
+/// there, little of what is heard has come by way of the walls.
+const ONSET: f32 = 1.5;
+const MIN_POWER: f32 = 1e-6;
+
+/// A delay is that of a source where it stands out from other delays by so many of their standard deviations.
+const MIN_PROMINENCE: f64 = 5.0;
+
+/// What fits no delay, of 1; what a source has at least; and what a source without a delay has.
+const NOWHERE: f32 = 0.02;
+const REST: f32 = 0.25;
+
+/// Delays of one source in samples: one for each microphone but the first.
+pub(super) type Delays = Vec<f64>;
+
+/// Onsets in one bin: phases of each microphone but the first against the first, in steps, and how much of each is
+/// not yet explained.
+struct Onsets {
+    phases: Vec<Vec<u8>>,
+    left: Vec<f64>,
+}
+
+impl Onsets {
+    fn of(bin: &Bin, strongest: f32) -> Self {
+        let n = bin.n_microphones();
+        let power = |frame: usize| (0..n).map(|mic| bin.heard(mic, frame).norm_sqr()).sum::<f32>();
+        let mut found = Self { phases: vec![Vec::new(); n - 1], left: Vec::new() };
+        let (mut before, mut last) = (0.0f32, 0.0f32);
+        for frame in 0..bin.n_frames {
+            let now = power(frame);
+            if now > ONSET * last.max(before) && now > MIN_POWER * strongest {
+                let first = bin.heard(0, frame).conj();
+                for (mic, phases) in found.phases.iter_mut().enumerate() {
+                    let turn = f64::from((bin.heard(mic + 1, frame) * first).arg()) / TAU;
+                    phases.push((turn * STEPS as f64).round().rem_euclid(STEPS as f64) as u8);
+                }
+                found.left.push(1.0);
+            }
+            (before, last) = (last, now);
+        }
+        found
+    }
+
+    /// How well each onset fits the delays that are known of a source, given as phases in steps.
+    fn fits(&self, expected: &[Option<usize>], kernel: &[f64; STEPS]) -> Vec<f64> {
+        let mut fits = vec![1.0; self.left.len()];
+        for (phases, expected) in self.phases.iter().zip(expected) {
+            if let Some(expected) = expected {
+                let fit = |phase: &u8| kernel[(usize::from(*phase) + STEPS - expected) % STEPS];
+                fits.iter_mut().zip(phases).for_each(|(to, phase)| *to *= fit(phase));
+            }
+        }
+        fits
+    }
+}
+
+/// `exp(k (cos(error) - 1))` of an error in steps.
+fn kernel(sharpness: f64) -> [f64; STEPS] {
+    std::array::from_fn(|step| (sharpness * ((TAU * step as f64 / STEPS as f64).cos() - 1.0)).exp())
+}
+
+/// The phase of a delay in a bin, in steps.
+fn phase(delay: f64, bin: usize, n_fft: usize) -> usize {
+    (-delay * bin as f64 / n_fft as f64 * STEPS as f64).round().rem_euclid(STEPS as f64) as usize % STEPS
+}
+
+/// The delays of up to as many sources as microphones, those first from which most sets in. Sources are looked for one
+/// after another, the delays of each one microphone after another, in onsets that neither an earlier source nor another
+/// delay of this one contradicts.
+///
+/// # References
+/// B. Loesch and B. Yang, "Blind source separation based on time-frequency sparseness in the presence of spatial
+/// aliasing", LVA/ICA 2010, for the sum over all bins of how well a delay fits.
+pub(super) fn find(bins: &[Bin], sample_rate: u32, n_fft: usize) -> Vec<Delays> {
+    let n = bins[0].n_microphones();
+    let powers = |bin: &Bin| (0..bin.n_frames).map(|t| bin.heard(0, t).norm_sqr()).fold(0.0, f32::max);
+    let strongest = n as f32 * bins.iter().map(powers).fold(0.0, f32::max);
+    // A constant has no phase.
+    let mut onsets: Vec<Onsets> = bins[1..].par_iter().map(|bin| Onsets::of(bin, strongest)).collect();
+    let n_tried = (MAX_S * f64::from(sample_rate)).ceil() as usize * PER_SAMPLE;
+    let tried: Vec<f64> = (0..=2 * n_tried).map(|i| (i as f64 - n_tried as f64) / PER_SAMPLE as f64).collect();
+    let (sharp, blunt) = (kernel(SHARP), kernel(BLUNT));
+    let mut found = Vec::new();
+    for _ in 0..n {
+        let mut delays: Vec<Option<f64>> = vec![None; n - 1];
+        let mut prominence = vec![0.0; n - 1];
+        let phases = |delays: &[Option<f64>], row: usize| -> Vec<Option<usize>> {
+            delays.iter().map(|delay| delay.map(|delay| phase(delay, row + 1, n_fft))).collect()
+        };
+        // Later rounds know the other delays.
+        for _ in 0..if n > 2 { 3 } else { 1 } {
+            for mic in 0..n - 1 {
+                delays[mic] = None;
+                let known = &delays;
+                let rows: Vec<[f64; STEPS]> = onsets
+                    .par_iter()
+                    .enumerate()
+                    .map(|(row, onsets)| histogram(onsets, mic, &phases(known, row), &sharp))
+                    .collect();
+                let sums: Vec<f64> = tried
+                    .par_iter()
+                    .map(|delay| rows.iter().enumerate().map(|(row, of)| of[phase(*delay, row + 1, n_fft)]).sum())
+                    .collect();
+                let (best, height) = highest(&sums);
+                delays[mic] = Some(tried[best]);
+                prominence[mic] = height;
+            }
+        }
+        onsets.par_iter_mut().enumerate().for_each(|(row, onsets)| {
+            let fits = onsets.fits(&phases(&delays, row), &blunt);
+            onsets.left.iter_mut().zip(fits).for_each(|(left, fit)| *left *= 1.0 - fit);
+        });
+        if prominence.iter().all(|height| *height >= MIN_PROMINENCE) {
+            found.push(delays.into_iter().flatten().collect());
+        }
+    }
+    found
+}
+
+/// How well each phase of a microphone fits the onsets of a bin that the other delays leave.
+fn histogram(onsets: &Onsets, mic: usize, others: &[Option<usize>], sharp: &[f64; STEPS]) -> [f64; STEPS] {
+    let mut counts = [0.0; STEPS];
+    let weights = onsets.fits(others, sharp);
+    for ((phase, left), weight) in onsets.phases[mic].iter().zip(&onsets.left).zip(weights) {
+        counts[usize::from(*phase)] += left * weight;
+    }
+    let at = |step: usize| -> f64 {
+        counts.iter().enumerate().map(|(other, count)| count * sharp[(step + STEPS - other) % STEPS]).sum()
+    };
+    std::array::from_fn(at)
+}
+
+/// The highest of the sums, and by how many standard deviations of those elsewhere it stands out from them.
+fn highest(sums: &[f64]) -> (usize, f64) {
+    let best = (0..sums.len()).fold(0, |best, i| if sums[i] > sums[best] { i } else { best });
+    let elsewhere: Vec<f64> =
+        sums.iter().enumerate().filter(|(i, _)| i.abs_diff(best) > 2 * PER_SAMPLE).map(|(_, sum)| *sum).collect();
+    let mean = elsewhere.iter().sum::<f64>() / elsewhere.len().max(1) as f64;
+    let variance = elsewhere.iter().map(|sum| (sum - mean).powi(2)).sum::<f64>() / elsewhere.len().max(1) as f64;
+    let prominence = (sums[best] - mean) / variance.sqrt();
+    (best, if prominence.is_finite() { prominence } else { 0.0 })
+}
+
+/// Shares each bin out among sources by how well its phases fit their delays, and so many steps of iterative projection
+/// towards that. A source without delays is what fits none.
+pub(super) fn aim(bins: &mut [Bin], sources: &[Delays], n_fft: usize, n_steps: usize) {
+    bins.par_iter_mut().enumerate().for_each(|(f, bin)| {
+        let weights = weights(bin, f, sources, n_fft);
+        for _ in 0..n_steps {
+            weights.iter().enumerate().for_each(|(source, weights)| bin.project(source, weights));
+        }
+    });
+}
+
+/// One by the variance of each source: its share of the power that is heard.
+fn weights(bin: &Bin, f: usize, sources: &[Delays], n_fft: usize) -> Vec<Vec<f32>> {
+    use realfft::num_complex::Complex32;
+
+    let n = bin.n_microphones();
+    let turns = |delays: &Delays| -> Vec<Complex32> {
+        let turn = |delay: &f64| Complex32::cis((TAU * delay * f as f64 / n_fft as f64).rem_euclid(TAU) as f32);
+        delays.iter().map(turn).collect()
+    };
+    let turns: Vec<Vec<Complex32>> = sources.iter().map(turns).collect();
+    let mut weights = vec![vec![0.0; bin.power[0].len()]; n];
+    let (mut phases, mut shares) = (vec![Complex32::ZERO; n - 1], vec![REST; n]);
+    for frame in 0..bin.n_frames {
+        let first = bin.heard(0, frame);
+        let mut power = first.norm_sqr();
+        for (mic, phase) in phases.iter_mut().enumerate() {
+            let heard = bin.heard(mic + 1, frame);
+            power += heard.norm_sqr();
+            *phase = heard * first.conj();
+            *phase /= phase.norm().max(f32::MIN_POSITIVE);
+        }
+        for (share, turns) in shares.iter_mut().zip(&turns) {
+            let error: f32 = phases.iter().zip(turns).map(|(phase, turn)| (phase * turn).re - 1.0).sum();
+            *share = (SHARING * error).exp();
+        }
+        let total: f32 = shares.iter().map(|share| share + NOWHERE).sum();
+        for (weights, share) in weights.iter_mut().zip(&shares) {
+            weights[frame] = 1.0 / ((share + NOWHERE) / total * power / n as f32).max(1e-6);
+        }
+    }
+    weights
+}

@@ -4,6 +4,7 @@
 use std::f64::consts::TAU;
 
 use rayon::prelude::*;
+use realfft::num_complex::Complex32;
 
 use super::bins::Bin;
 
@@ -146,10 +147,14 @@ fn histogram(onsets: &Onsets, mic: usize, others: &[Option<usize>], sharp: &[f64
     for ((phase, left), weight) in onsets.phases[mic].iter().zip(&onsets.left).zip(weights) {
         counts[usize::from(*phase)] += left * weight;
     }
-    let at = |step: usize| -> f64 {
-        counts.iter().enumerate().map(|(other, count)| count * sharp[(step + STEPS - other) % STEPS]).sum()
-    };
-    std::array::from_fn(at)
+    let twice: [f64; 2 * STEPS] = std::array::from_fn(|step| sharp[step % STEPS]);
+    let mut sums = [0.0; STEPS];
+    for (other, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0.0) {
+        for (sum, fit) in sums.iter_mut().zip(&twice[STEPS - other..2 * STEPS - other]) {
+            *sum += count * fit;
+        }
+    }
+    sums
 }
 
 /// The highest of the sums, and by how many standard deviations of those elsewhere it stands out from them.
@@ -176,8 +181,6 @@ pub(super) fn aim(bins: &mut [Bin], sources: &[Delays], n_fft: usize, n_steps: u
 
 /// One by the variance of each source: its share of the power that is heard.
 fn weights(bin: &Bin, f: usize, sources: &[Delays], n_fft: usize) -> Vec<Vec<f32>> {
-    use realfft::num_complex::Complex32;
-
     let n = bin.n_microphones();
     let turns = |delays: &Delays| -> Vec<Complex32> {
         let turn = |delay: &f64| Complex32::cis((TAU * delay * f as f64 / n_fft as f64).rem_euclid(TAU) as f32);

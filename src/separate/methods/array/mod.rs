@@ -31,7 +31,7 @@ const RINGING_S: f64 = 1.0;
 
 /// Steps towards where delays say that sources are, and iterations in which variances alone learn what comes of it.
 const N_AIMED: usize = 6;
-const N_FIRST: usize = 10;
+const N_FIRST: usize = 5;
 
 /// How to look for sources with distant microphones.
 #[derive(Debug, Clone, PartialEq)]
@@ -147,8 +147,9 @@ impl ArrayConfig {
 }
 
 /// Tells as many sources apart as there are channels, by a matrix in each bin that stays the same throughout:
-/// independent low-rank matrix analysis, after iterations of independent vector analysis where they are asked for. No
-/// masks, so no musical noise; sources must stay where they are. Stems are what all microphones hear of each source.
+/// independent low-rank matrix analysis. It begins with matrices for the delays between microphones or, where these do
+/// not tell sources apart and where examples or times are known, with iterations of independent vector analysis. No masks,
+/// so no musical noise; sources must stay where they are. Stems are what all microphones hear of each source.
 ///
 /// The analysis must have the spectra of all channels ([`crate::separate::Detail::Spectra`],
 /// [`ArrayConfig::analysis`]). There is nothing in `previous` to go on from.

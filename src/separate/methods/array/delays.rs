@@ -15,14 +15,14 @@ const STEPS: usize = 64;
 const MAX_S: f64 = 0.004;
 const PER_SAMPLE: usize = 4;
 
-/// How exactly phases must fit a delay where delays are looked for, where what was found is left out, and where bins are
-/// shared out: `exp(k (cos(error) - 1))`.
+/// How exactly phases must fit a delay where delays are looked for, where what was found is left out, and where bins
+/// are shared out: `exp(k (cos(error) - 1))`.
 const SHARP: f64 = 8.0;
 const BLUNT: f64 = 1.0;
 const SHARING: f32 = 2.0;
 
-/// An onset is so many times as strong as either of the two frames before, and no weaker than this part of the strongest:
-/// there, little of what is heard has come by way of the walls.
+/// An onset is so many times as strong as either of the two frames before, and no weaker than this part of the
+/// strongest: there, little of what is heard has come by way of the walls.
 const ONSET: f32 = 1.5;
 const MIN_POWER: f32 = 1e-6;
 

@@ -209,3 +209,54 @@ fn weights(bin: &Bin, f: usize, sources: &[Delays], n_fft: usize) -> Vec<Vec<f32
     }
     weights
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const N_FFT: usize = 256;
+
+    /// Two microphones, in every fourth frame of which a sound sets in, heard later by the second one by one of these
+    /// delays.
+    fn bins(delays: [f64; 2]) -> Vec<Bin> {
+        let wave = |f: usize, t: usize| ((t * 7919 + f * 104_729) % 1009) as f32 / 1009.0;
+        let bin = |f: usize| {
+            let mut parts = [[Vec::new(), Vec::new()], [Vec::new(), Vec::new()]];
+            for t in 0..400 {
+                let level = if t % 4 == 2 { 1.0 } else { 0.01 };
+                let delay = delays[usize::from(wave(f, t) > 0.5)];
+                let heard = Complex32::from_polar(level, TAU as f32 * wave(t, f));
+                let later = Complex32::cis((-TAU * delay * f as f64 / N_FFT as f64) as f32);
+                for (part, x) in parts.iter_mut().zip([heard, heard * later]) {
+                    part[0].push(x.re);
+                    part[1].push(x.im);
+                }
+            }
+            Bin::new(parts.into())
+        };
+        (0..=N_FFT / 2).map(bin).collect()
+    }
+
+    #[test]
+    fn delays_of_two_sources_are_found_and_tell_them_apart() {
+        let mut bins = bins([3.0, -5.5]);
+        let mut found = find(&bins, 16_000, N_FFT);
+        found.sort_by(|a, b| b[0].total_cmp(&a[0]));
+        assert_eq!(found, [[3.0], [-5.5]]);
+        aim(&mut bins, &found, N_FFT, 6);
+        // Of each onset, one source has nearly all.
+        let onsets = bins[20..].iter().flat_map(|bin| (2..400).step_by(4).map(|t| [bin.power[0][t], bin.power[1][t]]));
+        let (mut own, mut other) = (0.0, 0.0);
+        for powers in onsets {
+            own += powers[0].max(powers[1]);
+            other += powers[0].min(powers[1]);
+        }
+        assert!(other < 0.01 * own, "{other} beside {own}");
+    }
+
+    #[test]
+    fn channels_that_are_alike_have_one_delay_at_the_most() {
+        let found = find(&bins([0.0, 0.0]), 16_000, N_FFT);
+        assert!(found.len() < 2, "{found:?}");
+    }
+}

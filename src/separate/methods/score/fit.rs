@@ -7,6 +7,7 @@ use super::comb::{Harmonic, Tuning, UNTUNED, comb, draw, envelope, learn_envelop
 use super::config::Unscored;
 use super::course::{Course, TIED_ITERATIONS};
 use super::grid::{Grid, N_BUMPS};
+use super::hits;
 use super::percussion;
 use super::template::{self, Kind, Template, common_rise};
 use super::tune::tune;
@@ -86,12 +87,14 @@ pub(super) fn fit(
     // Frames are scaled to a mean of 1; masks do not depend on it.
     let mean = (v.iter().map(|x| f64::from(*x)).sum::<f64>() / v.len() as f64) as f32;
 
-    let n_scored = templates.len();
+    let (n_scored, mut n_costly) = (templates.len(), 0);
     let mut names: Vec<_> = score.parts.iter().map(|part| part.name.clone()).collect();
     let mut spectra = start.spectra.to_vec();
     let had_none = |before: &Fitted| !before.templates.iter().any(|t| matches!(t.kind, Kind::Unscored(_)));
     if unscored == Unscored::Residual && !previous.is_some_and(had_none) {
         templates.extend(unscored::templates(names.len(), grid.n_frames));
+        n_costly = templates.len() - n_scored;
+        templates.extend(previous.into_iter().flat_map(|previous| previous.missing_drums(names.len())));
         names.push(RESIDUAL.to_owned());
         spectra.push(Some(v.sum_axis(Axis(0))));
     }
@@ -117,7 +120,13 @@ pub(super) fn fit(
         before.unwrap_or_else(|| spectrum.map_or(flat, |spectrum| envelope(spectrum, grid)))
     };
     let mut envelopes: Vec<_> = (0..names.len()).map(envelope_of).collect();
-    let rise = |template: &Template| common_rise(template, v, mean, |frame_idx| analysis.row_of(frame_idx));
+    let hit = |template: &Template| {
+        let heard = spectra[template.voice].as_ref().filter(|_| template.kind != Kind::Attack);
+        let rise = || common_rise(template, v, mean, |frame_idx| analysis.row_of(frame_idx));
+        let mut row = heard.map_or_else(rise, |heard| heard.to_vec());
+        percussion::shape(&mut row, template.kind, grid);
+        row
+    };
     let mut dictionary = Array2::zeros((templates.len(), v.ncols()));
     for (k, mut row) in dictionary.outer_iter_mut().enumerate() {
         let row = row.as_slice_mut().expect("a row of a new matrix is contiguous");
@@ -129,14 +138,7 @@ pub(super) fn fit(
                 let before = previous.course.tied.template(before);
                 row.iter_mut().zip(before).for_each(|(x, before)| *x = before / mean);
             }
-            (Kind::Drum { pitch, lag }, _) => {
-                match &spectra[part] {
-                    Some(heard) => row.iter_mut().zip(heard).for_each(|(x, heard)| *x = *heard),
-                    None => row.copy_from_slice(&rise(&templates[k])),
-                }
-                percussion::shape(row, pitch, lag, grid);
-            }
-            _ => row.copy_from_slice(&rise(&templates[k])),
+            _ => row.copy_from_slice(&hit(&templates[k])),
         }
     }
     let mut columns: Vec<_> = frames.iter().map(|frame_idx| template::start(&templates, *frame_idx)).collect();
@@ -146,6 +148,9 @@ pub(super) fn fit(
     let quotients = Array2::zeros(v.raw_dim());
     let mut fit = Fit { columns, quotients, v, mean, dictionary: TemplateRows::new(dictionary) };
     fit.dictionary.set_cost(n_scored, unscored::COST);
+    fit.dictionary.set_cost(n_scored + n_costly, 0.0);
+    let looks_for_drums =
+        unscored == Unscored::Residual && score.parts.iter().any(|part| part.class == Class::Percussion);
     let n_tied = if previous.is_some() { WARM_TIED_ITERATIONS } else { TIED_ITERATIONS };
     let total = Some((n_tied + FREE_ITERATIONS) as u64);
     for iteration in 0..n_tied {
@@ -171,6 +176,15 @@ pub(super) fn fit(
             }
             percussion::constrain(&templates, dictionary, grid);
         });
+        if looks_for_drums
+            && iteration + 1 == hits::LOOK_AFTER
+            && fit.add_missing_drums(&mut templates, score.parts.len(), &frames, grid)
+        {
+            combs.resize_with(templates.len(), Vec::new);
+            tunings.resize(templates.len(), UNTUNED);
+            // What has taken in hits of these drums begins again beside them.
+            fit.begin_again(&templates[..n_scored], hit);
+        }
     }
     if !unscored::are_needed(score, &fit.columns, &templates, &fit.dictionary) {
         fit.keep_first(n_scored);
@@ -246,6 +260,13 @@ impl Fitted {
     /// The templates of what no note explained.
     fn residual(&self) -> impl Iterator<Item = usize> {
         (0..self.templates.len()).filter(|k| self.templates[*k].kind == Kind::Residual)
+    }
+
+    /// The drums that the score lacked, as templates of a voice.
+    fn missing_drums(&self, voice: usize) -> impl Iterator<Item = Template> {
+        let residual = self.part(RESIDUAL);
+        let own = move |t: &&Template| Some(t.voice) == residual && matches!(t.kind, Kind::Drum { .. });
+        self.templates.iter().filter(own).map(move |template| Template { voice, ..template.clone() })
     }
 
     /// The activation of a template in a frame, where that was kept and it was active.
@@ -337,13 +358,65 @@ impl Fit<'_> {
         }
     }
 
+    /// How much the recording exceeds `factor` times the model.
+    fn excess(&mut self, factor: f32) -> &mut Array2<f32> {
+        self.each_frame(|column, _, dictionary, product| column.product(dictionary, product));
+        let mean = self.mean;
+        Zip::from(&mut self.quotients).and(&self.v).for_each(|model, v| *model = (v / mean - factor * *model).max(0.0));
+        &mut self.quotients
+    }
+
+    /// Adds the drums that the score lacks; returns whether there are any.
+    fn add_missing_drums(&mut self, templates: &mut Vec<Template>, part: usize, frames: &[usize], grid: &Grid) -> bool {
+        let (v, mean) = (self.v, self.mean);
+        let excess = self.excess(1.0).view();
+        let drums = hits::find(templates, excess, |row, bin| v[[row, bin]] / mean, frames, grid);
+        let row_of = |frame_idx: usize| frames.binary_search(&frame_idx).ok();
+        let drums = drums.iter().flat_map(|(like, onsets)| percussion::of_hits(part, *like, grid, onsets));
+        let start = |template: Template| {
+            let mut row = common_rise(&template, excess, 1.0, row_of);
+            percussion::shape(&mut row, template.kind, grid);
+            (template, row)
+        };
+        let drums: Vec<_> = drums.filter(|template| !template.spans.is_empty()).map(start).collect();
+        let is_missing = !drums.is_empty();
+        self.dictionary.edit(|rows| {
+            for (_, row) in &drums {
+                rows.push_row(ArrayView1::from(row)).expect("as many bins");
+            }
+        });
+        for (template, _) in drums {
+            for (column, frame_idx) in self.columns.iter_mut().zip(frames) {
+                if template.is_active(*frame_idx) {
+                    column.components.push(templates.len() as u32);
+                    column.activations.push(template.first_guess());
+                }
+            }
+            templates.push(template);
+        }
+        is_missing
+    }
+
+    /// Gives the templates of hits, of the first ones that there are, the start `hit` and first guesses of their activations.
+    fn begin_again(&mut self, templates: &[Template], hit: impl Fn(&Template) -> Vec<f32>) {
+        let is_hit = |k: usize| matches!(templates.get(k).map(|t| t.kind), Some(Kind::Drum { .. } | Kind::Attack));
+        self.dictionary.edit(|rows| {
+            for (k, template) in templates.iter().enumerate().filter(|(k, _)| is_hit(*k)) {
+                rows.row_mut(k).assign(&ArrayView1::from(&hit(template)));
+            }
+        });
+        for column in &mut self.columns {
+            for (k, activation) in column.components.iter().zip(&mut column.activations) {
+                if is_hit(*k as usize) {
+                    *activation = templates[*k as usize].first_guess();
+                }
+            }
+        }
+    }
+
     /// Adds templates for what the notes leave unexplained, active everywhere.
     fn add_residual(&mut self, templates: &mut Vec<Template>, part: usize, n_frames: usize) -> Result<()> {
-        self.each_frame(|column, _, dictionary, product| column.product(dictionary, product));
-        let (excess, mean) = (&mut self.quotients, self.mean);
-        Zip::from(&mut *excess)
-            .and(&self.v)
-            .for_each(|model, v| *model = (v / mean - RESIDUAL_FACTOR * *model).max(0.0));
+        let excess = self.excess(RESIDUAL_FACTOR);
         if excess.iter().all(|x| *x == 0.0) {
             return Ok(());
         }

@@ -7,6 +7,7 @@ mod config;
 mod course;
 mod fit;
 mod grid;
+mod hits;
 mod model;
 mod percussion;
 mod template;
@@ -68,8 +69,9 @@ pub fn listen(
 /// one for every frame of a hit, which start from what its hits have in common, fade, and lie in the drum's range; the
 /// fewer hits there are, the smoother they are. Where the score does not say how much higher or lower than written the
 /// recording sounds, that is found, within half an octave. A template is active only around its notes. Pitches that no note
-/// has are looked for, too, for a stem `residual`: it takes what the score lacks. Masks are made of what the templates
-/// explain.
+/// has are looked for, too, for a stem `residual`: it takes what the score lacks. Where a score has percussion, and there are
+/// hits enough at other times than its own, a drum is missing: these hits are of the residual. Masks are made of what the
+/// templates explain.
 ///
 /// `previous`, a fit with all of these parts in the same transform, is gone on from: envelopes, tunings and activations
 /// start where it left them, and the fit takes a fifth of the iterations. One that lacked a part makes no difference.

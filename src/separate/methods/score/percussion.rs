@@ -77,6 +77,11 @@ impl Range {
     }
 }
 
+/// What a drum's range leaves of each bin.
+pub(super) fn gains(pitch: u8, grid: &Grid) -> Vec<f64> {
+    Range::of(pitch).gains(grid)
+}
+
 /// The templates of a part's drums.
 pub(super) fn templates(voice: usize, part: &Part, grid: &Grid) -> Vec<Template> {
     by_pitch(part).flat_map(|(pitch, notes)| of_drum(voice, pitch, grid, &notes)).collect()
@@ -84,11 +89,16 @@ pub(super) fn templates(voice: usize, part: &Part, grid: &Grid) -> Vec<Template>
 
 /// The templates of a drum, one for each frame of a hit.
 fn of_drum(voice: usize, pitch: u8, grid: &Grid, notes: &[Note]) -> Vec<Template> {
-    let n_frames = grid.n_frames;
-    let frames = notes.iter().map(|note| grid.frame(note.onset_s)).filter(|frame| *frame < n_frames);
+    let frames = notes.iter().map(|note| grid.frame(note.onset_s)).filter(|frame| *frame < grid.n_frames);
     let mut onsets: Vec<_> = frames.collect();
     onsets.sort_unstable();
     onsets.dedup();
+    of_hits(voice, pitch, grid, &onsets)
+}
+
+/// The templates of a drum that is hit in these frames.
+pub(super) fn of_hits(voice: usize, pitch: u8, grid: &Grid, onsets: &[usize]) -> Vec<Template> {
+    let n_frames = grid.n_frames;
     let length_s = (FADES * Range::of(pitch).fade_s).clamp(SHORTEST_S, LONGEST_S);
     let n_lags = AHEAD + 1 + (length_s / grid.hop_s()) as usize;
     let template = |lag: usize| {
@@ -97,14 +107,15 @@ fn of_drum(voice: usize, pitch: u8, grid: &Grid, notes: &[Note]) -> Vec<Template
             voice,
             kind: Kind::Drum { pitch, lag: lag as u8 },
             spans: onsets.iter().filter_map(frame).map(|frame| frame..frame + 1).collect(),
-            onsets: onsets.clone(),
+            onsets: onsets.to_vec(),
         }
     };
     (0..n_lags.min(usize::from(u8::MAX))).map(template).collect()
 }
 
-/// Makes a spectrum the start of a template: within the drum's range, and faded so far.
-pub(super) fn shape(spectrum: &mut [f32], pitch: u8, lag: u8, grid: &Grid) {
+/// Makes a spectrum the start of a drum's template: within the drum's range, and faded so far.
+pub(super) fn shape(spectrum: &mut [f32], kind: Kind, grid: &Grid) {
+    let Kind::Drum { pitch, lag } = kind else { return };
     let range = Range::of(pitch);
     let since_s = usize::from(lag).saturating_sub(AHEAD) as f64 * grid.hop_s();
     let fade = (-since_s / FIRST_FADE_S).exp();

@@ -87,14 +87,12 @@ pub(super) fn fit(
     // Frames are scaled to a mean of 1; masks do not depend on it.
     let mean = (v.iter().map(|x| f64::from(*x)).sum::<f64>() / v.len() as f64) as f32;
 
-    let (n_scored, mut n_costly) = (templates.len(), 0);
+    let n_scored = templates.len();
     let mut names: Vec<_> = score.parts.iter().map(|part| part.name.clone()).collect();
     let mut spectra = start.spectra.to_vec();
     let had_none = |before: &Fitted| !before.templates.iter().any(|t| matches!(t.kind, Kind::Unscored(_)));
     if unscored == Unscored::Residual && !previous.is_some_and(had_none) {
         templates.extend(unscored::templates(names.len(), grid.n_frames));
-        n_costly = templates.len() - n_scored;
-        templates.extend(previous.into_iter().flat_map(|previous| previous.missing_drums(names.len())));
         names.push(RESIDUAL.to_owned());
         spectra.push(Some(v.sum_axis(Axis(0))));
     }
@@ -148,7 +146,6 @@ pub(super) fn fit(
     let quotients = Array2::zeros(v.raw_dim());
     let mut fit = Fit { columns, quotients, v, mean, dictionary: TemplateRows::new(dictionary) };
     fit.dictionary.set_cost(n_scored, unscored::COST);
-    fit.dictionary.set_cost(n_scored + n_costly, 0.0);
     let looks_for_drums =
         unscored == Unscored::Residual && score.parts.iter().any(|part| part.class == Class::Percussion);
     let n_tied = if previous.is_some() { WARM_TIED_ITERATIONS } else { TIED_ITERATIONS };
@@ -262,11 +259,10 @@ impl Fitted {
         (0..self.templates.len()).filter(|k| self.templates[*k].kind == Kind::Residual)
     }
 
-    /// The drums that the score lacked, as templates of a voice.
-    fn missing_drums(&self, voice: usize) -> impl Iterator<Item = Template> {
+    /// Whether drums were added that the score lacked.
+    pub(super) fn has_missing_drums(&self) -> bool {
         let residual = self.part(RESIDUAL);
-        let own = move |t: &&Template| Some(t.voice) == residual && matches!(t.kind, Kind::Drum { .. });
-        self.templates.iter().filter(own).map(move |template| Template { voice, ..template.clone() })
+        self.templates.iter().any(|t| Some(t.voice) == residual && matches!(t.kind, Kind::Drum { .. }))
     }
 
     /// The activation of a template in a frame, where that was kept and it was active.

@@ -74,7 +74,8 @@ pub fn listen(
 /// templates explain.
 ///
 /// `previous`, a fit with all of these parts in the same transform, is gone on from: envelopes, tunings and activations
-/// start where it left them, and the fit takes a fifth of the iterations. One that lacked a part makes no difference.
+/// start where it left them, and the fit takes a fifth of the iterations. One that lacked a part makes no difference, nor
+/// does one that found drums which the score lacks.
 ///
 /// # Errors
 /// [`Error::EmptyScore`] for a score without notes, [`Error::ScoreMismatch`] where none of them lies in the recording,
@@ -120,6 +121,8 @@ pub fn fit(
     let previous = previous.and_then(|previous| previous.state_for::<Arc<Fitted>>(analysis));
     // A part that was not there was taken for something else, and all that was found is wrong.
     let previous = previous.filter(|before| voices.parts.iter().all(|part| before.has_part(&part.name)));
+    // Drums that the score lacks come apart from its own only where both begin together.
+    let previous = previous.filter(|before| !before.has_missing_drums());
     let previous = previous.map(|previous| &**previous);
     let start = Start { score: &voices, grid: &grid, spectra: &spectra, unscored: *unscored, previous };
     let fitted = Arc::new(fit::fit(&start, templates, analysis, watch)?);

@@ -29,7 +29,7 @@ const MIN_POWER: f32 = 1e-6;
 /// A delay is that of a source where it stands out from other delays by so many of their standard deviations.
 const MIN_PROMINENCE: f64 = 5.0;
 
-/// What fits no delay, of 1; what a source has at least; and what a source without a delay has.
+/// What a source has of any bin, beside 1 where its delays fit; and what a source without delays has.
 const NOWHERE: f32 = 0.02;
 const REST: f32 = 0.25;
 

@@ -201,8 +201,7 @@ pub fn fit(
     };
     let mut bins = gather(spectra);
     let (n_bins, n_frames) = (bins.len(), spectra[0].nrows());
-    let total = Some((config.n_broad + config.max_iter) as u64);
-    watch.at(Step::Fitting, 0, total)?;
+    watch.at(Step::Fitting, 0, None)?;
     // Delays do not say whose they are.
     let delays = match config.examples.is_none() && config.times_s.is_empty() {
         true => delays::find(&bins, analysis.sample_rate(), analysis.stft().config().n_fft),
@@ -210,13 +209,14 @@ pub fn fit(
     };
     // One source may have none: it is what fits no other.
     let is_aimed = delays.len() + 1 >= n && !delays.is_empty();
+    let n_broad = if is_aimed { 0 } else { config.n_broad };
+    let total = Some((n_broad + config.max_iter) as u64);
     if is_aimed {
         delays::aim(&mut bins, &delays, analysis.stft().config().n_fft, N_AIMED);
-    } else {
-        for i in 0..config.n_broad {
-            watch.at(Step::Fitting, i as u64, total)?;
-            project_broadly(&mut bins, n);
-        }
+    }
+    for i in 0..n_broad {
+        watch.at(Step::Fitting, i as u64, total)?;
+        project_broadly(&mut bins, n);
     }
     let mut sources: Vec<Source> = names
         .iter()
@@ -248,7 +248,7 @@ pub fn fit(
         }
     }
     for i in 0..config.max_iter {
-        watch.at(Step::Fitting, (config.n_broad + i) as u64, total)?;
+        watch.at(Step::Fitting, (n_broad + i) as u64, total)?;
         for (number, source) in sources.iter_mut().enumerate() {
             source.improve(&bins, number, !is_known[number] || i >= config.max_iter / 2);
             let this = &*source;

@@ -17,6 +17,7 @@ mod likeness;
 mod median;
 pub mod painted;
 pub mod panned;
+mod peaks;
 pub mod score;
 pub mod together;
 pub mod transcribe;

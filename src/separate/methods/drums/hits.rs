@@ -3,9 +3,10 @@
 use ndarray::{Array2, Axis};
 
 use super::kit::Drum;
-use super::levels::{HIT_DISTANCE_S, HIT_THRESHOLD, peaks};
+use super::levels::{HIT_DISTANCE_S, HIT_THRESHOLD};
 use super::model::DrumModel;
 use crate::knowledge::score::{self, Note, Score, instrument};
+use crate::separate::methods::peaks::peaks;
 use crate::separate::separation::Hit;
 use crate::stft::StftConfig;
 

@@ -2,9 +2,10 @@
 
 use ndarray::{Array1, Array2, Axis};
 
-use super::levels::{HIT_THRESHOLD, peaks};
+use super::levels::HIT_THRESHOLD;
 use crate::audio::resample::resample;
 use crate::nmf::{ConvolutiveConfig, Factor, fit_convolutive};
+use crate::separate::methods::peaks::peaks;
 use crate::stft::{Stft, StftConfig};
 use crate::watch::Watch;
 use crate::{Audio, Error, Result};

@@ -6,9 +6,10 @@ use std::ops::Range;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, concatenate, s};
 
 use super::kit::{Drum, Likeness, SECOND_SOUNDS, analytic};
-use super::levels::{HIT_DISTANCE_S, even, peaks};
+use super::levels::{HIT_DISTANCE_S, even};
 use crate::Result;
 use crate::nmf::{ConvolutiveConfig, Factor, Part, fit_convolutive};
+use crate::separate::methods::peaks::peaks;
 use crate::stft::StftConfig;
 use crate::watch::Watch;
 

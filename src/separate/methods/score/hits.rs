@@ -6,6 +6,7 @@ use ndarray::ArrayView2;
 use super::grid::Grid;
 use super::percussion;
 use super::template::{Kind, Template};
+use crate::separate::methods::peaks::peaks;
 
 /// They are looked for after so many tied iterations: notes explain most of what they can, and drums have not yet taken in
 /// what is not theirs.
@@ -19,7 +20,7 @@ const RISE: usize = 2;
 /// by this share of the whole spectrum there, in the drum's range,
 const LEAST_SHARE: f64 = 0.2;
 /// and by this share of the steepest rise.
-const LEAST_OF_STEEPEST: f64 = 0.2;
+const LEAST_OF_STEEPEST: f32 = 0.2;
 
 /// Hits are at least so far apart, in seconds.
 const APART_S: f64 = 0.07;
@@ -69,25 +70,21 @@ fn hits(
     frames: &[usize],
     grid: &Grid,
 ) -> Vec<usize> {
-    let mut rises = vec![0.0; frames.len()];
+    let mut rises = vec![0.0f32; frames.len()];
     let mut shares = vec![0.0; frames.len()];
     for row in RISE..frames.len() {
         if frames[row] != frames[row - RISE] + RISE {
             continue;
         }
-        let mut whole = 0.0;
+        let (mut rise, mut whole) = (0.0, 0.0);
         for (bin, gain) in gains.iter().enumerate() {
-            rises[row] += f64::from((excess[[row, bin]] - excess[[row - RISE, bin]]).max(0.0)) * gain;
+            rise += f64::from((excess[[row, bin]] - excess[[row - RISE, bin]]).max(0.0)) * gain;
             whole += f64::from(v(row, bin)) * gain;
         }
-        shares[row] = if whole > 0.0 { rises[row] / whole } else { 0.0 };
+        rises[row] = rise as f32;
+        shares[row] = if whole > 0.0 { rise / whole } else { 0.0 };
     }
-    let steepest = rises.iter().fold(0.0, |most: f64, rise| most.max(*rise));
     let apart = (APART_S / grid.hop_s()).round() as usize;
-    let is_hit = |row: &usize| {
-        let around = &rises[row.saturating_sub(apart)..(row + apart + 1).min(rises.len())];
-        let is_steepest = around.iter().filter(|rise| **rise >= rises[*row]).count() == 1;
-        is_steepest && shares[*row] > LEAST_SHARE && rises[*row] > LEAST_OF_STEEPEST * steepest
-    };
-    (0..frames.len()).filter(is_hit).map(|row| frames[row]).collect()
+    let steepest = peaks(&rises, apart, LEAST_OF_STEEPEST);
+    steepest.into_iter().filter(|row| shares[*row] > LEAST_SHARE).map(|row| frames[row]).collect()
 }

@@ -31,6 +31,19 @@ impl Between {
             before: block.before - first,
         }
     }
+
+    /// The masks of both, for each part of the one. None where either has images: no method in one transform gives these
+    /// before places are looked for.
+    pub(super) fn masks(&self, block: &Block<'_>) -> Result<Option<[Vec<Array2<f32>>; 2]>> {
+        let one = self.one.split(&Self::within(block, self.one.margin()))?;
+        let other = self.other.split(&Self::within(block, self.other.margin()))?;
+        let (Split::Masks(masks), Split::Masks(others)) = (one, other) else { return Ok(None) };
+        let others = match &self.sources {
+            Some(sources) => shared_out(&masks, others, sources),
+            None => others,
+        };
+        Ok(Some([masks, others]))
+    }
 }
 
 impl Model for Between {
@@ -48,25 +61,16 @@ impl Model for Between {
     }
 
     fn split(&self, block: &Block<'_>) -> Result<Split> {
-        let one = self.one.split(&Self::within(block, self.one.margin()))?;
-        let other = self.other.split(&Self::within(block, self.other.margin()))?;
-        match (one, other) {
-            (Split::Masks(mut masks), Split::Masks(others)) => {
-                let others = match &self.sources {
-                    Some(sources) => shared_out(&masks, others, sources),
-                    None => others,
-                };
-                for ((mask, other), weight) in masks.iter_mut().zip(&others).zip(&self.weights) {
-                    mask.zip_mut_with(other, |x, other| *x += weight * (other - *x));
-                }
-                if self.weights.windows(2).any(|pair| pair[0] != pair[1]) {
-                    mask::wiener(&mut masks, 1.0);
-                }
-                Ok(Split::Masks(masks))
-            }
-            // No method in one transform gives images before places are looked for.
-            (one, _) => Ok(one),
+        let Some([mut masks, others]) = self.masks(block)? else {
+            return self.one.split(&Self::within(block, self.one.margin()));
+        };
+        for ((mask, other), weight) in masks.iter_mut().zip(&others).zip(&self.weights) {
+            mask.zip_mut_with(other, |x, other| *x += weight * (other - *x));
         }
+        if self.weights.windows(2).any(|pair| pair[0] != pair[1]) {
+            mask::wiener(&mut masks, 1.0);
+        }
+        Ok(Split::Masks(masks))
     }
 }
 

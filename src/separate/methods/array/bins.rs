@@ -194,41 +194,29 @@ impl Loops for Project<'_> {
 /// Sum of `weights |x|^2`.
 #[inline(always)]
 fn weighted_power(weights: &[f32], [a, b]: &[Vec<f32>; 2]) -> f64 {
+    weighted_sum(weights, [a, a], [b, b], 1.0)
+}
+
+/// Sum of `weights x conj(y)`. Both parts in one loop would be compiled to shuffles.
+#[inline(always)]
+fn weighted_product(weights: &[f32], [a, b]: &[Vec<f32>; 2], [c, d]: &[Vec<f32>; 2]) -> Complex64 {
+    Complex64::new(weighted_sum(weights, [a, c], [b, d], 1.0), weighted_sum(weights, [b, c], [a, d], -1.0))
+}
+
+/// Sum of `weights (a b + sign c d)`.
+#[inline(always)]
+fn weighted_sum(weights: &[f32], [a, b]: [&[f32]; 2], [c, d]: [&[f32]; 2], sign: f32) -> f64 {
     let mut total = 0.0;
-    for ((weights, a), b) in weights.chunks(CHUNK).zip(a.chunks(CHUNK)).zip(b.chunks(CHUNK)) {
+    let pairs = a.chunks(CHUNK).zip(b.chunks(CHUNK)).zip(c.chunks(CHUNK).zip(d.chunks(CHUNK)));
+    for (weights, ((a, b), (c, d))) in weights.chunks(CHUNK).zip(pairs) {
         let mut sums = [0.0f32; LANES];
-        let (a, b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-        for ((weights, a), b) in weights.chunks_exact(LANES).zip(a).zip(b) {
+        let [(weights, _), (a, _), (b, _), (c, _), (d, _)] = [weights, a, b, c, d].map(<[f32]>::as_chunks::<LANES>);
+        for ((weights, (a, b)), (c, d)) in weights.iter().zip(a.iter().zip(b)).zip(c.iter().zip(d)) {
             for lane in 0..LANES {
-                sums[lane] += weights[lane] * (a[lane] * a[lane] + b[lane] * b[lane]);
+                sums[lane] += weights[lane] * (a[lane] * b[lane] + sign * c[lane] * d[lane]);
             }
         }
         total += f64::from(sums.iter().sum::<f32>());
-    }
-    total
-}
-
-/// Sum of `weights x conj(y)`.
-#[inline(always)]
-fn weighted_product(weights: &[f32], [a, b]: &[Vec<f32>; 2], [c, d]: &[Vec<f32>; 2]) -> Complex64 {
-    // Half as many lanes as elsewhere: twice as many sums.
-    const HALF: usize = LANES / 2;
-    let mut total = Complex64::ZERO;
-    for start in (0..weights.len()).step_by(CHUNK) {
-        let (mut re, mut im) = ([0.0f32; HALF], [0.0f32; HALF]);
-        let frames = start..(start + CHUNK).min(weights.len());
-        let (weights, a, b) = (&weights[frames.clone()], &a[frames.clone()], &b[frames.clone()]);
-        let (c, d) = (&c[frames.clone()], &d[frames]);
-        for first in (0..weights.len()).step_by(HALF) {
-            let lanes = first..first + HALF;
-            let (weights, a, b) = (&weights[lanes.clone()], &a[lanes.clone()], &b[lanes.clone()]);
-            let (c, d) = (&c[lanes.clone()], &d[lanes]);
-            for lane in 0..HALF {
-                re[lane] += weights[lane] * (a[lane] * c[lane] + b[lane] * d[lane]);
-                im[lane] += weights[lane] * (b[lane] * c[lane] - a[lane] * d[lane]);
-            }
-        }
-        total += Complex64::new(f64::from(re.iter().sum::<f32>()), f64::from(im.iter().sum::<f32>()));
     }
     total
 }

@@ -4,12 +4,16 @@
 use std::f64::consts::TAU;
 
 use rayon::prelude::*;
+use realfft::RealFftPlanner;
 use realfft::num_complex::Complex32;
 
 use super::bins::Bin;
 
 /// Steps of a phase in a whole turn.
 const STEPS: usize = 64;
+
+/// Terms of the Fourier series of how well a phase fits, without the constant: the next is 0.0001 of the first.
+const N_HARMONICS: usize = 12;
 
 /// Delays that are tried, in seconds either way (1.4 m), and how many of them in a sample.
 const MAX_S: f64 = 0.004;
@@ -40,7 +44,7 @@ pub(super) type Delays = Vec<f64>;
 /// not yet explained.
 struct Onsets {
     phases: Vec<Vec<u8>>,
-    left: Vec<f64>,
+    left: Vec<f32>,
 }
 
 impl Onsets {
@@ -65,7 +69,7 @@ impl Onsets {
     }
 
     /// How well each onset fits the delays that are known of a source, given as phases in steps.
-    fn fits(&self, expected: &[Option<usize>], kernel: &[f64; STEPS]) -> Vec<f64> {
+    fn fits(&self, expected: &[Option<usize>], kernel: &[f32; STEPS]) -> Vec<f32> {
         let mut fits = vec![1.0; self.left.len()];
         for (phases, expected) in self.phases.iter().zip(expected) {
             if let Some(expected) = expected {
@@ -78,8 +82,8 @@ impl Onsets {
 }
 
 /// `exp(k (cos(error) - 1))` of an error in steps.
-fn kernel(sharpness: f64) -> [f64; STEPS] {
-    std::array::from_fn(|step| (sharpness * ((TAU * step as f64 / STEPS as f64).cos() - 1.0)).exp())
+fn kernel(sharpness: f64) -> [f32; STEPS] {
+    std::array::from_fn(|step| (sharpness * ((TAU * step as f64 / STEPS as f64).cos() - 1.0)).exp() as f32)
 }
 
 /// The phase of a delay in a bin, in steps.
@@ -103,8 +107,8 @@ pub(super) fn find(bins: &[Bin], sample_rate: u32, n_fft: usize) -> Vec<Delays> 
     // A constant has no phase.
     let mut onsets: Vec<Onsets> = bins[1..].par_iter().map(|bin| Onsets::of(bin, strongest)).collect();
     let n_tried = (MAX_S * f64::from(sample_rate)).ceil() as usize * PER_SAMPLE;
-    let tried: Vec<f64> = (0..=2 * n_tried).map(|i| (i as f64 - n_tried as f64) / PER_SAMPLE as f64).collect();
     let (sharp, blunt) = (kernel(SHARP), kernel(BLUNT));
+    let search = Search::new(&sharp, PER_SAMPLE * n_fft);
     let mut found = Vec::new();
     for _ in 0..n {
         let mut delays: Vec<Option<f64>> = vec![None; n - 1];
@@ -117,17 +121,14 @@ pub(super) fn find(bins: &[Bin], sample_rate: u32, n_fft: usize) -> Vec<Delays> 
             for mic in 0..n - 1 {
                 delays[mic] = None;
                 let known = &delays;
-                let rows: Vec<[f64; STEPS]> = onsets
+                let terms: Vec<Terms> = onsets
                     .par_iter()
                     .enumerate()
-                    .map(|(row, onsets)| histogram(onsets, mic, &phases(known, row), &sharp))
+                    .map(|(row, onsets)| search.terms(onsets, mic, &onsets.fits(&phases(known, row), &sharp)))
                     .collect();
-                let sums: Vec<f64> = tried
-                    .par_iter()
-                    .map(|delay| rows.iter().enumerate().map(|(row, of)| of[phase(*delay, row + 1, n_fft)]).sum())
-                    .collect();
+                let sums = search.sums(&terms, n_tried);
                 let (best, height) = highest(&sums);
-                delays[mic] = Some(tried[best]);
+                delays[mic] = Some((best as f64 - n_tried as f64) / PER_SAMPLE as f64);
                 prominence[mic] = height;
             }
         }
@@ -142,31 +143,72 @@ pub(super) fn find(bins: &[Bin], sample_rate: u32, n_fft: usize) -> Vec<Delays> 
     found
 }
 
-/// How well each phase of a microphone fits the onsets of a bin that the other delays leave.
-fn histogram(onsets: &Onsets, mic: usize, others: &[Option<usize>], sharp: &[f64; STEPS]) -> [f64; STEPS] {
-    let mut counts = [0.0; STEPS];
-    let weights = onsets.fits(others, sharp);
-    for ((phase, left), weight) in onsets.phases[mic].iter().zip(&onsets.left).zip(weights) {
-        counts[usize::from(*phase)] += left * weight;
+/// Of one bin and microphone, real and imaginary parts of each harmonic: `c_h sum of weights exp(j h phase)`.
+type Terms = [[f32; N_HARMONICS]; 2];
+
+/// How well onsets fit each delay, summed over all bins. As a function of the error a fit is a Fourier series, and as a
+/// function of the delay, harmonic h of bin f is an oscillation of frequency h f: one inverse transform makes all sums.
+struct Search {
+    /// The terms of one onset at each phase.
+    table: [Terms; STEPS],
+    /// Length of the transform: delays after which all phases are the same again.
+    n: usize,
+}
+
+impl Search {
+    fn new(kernel: &[f32; STEPS], n: usize) -> Self {
+        let turn = |h: usize, step: usize| TAU * (h * step) as f64 / STEPS as f64;
+        let coefficients: [f64; N_HARMONICS] = std::array::from_fn(|i| {
+            let terms = kernel.iter().enumerate().map(|(step, fit)| f64::from(*fit) * turn(i + 1, step).cos());
+            terms.sum::<f64>() / STEPS as f64
+        });
+        let term = |i: usize, step: usize, part: fn(f64) -> f64| (coefficients[i] * part(turn(i + 1, step))) as f32;
+        let terms = |step: usize| [f64::cos, f64::sin].map(|part| std::array::from_fn(|i| term(i, step, part)));
+        Self { table: std::array::from_fn(terms), n }
     }
-    let twice: [f64; 2 * STEPS] = std::array::from_fn(|step| sharp[step % STEPS]);
-    let mut sums = [0.0; STEPS];
-    for (other, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0.0) {
-        for (sum, fit) in sums.iter_mut().zip(&twice[STEPS - other..2 * STEPS - other]) {
-            *sum += count * fit;
+
+    fn terms(&self, onsets: &Onsets, mic: usize, weights: &[f32]) -> Terms {
+        let mut sums = [[0.0f32; N_HARMONICS]; 2];
+        for ((phase, left), weight) in onsets.phases[mic].iter().zip(&onsets.left).zip(weights) {
+            let [re, im] = &self.table[usize::from(*phase)];
+            for h in 0..N_HARMONICS {
+                sums[0][h] += left * weight * re[h];
+                sums[1][h] += left * weight * im[h];
+            }
         }
+        sums
     }
-    sums
+
+    /// For delays from so many steps before to so many after none.
+    fn sums(&self, bins: &[Terms], n_tried: usize) -> Vec<f32> {
+        let n = self.n;
+        let mut spectrum = vec![Complex32::ZERO; n];
+        for (row, [re, im]) in bins.iter().enumerate() {
+            for h in 0..N_HARMONICS {
+                spectrum[(h + 1) * (row + 1) % n] += Complex32::new(re[h], im[h]);
+            }
+        }
+        // The real part: half of what is there and of its mirror image.
+        let mut half: Vec<Complex32> = (0..=n / 2).map(|k| spectrum[k] + spectrum[(n - k) % n].conj()).collect();
+        let mut sums = vec![0.0; n];
+        let inverse = RealFftPlanner::new().plan_fft_inverse(n);
+        inverse.process(&mut half, &mut sums).expect("lengths are its own, and the ends are real");
+        (0..=2 * n_tried).map(|i| sums[(i as isize - n_tried as isize).rem_euclid(n as isize) as usize]).collect()
+    }
 }
 
 /// The highest of the sums, and by how many standard deviations of those elsewhere it stands out from them.
-fn highest(sums: &[f64]) -> (usize, f64) {
+fn highest(sums: &[f32]) -> (usize, f64) {
     let best = (0..sums.len()).fold(0, |best, i| if sums[i] > sums[best] { i } else { best });
-    let elsewhere: Vec<f64> =
-        sums.iter().enumerate().filter(|(i, _)| i.abs_diff(best) > 2 * PER_SAMPLE).map(|(_, sum)| *sum).collect();
+    let elsewhere: Vec<f64> = sums
+        .iter()
+        .enumerate()
+        .filter(|(i, _)| i.abs_diff(best) > 2 * PER_SAMPLE)
+        .map(|(_, sum)| f64::from(*sum))
+        .collect();
     let mean = elsewhere.iter().sum::<f64>() / elsewhere.len().max(1) as f64;
     let variance = elsewhere.iter().map(|sum| (sum - mean).powi(2)).sum::<f64>() / elsewhere.len().max(1) as f64;
-    let prominence = (sums[best] - mean) / variance.sqrt();
+    let prominence = (f64::from(sums[best]) - mean) / variance.sqrt();
     (best, if prominence.is_finite() { prominence } else { 0.0 })
 }
 
@@ -198,7 +240,7 @@ fn weights(bin: &Bin, f: usize, sources: &[Delays], n_fft: usize) -> Vec<Vec<f32
             let heard = bin.heard(mic + 1, frame);
             power += heard.norm_sqr();
             *phase = heard * first.conj();
-            *phase /= phase.norm().max(f32::MIN_POSITIVE);
+            *phase /= phase.norm_sqr().sqrt().max(f32::MIN_POSITIVE);
         }
         for (share, turns) in shares.iter_mut().zip(&turns) {
             let error: f32 = phases.iter().zip(turns).map(|(phase, turn)| (phase * turn).re - 1.0).sum();

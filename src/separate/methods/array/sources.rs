@@ -127,8 +127,9 @@ impl Loops for Improve<'_> {
         let Self { b, h, powers, with_templates } = self;
         if with_templates {
             let n_components = b.len() / powers.len();
+            let mut terms = vec![[[0.0; LANES]; 2]; powers[0].len() / LANES];
             for (b, power) in b.chunks_exact_mut(n_components).zip(powers) {
-                improve_templates(b, h, power);
+                improve_templates(b, h, power, &mut terms);
             }
         }
         terms_of_activations(b, h, powers)
@@ -170,15 +171,14 @@ fn inverses(variance: [f32; LANES], power: &[f32]) -> [[f32; LANES]; 2] {
 
 /// The templates of one bin.
 #[inline(always)]
-fn improve_templates(b: &mut [f32], h: &[f32], power: &[f32]) {
+fn improve_templates(b: &mut [f32], h: &[f32], power: &[f32], terms: &mut [[[f32; LANES]; 2]]) {
     let n_frames = power.len();
-    let mut terms: Vec<[[f32; LANES]; 2]> = Vec::with_capacity(n_frames / LANES);
-    for (i, power) in power.chunks_exact(LANES).enumerate() {
-        terms.push(inverses(variance(b, h, n_frames, i * LANES), power));
+    for (i, (terms, power)) in terms.iter_mut().zip(power.chunks_exact(LANES)).enumerate() {
+        *terms = inverses(variance(b, h, n_frames, i * LANES), power);
     }
     for (b, h) in b.iter_mut().zip(h.chunks_exact(n_frames)) {
         let (mut lower, mut upper) = ([0.0f32; LANES], [0.0f32; LANES]);
-        for (h, [first, second]) in h.chunks_exact(LANES).zip(&terms) {
+        for (h, [first, second]) in h.chunks_exact(LANES).zip(&*terms) {
             for lane in 0..LANES {
                 lower[lane] += first[lane] * h[lane];
                 upper[lane] += second[lane] * h[lane];
@@ -194,11 +194,10 @@ fn terms_of_activations(b: &[f32], h: &[f32], powers: &[&[f32]]) -> (Vec<f32>, V
     let n_frames = powers[0].len();
     let n_components = b.len() / powers.len();
     let (mut upper, mut lower) = (vec![0.0f32; h.len()], vec![0.0f32; h.len()]);
-    let mut terms: Vec<[[f32; LANES]; 2]> = Vec::with_capacity(powers.len());
+    let mut terms = vec![[[0.0; LANES]; 2]; powers.len()];
     for first in (0..n_frames).step_by(LANES) {
-        terms.clear();
-        for (b, power) in b.chunks_exact(n_components).zip(powers) {
-            terms.push(inverses(variance(b, h, n_frames, first), &power[first..first + LANES]));
+        for ((terms, b), power) in terms.iter_mut().zip(b.chunks_exact(n_components)).zip(powers) {
+            *terms = inverses(variance(b, h, n_frames, first), &power[first..first + LANES]);
         }
         for k in 0..n_components {
             let (mut p, mut q) = ([0.0f32; LANES], [0.0f32; LANES]);

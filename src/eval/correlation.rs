@@ -180,8 +180,8 @@ impl Correlator {
         }
     }
 
-    /// What was gathered since the last call of this or [`Self::finish`]; the next samples go on from here. There must be
-    /// at least `n_taps` between two calls.
+    /// What was gathered since the last call of this or [`Self::finish`]; the next samples go on from here. Between two
+    /// calls there must be at least `n_taps`.
     pub(super) fn cut(&mut self) -> Correlations {
         debug_assert!(self.n_samples >= self.n_taps, "delays reach further back than the stretch before");
         let found = self.end();

@@ -19,8 +19,8 @@ pub(super) struct CrossSpectra {
     rooms: Vec<Room>,
     /// Blocks whose spectra are not yet in `sums`.
     n_waiting: usize,
-    /// These spectra: bands x signals x [`BATCH`] blocks. Those of each signal, then those of each reference before it is
-    /// delayed.
+    /// These spectra: bands x signals x [`BATCH`] blocks. Those of each signal's new samples, then those of each
+    /// reference's delayed ones.
     waiting: Vec<Band>,
     /// Cut into bands of [`BAND`] bins: in each, references x signals.
     sums: Vec<Vec<Band>>,
@@ -79,8 +79,8 @@ impl CrossSpectra {
         }
     }
 
-    /// Adds one block of each signal, given by its number, of which the delayed samples begin `n_old` before the new ones.
-    /// Either must end `n_old` before the length of the transforms at the latest, or with it.
+    /// Adds one block of each signal, given by its number. Its delayed samples begin `n_old` before its new ones; lags
+    /// of up to `n_old` are right where both fit into the transforms.
     pub(super) fn add<'a>(&mut self, n_old: usize, block: impl Fn(usize) -> Block<'a> + Sync) {
         let (slot, forward) = (self.n_waiting, &*self.forward);
         self.rooms.par_iter_mut().enumerate().for_each(|(signal, room)| {

@@ -3,12 +3,9 @@
 use std::sync::Arc;
 
 use ndarray::{ArrayView1, ArrayView2, Axis};
-use rayon::prelude::*;
-use realfft::num_complex::Complex64;
-use realfft::{ComplexToReal, RealFftPlanner, RealToComplex};
 
 use super::block_toeplitz::{BlockToeplitz, sum_of};
-use crate::nmf::kernel::{Loops, widest};
+use super::cross_spectra::{Block, CrossSpectra};
 
 /// Which of the signals go with which: rows of the blocks that are pushed.
 #[derive(Debug, Clone)]
@@ -41,64 +38,70 @@ impl Layout {
     }
 }
 
-/// Gathers [`Statistics`] of signals that come in blocks.
+/// Sums over the samples of a stretch of time.
+#[derive(Clone)]
+pub(super) struct Correlations {
+    /// References x signals x taps: the sum over n of `x_a[n - l] x_c[n]`.
+    lags: Vec<f64>,
+    /// Of each signal.
+    sums: Vec<f64>,
+    energies: Vec<f64>,
+    /// For each pair and channel: sum of products, and sum of squared differences.
+    crossed: Vec<(f64, f64)>,
+    n_samples: usize,
+}
+
+impl Correlations {
+    /// Adds those of another stretch, without the products of samples of both.
+    fn add(&mut self, other: &Self) {
+        self.add_lags(&other.lags);
+        self.sums.iter_mut().zip(&other.sums).for_each(|(sum, x)| *sum += x);
+        self.energies.iter_mut().zip(&other.energies).for_each(|(energy, x)| *energy += x);
+        self.crossed.iter_mut().zip(&other.crossed).for_each(|(crossed, (product, difference))| {
+            crossed.0 += product;
+            crossed.1 += difference;
+        });
+        self.n_samples += other.n_samples;
+    }
+
+    fn add_lags(&mut self, lags: &[f64]) {
+        self.lags.iter_mut().zip(lags).for_each(|(lag, x)| *lag += x);
+    }
+
+    /// The memory that those of such signals take, but for what is small.
+    pub(super) fn n_bytes(layout: &Layout, n_taps: usize) -> usize {
+        layout.n_reference_rows() * layout.n_rows() * n_taps * size_of::<f64>()
+    }
+}
+
+/// Gathers [`Correlations`] of signals that come in blocks.
 pub(super) struct Correlator {
     layout: Arc<Layout>,
     n_taps: usize,
     /// Length of the transforms; a block holds `n_fft - n_taps + 1` new samples.
     n_fft: usize,
-    forward: Arc<dyn RealToComplex<f64>>,
-    inverse: Arc<dyn ComplexToReal<f64>>,
     rows: Vec<Row>,
-    /// Blocks whose spectra are not yet in `products`.
-    n_waiting: usize,
-    /// These spectra: bands x signals x [`BATCH`] blocks. Those of the new samples of each signal, then the delayed ones of
-    /// each reference.
-    spectra: Vec<Band>,
-    /// Cross-spectra, cut into bands of [`BAND`] bins: in each, references x signals.
-    products: Vec<Vec<Band>>,
+    within: CrossSpectra,
+    /// The last samples of stretches with the first ones of those that followed.
+    between: CrossSpectra,
     /// For each pair and channel: sum of products, and sum of squared differences.
     crossed: Vec<(f64, f64)>,
     n_samples: usize,
+    /// Of the stretches before this one.
+    before: Option<Correlations>,
 }
 
 /// One signal on its way into the sums.
 struct Row {
     /// The last samples, for the delays, and then those that wait for a full block.
     waiting: Vec<f64>,
+    /// The last samples of the stretch before, until they have met the first ones of this.
+    tail: Vec<f64>,
     sum: f64,
     energy: f64,
-    /// Spectra of the last block: of its new samples, and, of a reference, of these and the samples before.
-    new: Vec<Complex64>,
-    delayed: Vec<Complex64>,
-    /// Room for one transform.
-    samples: Vec<f64>,
-    scratch: Vec<Complex64>,
 }
 
-/// Blocks whose spectra are kept before they are multiplied, so that the sums go through the caches once for several.
-const BATCH: usize = 8;
-/// Bins that are multiplied at once: those of the blocks that wait fit into the first cache, for some twenty signals.
-const BAND: usize = 8;
-/// Bands that one thread works on at once.
-const BANDS: usize = 16;
-
-/// Real and imaginary parts of a spectrum in one band, apart, so that the processor multiplies several at a time.
-type Band = [[f64; BAND]; 2];
-
 impl Row {
-    fn new(n_taps: usize, is_reference: bool, forward: &dyn RealToComplex<f64>) -> Self {
-        Self {
-            waiting: vec![0.0; n_taps - 1],
-            sum: 0.0,
-            energy: 0.0,
-            new: forward.make_output_vec(),
-            delayed: if is_reference { forward.make_output_vec() } else { Vec::new() },
-            samples: forward.make_input_vec(),
-            scratch: forward.make_scratch_vec(),
-        }
-    }
-
     fn push(&mut self, samples: ArrayView1<'_, f32>) {
         let n_before = self.waiting.len();
         let samples = samples.as_standard_layout();
@@ -109,42 +112,30 @@ impl Row {
         self.sum += sum_of(new, new, |x, _| x);
         self.energy += sum_of(new, new, |x, _| x * x);
     }
-
-    /// Transforms `n` samples from `start` on, of which the first `n_old` are old.
-    fn transform(&mut self, start: usize, n_old: usize, n: usize, forward: &dyn RealToComplex<f64>) {
-        for (first, spectrum) in [(n_old, &mut self.new), (0, &mut self.delayed)] {
-            if spectrum.is_empty() {
-                continue;
-            }
-            self.samples[..first].fill(0.0);
-            self.samples[first..n].copy_from_slice(&self.waiting[start + first..start + n]);
-            self.samples[n..].fill(0.0);
-            forward.process_with_scratch(&mut self.samples, spectrum, &mut self.scratch).expect("lengths as planned");
-        }
-    }
 }
 
 impl Correlator {
     pub(super) fn new(layout: Arc<Layout>, n_taps: usize) -> Self {
         // An eighth of each transform repeats samples of the last one.
         let n_fft = (8 * n_taps).next_power_of_two();
-        let mut planner = RealFftPlanner::new();
-        let (forward, inverse) = (planner.plan_fft_forward(n_fft), planner.plan_fft_inverse(n_fft));
         let (n_rows, n_references) = (layout.n_rows(), layout.n_reference_rows());
-        let n_bands = (n_fft / 2 + 1).div_ceil(BAND);
+        let row = |_| Row { waiting: vec![0.0; n_taps - 1], tail: Vec::new(), sum: 0.0, energy: 0.0 };
         Self {
             n_taps,
             n_fft,
-            rows: (0..n_rows).map(|row| Row::new(n_taps, row < n_references, &*forward)).collect(),
-            forward,
-            inverse,
-            n_waiting: 0,
-            spectra: vec![[[0.0; BAND]; 2]; n_bands * (n_rows + n_references) * BATCH],
-            products: vec![vec![[[0.0; BAND]; 2]; n_references * n_rows]; n_bands],
+            rows: (0..n_rows).map(row).collect(),
+            within: CrossSpectra::new(n_references, n_rows, n_fft),
+            between: CrossSpectra::new(n_references, n_rows, (2 * n_taps).next_power_of_two()),
             crossed: vec![(0.0, 0.0); layout.pairs.len() * layout.n_channels],
             n_samples: 0,
+            before: None,
             layout,
         }
+    }
+
+    /// Samples of the stretch so far.
+    pub(super) fn n_samples(&self) -> usize {
+        self.n_samples
     }
 
     /// Takes the next samples, signals x n.
@@ -174,87 +165,63 @@ impl Correlator {
         self.rows.iter_mut().for_each(|row| drop(row.waiting.drain(..start)));
     }
 
-    /// Transforms one block of each signal: `n` samples from `start` on, of which the first `n_taps - 1` are old.
+    /// Adds one block of each signal: `n` samples from `start` on, of which the first `n_taps - 1` are old.
     fn take(&mut self, start: usize, n: usize) {
-        let (slot, n_old, forward) = (self.n_waiting, self.n_taps - 1, &*self.forward);
-        self.rows.par_iter_mut().for_each(|row| row.transform(start, n_old, n, forward));
-        let delayed = self.rows.iter().map(|row| &row.delayed[..]).filter(|spectrum| !spectrum.is_empty());
-        let spectra: Vec<_> = self.rows.iter().map(|row| &row.new[..]).chain(delayed).collect();
-        let per_group = BANDS * spectra.len() * BATCH;
-        self.spectra.par_chunks_mut(per_group).enumerate().for_each(|(group, bands)| {
-            widest(Spread { bands, first: group * BANDS, spectra: &spectra, slot });
+        let (rows, n_old) = (&self.rows, self.n_taps - 1);
+        self.within.add(n_old, |row| {
+            let delayed = &rows[row].waiting[start..start + n];
+            Block { new: &delayed[n_old..], delayed }
         });
-        self.n_waiting += 1;
-        if self.n_waiting == BATCH {
-            self.multiply();
+        if rows.first().is_some_and(|row| !row.tail.is_empty()) {
+            // More of the new samples no delay reaches.
+            let end = n.min(2 * n_old);
+            self.between.add(n_old, |row| Block { new: &rows[row].waiting[n_old..end], delayed: &rows[row].tail });
+            self.rows.iter_mut().for_each(|row| row.tail.clear());
         }
     }
 
-    /// Signals of which there are spectra: all, and references once more.
-    fn n_signals(&self) -> usize {
-        self.layout.n_rows() + self.layout.n_reference_rows()
-    }
-
-    /// Adds the cross-spectra of the waiting blocks to the sums.
-    fn multiply(&mut self) {
-        let n_blocks = std::mem::take(&mut self.n_waiting);
-        if n_blocks == 0 {
-            return;
+    /// What was gathered since the last call of this or [`Self::finish`]; the next samples go on from here. Between two
+    /// calls there must be at least `n_taps`.
+    pub(super) fn cut(&mut self) -> Correlations {
+        debug_assert!(self.n_samples >= self.n_taps, "delays reach further back than the stretch before");
+        let found = self.end();
+        match &mut self.before {
+            Some(before) => before.add(&found),
+            None => self.before = Some(found.clone()),
         }
-        let per_band = self.n_signals() * BATCH;
-        let (spectra, n_rows) = (&self.spectra, self.layout.n_rows());
-        self.products.par_chunks_mut(BANDS).zip(spectra.par_chunks(BANDS * per_band)).for_each(|(bands, spectra)| {
-            for (sums, spectra) in bands.iter_mut().zip(spectra.chunks_exact(per_band)) {
-                widest(Accumulate { sums, spectra, n_rows, n_blocks });
-            }
-        });
+        let n_old = self.n_taps - 1;
+        for row in &mut self.rows {
+            row.tail.extend_from_slice(&row.waiting[row.waiting.len() - n_old..]);
+        }
+        self.start_again();
+        found
     }
 
-    /// What was gathered since the last time; the next samples are the first of another stretch.
-    pub(super) fn finish(&mut self) -> Statistics {
+    /// What was gathered since the last call, cut or not; the next samples are the first of something else.
+    pub(super) fn finish(&mut self) -> Correlations {
+        let mut found = self.end();
+        if let Some(before) = self.before.take() {
+            found.add(&before);
+            found.add_lags(&self.between.take_lags(self.n_taps));
+        }
+        self.rows.iter_mut().for_each(|row| row.tail.clear());
+        self.start_again();
+        found
+    }
+
+    /// Those of this stretch, of which no more samples come.
+    fn end(&mut self) -> Correlations {
         let n_left = self.rows.first().map_or(0, |row| row.waiting.len());
         if n_left > self.n_taps - 1 {
             self.take(0, n_left);
         }
-        self.multiply();
-        let (n_rows, n_references) = (self.layout.n_rows(), self.layout.n_reference_rows());
-        let products = &self.products;
-        let (n_taps, n_fft, inverse) = (self.n_taps, self.n_fft, &*self.inverse);
-        let rooms = || (inverse.make_input_vec(), inverse.make_output_vec(), inverse.make_scratch_vec());
-        let lags: Vec<Vec<f64>> = (0..n_references * n_rows)
-            .into_par_iter()
-            .map_init(rooms, |(spectrum, lags, scratch), k| {
-                for (bins, band) in spectrum.chunks_mut(BAND).zip(products) {
-                    let [re, im] = &band[k];
-                    bins.iter_mut().zip(re.iter().zip(im)).for_each(|(x, (re, im))| *x = Complex64::new(*re, *im));
-                }
-                // What is real at both ends by definition is so but for rounding.
-                spectrum[0].im = 0.0;
-                spectrum[n_fft / 2].im = 0.0;
-                inverse.process_with_scratch(spectrum, lags, scratch).expect("lengths as planned");
-                lags[..n_taps].iter().map(|lag| lag / n_fft as f64).collect()
-            })
-            .collect();
-        let mut among = Vec::with_capacity(n_references * n_references);
-        let mut with_estimates = vec![Vec::with_capacity(n_references * n_taps); n_rows - n_references];
-        for (k, lags) in lags.into_iter().enumerate() {
-            match (k % n_rows).checked_sub(n_references) {
-                None => among.push(lags),
-                Some(estimate) => with_estimates[estimate].extend(lags),
-            }
-        }
-        let statistics = Statistics {
-            gram: BlockToeplitz::new(n_references, n_taps, among),
-            with_estimates,
+        Correlations {
+            lags: self.within.take_lags(self.n_taps),
             sums: self.rows.iter().map(|row| row.sum).collect(),
             energies: self.rows.iter().map(|row| row.energy).collect(),
             crossed: self.crossed.clone(),
             n_samples: self.n_samples,
-            layout: self.layout.clone(),
-            n_taps,
-        };
-        self.start_again();
-        statistics
+        }
     }
 
     fn start_again(&mut self) {
@@ -263,75 +230,8 @@ impl Correlator {
             row.waiting.resize(self.n_taps - 1, 0.0);
             (row.sum, row.energy) = (0.0, 0.0);
         }
-        self.products.iter_mut().flatten().for_each(|product| *product = [[0.0; BAND]; 2]);
         self.crossed.fill((0.0, 0.0));
         self.n_samples = 0;
-    }
-}
-
-/// Puts the spectra of one block side by side, band by band.
-struct Spread<'a> {
-    /// Bands x signals x [`BATCH`] blocks.
-    bands: &'a mut [Band],
-    /// The number of the first.
-    first: usize,
-    spectra: &'a [&'a [Complex64]],
-    /// The place of the block.
-    slot: usize,
-}
-
-impl Loops for Spread<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        for (band, signals) in (self.first..).zip(self.bands.chunks_exact_mut(self.spectra.len() * BATCH)) {
-            for (spectrum, blocks) in self.spectra.iter().zip(signals.chunks_exact_mut(BATCH)) {
-                let [re, im] = &mut blocks[self.slot];
-                let (whole, rest) = spectrum.as_chunks::<BAND>();
-                match whole.get(band) {
-                    Some(bins) => {
-                        for i in 0..BAND {
-                            re[i] = bins[i].re;
-                            im[i] = bins[i].im;
-                        }
-                    }
-                    // What lies above the last bin stays zero.
-                    None => rest.iter().zip(re.iter_mut().zip(im)).for_each(|(x, (re, im))| (*re, *im) = (x.re, x.im)),
-                }
-            }
-        }
-    }
-}
-
-/// `sum += new * conj(delayed)` over all blocks, for each reference and each signal.
-struct Accumulate<'a> {
-    sums: &'a mut [Band],
-    /// Signals x [`BATCH`] blocks.
-    spectra: &'a [Band],
-    n_rows: usize,
-    n_blocks: usize,
-}
-
-impl Loops for Accumulate<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let (new, delayed) = self.spectra.split_at(self.n_rows * BATCH);
-        for (sums, delayed) in self.sums.chunks_exact_mut(self.n_rows).zip(delayed.chunks_exact(BATCH)) {
-            let delayed = &delayed[..self.n_blocks];
-            for (sum, new) in sums.iter_mut().zip(new.chunks_exact(BATCH)) {
-                let [mut re, mut im] = *sum;
-                for ([a, b], [c, d]) in new.iter().zip(delayed) {
-                    for i in 0..BAND {
-                        re[i] += a[i] * c[i] + b[i] * d[i];
-                        im[i] += b[i] * c[i] - a[i] * d[i];
-                    }
-                }
-                *sum = [re, im];
-            }
-        }
     }
 }
 
@@ -352,6 +252,29 @@ pub(super) struct Statistics {
 }
 
 impl Statistics {
+    /// In the form that systems are solved in.
+    pub(super) fn new(layout: Arc<Layout>, n_taps: usize, of: Correlations) -> Self {
+        let (n_rows, n_references) = (layout.n_rows(), layout.n_reference_rows());
+        let mut among = Vec::with_capacity(n_references * n_references);
+        let mut with_estimates = vec![Vec::with_capacity(n_references * n_taps); n_rows - n_references];
+        for (k, lags) in of.lags.chunks_exact(n_taps).enumerate() {
+            match (k % n_rows).checked_sub(n_references) {
+                None => among.push(lags.to_vec()),
+                Some(estimate) => with_estimates[estimate].extend_from_slice(lags),
+            }
+        }
+        Self {
+            gram: BlockToeplitz::new(n_references, n_taps, among),
+            with_estimates,
+            sums: of.sums,
+            energies: of.energies,
+            crossed: of.crossed,
+            n_samples: of.n_samples,
+            layout,
+            n_taps,
+        }
+    }
+
     /// Energy of all channels of a reference.
     pub(super) fn reference_energy(&self, reference: usize) -> f64 {
         let first = self.layout.reference_row(reference, 0);
@@ -367,37 +290,49 @@ impl Statistics {
 
 #[cfg(test)]
 mod tests {
-    use ndarray::Array2;
+    use std::ops::Range;
+
+    use ndarray::{Array2, s};
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
 
     #[test]
-    fn correlations_are_those_of_the_definition_whatever_the_blocks() {
+    fn correlations_are_those_of_the_definition_whatever_the_blocks_and_cuts() {
         let (n_taps, n_samples) = (32, 2000);
         let mut random = ChaCha8Rng::seed_from_u64(5);
         let signals = Array2::from_shape_simple_fn((3, n_samples), || random.random_range(-1.0f32..1.0));
         let layout = Arc::new(Layout { n_references: 2, n_estimates: 1, n_channels: 1, pairs: vec![(1, 0)] });
-        let mut statistics = Vec::new();
-        for size in [1, 37, 700, 5000] {
-            let mut correlator = Correlator::new(layout.clone(), n_taps);
-            for block in signals.axis_chunks_iter(ndarray::Axis(1), size) {
-                correlator.push(block);
-            }
-            statistics.push(correlator.finish());
-        }
         let at = |row: usize, n: usize| f64::from(signals[[row, n]]);
-        for found in &statistics {
+        let check = |found: Correlations, range: Range<usize>| {
+            let found = Statistics::new(layout.clone(), n_taps, found);
             for (reference, lags) in found.with_estimates[0].chunks(n_taps).enumerate() {
                 for (lag, got) in lags.iter().enumerate() {
-                    let expected: f64 = (lag..n_samples).map(|n| at(reference, n - lag) * at(2, n)).sum();
-                    assert!((got - expected).abs() < 1e-10, "lag {lag}: {got}, expected {expected}");
+                    let expected: f64 = (range.start + lag..range.end).map(|n| at(reference, n - lag) * at(2, n)).sum();
+                    assert!((got - expected).abs() < 1e-10, "{range:?}, lag {lag}: {got}, expected {expected}");
                 }
             }
-            let expected: f64 = (0..n_samples).map(|n| (at(1, n) - at(2, n)).powi(2)).sum();
-            assert!((found.crossed[0].1 - expected).abs() < 1e-10, "{}, expected {expected}", found.crossed[0].1);
-            assert_eq!(found.n_samples, n_samples);
+            let expected: f64 = range.clone().map(|n| (at(1, n) - at(2, n)).powi(2)).sum();
+            let got = found.crossed[0].1;
+            assert!((got - expected).abs() < 1e-10, "{range:?}: {got}, expected {expected}");
+            assert_eq!(found.n_samples, range.len());
+        };
+        for size in [1, 37, 700, 5000] {
+            let mut correlator = Correlator::new(layout.clone(), n_taps);
+            signals.axis_chunks_iter(Axis(1), size).for_each(|block| correlator.push(block));
+            check(correlator.finish(), 0..n_samples);
+            // The last stretches are shorter than the delays, and empty.
+            for length in [32, 33, 399, 1000] {
+                for range in (0..n_samples).step_by(length).map(|start| start..(start + length).min(n_samples)) {
+                    let stretch = signals.slice(s![.., range.clone()]);
+                    stretch.axis_chunks_iter(Axis(1), size).for_each(|block| correlator.push(block));
+                    if range.len() == length {
+                        check(correlator.cut(), range);
+                    }
+                }
+                check(correlator.finish(), 0..n_samples);
+            }
         }
     }
 }

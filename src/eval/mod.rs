@@ -8,13 +8,14 @@ mod block_toeplitz;
 mod bss_eval;
 mod config;
 mod correlation;
+mod cross_spectra;
 mod judge;
 mod scores;
 mod si_sdr;
 mod signals;
 mod windows;
 
-use self::judge::{Judged, judge};
+use self::judge::{Judged, MAX_KEPT, judge, n_passes};
 use self::signals::{InMemory, OneChannel};
 use crate::watch::{Step, Watch};
 use crate::{Audio, Result};
@@ -65,27 +66,31 @@ pub fn evaluate(
 /// Those of [`evaluate`] and of reading, and [`Cancelled`](crate::Error::Cancelled).
 ///
 /// # Cost
-/// As [`evaluate`]; memory does not grow with the length, but for that of a window. Signals are read once, with windows
-/// twice; where channels are judged apart, so often for each channel.
+/// As [`evaluate`]; memory does not grow with the length, but for that of a window, and correlations of windows, 256 MB
+/// at the most. Signals are read once; twice where windows do not lie side by side, or are too many to be kept; where
+/// channels are judged apart, so often for each channel.
 pub fn evaluate_with(signals: &dyn Signals, config: &EvalConfig, watch: &mut Watch<'_>) -> Result<Evaluation> {
     config.check(signals)?;
-    let n_apart = if config.channels == Channels::Apart { signals.n_channels() } else { 1 };
-    let n_passes = n_apart * if config.framing.is_some() { 2 } else { 1 };
-    let total = signals.n_samples_hint().map(|n_samples| n_samples.saturating_mul(n_passes as u64));
+    let apart: Vec<_> = match config.channels {
+        Channels::Together => Vec::new(),
+        Channels::Apart => (0..signals.n_channels()).map(|channel| OneChannel { signals, channel }).collect(),
+    };
+    let n_passes: u64 = match config.channels {
+        Channels::Together => n_passes(signals, config, MAX_KEPT),
+        Channels::Apart => apart.iter().map(|signals| n_passes(signals, config, MAX_KEPT)).sum(),
+    };
+    let total = signals.n_samples_hint().map(|n_samples| n_samples.saturating_mul(n_passes));
     let mut n_done = 0;
     let mut judge_next = |signals: &dyn Signals| {
         let n_before = n_done;
-        judge(signals, config, &mut |n_read| {
+        judge(signals, config, MAX_KEPT, &mut |n_read| {
             n_done = n_before + n_read as u64;
             watch.at(Step::Scoring, n_done, total)
         })
     };
     let judged = match config.channels {
         Channels::Together => judge_next(signals)?,
-        Channels::Apart => {
-            let apart = (0..n_apart).map(|channel| judge_next(&OneChannel { signals, channel }));
-            Judged::average(apart.collect::<Result<_>>()?)?
-        }
+        Channels::Apart => Judged::average(apart.iter().map(|signals| judge_next(signals)).collect::<Result<_>>()?)?,
     };
     judged.match_up(signals.n_references(), signals.n_estimates(), config.matching)
 }

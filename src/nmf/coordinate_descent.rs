@@ -1,6 +1,6 @@
 //! Coordinate descent: each entry in turn to its own minimum, the others held.
 
-use ndarray::{ArrayView2, ArrayViewMut2, Axis};
+use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::Real;
 use super::kernel::{BATCH, Kernel, RowBatch, wide};
@@ -24,16 +24,17 @@ pub(super) fn sweep<T: Real>(
     x: &mut ArrayViewMut2<'_, T>,
     cross: ArrayView2<'_, T>,
 ) -> f64 {
-    let k = x.ncols();
+    let k = x.ncols().max(1);
+    let x = x.as_slice_mut().expect("rows one after the other");
+    let cross = cross.to_slice().expect("rows one after the other");
     let (mut batch, mut targets) = (vec![[0.0; BATCH]; k], vec![[0.0; BATCH]; k]);
     let mut violation = 0.0;
-    let rows = x.axis_chunks_iter_mut(Axis(0), BATCH);
-    for (mut x, cross) in rows.zip(cross.axis_chunks_iter(Axis(0), BATCH)) {
-        turn(x.view(), 0.0, &mut batch);
+    for (x, cross) in x.chunks_mut(BATCH * k).zip(cross.chunks(BATCH * k)) {
+        turn(x, 0.0, &mut batch);
         turn(cross, normal.l1, &mut targets);
         let violations = kernel.sweep::<T>(&normal.gram, order, &targets, &mut batch);
-        violation += violations[..x.nrows()].iter().sum::<f64>();
-        for (i, mut row) in x.rows_mut().into_iter().enumerate() {
+        violation += violations[..x.len() / k].iter().sum::<f64>();
+        for (i, row) in x.chunks_exact_mut(k).enumerate() {
             row.iter_mut().zip(&batch).for_each(|(x, batch)| *x = T::of(batch[i]));
         }
     }
@@ -41,8 +42,8 @@ pub(super) fn sweep<T: Real>(
 }
 
 /// Puts rows less `offset` side by side.
-fn turn<T: Real>(rows: ArrayView2<'_, T>, offset: f64, batch: &mut [RowBatch]) {
-    for (i, row) in rows.rows().into_iter().enumerate() {
+fn turn<T: Real>(rows: &[T], offset: f64, batch: &mut [RowBatch]) {
+    for (i, row) in rows.chunks_exact(batch.len()).enumerate() {
         row.iter().zip(&mut *batch).for_each(|(&x, batch)| batch[i] = wide(x) - offset);
     }
 }

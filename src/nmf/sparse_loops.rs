@@ -31,8 +31,13 @@ impl<T: Real> Packed<T> {
     pub(super) fn new(x: ArrayView2<'_, T>, scales: &[f64], free: Vec<bool>) -> Self {
         let n_lanes = x.ncols().div_ceil(T::LANES);
         let mut lanes = vec![Lanes::default(); x.nrows() * n_lanes];
-        for ((row, k), &x) in x.indexed_iter() {
-            lanes[row * n_lanes + k / T::LANES][k % T::LANES] = kernel::lift(wide(x) * scales[k]);
+        let x = x.as_standard_layout();
+        for (row, lanes) in x.rows().into_iter().zip(lanes.chunks_exact_mut(n_lanes.max(1))) {
+            let row = row.to_slice().expect("a row in standard layout is one slice");
+            for ((lanes, row), scales) in lanes.iter_mut().zip(row.chunks(T::LANES)).zip(scales.chunks(T::LANES)) {
+                let entries = row.iter().zip(scales);
+                lanes.iter_mut().zip(entries).for_each(|(lane, (&x, &scale))| *lane = kernel::lift(wide(x) * scale));
+            }
         }
         Self { lanes, n_lanes, free }
     }

@@ -71,12 +71,15 @@ fn scores_do_not_depend_on_the_blocks_or_the_number_of_threads() {
 fn the_work_is_told_to_its_end_and_can_be_stopped_at_every_step() {
     let a = stereo(6000, 1);
     let streamed = Streamed(vec![a.clone(), a]);
-    let framing = Some(Framing { window_s: 0.1, hop_s: 0.1 });
+    let side_by_side = Some(Framing { window_s: 0.1, hop_s: 0.1 });
+    let overlapping = Some(Framing { window_s: 0.1, hop_s: 0.05 });
     for (channels, framing, n_passes) in [
         (Channels::Together, None, 1),
-        (Channels::Together, framing, 2),
+        (Channels::Together, side_by_side, 1),
+        (Channels::Together, overlapping, 2),
         (Channels::Apart, None, 2),
-        (Channels::Apart, framing, 4),
+        (Channels::Apart, side_by_side, 2),
+        (Channels::Apart, overlapping, 4),
     ] {
         let config = EvalConfig { channels, framing, ..short(8) };
         let mut told = Vec::new();

@@ -85,13 +85,9 @@ impl<T: Element> Panels<T> {
         let mut rows = vec![zero_row(); n_bins.div_ceil(T::PANEL) * n_components];
         let panels = rows.chunks_exact_mut(n_components.max(1)).zip(w.axis_chunks_iter(Axis(0), T::PANEL));
         for (panel, bins) in panels {
-            let bins = bins.as_standard_layout();
-            let bins = bins.as_slice().expect("a matrix in standard layout is one slice");
-            for (k, row) in panel.iter_mut().enumerate() {
-                for (lanes, bins) in row.iter_mut().zip(bins.chunks(T::LANES * n_components)) {
-                    let column = bins[k..].iter().step_by(n_components);
-                    lanes.iter_mut().zip(column).for_each(|(w, &x)| *w = convert(x, k));
-                }
+            for (bin, w) in bins.rows().into_iter().enumerate() {
+                let (half, lane) = (bin / T::LANES, bin % T::LANES);
+                panel.iter_mut().zip(w).enumerate().for_each(|(k, (row, &x))| row[half][lane] = convert(x, k));
             }
         }
         Self { rows, n_components }
@@ -172,13 +168,16 @@ pub(in crate::nmf) fn unpack_frames<T: Element>(packed: &[Activations<T>], mut f
 /// A value that needs no scale: zeros stay zero, all others lie between floor and ceiling.
 #[inline(always)]
 fn in_range<T: Element>(x: T) -> T {
-    let zero = T::of(0.0);
-    if x > zero { x.max(T::FLOOR).min(T::CEILING) } else { zero }
+    let (zero, kept) = (T::of(0.0), x.max(T::FLOOR).min(T::CEILING));
+    // Chosen, not branched to: which entries are zero is not to be foretold.
+    if x > zero { kept } else { zero }
 }
 
 /// A given value: zeros stay zero, all others lie between floor and ceiling.
+#[inline(always)]
 pub(in crate::nmf) fn lift<T: Element>(x: f64) -> T {
-    if x > 0.0 { T::of(x.clamp(wide(T::FLOOR), wide(T::CEILING))) } else { T::of(0.0) }
+    let kept = T::of(x.clamp(wide(T::FLOOR), wide(T::CEILING)));
+    if x > 0.0 { kept } else { T::of(0.0) }
 }
 
 /// `x * gain`, kept at or above the floor unless x is 0.

@@ -25,14 +25,15 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Random factors; activations are zero in frames in which the source cannot sound, and after the last.
+    /// Random factors; activations are zero in frames in which the source cannot sound, and after the last. Templates begin
+    /// nearly alike, so that at first a source comes and goes in all bins together.
     pub(super) fn new(
         (n_bins, n_components, n_frames): (usize, usize, usize),
         seed: u64,
         may_sound: impl Fn(usize) -> bool,
     ) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let templates = Array2::from_shape_simple_fn((n_bins, n_components), || random.random_range(0.1..1.0));
+        let templates = Array2::from_shape_simple_fn((n_bins, n_components), || random.random_range(0.55..1.0));
         let activations = Array2::from_shape_fn((n_components, n_frames), |(_, frame)| {
             let level = random.random_range(0.1..1.0);
             if may_sound(frame) { level } else { 0.0 }

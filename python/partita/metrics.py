@@ -352,7 +352,7 @@ def _scores(
     """Scores by the engine, of arrays with all axes."""
 
     def signals(arrays: npt.NDArray[Any]) -> list[npt.NDArray[np.float32]]:
-        return [np.ascontiguousarray(signal.T, dtype=np.float32) for signal in arrays]
+        return [np.asarray(signal, dtype=np.float32).T for signal in arrays]
 
     with listener(progress) as tell:
         scores, perm = _partita.metrics.bss_eval(

@@ -90,9 +90,10 @@ pub(crate) mod metrics {
             n_taps,
         };
         let owned = |signals: &[PyReadonlyArray2<'py, f32>]| -> PyResult<Vec<_>> {
-            // Also for the check that all samples are finite.
-            let audio =
-                |signal: &PyReadonlyArray2<'py, f32>| Audio::new(signal.as_array().to_owned(), 1).map_err(raise);
+            // One copy, channel by channel; also for the check that all samples are finite.
+            let audio = |signal: &PyReadonlyArray2<'py, f32>| {
+                Audio::new(signal.as_array().as_standard_layout().into_owned(), 1).map_err(raise)
+            };
             signals.iter().map(audio).collect()
         };
         let signals = InMemory { references: owned(&references)?, estimates: owned(&estimates)? };

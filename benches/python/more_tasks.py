@@ -8,14 +8,13 @@ Tasks, and the command each one runs on an item:
   songs    drums mixture.wav                             where other instruments play: the sum of all pieces against the drums
 """
 import argparse
-import importlib.util
-import json
 import pathlib
 import subprocess
 import tempfile
 
 import numpy as np
 import soundfile as sf
+from items import items_of, load
 
 
 def arguments(score, task, item, folder, names):
@@ -33,8 +32,7 @@ def arguments(score, task, item, folder, names):
     return ["drums", mixture] if score.drum_stems(item) else None
 
 
-def scored(score, args, item, folder):
-    names = [stem["name"] for stem in item["stems"]]
+def scored(score, args, item, folder, names):
     command = arguments(score, args.task, item, folder, names)
     if not command:
         return None
@@ -64,13 +62,11 @@ def main():
     parser.add_argument("--task", choices=["both", "pieces", "songs"], required=True)
     parser.add_argument("extra", nargs="*", help="further options for partita, after --")
     args = parser.parse_args()
-    spec = importlib.util.spec_from_file_location("score", args.score)
-    score = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(score)
+    score = load(args.score)
     for folder in args.set:
         kinds = {}
-        for item in json.loads((folder / "manifest.json").read_text())["items"]:
-            stems = scored(score, args, item, folder / item["path"])
+        for item, where, names in items_of(folder):
+            stems = scored(score, args, item, where, names)
             if stems:
                 mean = sum(stems.values()) / len(stems)
                 kinds.setdefault(item["kind"], []).append(mean)

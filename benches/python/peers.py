@@ -7,14 +7,13 @@ hpss: `librosa.decompose.hpss` with its defaults on frames of 2048 samples, perc
 denoise: noisereduce, stationary, told the noise of the item, and not stationary; RNNoise at 48 kHz, its delay taken out.
 """
 import argparse
-import importlib.util
-import json
 import pathlib
 
 import librosa
 import noisereduce
 import numpy as np
 import soundfile as sf
+from items import items_of, load
 from pyrnnoise import rnnoise
 from scipy import signal
 
@@ -55,14 +54,10 @@ def main():
     parser.add_argument("score", metavar="SCORE.PY", type=pathlib.Path)
     parser.add_argument("--set", action="append", type=pathlib.Path, required=True)
     args = parser.parse_args()
-    spec = importlib.util.spec_from_file_location("score", args.score)
-    score = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(score)
+    score = load(args.score)
     for folder in args.set:
         means = {}
-        for item in json.loads((folder / "manifest.json").read_text())["items"]:
-            where = folder / item["path"]
-            names = [stem["name"] for stem in item["stems"]]
+        for item, where, names in items_of(folder):
             for task, peers in PEERS.items():
                 if not score.arguments(task, item, where, names):
                     continue

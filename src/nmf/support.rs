@@ -4,8 +4,12 @@
 //! The dictionary lies template by template, so that only those that are active are read. All sums are taken in a fixed
 //! order, whatever the number of threads.
 
+use std::ops::Range;
+
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
+
+use super::kernel::{Loops, widest};
 
 /// No model and no sum is smaller where something is divided by it, so that no quotient is 0/0. V is to have a mean of
 /// about 1, or far above this.
@@ -14,7 +18,7 @@ const EPSILON: f32 = 1e-9;
 /// Partial sums of a scalar product.
 const LANES: usize = 16;
 
-/// A dictionary, one template per row, the sum of each template, and what it costs to use it.
+/// A dictionary, one template per row, the sum of each template, where it is not zero, and what it costs to use it.
 ///
 /// # Examples
 /// ```
@@ -28,18 +32,19 @@ const LANES: usize = 16;
 pub struct TemplateRows {
     rows: Array2<f32>,
     sums: Vec<f32>,
+    supports: Vec<Vec<Range<usize>>>,
     costs: Vec<f32>,
 }
 
 impl TemplateRows {
-    /// Takes a dictionary, `n_components` x `n_bins`, non-negative and finite, and adds up each template.
+    /// Takes a dictionary, `n_components` x `n_bins`, non-negative and finite, and looks through each template.
     pub fn new(rows: Array2<f32>) -> Self {
-        let mut dictionary = Self { rows, sums: Vec::new(), costs: Vec::new() };
+        let mut dictionary = Self { rows, sums: Vec::new(), supports: Vec::new(), costs: Vec::new() };
         dictionary.edit(|_| ());
         dictionary
     }
 
-    /// Changes the dictionary, and adds up its templates again.
+    /// Changes the dictionary, and looks through its templates again.
     pub fn edit(&mut self, change: impl FnOnce(&mut Array2<f32>)) {
         change(&mut self.rows);
         if !self.rows.is_standard_layout() {
@@ -47,6 +52,7 @@ impl TemplateRows {
         }
         let sum = |row: ndarray::ArrayView1<'_, f32>| row.iter().map(|x| f64::from(*x)).sum::<f64>() as f32;
         self.sums = self.rows.outer_iter().map(sum).collect();
+        self.supports = (0..self.rows.nrows()).map(|k| support(self.template(k))).collect();
         self.costs.resize(self.sums.len(), 0.0);
     }
 
@@ -110,16 +116,15 @@ impl SparseColumn {
     pub fn product_of(&self, is_wanted: impl Fn(usize) -> bool, dictionary: &TemplateRows, product: &mut [f32]) {
         product.fill(0.0);
         for (k, activation) in self.iter().filter(|(k, _)| is_wanted(*k)) {
-            add_scaled(product, dictionary.template(k), activation);
+            let (support, x) = (&dictionary.supports[k], dictionary.template(k));
+            widest(AddScaled { support, sum: product, x, factor: activation });
         }
     }
 
     /// Writes V / (W h).
     pub fn quotient(&self, v: &[f32], dictionary: &TemplateRows, quotient: &mut [f32]) {
         self.product(dictionary, quotient);
-        for (x, v) in quotient.iter_mut().zip(v) {
-            *x = v / x.max(EPSILON);
-        }
+        widest(Divide { v, by: quotient });
     }
 
     /// h <- h * W^T (V / W h) / (W^T 1 (1 + cost)), over the active components; `quotient`, of `n_bins`, is working space.
@@ -130,58 +135,127 @@ impl SparseColumn {
         self.quotient(v, dictionary, quotient);
         for (k, activation) in self.components.iter().zip(&mut self.activations) {
             let k = *k as usize;
-            *activation *=
-                dot(quotient, dictionary.template(k)) / (dictionary.sums[k] * (1.0 + dictionary.costs[k])).max(EPSILON);
+            let explained = widest(Dot { support: &dictionary.supports[k], a: quotient, b: dictionary.template(k) });
+            *activation *= explained / (dictionary.sums[k] * (1.0 + dictionary.costs[k])).max(EPSILON);
         }
     }
 }
 
 /// H (V / W H)^T, `n_components` x `n_bins`, and the sum of each component's activations (H 1): what an update of the
-/// dictionary divides by what. `quotients` is columns x `n_bins`, one row for each of `columns`. Templates are shared out
-/// among rayon's threads, each takes its columns in order.
+/// dictionary divides by what. Where a template is zero, and stays so, the former may be left at 0. `quotients` is columns x
+/// `n_bins`, one row for each of `columns`. Templates are shared out among rayon's threads, each takes its columns in order.
 ///
 /// # Panics
-/// If a component of a column is not below `n_components`.
+/// If a component of a column is none of the dictionary.
 pub fn dictionary_terms(
     columns: &[SparseColumn],
     quotients: ArrayView2<'_, f32>,
-    n_components: usize,
+    dictionary: &TemplateRows,
 ) -> (Array2<f32>, Vec<f32>) {
+    let n_components = dictionary.n_components();
     let mut places: Vec<Vec<(usize, f32)>> = vec![Vec::new(); n_components];
     for (i, column) in columns.iter().enumerate() {
         column.iter().for_each(|(k, activation)| places[k].push((i, activation)));
     }
     let mut numerators = Array2::zeros((n_components, quotients.ncols()));
-    numerators.axis_iter_mut(Axis(0)).into_par_iter().zip(&places).for_each(|(mut numerator, places)| {
+    let rows = numerators.axis_iter_mut(Axis(0)).into_par_iter();
+    rows.zip(&places).zip(&dictionary.supports).for_each(|((mut numerator, places), support)| {
         let Some(numerator) = numerator.as_slice_mut() else { return };
         for (i, activation) in places {
-            if let Some(quotient) = quotients.row(*i).to_slice() {
-                add_scaled(numerator, quotient, *activation);
-            }
+            let Some(quotient) = quotients.row(*i).to_slice() else { continue };
+            widest(AddScaled { support, sum: numerator, x: quotient, factor: *activation });
         }
     });
     let mass = |places: &Vec<(usize, f32)>| places.iter().map(|(_, x)| f64::from(*x)).sum::<f64>() as f32;
     (numerators, places.iter().map(mass).collect())
 }
 
-/// sum += factor * x, entry by entry.
-pub fn add_scaled(sum: &mut [f32], x: &[f32], factor: f32) {
-    for (sum, x) in sum.iter_mut().zip(x) {
-        *sum += factor * x;
+/// sum += factor * x where x, or what becomes of the sum, is not zero.
+struct AddScaled<'a> {
+    support: &'a [Range<usize>],
+    sum: &'a mut [f32],
+    x: &'a [f32],
+    factor: f32,
+}
+
+impl Loops for AddScaled<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { support, sum, x, factor } = self;
+        for bins in support {
+            for (sum, x) in sum[bins.clone()].iter_mut().zip(&x[bins.clone()]) {
+                *sum += factor * x;
+            }
+        }
+    }
+}
+
+/// by <- V / by.
+struct Divide<'a> {
+    v: &'a [f32],
+    by: &'a mut [f32],
+}
+
+impl Loops for Divide<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (x, v) in self.by.iter_mut().zip(self.v) {
+            *x = v / x.max(EPSILON);
+        }
     }
 }
 
 /// Scalar product, by 16 partial sums that are added up in order, and then what is left of the vectors.
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0f32; LANES];
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
+    let whole = 0..a.len();
+    widest(Dot { support: std::slice::from_ref(&whole), a, b })
+}
+
+/// [`dot`] of vectors one of which is zero outside of its [`support`].
+struct Dot<'a> {
+    support: &'a [Range<usize>],
+    a: &'a [f32],
+    b: &'a [f32],
+}
+
+impl Loops for Dot<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn run(self) -> f32 {
+        let Self { support, a, b } = self;
+        let mut sums = [0.0f32; LANES];
+        let mut last = 0.0;
+        for bins in support {
+            let ((a, a_rest), (b, b_rest)) = (a[bins.clone()].as_chunks(), b[bins.clone()].as_chunks());
+            last += a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>();
+            for (a, b) in a.iter().zip(b) {
+                let (a, b): (&[f32; LANES], &[f32; LANES]) = (a, b);
+                for lane in 0..LANES {
+                    sums[lane] += a[lane] * b[lane];
+                }
+            }
+        }
+        sums.iter().sum::<f32>() + last
+    }
+}
+
+/// Where a template is not zero: ranges apart and in order, in whole chunks of [`LANES`], but for the last bins of all. Sums
+/// over them are those over all bins, to the bit.
+fn support(template: &[f32]) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    for (i, chunk) in template.chunks(LANES).enumerate().filter(|(_, chunk)| chunk.iter().any(|x| *x != 0.0)) {
+        let bins = i * LANES..i * LANES + chunk.len();
+        match ranges.last_mut() {
+            Some(last) if last.end == bins.start => last.end = bins.end,
+            _ => ranges.push(bins),
         }
     }
-    sums.iter().sum::<f32>() + rest
+    ranges
 }
 
 #[cfg(test)]
@@ -241,9 +315,28 @@ mod tests {
         assert_close("products", &products, &h.t().dot(dictionary.rows()), 1e-6);
 
         let quotients = noise((20, 37), 3);
-        let (numerators, masses) = dictionary_terms(&columns, quotients.view(), 12);
+        let (numerators, masses) = dictionary_terms(&columns, quotients.view(), &dictionary);
         assert_close("numerators", &numerators, &h.dot(&quotients), 1e-6);
         assert_eq!(masses, h.sum_axis(Axis(1)).to_vec(), "sums of small whole numbers are exact");
+    }
+
+    #[test]
+    fn what_is_zero_is_passed_over_and_changes_no_bit() {
+        for (zeros, expected) in [
+            (0..0, vec![0..100]),
+            (0..100, vec![]),
+            (20..60, vec![0..32, 48..100]),
+            (0..40, vec![32..100]),
+            (50..100, vec![0..64]),
+        ] {
+            let mut template = noise((1, 100), 4).row(0).to_vec();
+            template[zeros.clone()].fill(0.0);
+            let found = support(&template);
+            assert_eq!(found, expected, "zeros in {zeros:?}");
+            let other = noise((1, 100), 5).row(0).to_vec();
+            let only_there = widest(Dot { support: &found, a: &other, b: &template });
+            assert_eq!(only_there, dot(&other, &template), "zeros in {zeros:?}");
+        }
     }
 
     #[test]

@@ -8,8 +8,8 @@ use super::config::Unscored;
 use super::course::{Course, TIED_ITERATIONS};
 use super::grid::{Grid, N_BUMPS};
 use super::hits;
-use super::percussion;
-use super::template::{self, Kind, Template, common_rise};
+use super::percussion::{self, Percussion};
+use super::template::{self, CommonRise, Kind, Template};
 use super::tune::tune;
 use super::unscored;
 use crate::Result;
@@ -85,7 +85,7 @@ pub(super) fn fit(
     let v = analysis.magnitude();
     let frames: Vec<_> = (0..v.nrows()).map(|row| analysis.frame_idx(row)).collect();
     // Frames are scaled to a mean of 1; masks do not depend on it.
-    let mean = (v.iter().map(|x| f64::from(*x)).sum::<f64>() / v.len() as f64) as f32;
+    let mean = ((v.iter().map(|x| f64::from(*x)).sum::<f64>() / v.len() as f64) as f32).max(f32::MIN_POSITIVE);
 
     let n_scored = templates.len();
     let mut names: Vec<_> = score.parts.iter().map(|part| part.name.clone()).collect();
@@ -118,11 +118,12 @@ pub(super) fn fit(
         before.unwrap_or_else(|| spectrum.map_or(flat, |spectrum| envelope(spectrum, grid)))
     };
     let mut envelopes: Vec<_> = (0..names.len()).map(envelope_of).collect();
-    let hit = |template: &Template| {
+    let percussion = Percussion::new(grid);
+    let mut common_rise = CommonRise::new(v, mean, |frame_idx| analysis.row_of(frame_idx));
+    let mut hit = |template: &Template| {
         let heard = spectra[template.voice].as_ref().filter(|_| template.kind != Kind::Attack);
-        let rise = || common_rise(template, v, mean, |frame_idx| analysis.row_of(frame_idx));
-        let mut row = heard.map_or_else(rise, |heard| heard.to_vec());
-        percussion::shape(&mut row, template.kind, grid);
+        let mut row = heard.map_or_else(|| common_rise.of(template).to_vec(), |heard| heard.to_vec());
+        percussion.shape(&mut row, template.kind);
         row
     };
     let mut dictionary = Array2::zeros((templates.len(), v.ncols()));
@@ -171,16 +172,16 @@ pub(super) fn fit(
                     _ => update_template(row, numerators.row(k), masses[k]),
                 }
             }
-            percussion::constrain(&templates, dictionary, grid);
+            percussion.constrain(&templates, dictionary);
         });
         if looks_for_drums
             && iteration + 1 == hits::LOOK_AFTER
-            && fit.add_missing_drums(&mut templates, score.parts.len(), &frames, grid)
+            && fit.add_missing_drums(&mut templates, score.parts.len(), &frames, &percussion)
         {
             combs.resize_with(templates.len(), Vec::new);
             tunings.resize(templates.len(), UNTUNED);
             // What has taken in hits of these drums begins again beside them.
-            fit.begin_again(&templates[..n_scored], hit);
+            fit.begin_again(&templates[..n_scored], &mut hit);
         }
     }
     if !unscored::are_needed(score, &fit.columns, &templates, &fit.dictionary) {
@@ -309,12 +310,12 @@ struct Fit<'a> {
 
 impl Fit<'_> {
     fn each_frame(&mut self, work: impl Fn(&mut SparseColumn, &[f32], &TemplateRows, &mut [f32]) + Sync) {
-        let (dictionary, mean) = (&self.dictionary, self.mean);
+        let (dictionary, scale) = (&self.dictionary, self.mean.recip());
         let frames = self.columns.par_iter_mut().zip(self.quotients.axis_iter_mut(Axis(0)));
         frames.zip(self.v.axis_iter(Axis(0))).for_each_init(Vec::new, |scaled, ((column, mut quotient), v)| {
             if let (Some(v), Some(quotient)) = (v.as_slice(), quotient.as_slice_mut()) {
                 scaled.clear();
-                scaled.extend(v.iter().map(|x| x / mean));
+                scaled.extend(v.iter().map(|x| x * scale));
                 work(column, scaled, dictionary, quotient);
             }
         });
@@ -327,7 +328,7 @@ impl Fit<'_> {
     /// H (V / W H)^T, templates x bins, and the sum of the activations of each template.
     fn numerators(&mut self) -> (Array2<f32>, Vec<f32>) {
         self.each_frame(|column, v, dictionary, quotient| column.quotient(v, dictionary, quotient));
-        dictionary_terms(&self.columns, self.quotients.view(), self.dictionary.n_components())
+        dictionary_terms(&self.columns, self.quotients.view(), &self.dictionary)
     }
 
     /// Drops all templates but the first.
@@ -363,15 +364,21 @@ impl Fit<'_> {
     }
 
     /// Adds the drums that the score lacks; returns whether there are any.
-    fn add_missing_drums(&mut self, templates: &mut Vec<Template>, part: usize, frames: &[usize], grid: &Grid) -> bool {
+    fn add_missing_drums(
+        &mut self,
+        templates: &mut Vec<Template>,
+        part: usize,
+        frames: &[usize],
+        percussion: &Percussion<'_>,
+    ) -> bool {
         let (v, mean) = (self.v, self.mean);
         let excess = self.excess(1.0).view();
-        let drums = hits::find(templates, excess, |row, bin| v[[row, bin]] / mean, frames, grid);
-        let row_of = |frame_idx: usize| frames.binary_search(&frame_idx).ok();
-        let drums = drums.iter().flat_map(|(like, onsets)| percussion::of_hits(part, *like, grid, onsets));
+        let drums = hits::find(templates, excess, |row, bin| v[[row, bin]] / mean, frames, percussion);
+        let mut common_rise = CommonRise::new(excess, 1.0, |frame_idx| frames.binary_search(&frame_idx).ok());
+        let drums = drums.iter().flat_map(|(like, onsets)| percussion::of_hits(part, *like, percussion.grid, onsets));
         let start = |template: Template| {
-            let mut row = common_rise(&template, excess, 1.0, row_of);
-            percussion::shape(&mut row, template.kind, grid);
+            let mut row = common_rise.of(&template).to_vec();
+            percussion.shape(&mut row, template.kind);
             (template, row)
         };
         let drums: Vec<_> = drums.filter(|template| !template.spans.is_empty()).map(start).collect();
@@ -394,7 +401,7 @@ impl Fit<'_> {
     }
 
     /// Gives the templates of hits, of the first ones that there are, the start `hit` and first guesses of their activations.
-    fn begin_again(&mut self, templates: &[Template], hit: impl Fn(&Template) -> Vec<f32>) {
+    fn begin_again(&mut self, templates: &[Template], mut hit: impl FnMut(&Template) -> Vec<f32>) {
         let is_hit = |k: usize| matches!(templates.get(k).map(|t| t.kind), Some(Kind::Drum { .. } | Kind::Attack));
         self.dictionary.edit(|rows| {
             for (k, template) in templates.iter().enumerate().filter(|(k, _)| is_hit(*k)) {

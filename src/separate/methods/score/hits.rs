@@ -4,7 +4,7 @@
 use ndarray::ArrayView2;
 
 use super::grid::Grid;
-use super::percussion;
+use super::percussion::Percussion;
 use super::template::{Kind, Template};
 use crate::separate::methods::peaks::peaks;
 
@@ -40,8 +40,9 @@ pub(super) fn find(
     excess: ArrayView2<'_, f32>,
     v: impl Fn(usize, usize) -> f32,
     frames: &[usize],
-    grid: &Grid,
+    percussion: &Percussion<'_>,
 ) -> Vec<(u8, Vec<usize>)> {
+    let grid = percussion.grid;
     let is_drum = |template: &&Template| matches!(template.kind, Kind::Drum { .. });
     let mut scored: Vec<_> = templates.iter().filter(is_drum).flat_map(|template| &template.onsets).copied().collect();
     scored.sort_unstable();
@@ -53,7 +54,7 @@ pub(super) fn find(
     };
     let mut missing = Vec::new();
     for like in LIKE {
-        let hits = hits(&percussion::gains(like, grid), excess, &v, frames, grid);
+        let hits = hits(percussion.gains(like), excess, &v, frames, grid);
         let n_new = hits.iter().filter(|frame| is_new(**frame)).count();
         if hits.len() >= LEAST_HITS && n_new as f64 >= MISSING * scored.len() as f64 && n_new > 0 {
             missing.push((like, hits));

@@ -3,6 +3,9 @@
 //! A drum has few hits, and what sounds with all of them would go into its templates. So it is held to what percussion is:
 //! it lies in the range of its kind, it fades, and the fewer hits there are, the smoother its spectrum.
 
+use std::cell::OnceCell;
+use std::ops::Range;
+
 use ndarray::{Array2, s};
 
 use super::grid::Grid;
@@ -36,13 +39,13 @@ const SMOOTH_FROM_HZ: f64 = 150.0;
 const HALF_SMOOTH_HITS: f64 = 10.0;
 
 /// Where a drum sounds, in Hz, and the slowest it fades by a factor of e, in seconds.
-struct Range {
+struct Sound {
     low_hz: f64,
     high_hz: f64,
     fade_s: f64,
 }
 
-impl Range {
+impl Sound {
     /// Of a note of General MIDI's percussion.
     fn of(pitch: u8) -> Self {
         let (low_hz, high_hz, fade_s) = match pitch {
@@ -77,9 +80,76 @@ impl Range {
     }
 }
 
-/// What a drum's range leaves of each bin.
-pub(super) fn gains(pitch: u8, grid: &Grid) -> Vec<f64> {
-    Range::of(pitch).gains(grid)
+/// What percussion is, in the bins of a recording.
+pub(super) struct Percussion<'a> {
+    pub(super) grid: &'a Grid,
+    /// What the range of each pitch leaves of each bin, once that was asked for.
+    gains: [OnceCell<Vec<f64>>; 256],
+    /// The first bin that is smoothed, and from it on the bins over which each is, and one over their number.
+    first_smooth: usize,
+    near: Vec<(Range<usize>, f64)>,
+}
+
+impl<'a> Percussion<'a> {
+    pub(super) fn new(grid: &'a Grid) -> Self {
+        let n_bins = grid.transform.n_bins();
+        let first_smooth = (SMOOTH_FROM_HZ / grid.transform.bin_hz(1, grid.sample_rate)).ceil() as usize;
+        let near = |bin: usize| {
+            let reach = (bin as f64 * (SMOOTH_OCTAVES.exp2() - 1.0)).ceil() as usize;
+            let bins = bin.saturating_sub(reach)..(bin + reach + 1).min(n_bins);
+            (bins.clone(), (bins.len() as f64).recip())
+        };
+        let near = (first_smooth..n_bins).map(near).collect();
+        Self { grid, gains: [const { OnceCell::new() }; 256], first_smooth, near }
+    }
+
+    /// What a drum's range leaves of each bin.
+    pub(super) fn gains(&self, pitch: u8) -> &[f64] {
+        self.gains[usize::from(pitch)].get_or_init(|| Sound::of(pitch).gains(self.grid))
+    }
+
+    /// Makes a spectrum the start of a drum's template: within the drum's range, and faded so far.
+    pub(super) fn shape(&self, spectrum: &mut [f32], kind: Kind) {
+        let Kind::Drum { pitch, lag } = kind else { return };
+        let since_s = usize::from(lag).saturating_sub(AHEAD) as f64 * self.grid.hop_s();
+        let fade = (-since_s / FIRST_FADE_S).exp();
+        for (x, gain) in spectrum.iter_mut().zip(self.gains(pitch)) {
+            *x *= (fade * gain) as f32;
+        }
+    }
+
+    /// Holds the templates of drums to what percussion is.
+    pub(super) fn constrain(&self, templates: &[Template], dictionary: &mut Array2<f32>) {
+        let mut sums = Vec::with_capacity(dictionary.ncols() + 1);
+        for (k, template) in templates.iter().enumerate() {
+            let Kind::Drum { pitch, lag } = template.kind else { continue };
+            let share = HALF_SMOOTH_HITS / (HALF_SMOOTH_HITS + template.onsets.len() as f64);
+            if let Some(row) = dictionary.row_mut(k).as_slice_mut() {
+                self.smooth(row, share, self.gains(pitch), &mut sums);
+            }
+            if k > 0 && templates[k - 1].is_hit_before(template) && usize::from(lag) > AHEAD + ATTACK {
+                let fade = (-self.grid.hop_s() / Sound::of(pitch).fade_s).exp() as f32;
+                let (before, mut row) = dictionary.multi_slice_mut((s![k - 1, ..], s![k, ..]));
+                row.zip_mut_with(&before, |x, before| *x = x.min(before * fade));
+            }
+        }
+    }
+
+    /// Moves a spectrum towards its mean over some octaves, which leaves the drum's range in it.
+    fn smooth(&self, row: &mut [f32], share: f64, gains: &[f64], sums: &mut Vec<f64>) {
+        sums.clear();
+        sums.push(0.0);
+        let mut sum = 0.0;
+        for (x, gain) in row.iter().zip(gains) {
+            sum += f64::from(*x) / gain;
+            sums.push(sum);
+        }
+        let bins = row.iter_mut().zip(gains).skip(self.first_smooth);
+        for ((x, gain), (near, inverse_len)) in bins.zip(&self.near) {
+            let mean = (sums[near.end] - sums[near.start]) * inverse_len * gain;
+            *x = (share * mean.max(0.0) + (1.0 - share) * f64::from(*x)) as f32;
+        }
+    }
 }
 
 /// The templates of a part's drums.
@@ -99,7 +169,7 @@ fn of_drum(voice: usize, pitch: u8, grid: &Grid, notes: &[Note]) -> Vec<Template
 /// The templates of a drum that is hit in these frames.
 pub(super) fn of_hits(voice: usize, pitch: u8, grid: &Grid, onsets: &[usize]) -> Vec<Template> {
     let n_frames = grid.n_frames;
-    let length_s = (FADES * Range::of(pitch).fade_s).clamp(SHORTEST_S, LONGEST_S);
+    let length_s = (FADES * Sound::of(pitch).fade_s).clamp(SHORTEST_S, LONGEST_S);
     let n_lags = AHEAD + 1 + (length_s / grid.hop_s()) as usize;
     let template = |lag: usize| {
         let frame = |onset: &usize| (onset + lag).checked_sub(AHEAD).filter(|frame| *frame < n_frames);
@@ -111,59 +181,6 @@ pub(super) fn of_hits(voice: usize, pitch: u8, grid: &Grid, onsets: &[usize]) ->
         }
     };
     (0..n_lags.min(usize::from(u8::MAX))).map(template).collect()
-}
-
-/// Makes a spectrum the start of a drum's template: within the drum's range, and faded so far.
-pub(super) fn shape(spectrum: &mut [f32], kind: Kind, grid: &Grid) {
-    let Kind::Drum { pitch, lag } = kind else { return };
-    let range = Range::of(pitch);
-    let since_s = usize::from(lag).saturating_sub(AHEAD) as f64 * grid.hop_s();
-    let fade = (-since_s / FIRST_FADE_S).exp();
-    for (x, gain) in spectrum.iter_mut().zip(range.gains(grid)) {
-        *x *= (fade * gain) as f32;
-    }
-}
-
-/// Holds the templates of drums to what percussion is.
-pub(super) fn constrain(templates: &[Template], dictionary: &mut Array2<f32>, grid: &Grid) {
-    let mut sums = Vec::with_capacity(dictionary.ncols() + 1);
-    let mut gains = Vec::new();
-    for (k, template) in templates.iter().enumerate() {
-        let Kind::Drum { pitch, lag } = template.kind else { continue };
-        let range = Range::of(pitch);
-        let goes_on = k > 0 && templates[k - 1].is_hit_before(template);
-        if !goes_on {
-            gains = range.gains(grid);
-        }
-        let share = HALF_SMOOTH_HITS / (HALF_SMOOTH_HITS + template.onsets.len() as f64);
-        if let Some(row) = dictionary.row_mut(k).as_slice_mut() {
-            smooth(row, share, &gains, grid, &mut sums);
-        }
-        if goes_on && usize::from(lag) > AHEAD + ATTACK {
-            let fade = (-grid.hop_s() / range.fade_s).exp() as f32;
-            let (before, mut row) = dictionary.multi_slice_mut((s![k - 1, ..], s![k, ..]));
-            row.zip_mut_with(&before, |x, before| *x = x.min(before * fade));
-        }
-    }
-}
-
-/// Moves a spectrum towards its mean over some octaves, which leaves the drum's range in it.
-fn smooth(row: &mut [f32], share: f64, gains: &[f64], grid: &Grid, sums: &mut Vec<f64>) {
-    sums.clear();
-    sums.push(0.0);
-    let mut sum = 0.0;
-    for (x, gain) in row.iter().zip(gains) {
-        sum += f64::from(*x) / gain;
-        sums.push(sum);
-    }
-    let n_bins = row.len();
-    let first = (SMOOTH_FROM_HZ / grid.transform.bin_hz(1, grid.sample_rate)).ceil() as usize;
-    for (bin, (x, gain)) in row.iter_mut().zip(gains).enumerate().skip(first) {
-        let reach = (bin as f64 * (SMOOTH_OCTAVES.exp2() - 1.0)).ceil() as usize;
-        let (low, high) = (bin.saturating_sub(reach), (bin + reach + 1).min(n_bins));
-        let mean = (sums[high] - sums[low]) / (high - low) as f64 * gain;
-        *x = (share * mean.max(0.0) + (1.0 - share) * f64::from(*x)) as f32;
-    }
 }
 
 /// Gives all frames of a hit the same activation: with it each step is that of the Kullback-Leibler divergence for one number

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::{ArrayView2, s};
+use ndarray::ArrayView2;
 
 use super::grid::Grid;
 use crate::knowledge::score::{Class, Note, Part};
@@ -114,36 +114,52 @@ pub(super) fn by_pitch(part: &Part) -> impl Iterator<Item = (u8, Vec<Note>)> {
 
 /// The start of a template from what the onsets have in common: in each bin, the rise from just before them that most of
 /// them exceed, relative to the mean magnitude.
-pub(super) fn common_rise(
-    template: &Template,
-    v: ArrayView2<'_, f32>,
+pub(super) struct CommonRise<'a, R> {
+    v: ArrayView2<'a, f32>,
     mean: f32,
-    row_of: impl Fn(usize) -> Option<usize>,
-) -> Vec<f32> {
-    /// Frames after an onset in which the sound is fullest, and before it, where it has not begun.
-    const FULL: usize = 2;
-    const BEFORE: usize = 3;
-    const QUANTILE: f64 = 0.2;
-    /// No bin is ruled out.
-    const LEAST: f32 = 1e-3;
-    let rows: Vec<_> = template
-        .onsets
-        .iter()
-        .filter_map(|onset| Some((row_of(onset.saturating_sub(BEFORE))?, row_of(*onset)?)))
-        .collect();
-    let mut rises = Vec::with_capacity(rows.len());
-    let bins = 0..v.ncols();
-    let rise = bins.map(|bin| {
-        rises.clear();
-        rises.extend(rows.iter().map(|(before, onset)| {
-            let full = v.slice(s![*onset..(*onset + FULL + 1).min(v.nrows()), bin]);
-            (full.iter().fold(0.0f32, |most, x| most.max(*x)) / mean - v[[*before, bin]] / mean).max(0.0)
-        }));
-        rises.sort_by(f32::total_cmp);
-        let chosen = (rises.len().saturating_sub(1) as f64 * QUANTILE) as usize;
-        rises.get(chosen).copied().unwrap_or(0.0) + LEAST
-    });
-    rise.collect()
+    row_of: R,
+    /// The onsets that it was last found for, and what it was: the templates of a drum have the same.
+    onsets: Vec<usize>,
+    rise: Vec<f32>,
+}
+
+impl<'a, R: Fn(usize) -> Option<usize>> CommonRise<'a, R> {
+    pub(super) fn new(v: ArrayView2<'a, f32>, mean: f32, row_of: R) -> Self {
+        Self { v, mean, row_of, onsets: Vec::new(), rise: Vec::new() }
+    }
+
+    pub(super) fn of(&mut self, template: &Template) -> &[f32] {
+        if self.rise.is_empty() || self.onsets != template.onsets {
+            self.onsets.clone_from(&template.onsets);
+            self.rise = self.find();
+        }
+        &self.rise
+    }
+
+    fn find(&self) -> Vec<f32> {
+        /// Frames after an onset in which the sound is fullest, and before it, where it has not begun.
+        const FULL: usize = 2;
+        const BEFORE: usize = 3;
+        const QUANTILE: f64 = 0.2;
+        /// No bin is ruled out.
+        const LEAST: f32 = 1e-3;
+        let row_of = &self.row_of;
+        let rows = |onset: &usize| Some((row_of(onset.saturating_sub(BEFORE))?, row_of(*onset)?));
+        let rows: Vec<_> = self.onsets.iter().filter_map(rows).collect();
+        let (v, mean) = (self.v, self.mean);
+        let mut rises = Vec::with_capacity(rows.len());
+        let rise = |bin| {
+            rises.clear();
+            rises.extend(rows.iter().map(|(before, onset)| {
+                let full = (*onset..(onset + FULL + 1).min(v.nrows())).map(|row| v[[row, bin]]);
+                (full.fold(0.0f32, f32::max) / mean - v[[*before, bin]] / mean).max(0.0)
+            }));
+            let chosen = (rises.len().saturating_sub(1) as f64 * QUANTILE) as usize;
+            let rise = if rises.is_empty() { 0.0 } else { *rises.select_nth_unstable_by(chosen, f32::total_cmp).1 };
+            rise + LEAST
+        };
+        (0..v.ncols()).map(rise).collect()
+    }
 }
 
 /// The start in a frame: the templates that may be active.

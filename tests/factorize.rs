@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use common::factorize::{Dir, events, rank_three};
 use common::stderr;
 use ndarray::{Array2, array};
-use partita::nmf::{Divergence, divergence};
+use partita::nmf::{self, Divergence, NmfConfig, Regularization, Solver, divergence};
 use serde_json::Value;
 use snapbox::{assert_data_eq, file, str};
 
@@ -59,7 +59,7 @@ fn missing_entries_do_not_count() {
     let both = fit("both.npz", &["--missing", "nan", "--weights", "weights.npy"]);
     assert!(both != missing && both.0.iter().all(|x| x.is_finite()), "weights and missing entries go together");
 
-    dir.npy("weights.npy", &Array2::ones((15, 12)));
+    dir.npy("weights.npy", &Array2::<f32>::ones((15, 12)));
     assert_data_eq!(
         dir.fails(&["v.npy", "-o", "a.npz", "--missing", "nan", "--weights", "weights.npy"], 1),
         str![[r#"
@@ -294,7 +294,7 @@ fn the_last_line_of_json_is_the_result() {
 fn an_interrupted_run_writes_nothing() {
     let dir = Dir::new();
     dir.npy("v.npy", &rank_three());
-    dir.npy("ones.npy", &Array2::ones((12, 15)));
+    dir.npy("ones.npy", &Array2::<f32>::ones((12, 15)));
     for args in [&[][..], &["--select-rank", "2-3"]] {
         let forever = ["v.npy", "-o", "out.npz", "--tol", "0", "--max-iter", "1000000000"];
         let args = [&forever[..], &["-v", "--weights", "ones.npy"], args].concat();
@@ -335,6 +335,67 @@ v.npy: 3 x 2
 fn help_is_as_recorded() {
     let output = Dir::new().succeeds(&["--help"]);
     assert_data_eq!(String::from_utf8_lossy(&output.stdout).into_owned(), file!["cli/factorize.txt"]);
+}
+
+// ---- double precision -------------------------------------------------------------------------------------------
+
+#[test]
+fn double_precision_goes_from_any_file_to_the_factors() {
+    let dir = Dir::new();
+    // A third of a whole number has as many digits as there are.
+    let v = rank_three().mapv(|x| f64::from(x) / 3.0);
+    dir.npy("v.npy", &v);
+    let lines: Vec<_> = v.rows().into_iter().map(|row| row.iter().map(f64::to_string).collect::<Vec<_>>()).collect();
+    dir.text("v.csv", lines.iter().map(|line| line.join(",") + "\n").collect::<String>());
+    let options =
+        ["-k", "3", "--divergence", "euclidean", "--solver", "anls", "--l1-ratio", "0.7", "--alpha-dictionary", "0.1"];
+    let fit = |input: &str, precision: &str| {
+        let more = ["--precision", precision, "--json", "-f", "-o", "out.npz"];
+        dir.succeeds(&[&[input][..], &options, &more].concat())
+    };
+    let config = NmfConfig {
+        n_components: 3,
+        divergence: Divergence::Euclidean,
+        solver: Solver::Anls,
+        regularization: Regularization { alpha_dictionary: 0.1, l1_ratio: 0.7, ..Default::default() },
+        ..NmfConfig::default()
+    };
+    let expected = nmf::fit(v.view(), &config).expect("a fit");
+    for input in ["v.npy", "v.csv"] {
+        let output = fit(input, "double");
+        assert!(!stderr(&output).contains("rounded"), "{}", stderr(&output));
+        let settings = events(&output).last().expect("the result")["settings"].clone();
+        assert_eq!((&settings["precision"], &settings["l1_ratio"]), (&"double".into(), &0.7.into()));
+        assert_eq!(dir.array::<f64>("out.npz", "W"), expected.dictionary, "{input}");
+        assert_eq!(dir.array::<f64>("out.npz", "H"), expected.activations, "{input}");
+    }
+    let output = fit("v.npy", "single");
+    assert!(stderr(&output).contains("v.npy: entries are rounded to single precision"), "{}", stderr(&output));
+    let gap = (dir.factors("out.npz").0.mapv(f64::from) - &expected.dictionary).fold(0.0, |a: f64, b| a.max(b.abs()));
+    assert!(gap > 0.0 && gap < 0.01, "{gap}");
+
+    let entries: Vec<_> = v.indexed_iter().map(|((i, j), x)| format!("{} {} {x}\n", i + 1, j + 1)).collect();
+    let header = "%%MatrixMarket matrix coordinate real general\n12 15 180\n";
+    dir.text("v.mtx", header.to_owned() + &entries.concat());
+    fit("v.mtx", "double");
+    let product = dir.array::<f64>("out.npz", "W").dot(&dir.array("out.npz", "H"));
+    let gap = (product - expected.product()).fold(0.0, |a: f64, b| a.max(b.abs()));
+    // What rounding to single precision alone would make of entries of up to 30 is a thousand times as much.
+    assert!(gap < 1e-9, "{gap}");
+}
+
+#[test]
+fn double_precision_is_refused_where_there_is_none() {
+    let dir = Dir::new();
+    dir.npy("v.npy", &rank_three());
+    let message = dir.fails(&["v.npy", "-o", "out.npz", "--precision", "double", "--by-blocks"], 2);
+    let expected = "error: `--precision` is double, expected single for a matrix that is read by blocks";
+    assert!(message.starts_with(expected), "{message}");
+    #[cfg(feature = "gpu")]
+    {
+        let message = dir.fails(&["v.npy", "-o", "out.npz", "--precision", "double", "--device", "gpu"], 2);
+        assert!(message.starts_with("error: `--device gpu` does not go with `--precision double`"), "{message}");
+    }
 }
 
 // ---- sparse, and larger than memory -----------------------------------------------------------------------------

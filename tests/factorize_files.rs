@@ -15,7 +15,7 @@ use snapbox::{assert_data_eq, str};
 #[test]
 fn npy_files_of_numpy_are_read_in_every_type_order_and_version() {
     for name in ["f4", "f8_fortran", "f4_big_endian", "i2_big_endian_fortran", "u1", "i8", "f8_version_2"] {
-        let v = matrix_file::read(&golden(&format!("{name}.npy")), Missing::None);
+        let v = matrix_file::read::<f32>(&golden(&format!("{name}.npy")), Missing::None);
         let v = v.unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(v, counting(), "{name}");
         assert!(v.is_standard_layout(), "{name}");
@@ -27,10 +27,10 @@ fn npy_files_longer_than_one_piece_are_read_whole() {
     let dir = Dir::new();
     // 3 pieces and a rest, in both orders.
     let v = Array2::from_shape_fn((130, 200), |(i, j)| (i * 1000 + j) as f32);
-    assert_eq!(matrix_file::read(&dir.npy("c.npy", &v), Missing::None).expect("C order"), v);
+    assert_eq!(matrix_file::read::<f32>(&dir.npy("c.npy", &v), Missing::None).expect("C order"), v);
     let mut fortran = Array2::zeros((130, 200).f());
     fortran.assign(&v);
-    assert_eq!(matrix_file::read(&dir.npy("f.npy", &fortran), Missing::None).expect("Fortran order"), v);
+    assert_eq!(matrix_file::read::<f32>(&dir.npy("f.npy", &fortran), Missing::None).expect("Fortran order"), v);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn npy_files_that_are_damaged_are_refused_before_memory_is_spent() {
         ("no order", header("{'descr': '<f4', 'shape': (1, 1), }\n"), "its header has no `fortran_order`"),
         ("brackets", header(&"(".repeat(9000)), "its header has no `fortran_order`"),
     ] {
-        let error = matrix_file::read(&dir.text("v.npy", bytes), Missing::None).expect_err(what);
+        let error = matrix_file::read::<f32>(&dir.text("v.npy", bytes), Missing::None).expect_err(what);
         assert!(matches!(error, Error::MalformedMatrix { .. }), "{what}: {error:?}");
         assert!(error.to_string().contains(reason), "{what}: {error}");
     }
@@ -101,7 +101,7 @@ fn text_is_read_whatever_parts_the_numbers() {
         ("comment", "# left right\n1 2.5 0\n\n0.3 4 50\n\n"),
         ("quotes", "\"1\",\"2.5\",\"0\"\n0.3, 4, 50\n"),
     ] {
-        let v = matrix_file::read(&dir.text("v.csv", text), Missing::None);
+        let v = matrix_file::read::<f32>(&dir.text("v.csv", text), Missing::None);
         assert_eq!(v.unwrap_or_else(|error| panic!("{what}: {error}")), expected, "{what}");
     }
 }

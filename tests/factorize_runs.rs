@@ -2,14 +2,13 @@
 
 mod common;
 
-use std::fs::{self, File};
+use std::fs;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use common::factorize::{Dir, events};
 use common::stderr;
 use ndarray::Array2;
-use ndarray_npy::NpzReader;
 use serde_json::Value;
 
 /// 60 x 80: three programs of ten rows each over a common level, in mixtures.
@@ -24,8 +23,7 @@ fn planted() -> Array2<f32> {
 const BASE: [&str; 8] = ["v.npy", "--runs", "5", "--max-iter", "60", "-o", "out.npz", "-f"];
 
 fn array(dir: &Dir, name: &str) -> Array2<f32> {
-    let mut npz = NpzReader::new(File::open(dir.path("out.npz")).expect("open")).expect("archive");
-    npz.by_name(name).expect(name)
+    dir.array("out.npz", name)
 }
 
 fn result(output: &std::process::Output) -> Value {
@@ -158,6 +156,25 @@ fn fits_that_are_there_are_taken_only_when_asked_for() {
     // Of other settings, none is taken.
     dir.succeeds(&["v.npy", "--runs", "5", "-k", "3", "--max-iter", "61", "-o", "out.npz", "-f", "--resume"]);
     assert_ne!(stamp("out-fits/fit-3-2.npz"), before);
+}
+
+#[test]
+fn fits_are_kept_in_their_precision() {
+    let dir = Dir::new();
+    dir.npy("v.npy", &planted());
+    let run = |precision: &str| {
+        let args = ["v.npy", "--runs", "5", "-k", "3", "--max-iter", "60", "-o", "out.npz", "-f", "--resume"];
+        dir.succeeds(&[&args[..], &["--precision", precision]].concat());
+        fs::read(dir.path("out.npz")).expect("written")
+    };
+    let single = run("single");
+    let double = run("double");
+    let components: Array2<f64> = dir.array("out.npz", "components-3");
+    assert!(components.iter().any(|&x| f64::from(x as f32) != x), "those of single precision were not taken");
+    assert_eq!(dir.array::<f64>("out-fits/fit-3-1.npz", "components").dim(), (60, 3));
+    fs::remove_file(dir.path("out-fits/fit-3-2.npz")).expect("removed");
+    assert!(run("double") == double, "resumed, it is the same");
+    assert!(run("single") == single, "those of double precision were not taken");
 }
 
 #[test]

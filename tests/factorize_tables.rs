@@ -255,7 +255,7 @@ fn what_gzip_packed_is_read_in_every_format() {
         // As `cat a.gz b.gz` makes them.
         ("two-members.csv.gz", [packed(&text.as_bytes()[..5]), packed(&text.as_bytes()[5..])].concat()),
     ] {
-        let values = matrix_file::read(&dir.text(name, bytes), Missing::None);
+        let values = matrix_file::read::<f32>(&dir.text(name, bytes), Missing::None);
         assert_eq!(values.unwrap_or_else(|error| panic!("{name}: {error}")), counting(), "{name}");
     }
     let sparse = "%%MatrixMarket matrix coordinate real general\n2 3 2\n1 1 0.5\n2 3 4\n";

@@ -86,16 +86,16 @@ fn parse(path: &Path) -> Result<(), Error> {
             assert!(gap <= 1e-5, "{}: stems miss the mixture by {gap}", path.display());
         }
         "score" => Score::from_midi(&bytes).map(drop)?,
-        "matrix" | "text_matrix" if bytes.starts_with(b"%%") => market::read(&*bytes).map(drop)?,
-        "matrix" if bytes.starts_with(b"PK") => matrix_file::read_member(path, "W").map(drop)?,
+        "matrix" | "text_matrix" if bytes.starts_with(b"%%") => market::read::<f32>(&*bytes).map(drop)?,
+        "matrix" if bytes.starts_with(b"PK") => matrix_file::read_member::<f32>(path, "W").map(drop)?,
         "matrix" => {
-            let whole = matrix_file::read(&dir.file("v.npy", &bytes), Missing::None);
+            let whole = matrix_file::read::<f32>(&dir.file("v.npy", &bytes), Missing::None);
             if whole.is_ok() && !bytes.starts_with(b"\x1f\x8b") {
                 NpyBlocks::open(path).expect("what can be read whole can be read in blocks");
             }
             whole.map(drop)?;
         }
-        "text_matrix" => matrix_file::read(&dir.file("v.csv", &bytes), Missing::Nan).map(drop)?,
+        "text_matrix" => matrix_file::read::<f32>(&dir.file("v.csv", &bytes), Missing::Nan).map(drop)?,
         "labels" => Labels::parse(&String::from_utf8_lossy(&bytes)).map(drop)?,
         "manifest" => Manifest::open(&dir.file("run.jsonl", &bytes))?.finish()?,
         "dictionary" => Dictionary::from_bytes(path, &bytes).map(drop)?,
@@ -300,14 +300,18 @@ fn shapes_that_no_file_holds_are_refused() {
     ];
     for (shape, message) in cases {
         let path = dir.file("v.npy", &npy(shape, &[0; 8]));
-        assert_refused(matrix_file::read(&path, Missing::None), "MalformedMatrix", message);
+        assert_refused(matrix_file::read::<f32>(&path, Missing::None), "MalformedMatrix", message);
         let config = BlockConfig::default();
         let found = blocks::factorize(&path, &config, &mut Watch::none());
         assert_refused(found, "MalformedMatrix", message);
     }
     let long = [b"\x93NUMPY\x02\0".as_slice(), &u32::MAX.to_le_bytes(), &[b' '; 100]].concat();
     let path = dir.file("v.npy", &long);
-    assert_refused(matrix_file::read(&path, Missing::None), "MalformedMatrix", "its header has 4294967295 bytes");
+    assert_refused(
+        matrix_file::read::<f32>(&path, Missing::None),
+        "MalformedMatrix",
+        "its header has 4294967295 bytes",
+    );
 }
 
 #[test]
@@ -328,7 +332,7 @@ fn sizes_in_an_archive_are_not_believed() {
     ];
     for (bytes, message) in cases {
         let path = dir.file("v.npz", &bytes);
-        assert_refused(matrix_file::read_member(&path, "W"), "MalformedMatrix", message);
+        assert_refused(matrix_file::read_member::<f32>(&path, "W"), "MalformedMatrix", message);
     }
 }
 
@@ -336,7 +340,7 @@ fn sizes_in_an_archive_are_not_believed() {
 fn a_text_of_one_endless_line_is_refused() {
     let path = Dir::new();
     let path = path.file("v.csv", &b"1,".repeat(1 << 25));
-    let found = at_once(|| matrix_file::read(&path, Missing::Nan));
+    let found = at_once(|| matrix_file::read::<f32>(&path, Missing::Nan));
     assert_refused(found, "MalformedMatrix", "line 1 does not end");
 }
 
@@ -344,7 +348,7 @@ fn a_text_of_one_endless_line_is_refused() {
 fn a_sparse_matrix_of_empty_rows_is_refused() {
     let general = |rest: &str| {
         let text = format!("%%MatrixMarket matrix coordinate real general\n{rest}\n");
-        market::read(text.as_bytes())
+        market::read::<f32>(text.as_bytes())
     };
     assert_refused(general("100000000 100000000 1\n1 1 1"), "MatrixMarket", "at most 4194304 rows and columns");
     assert_refused(general("1 100000000 0"), "MatrixMarket", "the end of 1 x 100000000 places with 0 entries");

@@ -5,7 +5,7 @@
 The matrices: the digits that scikit-learn ships, and two that are made here, of the sizes of a set of faces (400 x
 4096) and of newsgroups (2000 x 10000, 1 % not 0). Both sides fit in turn, in one process, with default starts (whose time
 counts) and default tolerance; CPU time is user and system of all threads. Where both take the same steps they
-stop at the same objective; `mu-extrapolated` takes as few iterations as bring it to that of scikit-learn's `mu`.
+stop at the same objective; `mu-extrapolated` has the loosest tolerance that brings it to that of scikit-learn's `mu`.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def compare(case, only, repeats):
             rows = [("same steps", ours.NMF(**settings), theirs.NMF(**settings))]
             if solver == "mu" and beta_loss == "kullback-leibler":
                 target = theirs.NMF(**settings).fit(X).reconstruction_err_
-                rows.append(("extrapolated", fewest_iterations(ours, X, settings, target), theirs.NMF(**settings)))
+                rows.append(("extrapolated", loosest(ours, X, settings, target), theirs.NMF(**settings)))
             for words, mine, other in rows:
                 times = []
                 for _ in range(repeats):
@@ -98,17 +98,16 @@ def compare(case, only, repeats):
                 )
 
 
-def fewest_iterations(ours, X, settings, target):
-    """Our extrapolated updates with as few iterations as bring the error to the target."""
-    settings = {**settings, "solver": "mu-extrapolated", "tol": 0}
-    low, high = 1, 200
-    while low < high:
-        middle = (low + high) // 2
-        if ours.NMF(**settings, max_iter=middle).fit(X).reconstruction_err_ <= target:
-            high = middle
-        else:
-            low = middle + 1
-    return ours.NMF(**settings, max_iter=low)
+def loosest(ours, X, settings, target):
+    """Our extrapolated updates with the loosest tolerance, of powers of two, that brings the error to the target.
+
+    With a tolerance of 0 a fit does not begin on some of the columns, as it does otherwise where there are many.
+    """
+    for power in range(30):
+        model = ours.NMF(**{**settings, "solver": "mu-extrapolated", "tol": 2.0**-power})
+        if model.fit(X).reconstruction_err_ <= target:
+            break
+    return model
 
 
 def main():

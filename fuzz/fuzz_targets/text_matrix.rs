@@ -12,7 +12,7 @@ fuzz_target!(init: partita_fuzz::forgive_guarded_panics(), |bytes: &[u8]| {
 });
 
 fn dense(bytes: &[u8]) {
-    let Ok(values) = matrix_file::read(&file("v.csv", bytes), Missing::Nan) else { return };
+    let Ok(values) = matrix_file::read::<f32>(&file("v.csv", bytes), Missing::Nan) else { return };
     // What gzip packed may be larger than the file.
     let is_packed = bytes.starts_with(b"\x1f\x8b");
     assert!(!values.is_empty() && (is_packed || values.len() <= bytes.len() + 1), "{:?} of {} bytes", values.dim(), bytes.len());
@@ -27,7 +27,7 @@ fn dense(bytes: &[u8]) {
 }
 
 fn sparse(bytes: &[u8]) {
-    let Ok(values) = market::read(bytes) else { return };
+    let Ok(values) = market::read::<f32>(bytes) else { return };
     let (n_rows, n_columns) = values.dim();
     // Two for each line of a symmetric matrix.
     assert!(values.n_entries() <= bytes.len());

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use partita::matrix_file::{FitFolder, NpzWriter};
-use partita::nmf::{Consensus, ConsensusConfig, Matrix, NmfConfig, Replicates, ReplicatesConfig, Side, most_stable};
+use partita::nmf::{
+    Consensus, ConsensusConfig, Matrix, NmfConfig, Real, Replicates, ReplicatesConfig, Side, most_stable,
+};
 use partita::plot::{self, PlotConfig, Stability};
 use partita::watch::{Progress, Watch};
 use partita::{Error, Result};
@@ -48,21 +50,21 @@ fn name(side: Side) -> &'static str {
 }
 
 /// The consensus for each number of components.
-pub(super) struct Found {
-    pub(super) all: Vec<Consensus>,
+pub(super) struct Found<T: Real> {
+    pub(super) all: Vec<Consensus<T>>,
     /// Whether outliers are left out of each: not where too few components would be left.
     is_filtered: Vec<bool>,
     best: usize,
 }
 
-impl Found {
+impl<T: Real> Found<T> {
     /// That with the number of components to use.
-    pub(super) fn best(&self) -> &Consensus {
+    pub(super) fn best(&self) -> &Consensus<T> {
         &self.all[self.best]
     }
 
     fn curve(&self) -> Vec<Stability> {
-        let of = |found: &Consensus| Stability {
+        let of = |found: &Consensus<T>| Stability {
             n_components: found.n_components(),
             stability: found.stability,
             cophenetic: found.connectivity.cophenetic,
@@ -81,14 +83,14 @@ pub(super) fn folder(out: &Path) -> PathBuf {
 }
 
 /// Fits, and finds what the fits have in common.
-pub(super) fn find(
+pub(super) fn find<T: Real>(
     args: &RunArgs,
-    (v, out): (Matrix<'_>, &Path),
+    (v, out): (Matrix<'_, T>, &Path),
     range: RangeInclusive<usize>,
-    nmf: &NmfConfig,
+    nmf: &NmfConfig<T>,
     flow: &dyn Fn() -> ControlFlow<()>,
     terminal: &Terminal,
-) -> Result<Found> {
+) -> Result<Found<T>> {
     let n_runs = args.n_runs.unwrap_or_default();
     let expected = |expected: &str| Error::Setting {
         name: "range",
@@ -144,7 +146,7 @@ pub(super) fn find(
 }
 
 /// Says how the numbers of components did.
-pub(super) fn report(found: &Found, n_runs: usize, terminal: &Terminal) {
+pub(super) fn report<T: Real>(found: &Found<T>, n_runs: usize, terminal: &Terminal) {
     terminal.say("components  stability  cophenetic  dispersion  outliers  divergence");
     for (i, (point, consensus)) in found.curve().iter().zip(&found.all).enumerate() {
         let mark = if i == found.best && found.all.len() > 1 { "  <- taken" } else { "" };
@@ -165,8 +167,8 @@ pub(super) fn report(found: &Found, n_runs: usize, terminal: &Terminal) {
 }
 
 /// What the file says of it.
-pub(super) fn info(args: &RunArgs, found: &Found) -> Value {
-    let of = |(found, is_filtered): (&Consensus, &bool)| {
+pub(super) fn info<T: Real>(args: &RunArgs, found: &Found<T>) -> Value {
+    let of = |(found, is_filtered): (&Consensus<T>, &bool)| {
         json!({
             "n_components": found.n_components(), "stability": found.stability, "silhouette": found.silhouette,
             "silhouettes": found.silhouettes, "cophenetic": found.connectivity.cophenetic,
@@ -183,7 +185,7 @@ pub(super) fn info(args: &RunArgs, found: &Found) -> Value {
 
 /// Adds to the file, for each number of components K: `W-K` and `H-K`, the consensus; `components-K`, those of all runs;
 /// `connectivity-K`, how often samples go together.
-pub(super) fn write(writer: &mut NpzWriter, found: &Found) -> Result<()> {
+pub(super) fn write<T: Real>(writer: &mut NpzWriter, found: &Found<T>) -> Result<()> {
     for consensus in &found.all {
         let n_components = consensus.n_components();
         if found.all.len() > 1 {
@@ -206,7 +208,11 @@ pub(super) fn pictures(args: &RunArgs, range: Option<&RangeInclusive<usize>>) ->
 }
 
 /// Draws them, each with its title and file.
-pub(super) fn draw(found: &Found, config: &dyn Fn(&str) -> PlotConfig, path: &dyn Fn(&str) -> PathBuf) -> Result<()> {
+pub(super) fn draw<T: Real>(
+    found: &Found<T>,
+    config: &dyn Fn(&str) -> PlotConfig,
+    path: &dyn Fn(&str) -> PathBuf,
+) -> Result<()> {
     plot::connectivity(found.best().connectivity.shares.view(), &config("connectivity"), &path("connectivity"))?;
     if found.all.len() > 1 {
         plot::stability(&found.curve(), &config("stability"), &path("stability"))?;

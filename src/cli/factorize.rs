@@ -11,11 +11,11 @@ use ndarray::Array2;
 use partita::Error;
 use partita::batch::text;
 use partita::error::shown;
-use partita::matrix_file::blocks::{self, NpyBlocks};
+use partita::matrix_file::blocks::NpyBlocks;
 use partita::matrix_file::{self, FitFolder, Kind, Missing, NpzWriter, Presence, ReadConfig};
 use partita::nmf::{
-    self, BlockConfig, Device, Divergence, Factor, Factorization, GroupSparsity, HoldOut, Init, NmfConfig,
-    RankSelection, Regularization, Solver, SparseMatrix, WarmStart, Warning,
+    self, Device, Divergence, Factor, Factorization, HoldOut, Init, NmfConfig, RankSelection, Real, Solver,
+    SparseMatrix, WarmStart, Warning,
 };
 use partita::plot::{self, Columns, PlotConfig, Rows};
 use partita::watch::{Progress, Watch};
@@ -25,6 +25,8 @@ use super::consensus::{self, RunArgs};
 use super::exit::{DONE, is_interrupted};
 use super::failure::Failure;
 use super::parse;
+use super::penalties::PenaltyArgs;
+use super::precision::{Number, Precision, no_blocks, single};
 use super::terminal::{Terminal, counted};
 use super::{meter, outputs};
 
@@ -74,6 +76,11 @@ pub(super) struct FactorizeArgs {
     /// Where to fit: on the processor, or on a graphics processor, for large dense matrices with the divergence kl
     #[arg(long, value_name = "D", default_value = Device::default().name(), value_parser = parse::named(Device::ALL, Device::name))]
     pub(super) device: Device,
+
+    /// Digits of the matrices that are read and written, and of the fit: single (7), or double (16), which takes about twice
+    /// the time and memory
+    #[arg(long, value_name = "P", default_value = Precision::default().name(), value_parser = parse::named(Precision::ALL, Precision::name))]
+    pub(super) precision: Precision,
 
     #[command(flatten)]
     pub(super) runs: RunArgs,
@@ -128,63 +135,31 @@ pub(super) struct EntryArgs {
     /// Whether the first column of a text is an index, with labels of the rows
     #[arg(long, default_value = Presence::default().name(), value_parser = parse::named(Presence::ALL, Presence::name))]
     pub(super) index: Presence,
-    /// Read the matrix block by block in each iteration, in bounded memory [default: for .npy files above 2 GiB]
+    /// Read the matrix block by block in each iteration, in bounded memory [default: for .npy files above 2 GiB in single
+    /// precision]
     #[arg(long)]
     pub(super) by_blocks: bool,
-}
-
-/// What the factors pay for.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Penalties")]
-pub(super) struct PenaltyArgs {
-    /// Cost of large entries of W
-    #[arg(long, value_name = "A", default_value_t = 0.0)]
-    pub(super) alpha_dictionary: f32,
-    /// Cost of large entries of H
-    #[arg(long, value_name = "A", default_value_t = 0.0)]
-    pub(super) alpha_activations: f32,
-    /// From squares (0) to absolute values (1) in these two costs
-    #[arg(long, value_name = "R", default_value_t = 0.0)]
-    pub(super) l1_ratio: f32,
-    /// Cost of activations under templates of one norm: few large, the others small; useful are 0.01 to 1
-    #[arg(long, value_name = "A", default_value_t = 0.0)]
-    pub(super) sparsity: f32,
-    /// Cost of changes from one column of H to the next
-    #[arg(long, value_name = "A", default_value_t = 0.0)]
-    pub(super) temporal_continuity: f32,
-    /// Cost of groups of components that are active in the same column; useful are 0.01 to 1
-    #[arg(
-        id = "group_sparsity.strength",
-        long = "group-sparsity",
-        value_name = "A",
-        requires = "group_sparsity.groups"
-    )]
-    pub(super) group_sparsity: Option<f32>,
-    /// Group of each component, as in 0,0,1,1
-    #[arg(
-        id = "group_sparsity.groups",
-        long = "groups",
-        value_name = "LIST",
-        value_delimiter = ',',
-        requires = "group_sparsity.strength"
-    )]
-    pub(super) groups: Vec<usize>,
-    /// What counts as silence of a group, relative to the mean of V
-    #[arg(id = "group_sparsity.offset", long = "group-offset", value_name = "X", default_value_t = 0.01)]
-    pub(super) group_offset: f32,
 }
 
 pub(super) fn run(args: &FactorizeArgs, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
     matrix_file::check_name(&args.out)?;
     check_entries(args)?;
     check_device(args)?;
+    match args.precision {
+        Precision::Single => run_as::<f32>(args, seed, terminal),
+        Precision::Double if args.entries.by_blocks => Err(no_blocks().into()),
+        Precision::Double => run_as::<f64>(args, seed, terminal),
+    }
+}
+
+fn run_as<T: Number>(args: &FactorizeArgs, seed: u64, terminal: &Terminal) -> Result<u8, Failure> {
     let more = consensus::pictures(&args.runs, args.select_rank.as_ref());
     let pictures: Vec<PathBuf> = PICTURES.iter().chain(more).map(|name| picture_path(&args.out, name)).collect();
     let drawn = if args.plot { &pictures[..] } else { &[] };
     outputs::refuse_existing(&[std::slice::from_ref(&args.out), drawn].concat(), args.force)?;
     refuse_fits(args)?;
 
-    let v = open(args, terminal)?;
+    let v = open::<T>(args, terminal)?;
     let mut config = config(args, &v, seed, terminal)?;
     // Before the work, which a folder that cannot be written to would waste.
     let mut writer = NpzWriter::create(&args.out, outputs::may_replace(args.force))?;
@@ -248,16 +223,16 @@ fn refuse_fits(args: &FactorizeArgs) -> Result<(), Failure> {
 }
 
 /// The matrix to factorize, as it is kept.
-enum Matrix {
+enum Matrix<T: Real> {
     /// Whole, in memory.
-    Dense(Array2<f32>),
+    Dense(Array2<T>),
     /// Its entries that are not zero.
-    Sparse(SparseMatrix),
+    Sparse(SparseMatrix<T>),
     /// In its file, read block by block in each iteration.
     Blocks((usize, usize)),
 }
 
-impl Matrix {
+impl<T: Real> Matrix<T> {
     fn dim(&self) -> (usize, usize) {
         match self {
             Self::Dense(v) => v.dim(),
@@ -267,7 +242,7 @@ impl Matrix {
     }
 
     /// The matrix in memory, for many fits of it.
-    fn held(&self) -> Result<nmf::Matrix<'_>, Failure> {
+    fn held(&self) -> Result<nmf::Matrix<'_, T>, Failure> {
         match self {
             Self::Sparse(v) => Ok(nmf::Matrix::Sparse(v)),
             _ => self.dense("--runs").map(|v| nmf::Matrix::Dense(v.view())),
@@ -275,7 +250,7 @@ impl Matrix {
     }
 
     /// The entries, for what needs all of them at hand.
-    fn dense(&self, flag: &str) -> Result<&Array2<f32>, Failure> {
+    fn dense(&self, flag: &str) -> Result<&Array2<T>, Failure> {
         match self {
             Self::Dense(v) => Ok(v),
             Self::Sparse(_) => Err(Failure::usage(
@@ -320,13 +295,14 @@ fn check_device(args: &FactorizeArgs) -> Result<(), Failure> {
         Device::Gpu if args.select_rank.is_some() => "`--select-rank`",
         Device::Gpu if args.runs.n_runs.is_some() => "`--runs`",
         Device::Gpu if args.entries.by_blocks => "`--by-blocks`",
+        Device::Gpu if args.precision == Precision::Double => "`--precision double`",
         Device::Gpu if Kind::of(&args.input)? == Kind::Market => "a sparse matrix",
         Device::Gpu => return Ok(()),
     };
     Err(Failure::usage(format!("`--device gpu` does not go with {what}"), "use `--device cpu`"))
 }
 
-fn open(args: &FactorizeArgs, terminal: &Terminal) -> Result<Matrix, Failure> {
+fn open<T: Real>(args: &FactorizeArgs, terminal: &Terminal) -> Result<Matrix<T>, Failure> {
     let (path, at) = (&args.input, || Failure::at(shown(&args.input)));
     if Kind::of(path)? == Kind::Market {
         let _bar = terminal.bar(1, "reading");
@@ -334,7 +310,7 @@ fn open(args: &FactorizeArgs, terminal: &Terminal) -> Result<Matrix, Failure> {
     }
     let is_npy = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("npy"));
     let is_large = || path.metadata().is_ok_and(|file| file.is_file() && file.len() > WHOLE_BYTES);
-    let may_be_blocks = args.device == Device::Cpu;
+    let may_be_blocks = args.device == Device::Cpu && args.precision == Precision::Single;
     if args.entries.by_blocks || (is_npy && is_large() && may_be_blocks) {
         let (n_rows, n_columns) = NpyBlocks::open(path).map_err(at())?.shape();
         terminal.detail("the matrix is read block by block in each iteration");
@@ -343,8 +319,13 @@ fn open(args: &FactorizeArgs, terminal: &Terminal) -> Result<Matrix, Failure> {
     read(path, args.entries.missing, &args.entries, terminal).map(Matrix::Dense)
 }
 
-/// Reads a matrix, and tells how a text was understood.
-fn read(path: &Path, missing: Missing, entries: &EntryArgs, terminal: &Terminal) -> Result<Array2<f32>, Failure> {
+/// Reads a matrix, and tells how it was understood.
+fn read<T: Real>(
+    path: &Path,
+    missing: Missing,
+    entries: &EntryArgs,
+    terminal: &Terminal,
+) -> Result<Array2<T>, Failure> {
     let bar = terminal.bar(1, "reading");
     let config = ReadConfig { missing, header: entries.header, index: entries.index };
     let table = matrix_file::read_with(path, &config).map_err(Failure::at(shown(path)))?;
@@ -363,18 +344,23 @@ fn size(path: &Path, (n_rows, n_columns): (usize, usize)) -> String {
     format!("{}: {n_rows} x {n_columns}", shown(path))
 }
 
-fn config(args: &FactorizeArgs, v: &Matrix, seed: u64, terminal: &Terminal) -> Result<NmfConfig, Failure> {
+fn config<T: Real>(
+    args: &FactorizeArgs,
+    v: &Matrix<T>,
+    seed: u64,
+    terminal: &Terminal,
+) -> Result<NmfConfig<T>, Failure> {
     let (start, entries) = (&args.start, &args.entries);
     let given = |path: &Option<PathBuf>| -> Result<_, Failure> {
         let Some(path) = path else { return Ok(None) };
-        let values = read(path, Missing::None, entries, terminal)?;
+        let values = read::<T>(path, Missing::None, entries, terminal)?;
         terminal.detail(&size(path, values.dim()));
         Ok(Some(values))
     };
     let (w, h) = (given(&start.init_dictionary)?, given(&start.init_activations)?);
     let of_factors = w.as_ref().map(Array2::ncols).or(h.as_ref().map(Array2::nrows));
     let weights = given(&entries.weights)?;
-    let defaults = NmfConfig::default();
+    let defaults = NmfConfig::<T>::default();
     Ok(NmfConfig {
         n_components: args.n_components.or(of_factors).unwrap_or(defaults.n_components),
         divergence: args.divergence,
@@ -382,7 +368,7 @@ fn config(args: &FactorizeArgs, v: &Matrix, seed: u64, terminal: &Terminal) -> R
         init: start.init,
         dictionary: factor(w, start.fix_dictionary),
         activations: factor(h, start.fix_activations),
-        regularization: regularization(&args.penalties),
+        regularization: args.penalties.regularization::<T>(),
         weights: match entries.missing {
             Missing::None => weights,
             Missing::Nan => Some(matrix_file::hide_missing(v.dense("--missing nan")?, weights)),
@@ -397,7 +383,7 @@ fn config(args: &FactorizeArgs, v: &Matrix, seed: u64, terminal: &Terminal) -> R
     })
 }
 
-fn factor(given: Option<Array2<f32>>, is_fixed: bool) -> Factor {
+fn factor<T: Real>(given: Option<Array2<T>>, is_fixed: bool) -> Factor<T> {
     match given {
         None => Factor::Free,
         Some(values) if is_fixed => Factor::Fixed(values),
@@ -405,27 +391,12 @@ fn factor(given: Option<Array2<f32>>, is_fixed: bool) -> Factor {
     }
 }
 
-fn regularization(penalties: &PenaltyArgs) -> Regularization {
-    Regularization {
-        alpha_dictionary: penalties.alpha_dictionary.into(),
-        alpha_activations: penalties.alpha_activations.into(),
-        l1_ratio: penalties.l1_ratio.into(),
-        sparsity: penalties.sparsity.into(),
-        temporal_continuity: penalties.temporal_continuity.into(),
-        group_sparsity: penalties.group_sparsity.map(|strength| GroupSparsity {
-            groups: penalties.groups.clone(),
-            strength: strength.into(),
-            offset: penalties.group_offset.into(),
-        }),
-    }
-}
-
 /// Scores each number of components, and says how each did.
-fn select_rank(
+fn select_rank<T: Real>(
     args: &FactorizeArgs,
     range: &RangeInclusive<usize>,
-    v: &Matrix,
-    config: &NmfConfig,
+    v: &Matrix<T>,
+    config: &NmfConfig<T>,
     terminal: &Terminal,
 ) -> Result<RankSelection, Failure> {
     let mut bar = None;
@@ -448,7 +419,12 @@ fn select_rank(
     Ok(ranks)
 }
 
-fn fit(args: &FactorizeArgs, v: &Matrix, config: &NmfConfig, terminal: &Terminal) -> Result<Factorization, Failure> {
+fn fit<T: Number>(
+    args: &FactorizeArgs,
+    v: &Matrix<T>,
+    config: &NmfConfig<T>,
+    terminal: &Terminal,
+) -> Result<Factorization<T>, Failure> {
     let bar = terminal.bar(config.max_iter as u64, "factorizing");
     let mut tell = |progress: Progress| {
         bar.set(progress.done);
@@ -461,13 +437,9 @@ fn fit(args: &FactorizeArgs, v: &Matrix, config: &NmfConfig, terminal: &Terminal
     };
     let watch = &mut Watch::new(&mut tell);
     let factors = match v {
-        Matrix::Dense(v) => nmf::fit_on(args.device, v.view(), config, watch),
+        Matrix::Dense(v) => T::fit(args.device, v.view(), config, watch),
         Matrix::Sparse(v) => nmf::fit_sparse_with(v, config, watch),
-        Matrix::Blocks(_) => {
-            let warm_start = args.start.warm_start.then(WarmStart::default);
-            let config = BlockConfig { nmf: config.clone(), warm_start, ..BlockConfig::default() };
-            blocks::factorize(&args.input, &config, watch)
-        }
+        Matrix::Blocks(_) => T::fit_file(&args.input, config, args.start.warm_start.then(WarmStart::default), watch),
     };
     Ok(factors.map_err(|error| blame(args, error))?.complete()?)
 }
@@ -487,7 +459,7 @@ fn flow() -> ControlFlow<()> {
     if is_interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
-fn write(mut writer: NpzWriter, factors: &Factorization, info: &Value) -> Result<(), Failure> {
+fn write<T: Real>(mut writer: NpzWriter, factors: &Factorization<T>, info: &Value) -> Result<(), Failure> {
     writer.array("W", factors.dictionary.view())?;
     writer.array("H", factors.activations.view())?;
     writer.text("info.json", &format!("{info:#}\n"))?;
@@ -495,7 +467,13 @@ fn write(mut writer: NpzWriter, factors: &Factorization, info: &Value) -> Result
 }
 
 /// What the file says of itself: nothing that differs from one run to the next.
-fn info(args: &FactorizeArgs, config: &NmfConfig, factors: &Factorization, ranks: Option<&RankSelection>) -> Value {
+fn info<T: Real>(
+    args: &FactorizeArgs,
+    config: &NmfConfig<T>,
+    factors: &Factorization<T>,
+    ranks: Option<&RankSelection>,
+) -> Value {
+    let decimal = decimal::<T>;
     let penalties = &config.regularization;
     let group_sparsity = penalties.group_sparsity.as_ref();
     json!({
@@ -509,7 +487,8 @@ fn info(args: &FactorizeArgs, config: &NmfConfig, factors: &Factorization, ranks
             "divergence": decimal(config.divergence.beta()), "solver": config.solver.name(), "init": config.init.name(),
             "dictionary": factor_name(&config.dictionary), "activations": factor_name(&config.activations),
             "max_iter": config.max_iter, "tol": config.tol, "target_divergence": config.target_divergence,
-            "sampled_start": config.sampled_start, "seed": config.seed, "device": args.device.name(), "weights": args.entries.weights.as_ref().map(|path| text(path)),
+            "sampled_start": config.sampled_start, "seed": config.seed, "device": args.device.name(),
+            "precision": args.precision.name(), "weights": args.entries.weights.as_ref().map(|path| text(path)),
             "missing": args.entries.missing.name(),
             "alpha_dictionary": decimal(penalties.alpha_dictionary), "alpha_activations": decimal(penalties.alpha_activations),
             "l1_ratio": decimal(penalties.l1_ratio), "sparsity": decimal(penalties.sparsity),
@@ -522,11 +501,11 @@ fn info(args: &FactorizeArgs, config: &NmfConfig, factors: &Factorization, ranks
 }
 
 /// A setting as it was typed: 0.1, not 0.10000000149.
-fn decimal(x: f64) -> Option<f64> {
-    (x as f32).to_string().parse().ok()
+fn decimal<T: Real>(x: f64) -> Option<f64> {
+    T::nearest(x).to_string().parse().ok()
 }
 
-fn factor_name(factor: &Factor) -> &'static str {
+fn factor_name<T: Real>(factor: &Factor<T>) -> &'static str {
     match factor {
         Factor::Free => "free",
         Factor::Seed(_) => "seed",
@@ -545,11 +524,11 @@ fn plot_config(args: &FactorizeArgs, what: &str) -> PlotConfig {
     PlotConfig { title: format!("{file}: {what}"), existing: outputs::may_replace(args.force), ..PlotConfig::default() }
 }
 
-fn draw(args: &FactorizeArgs, factors: &Factorization, paths: &[PathBuf]) -> Result<(), Failure> {
+fn draw<T: Real>(args: &FactorizeArgs, factors: &Factorization<T>, paths: &[PathBuf]) -> Result<(), Failure> {
     let [w, h, d] = PICTURES.map(|what| plot_config(args, what));
     let [dictionary, activations, divergence, ..] = paths else { return Ok(()) };
-    plot::dictionary(factors.dictionary.view(), Rows::Index, &[], &w, dictionary)?;
-    plot::activations(factors.activations.view(), Columns::Index, &[], &h, activations)?;
+    plot::dictionary(single(&factors.dictionary).view(), Rows::Index, &[], &w, dictionary)?;
+    plot::activations(single(&factors.activations).view(), Columns::Index, &[], &h, activations)?;
     Ok(plot::divergence(&factors.divergence_curve, &d, divergence)?)
 }
 
@@ -559,7 +538,7 @@ fn picture_path(out: &Path, picture: &str) -> PathBuf {
     out.with_file_name(name)
 }
 
-fn report(args: &FactorizeArgs, factors: &Factorization, terminal: &Terminal) {
+fn report<T: Real>(args: &FactorizeArgs, factors: &Factorization<T>, terminal: &Terminal) {
     terminal.say(&format!(
         "{} after {} ({}), divergence {:.6e}",
         counted(factors.n_components(), "component"),

@@ -25,6 +25,8 @@ mod litter;
 mod meter;
 mod outputs;
 mod parse;
+mod penalties;
+mod precision;
 mod separate;
 mod sound;
 mod spectrogram;

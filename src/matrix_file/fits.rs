@@ -8,9 +8,10 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::npz::{NpzWriter, read_member, read_text};
+use super::values::wide;
 use crate::atomic::Existing;
 use crate::hash::Hash;
-use crate::nmf::{Matrix, Replicate, ReplicatesConfig, Shelf, StopReason};
+use crate::nmf::{Matrix, Real, Replicate, ReplicatesConfig, Shelf, StopReason};
 use crate::{Error, Result};
 
 /// What a file says of its fit beside the matrices.
@@ -37,7 +38,7 @@ impl FitFolder {
     ///
     /// # Cost
     /// Goes through the matrix once: files are marked with a hash of its entries and of the settings.
-    pub fn new(folder: &Path, v: Matrix<'_>, config: &ReplicatesConfig, takes: bool) -> Self {
+    pub fn new<T: Real>(folder: &Path, v: Matrix<'_, T>, config: &ReplicatesConfig<T>, takes: bool) -> Self {
         Self { folder: folder.into(), mark: mark(v, config), takes }
     }
 
@@ -52,7 +53,7 @@ impl FitFolder {
         self.folder.join(format!("fit-{n_components}-{seed}.npz"))
     }
 
-    fn read(&self, n_components: usize, seed: u64) -> Result<Option<Replicate>> {
+    fn read<T: Real>(&self, n_components: usize, seed: u64) -> Result<Option<Replicate<T>>> {
         let path = self.path(n_components, seed);
         let info: Info = match serde_json::from_str(&read_text(&path, "info.json")?) {
             Ok(info) => info,
@@ -65,7 +66,7 @@ impl FitFolder {
             return Ok(None);
         }
         let components = read_member(&path, "components")?;
-        let clusters = read_member(&path, "clusters")?.iter().map(|&cluster| cluster as u32).collect();
+        let clusters = read_member::<f32>(&path, "clusters")?.iter().map(|&cluster| cluster as u32).collect();
         let Info { divergence, n_iter, .. } = info;
         Ok(Some(Replicate { seed, components, clusters, divergence, n_iter, stop_reason }))
     }
@@ -74,8 +75,8 @@ impl FitFolder {
 /// Why a fit that is kept can have ended.
 const REASONS: [StopReason; 3] = [StopReason::Converged, StopReason::TargetReached, StopReason::MaxIter];
 
-impl Shelf for FitFolder {
-    fn find(&self, n_components: usize, seed: u64) -> Result<Option<Replicate>> {
+impl<T: Real> Shelf<T> for FitFolder {
+    fn find(&self, n_components: usize, seed: u64) -> Result<Option<Replicate<T>>> {
         if !self.takes || !self.path(n_components, seed).exists() {
             return Ok(None);
         }
@@ -86,7 +87,7 @@ impl Shelf for FitFolder {
         }
     }
 
-    fn keep(&self, replicate: &Replicate) -> Result<()> {
+    fn keep(&self, replicate: &Replicate<T>) -> Result<()> {
         let n_components = replicate.components.ncols();
         let mut writer = NpzWriter::create(&self.path(n_components, replicate.seed), Existing::Replace)?;
         let clusters = Array2::from_shape_fn((1, replicate.clusters.len()), |(_, i)| replicate.clusters[i] as f32);
@@ -104,14 +105,14 @@ impl Shelf for FitFolder {
     }
 }
 
-/// A hash of the matrix, and of the settings that change a fit.
-fn mark(v: Matrix<'_>, config: &ReplicatesConfig) -> String {
+/// A hash of the matrix, of the settings that change a fit, and of its precision.
+fn mark<T: Real>(v: Matrix<'_, T>, config: &ReplicatesConfig<T>) -> String {
     let mut hash = Hash::new();
     match v {
         Matrix::Dense(v) => {
             hash.add(v.nrows() as u64);
             hash.add(v.ncols() as u64);
-            hash.add_all(v);
+            v.iter().for_each(|&x| hash.add(wide(x).to_bits()));
         }
         Matrix::Sparse(v) => {
             hash.add(v.dim().0 as u64);
@@ -119,17 +120,18 @@ fn mark(v: Matrix<'_>, config: &ReplicatesConfig) -> String {
             for (row, column, x) in v.entries() {
                 hash.add(row as u64);
                 hash.add(column as u64);
-                hash.add_all([&x]);
+                hash.add(wide(x).to_bits());
             }
         }
     }
     let mut nmf = config.nmf.clone();
     if let Some(weights) = nmf.weights.take() {
-        hash.add_all(&weights);
+        weights.iter().for_each(|&x| hash.add(wide(x).to_bits()));
     }
     // Each fit has its own.
     (nmf.n_components, nmf.seed) = (1, 0);
-    let settings = format!("{} {:?} {nmf:?}", env!("CARGO_PKG_VERSION"), config.side);
+    let precision = 8 * size_of::<T>();
+    let settings = format!("{} {precision} {:?} {nmf:?}", env!("CARGO_PKG_VERSION"), config.side);
     settings.bytes().for_each(|byte| hash.add(byte.into()));
     hash.to_string()
 }
@@ -152,6 +154,10 @@ mod tests {
         }
     }
 
+    fn found_in(fits: &FitFolder, n_components: usize, seed: u64) -> Option<Replicate> {
+        fits.find(n_components, seed).unwrap()
+    }
+
     #[test]
     fn a_fit_comes_back_as_it_was_for_the_same_matrix_and_settings_only() {
         let folder = tempfile::tempdir().unwrap();
@@ -160,13 +166,13 @@ mod tests {
         let config = ReplicatesConfig::default();
         let fits = FitFolder::new(&folder, Matrix::Dense(v.view()), &config, true);
         assert!(!FitFolder::holds_any(&folder));
-        assert_eq!(fits.find(2, 7).unwrap(), None);
+        assert_eq!(found_in(&fits, 2, 7), None);
         fits.keep(&replicate(7)).unwrap();
         assert!(FitFolder::holds_any(&folder));
         assert_eq!(fits.find(2, 7).unwrap(), Some(replicate(7)));
-        assert_eq!((fits.find(2, 8).unwrap(), fits.find(3, 7).unwrap()), (None, None));
+        assert_eq!((found_in(&fits, 2, 8), found_in(&fits, 3, 7)), (None, None));
         let found = |v: Matrix<'_>, config: &ReplicatesConfig, takes: bool| {
-            FitFolder::new(&folder, v, config, takes).find(2, 7).unwrap()
+            found_in(&FitFolder::new(&folder, v, config, takes), 2, 7)
         };
         let nmf = |nmf: NmfConfig| ReplicatesConfig { nmf, ..config.clone() };
         assert_eq!(found(Matrix::Dense(v.view()), &config, false), None, "not asked for");
@@ -186,7 +192,7 @@ mod tests {
         let fits = FitFolder::new(folder.path(), Matrix::Dense(v.view()), &ReplicatesConfig::default(), true);
         for content in ["", "PK\u{3}\u{4}", "something else that is long enough to have a header"] {
             fs::write(folder.path().join("fit-2-7.npz"), content).unwrap();
-            assert_eq!(fits.find(2, 7).unwrap(), None, "{content:?}");
+            assert_eq!(found_in(&fits, 2, 7), None, "{content:?}");
         }
         fits.keep(&replicate(7)).unwrap();
         assert_eq!(fits.find(2, 7).unwrap(), Some(replicate(7)));

@@ -3,7 +3,8 @@
 
 use std::io::BufRead;
 
-use crate::nmf::SparseMatrix;
+use super::values::wide;
+use crate::nmf::{Real, SparseMatrix};
 use crate::{Error, Result};
 
 /// Rows or columns that a file may declare: a matrix takes 8 bytes per row, and its factors 8 bytes per row, column and
@@ -37,11 +38,11 @@ const MAX_RESERVED: usize = 1 << 16;
 /// # Examples
 /// ```
 /// let text = "%%MatrixMarket matrix coordinate real general\n% a comment\n2 3 2\n1 1 0.5\n2 3 4\n";
-/// let v = partita::matrix_file::market::read(text.as_bytes())?;
+/// let v = partita::matrix_file::market::read::<f32>(text.as_bytes())?;
 /// assert_eq!(v.entries().collect::<Vec<_>>(), [(0, 0, 0.5), (1, 2, 4.0)]);
 /// # Ok::<(), partita::Error>(())
 /// ```
-pub fn read(input: impl BufRead) -> Result<SparseMatrix> {
+pub fn read<T: Real>(input: impl BufRead) -> Result<SparseMatrix<T>> {
     let mut lines = Lines { input, number: 0, text: String::new() };
     let (has_values, is_symmetric) = header(&mut lines)?;
     let (shape, n_entries) = sizes(&mut lines)?;
@@ -53,13 +54,14 @@ pub fn read(input: impl BufRead) -> Result<SparseMatrix> {
         if !lines.advance()? {
             return Err(lines.refused(format!("the end after {i} entries"), &format!("{n_entries} entries")));
         }
-        let (row, column, value) = entry(&lines, shape, has_values)?;
+        let (row, column, entry) = entry(&lines, shape, has_values)?;
+        let value = wide(entry);
         if !(value.is_finite() && value >= 0.0) {
-            return Err(Error::MatrixEntry { row: row as usize, column: column as usize, value: f64::from(value) });
+            return Err(Error::MatrixEntry { row: row as usize, column: column as usize, value });
         }
-        entries.push((row, column, value));
+        entries.push((row, column, entry));
         if is_symmetric && row != column {
-            entries.push((column, row, value));
+            entries.push((column, row, entry));
         }
     }
     if lines.advance()? {
@@ -109,16 +111,16 @@ fn sizes<R: BufRead>(lines: &mut Lines<R>) -> Result<((usize, usize), usize)> {
 }
 
 /// Row and column, from 0, and value.
-fn entry<R: BufRead>(
+fn entry<T: Real, R: BufRead>(
     lines: &Lines<R>,
     (n_rows, n_columns): (usize, usize),
     has_values: bool,
-) -> Result<(u32, u32, f32)> {
+) -> Result<(u32, u32, T)> {
     let words: Vec<_> = lines.text.split_whitespace().collect();
     let place = |word: &str, end: usize| word.parse::<usize>().ok().filter(|place| (1..=end).contains(place));
     let found = match words[..] {
         [row, column, value] if has_values => place(row, n_rows).zip(place(column, n_columns)).zip(value.parse().ok()),
-        [row, column] if !has_values => place(row, n_rows).zip(place(column, n_columns)).map(|at| (at, 1.0)),
+        [row, column] if !has_values => place(row, n_rows).zip(place(column, n_columns)).map(|at| (at, T::one())),
         _ => None,
     };
     let Some(((row, column), value)) = found else {
@@ -191,7 +193,7 @@ mod tests {
     }
 
     fn message(text: &str) -> String {
-        read(text.as_bytes()).unwrap_err().to_string()
+        read::<f32>(text.as_bytes()).unwrap_err().to_string()
     }
 
     #[test]
@@ -236,7 +238,7 @@ mod tests {
             assert!(message.contains(expected), "{message}\nexpected: {expected}");
         }
         let bytes = b"%%MatrixMarket matrix coordinate real general\n\xff\n";
-        let message = read(&bytes[..]).unwrap_err().to_string();
+        let message = read::<f32>(&bytes[..]).unwrap_err().to_string();
         assert!(message.contains("line 2 has what cannot be read"), "{message}");
     }
 }

@@ -25,7 +25,7 @@ pub use values::{Missing, hide_missing};
 use self::packed::Stream;
 use self::values::{check_values, malformed};
 use crate::error::MatrixFiles;
-use crate::nmf::SparseMatrix;
+use crate::nmf::{Real, SparseMatrix};
 use crate::{Error, Result};
 
 /// What a matrix file is by its name.
@@ -69,12 +69,12 @@ impl Kind {
 ///   is a heading, a first column of labels or under an empty name an index: neither is data. [`read_with`] tells what
 ///   was taken for what, and can be told.
 ///
-/// Values are rounded to the nearest `f32`.
+/// Values are rounded to the nearest `f32`, or, as `f64`, kept whole.
 ///
 /// # Errors
 /// [`Error::MatrixFileFormat`] for another ending, [`Error::ReadMatrix`] if the system says no,
 /// [`Error::MalformedMatrix`] for a file that is not what its ending says, is cut off, has no entries, or has one
-/// beyond the range of `f32`; [`Error::UnclearTable`] where a heading or an index cannot be told from data;
+/// beyond the range of the numbers; [`Error::UnclearTable`] where a heading or an index cannot be told from data;
 /// [`Error::MatrixEntry`] for the first entry (by rows) that is negative or infinite, or NaN if `missing` does not allow
 /// it.
 ///
@@ -89,10 +89,10 @@ impl Kind {
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("v.csv");
 /// std::fs::write(&path, "left;right\n1;2.5\n0;1e3\n")?;
-/// assert_eq!(matrix_file::read(&path, Missing::None)?, ndarray::array![[1.0, 2.5], [0.0, 1e3]]);
+/// assert_eq!(matrix_file::read::<f32>(&path, Missing::None)?, ndarray::array![[1.0, 2.5], [0.0, 1e3]]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn read(path: &Path, missing: Missing) -> Result<Array2<f32>> {
+pub fn read<T: Real>(path: &Path, missing: Missing) -> Result<Array2<T>> {
     Ok(read_with(path, &ReadConfig { missing, ..ReadConfig::default() })?.values)
 }
 
@@ -100,14 +100,14 @@ pub fn read(path: &Path, missing: Missing) -> Result<Array2<f32>> {
 ///
 /// # Errors
 /// Those of [`read`].
-pub fn read_with(path: &Path, config: &ReadConfig) -> Result<Table> {
+pub fn read_with<T: Real>(path: &Path, config: &ReadConfig) -> Result<Table<T>> {
     let kind = Kind::of(path)?;
     if kind == Kind::Market {
         return Err(malformed(path, "it is sparse, expected a dense matrix"));
     }
     let Stream { mut reader, n_bytes } = packed::open(path)?;
     let mut table = match kind {
-        Kind::Npy => Table { values: npy::read(&mut reader, n_bytes, path)?, notes: Vec::new() },
+        Kind::Npy => npy::read(&mut reader, n_bytes, path)?,
         Kind::Text | Kind::Market => text::read(&mut reader, path, config)?,
     };
     table.values = check_values(table.values, path, config.missing)?;
@@ -118,6 +118,6 @@ pub fn read_with(path: &Path, config: &ReadConfig) -> Result<Table> {
 ///
 /// # Errors
 /// [`Error::ReadMatrix`] if the system says no, and those of [`market::read`].
-pub fn read_sparse(path: &Path) -> Result<SparseMatrix> {
+pub fn read_sparse<T: Real>(path: &Path) -> Result<SparseMatrix<T>> {
     market::read(packed::open(path)?.reader)
 }

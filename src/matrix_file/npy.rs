@@ -9,8 +9,10 @@ use std::path::Path;
 use ndarray::{Array2, ShapeBuilder};
 
 use super::packed::GZIP;
-use super::values::{malformed, narrow, unreadable};
+use super::table::{Note, Table};
+use super::values::{malformed, narrow, unreadable, wide};
 use crate::Result;
+use crate::nmf::Real;
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// Longest header that is read, in bytes: the one NumPy itself allows. One of a matrix has about 100.
@@ -181,9 +183,10 @@ impl Header {
     }
 }
 
-/// The header of a matrix of `f32` in C order.
-pub(super) fn header((n_rows, n_columns): (usize, usize)) -> Vec<u8> {
-    let fields = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({n_rows}, {n_columns}), }}");
+/// The header of a matrix in C order.
+pub(super) fn header<T: Real>((n_rows, n_columns): (usize, usize)) -> Vec<u8> {
+    let width = size_of::<T>();
+    let fields = format!("{{'descr': '<f{width}', 'fortran_order': False, 'shape': ({n_rows}, {n_columns}), }}");
     // Two sizes have 40 digits at the most: with these, the values begin at a multiple of 64, as the format asks.
     const LENGTH: u8 = 128;
     let length = LENGTH - 10;
@@ -194,13 +197,13 @@ pub(super) fn header((n_rows, n_columns): (usize, usize)) -> Vec<u8> {
 }
 
 /// Reads a matrix from a file of so many bytes, if that is known.
-pub(super) fn read(reader: &mut dyn Read, n_bytes: Option<u64>, path: &Path) -> Result<Array2<f32>> {
+pub(super) fn read<T: Real>(reader: &mut dyn Read, n_bytes: Option<u64>, path: &Path) -> Result<Table<T>> {
     let header = Header::read(reader, path)?;
     let (n_rows, n_columns) = header.shape;
     let cut_off = || header.cut_off(path);
     header.n_bytes().ok_or_else(cut_off)?;
     let n_values = n_rows * n_columns;
-    let mut values: Vec<f32> = Vec::new();
+    let (mut values, mut is_rounded) = (Vec::<T>::new(), false);
     // What comes from a pipe or is packed does not tell its length, and is believed piece by piece.
     if let Some(n_bytes) = n_bytes {
         header.check_length(n_bytes, path)?;
@@ -219,11 +222,14 @@ pub(super) fn read(reader: &mut dyn Read, n_bytes: Option<u64>, path: &Path) -> 
             let i = values.len();
             let (row, column) =
                 if header.is_fortran { (i % n_rows, i / n_rows) } else { (i / n_columns, i % n_columns) };
-            values.push(narrow(header.value(bytes), row, column, path)?);
+            let value = header.value(bytes);
+            values.push(narrow(value, row, column, path)?);
+            is_rounded |= wide(values[i]) != value && !value.is_nan();
         }
     }
     let values = Array2::from_shape_vec(header.shape.set_f(header.is_fortran), values).map_err(|_| cut_off())?;
-    Ok(if header.is_fortran { values.as_standard_layout().into_owned() } else { values })
+    let values = if header.is_fortran { values.as_standard_layout().into_owned() } else { values };
+    Ok(Table { values, notes: if is_rounded { vec![Note::Rounded] } else { Vec::new() } })
 }
 
 fn dimensions(sizes: &[usize]) -> String {

@@ -11,9 +11,10 @@ use std::path::Path;
 use ndarray::{Array2, ArrayView2};
 
 use super::npy;
-use super::values::{Missing, check_values, malformed, unreadable};
+use super::values::{Missing, check_values, malformed, unreadable, wide};
 use crate::atomic::{AtomicFile, Existing};
 use crate::error::MatrixFiles;
+use crate::nmf::Real;
 use crate::{Error, Result};
 
 /// Version of the format that ZIP64 needs.
@@ -74,14 +75,19 @@ impl NpzWriter {
     ///
     /// # Errors
     /// [`Error::WriteFile`] if the system says no.
-    pub fn array(&mut self, name: &str, values: ArrayView2<'_, f32>) -> Result<()> {
-        let header = npy::header(values.dim());
+    pub fn array<T: Real>(&mut self, name: &str, values: ArrayView2<'_, T>) -> Result<()> {
+        let header = npy::header::<T>(values.dim());
         self.member(format!("{name}.npy"), &|sink| {
             sink(&header)?;
             let mut row = Vec::new();
             for values in values.outer_iter() {
                 row.clear();
-                row.extend(values.iter().flat_map(|x| x.to_le_bytes()));
+                for &x in values {
+                    match size_of::<T>() {
+                        4 => row.extend((wide(x) as f32).to_le_bytes()),
+                        _ => row.extend(wide(x).to_le_bytes()),
+                    }
+                }
                 sink(&row)?;
             }
             Ok(())
@@ -154,11 +160,11 @@ impl NpzWriter {
 /// # Errors
 /// [`Error::ReadMatrix`] if the system says no; [`Error::MalformedMatrix`] for a file that is no such archive, is
 /// compressed, or has no matrix of this name; [`Error::MatrixEntry`].
-pub fn read_member(path: &Path, name: &str) -> Result<Array2<f32>> {
+pub fn read_member<T: Real>(path: &Path, name: &str) -> Result<Array2<T>> {
     // How long a member says it is does not matter: a matrix says so itself.
     let (mut reader, _) = member(path, &format!("{name}.npy"), &format!("matrix `{name}`"))?;
     let n_bytes = reader.get_ref().metadata().map_err(unreadable(path))?.len();
-    check_values(npy::read(&mut reader, Some(n_bytes), path)?, path, Missing::None)
+    check_values(npy::read(&mut reader, Some(n_bytes), path)?.values, path, Missing::None)
 }
 
 /// Reads a text that [`NpzWriter::text`] wrote.

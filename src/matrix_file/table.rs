@@ -1,4 +1,4 @@
-//! How a text file is to be understood, and how it was.
+//! How a file is to be understood, and how it was.
 //! Reads nothing.
 
 use std::fmt;
@@ -7,6 +7,7 @@ use ndarray::Array2;
 
 use super::values::Missing;
 use crate::error::Advice;
+use crate::nmf::Real;
 
 /// How a file is to be understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,14 +48,14 @@ impl Presence {
 
 /// A matrix as it was read.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Table {
+pub struct Table<T: Real = f32> {
     /// The entries.
-    pub values: Array2<f32>,
-    /// What was taken for something else than an entry, or may be.
+    pub values: Array2<T>,
+    /// What was taken for something else than an entry, or may be, or was not kept whole.
     pub notes: Vec<Note>,
 }
 
-/// How a text was understood.
+/// How a file was understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Note {
@@ -96,6 +97,8 @@ pub enum Note {
         /// From 0 or 1.
         from: u32,
     },
+    /// Entries of a `.npy` have more digits than single precision holds.
+    Rounded,
 }
 
 impl Note {
@@ -118,6 +121,7 @@ impl fmt::Display for Note {
             Self::DecimalComma { line, cell } => write!(f, "numbers have decimal commas, as `{cell}` in line {line}"),
             Self::BlankRows { n_rows: 1 } => write!(f, "an empty row at the end is left out"),
             Self::BlankRows { n_rows } => write!(f, "{n_rows} empty rows at the end are left out"),
+            Self::Rounded => write!(f, "entries are rounded to single precision"),
             Self::MayBeHeading { line, shown } => {
                 write!(f, "line {line} ({shown}) is taken for data and counts as a heading would")
             }

@@ -8,9 +8,10 @@ use ndarray::{Array2, ArrayView1};
 
 use super::cells::{Cell, Decimals, Separator};
 use super::table::{Note, Presence, ReadConfig, Table};
-use super::values::{Missing, malformed, narrow, unclear, unreadable};
+use super::values::{Missing, malformed, narrow, unclear, unreadable, wide};
 use crate::Result;
 use crate::error::Advice;
+use crate::nmf::Real;
 use crate::text::to_utf8;
 
 /// Longest line, in bytes: three million numbers of 20 digits. One is held at a time, beside the values so far.
@@ -22,7 +23,7 @@ const NAMELESS: &str = "its heading is empty, as that of an index";
 /// Cells of a line that a message or a note shows.
 const N_SHOWN: usize = 3;
 
-pub(super) fn read(reader: &mut dyn BufRead, path: &Path, config: &ReadConfig) -> Result<Table> {
+pub(super) fn read<T: Real>(reader: &mut dyn BufRead, path: &Path, config: &ReadConfig) -> Result<Table<T>> {
     let start = reader.fill_buf().map_err(unreadable(path))?;
     if [b"\xff\xfe", b"\xfe\xff"].iter().any(|mark| start.starts_with(*mark)) {
         // What spreadsheets write so is small: it is held at once.
@@ -228,13 +229,13 @@ fn counts(x: &[f64]) -> bool {
 // ---- rows ------------------------------------------------------------------------------------------------------------
 
 /// The rows so far.
-struct Rows<'a> {
+struct Rows<'a, T> {
     separator: Separator,
     path: &'a Path,
     config: &'a ReadConfig,
     has_index: bool,
     /// Rows after rows, an index as NaN.
-    values: Vec<f32>,
+    values: Vec<T>,
     /// The line that says how many cells a row has, and how many.
     first: Option<(usize, usize)>,
     decimals: Decimals,
@@ -245,7 +246,7 @@ struct Rows<'a> {
     ends_empty: bool,
 }
 
-impl<'a> Rows<'a> {
+impl<'a, T: Real> Rows<'a, T> {
     fn new(top: &Top, separator: Separator, path: &'a Path, config: &'a ReadConfig) -> Self {
         Self {
             separator,
@@ -307,7 +308,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Takes out what is no data, and says so.
-    fn finish(mut self, mut top: Top) -> Result<Table> {
+    fn finish(mut self, mut top: Top) -> Result<Table<T>> {
         let (first_line, n_cells) = self.first.unwrap_or_default();
         // A name over an empty column is a column.
         let is_named = top.is_heading && top.n_named == n_cells && !top.ends_empty;
@@ -357,9 +358,8 @@ impl<'a> Rows<'a> {
     /// Whether rows whose first line begins with an empty cell are a heading over an index, and not a missing entry.
     fn is_index_below_corner(&self, top: &Top, end: usize) -> Result<bool> {
         let n_cells = self.values.len() / self.n_rows;
-        let wide = |x: &f32| f64::from(*x);
-        let row: Vec<f64> = self.values[1..end].iter().map(wide).collect();
-        let column: Vec<f64> = self.values[n_cells..].iter().step_by(n_cells).map(wide).collect();
+        let row: Vec<f64> = self.values[1..end].iter().copied().map(wide).collect();
+        let column: Vec<f64> = self.values[n_cells..].iter().step_by(n_cells).copied().map(wide).collect();
         if is_scale(&row) == is_scale(&column) {
             return Ok(is_scale(&row));
         }
@@ -370,17 +370,17 @@ impl<'a> Rows<'a> {
 }
 
 /// What was taken for data and looks like something else.
-fn doubts(values: &Array2<f32>, top: &Top, config: &ReadConfig) -> Vec<Note> {
+fn doubts<T: Real>(values: &Array2<T>, top: &Top, config: &ReadConfig) -> Vec<Note> {
     let ((n_rows, n_columns), mut notes) = (values.dim(), Vec::new());
-    let wide = |line: ArrayView1<'_, f32>| line.iter().map(|x| f64::from(*x)).collect::<Vec<_>>();
+    let numbers = |line: ArrayView1<'_, T>| line.iter().copied().map(wide).collect::<Vec<_>>();
     if !top.is_heading && config.header == Presence::Auto && n_rows > 1 && n_columns > 2 {
-        let (first, second) = (wide(values.row(0)), wide(values.row(1)));
+        let (first, second) = (numbers(values.row(0)), numbers(values.row(1)));
         if is_scale(&first) && first.iter().all(|x| x.fract() == 0.0) && !is_scale(&second) {
             notes.push(Note::MayBeHeading { line: top.line, shown: top.shown.clone() });
         }
     }
     if top.index.is_none() && config.index == Presence::Auto && n_rows > 2 && n_columns > 1 {
-        let first = wide(values.column(0));
+        let first = numbers(values.column(0));
         if counts(&first) && [0.0, 1.0].contains(&first[0]) {
             notes.push(Note::MayBeIndex { from: first[0] as u32 });
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 use ndarray::Array2;
 
 use crate::error::Advice;
+use crate::nmf::Real;
 use crate::{Error, Result};
 
 /// What entries that are NaN mean.
@@ -32,33 +33,38 @@ impl Missing {
 }
 
 /// Weights under which NaN entries of `values` do not count: those given, or 1, and 0 where an entry is NaN.
-pub fn hide_missing(values: &Array2<f32>, weights: Option<Array2<f32>>) -> Array2<f32> {
+pub fn hide_missing<T: Real>(values: &Array2<T>, weights: Option<Array2<T>>) -> Array2<T> {
     let mut weights = weights.unwrap_or_else(|| Array2::ones(values.dim()));
-    for (at, _) in values.indexed_iter().filter(|(_, x)| x.is_nan()) {
+    for (at, _) in values.indexed_iter().filter(|(_, x)| wide(**x).is_nan()) {
         // Weights of another shape are refused where they are used.
         if let Some(weight) = weights.get_mut(at) {
-            *weight = 0.0;
+            *weight = T::zero();
         }
     }
     weights
 }
 
 /// Refuses what is no non-negative matrix.
-pub(super) fn check_values(values: Array2<f32>, path: &Path, missing: Missing) -> Result<Array2<f32>> {
+pub(super) fn check_values<T: Real>(values: Array2<T>, path: &Path, missing: Missing) -> Result<Array2<T>> {
     if values.is_empty() {
         return Err(malformed(path, format!("it has no entries ({} x {})", values.nrows(), values.ncols())));
     }
-    let is_fine = |x: f32| (x.is_finite() && x >= 0.0) || (missing == Missing::Nan && x.is_nan());
-    match values.indexed_iter().find(|(_, x)| !is_fine(**x)) {
-        Some(((row, column), &value)) => Err(Error::MatrixEntry { row, column, value: f64::from(value) }),
+    let is_fine = |x: f64| (x.is_finite() && x >= 0.0) || (missing == Missing::Nan && x.is_nan());
+    match values.indexed_iter().find(|(_, x)| !is_fine(wide(**x))) {
+        Some(((row, column), &value)) => Err(Error::MatrixEntry { row, column, value: wide(value) }),
         None => Ok(values),
     }
 }
 
-/// The nearest `f32`.
-pub(super) fn narrow(value: f64, row: usize, column: usize, path: &Path) -> Result<f32> {
-    let narrow = value as f32;
-    if narrow.is_infinite() && value.is_finite() {
+/// The number in double precision.
+pub(super) fn wide<T: Real>(x: T) -> f64 {
+    x.into()
+}
+
+/// The nearest number of the wanted precision.
+pub(super) fn narrow<T: Real>(value: f64, row: usize, column: usize, path: &Path) -> Result<T> {
+    let narrow = T::nearest(value);
+    if wide(narrow).is_infinite() && value.is_finite() {
         let reason = format!("it has {value:e} at row {row}, column {column}, expected at most {:e}", f32::MAX);
         return Err(malformed(path, reason));
     }

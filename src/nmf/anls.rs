@@ -76,7 +76,8 @@ impl<'a, T: Real> Pivoting<'a, T> {
         for (i, (mut x, row)) in x.axis_chunks_iter_mut(Axis(0), 1).zip(&rows).enumerate() {
             if open.contains(&i) {
                 for _ in 0..FALLBACK_SWEEPS {
-                    sweep(self.kernel, self.normal, &self.normal.free, &mut x, cross.slice(s![i..=i, ..]));
+                    let system = (&self.normal.gram, self.normal.l1);
+                    sweep(self.kernel, system, &self.normal.free, &mut x, cross.slice(s![i..=i, ..]));
                 }
             } else {
                 for (&k, value) in self.normal.free.iter().zip(&row.x) {

@@ -1,12 +1,12 @@
 //! Coordinate descent: each entry in turn to its own minimum, the others held.
 
-use ndarray::{ArrayView2, ArrayViewMut2};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 
 use super::Real;
 use super::kernel::{BATCH, Kernel, RowBatch, wide};
-use super::normal::Normal;
 
-/// One pass over some entries of some rows of X, the components in the given order; returns the sum of the absolute
+/// One pass over some entries of some rows of X, from the gram matrix and the L1 cost, the components in the given order;
+/// returns the sum of the absolute
 /// projected gradients that it met.
 ///
 /// With the rows taken one by one and, in each, the components in order, this is what scikit-learn's `cd` does
@@ -19,7 +19,7 @@ use super::normal::Normal;
 /// descent methods with variable selection for non-negative matrix factorization", KDD 2011.
 pub(super) fn sweep<T: Real>(
     kernel: Kernel,
-    normal: &Normal<T>,
+    (gram, l1): (&Array2<f64>, f64),
     order: &[usize],
     x: &mut ArrayViewMut2<'_, T>,
     cross: ArrayView2<'_, T>,
@@ -31,8 +31,8 @@ pub(super) fn sweep<T: Real>(
     let mut violation = 0.0;
     for (x, cross) in x.chunks_mut(BATCH * k).zip(cross.chunks(BATCH * k)) {
         turn(x, 0.0, &mut batch);
-        turn(cross, normal.l1, &mut targets);
-        let violations = kernel.sweep::<T>(&normal.gram, order, &targets, &mut batch);
+        turn(cross, l1, &mut targets);
+        let violations = kernel.sweep::<T>(gram, order, &targets, &mut batch);
         violation += violations[..x.len() / k].iter().sum::<f64>();
         for (i, row) in x.chunks_exact_mut(k).enumerate() {
             row.iter_mut().zip(&batch).for_each(|(x, batch)| *x = T::of(batch[i]));

@@ -231,6 +231,32 @@ impl<T: Real> Data<T> {
         product
     }
 
+    /// V^T W, of which `improve` takes each block to improve its part of H by (columns x K); and, where it is wanted, V H^T
+    /// of what came of it, for which V is near then. Returns the sums of what `improve` returned, chunk by chunk.
+    pub(super) fn improve_by_blocks(
+        &self,
+        w: &Array2<T>,
+        h: &mut Array2<T>,
+        wants_product: bool,
+        improve: impl Fn(ArrayViewMut2<'_, T>, ArrayView2<'_, T>) -> f64 + Sync,
+    ) -> (Vec<f64>, Option<Array2<T>>) {
+        let (k, panels, chunk_len) = (w.ncols(), pack_dictionary(w), self.blocks_per_chunk());
+        let chunk = |(i, mut h): (usize, ArrayViewMut2<'_, T>)| {
+            let (mut total, mut sum) = (0.0, if wants_product { self.zero_panels(k) } else { Vec::new() });
+            for (j, mut h) in h.axis_chunks_iter_mut(Axis(0), BLOCK).enumerate() {
+                let block = self.block(i * chunk_len + j);
+                total += improve(h.view_mut(), self.gathered(&block, &panels).view());
+                if wants_product {
+                    self.kernel.gather_onto_w(&block.v, &pack_frames(h.view()), k, &mut sum);
+                }
+            }
+            (total, sum)
+        };
+        let chunks = h.axis_chunks_iter_mut(Axis(0), chunk_len * BLOCK).into_par_iter().enumerate();
+        let (totals, sums) = chunks.map(chunk).collect::<Vec<_>>().into_iter().unzip();
+        (totals, wants_product.then(|| self.sum_panels(sums, k)))
+    }
+
     /// Sums for W, packed as W is.
     pub(super) fn zero_panels(&self, k: usize) -> Vec<Row<T>> {
         vec![zero_row(); self.n_rows().div_ceil(T::PANEL) * k]

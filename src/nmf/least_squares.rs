@@ -3,7 +3,7 @@
 //! Each half of an iteration minimizes `1/2 |V - X B^T|^2 + l1 sum(X) + l2/2 sum(X^2)` over X >= 0. V enters only
 //! through the products B^T B and V B; what a solver does with them is its own affair.
 
-use ndarray::{Array2, Axis};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2, Axis};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -25,6 +25,8 @@ pub(super) struct LeastSquares<T: Real> {
     pub(super) data: Data<T>,
     pub(super) w: Array2<T>,
     pub(super) h: Array2<T>,
+    /// V H^T, where the last iteration has left it.
+    times_h: Option<Array2<T>>,
     free_w: Vec<usize>,
     free_h: Vec<usize>,
     penalties: Penalties,
@@ -61,6 +63,7 @@ impl<T: Real> LeastSquares<T> {
             data,
             w,
             h,
+            times_h: None,
             free_w,
             free_h,
             penalties,
@@ -76,22 +79,32 @@ impl<T: Real> LeastSquares<T> {
 
 impl<T: Real> Solve for LeastSquares<T> {
     fn iterate(&mut self) {
-        let Self { data, w, h, free_w, free_h, penalties, solver, to_input, tolerances, shuffle, .. } = self;
+        let Self { data, w, h, times_h, free_w, free_h, penalties, solver, to_input, tolerances, shuffle, .. } = self;
         let [tolerance_w, tolerance_h] = tolerances;
         let mut violation = 0.0;
         if !free_w.is_empty() {
             let (l1, l2) = (penalties.l1_w, penalties.l2_w);
-            let cross = data.times_activations(h);
+            let cross = times_h.take().unwrap_or_else(|| data.times_activations(h));
             let normal = Normal { gram: gram(h, l2), cross, l1, free: free_w.clone() };
             let order = shuffled(shuffle, free_w);
             violation += to_input[0] * improve(*solver, data.kernel, &normal, order, w, tolerance_w);
         }
         if !free_h.is_empty() {
             let (l1, l2) = (penalties.l1_h, penalties.l2_h);
-            let cross = data.times_dictionary(w);
-            let normal = Normal { gram: gram(w, l2), cross, l1, free: free_h.clone() };
+            let gram = gram(w, l2);
             let order = shuffled(shuffle, free_h);
-            violation += to_input[1] * improve(*solver, data.kernel, &normal, order, h, tolerance_h);
+            violation += to_input[1]
+                * if *solver == Solver::CoordinateDescent && !data.is_sparse() {
+                    let sweep = |mut h: ArrayViewMut2<'_, T>, cross: ArrayView2<'_, T>| {
+                        coordinate_descent::sweep(data.kernel, (&gram, l1), &order, &mut h, cross)
+                    };
+                    let (violations, product) = data.improve_by_blocks(w, h, !free_w.is_empty(), sweep);
+                    *times_h = product;
+                    violations.iter().sum::<f64>()
+                } else {
+                    let normal = Normal { gram, cross: data.times_dictionary(w), l1, free: free_h.clone() };
+                    improve(*solver, data.kernel, &normal, order, h, tolerance_h)
+                };
         }
         self.violation = (self.solver == Solver::CoordinateDescent).then_some(violation);
     }
@@ -151,7 +164,7 @@ fn improve<T: Real>(
                 projected_gradient::descend(normal, &mut x, cross, tolerance);
                 0.0
             }
-            (None, _) => coordinate_descent::sweep(kernel, normal, &order, &mut x, cross),
+            (None, _) => coordinate_descent::sweep(kernel, (&normal.gram, normal.l1), &order, &mut x, cross),
         })
         .collect();
     violations.iter().sum()

@@ -8,10 +8,22 @@ use super::kernel::Dispatch;
 /// A number that a factorization computes with: `f32`, the default, or `f64`, which takes about twice as long and twice the
 /// memory.
 #[expect(private_bounds, reason = "sealed: the kernel has vectors for these two only")]
-pub trait Real: Dispatch + Drawn {}
+pub trait Real: Dispatch + Drawn {
+    /// The nearest of these numbers.
+    fn nearest(x: f64) -> Self;
+}
 
-impl Real for f32 {}
-impl Real for f64 {}
+impl Real for f32 {
+    fn nearest(x: f64) -> Self {
+        x as Self
+    }
+}
+
+impl Real for f64 {
+    fn nearest(x: f64) -> Self {
+        x
+    }
+}
 
 /// A number that can be drawn.
 pub(super) trait Drawn {

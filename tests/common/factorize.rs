@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use ndarray::Array2;
-use ndarray_npy::{NpzReader, write_npy};
+use ndarray_npy::{NpzReader, ReadableElement, WritableElement, write_npy};
 use serde_json::Value;
 
 use super::stderr;
@@ -22,7 +22,7 @@ impl Dir {
         self.0.path().join(name)
     }
 
-    pub fn npy(&self, name: &str, values: &Array2<f32>) -> PathBuf {
+    pub fn npy<T: WritableElement>(&self, name: &str, values: &Array2<T>) -> PathBuf {
         let path = self.path(name);
         write_npy(&path, values).expect("written");
         path
@@ -68,8 +68,13 @@ impl Dir {
 
     /// W and H of an archive.
     pub fn factors(&self, name: &str) -> (Array2<f32>, Array2<f32>) {
-        let mut npz = NpzReader::new(File::open(self.path(name)).expect("open")).expect("archive");
-        (npz.by_name("W").expect("W"), npz.by_name("H").expect("H"))
+        (self.array(name, "W"), self.array(name, "H"))
+    }
+
+    /// An array of an archive, of the type that it has there.
+    pub fn array<T: ReadableElement>(&self, archive: &str, name: &str) -> Array2<T> {
+        let mut npz = NpzReader::new(File::open(self.path(archive)).expect("open")).expect("archive");
+        npz.by_name(name).unwrap_or_else(|error| panic!("{archive}, {name}: {error}"))
     }
 }
 

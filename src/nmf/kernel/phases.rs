@@ -162,7 +162,7 @@ impl<T: Element, const DIVERGENCE: bool> Job<T> for GatherW<'_, T, DIVERGENCE> {
                     total += diverge(s, v, y, quotient);
                 }
             }
-            gather_some_w(s, quotients, self.h, self.components.clone(), numerators);
+            gather_some_w(s, quotients.iter(), self.h, self.components.clone(), numerators);
         }
         total
     }
@@ -282,13 +282,8 @@ impl<T: Element> Job<T> for OntoW<'_, T> {
     fn run<S: Simd<T>>(self, s: S) {
         let n_components = self.n_components;
         let n_panels = self.out.len() / n_components;
-        let mut tiles = [zero_tile(); BLOCK];
-        let n_tiles = (self.h.len() / n_components).min(BLOCK);
         for (i, out) in self.out.chunks_exact_mut(n_components).enumerate() {
-            for (near, far) in tiles.iter_mut().zip(self.x.iter().skip(i).step_by(n_panels)) {
-                *near = *far;
-            }
-            gather_all_w(s, &tiles[..n_tiles], self.h, out);
+            gather_all_w(s, self.x[i..].iter().step_by(n_panels), self.h, out);
         }
     }
 }
@@ -366,9 +361,9 @@ impl<T: Element> Job<T> for TermsOntoW<'_, T> {
             for ((h, tile), (n, d)) in h.chunks_exact(n_components).zip(tiles).zip(near_n.iter_mut().zip(&mut near_d)) {
                 terms(s, entries, tile, lifted_product(s, entries.lift, panel, h), n, d);
             }
-            gather_all_w(s, &near_n[..n_tiles], h, numerators);
+            gather_all_w(s, near_n[..n_tiles].iter(), h, numerators);
             if let Some(denominators) = denominators.next() {
-                gather_all_w(s, &near_d[..n_tiles], h, denominators);
+                gather_all_w(s, near_d[..n_tiles].iter(), h, denominators);
             }
         }
     }

@@ -161,15 +161,20 @@ pub(super) fn gather_all_h<T: Element, S: Simd<T>>(
 
 /// [`gather_w`] for all components.
 #[inline(always)]
-pub(super) fn gather_all_w<T: Element, S: Simd<T>>(s: S, tiles: &[Tile<T>], h: &[Activations<T>], sums: &mut [Row<T>]) {
+pub(super) fn gather_all_w<'a, T: Element, S: Simd<T>>(
+    s: S,
+    tiles: impl Iterator<Item = &'a Tile<T>> + Clone,
+    h: &[Activations<T>],
+    sums: &mut [Row<T>],
+) {
     gather_some_w(s, tiles, h, 0..sums.len(), sums);
 }
 
 /// [`gather_w`] for some components, at least one.
 #[inline(always)]
-pub(super) fn gather_some_w<T: Element, S: Simd<T>>(
+pub(super) fn gather_some_w<'a, T: Element, S: Simd<T>>(
     s: S,
-    tiles: &[Tile<T>],
+    tiles: impl Iterator<Item = &'a Tile<T>> + Clone,
     h: &[Activations<T>],
     components: Range<usize>,
     sums: &mut [Row<T>],
@@ -183,12 +188,12 @@ pub(super) fn gather_some_w<T: Element, S: Simd<T>>(
         let size = size + usize::from(group < n_larger);
         let (sums, others) = rest.split_at_mut(size);
         match size {
-            1 => gather_w::<T, S, 1>(s, tiles, h, n_components, k, sums),
-            2 => gather_w::<T, S, 2>(s, tiles, h, n_components, k, sums),
-            3 => gather_w::<T, S, 3>(s, tiles, h, n_components, k, sums),
-            4 => gather_w::<T, S, 4>(s, tiles, h, n_components, k, sums),
-            5 => gather_w::<T, S, 5>(s, tiles, h, n_components, k, sums),
-            _ => gather_w::<T, S, 6>(s, tiles, h, n_components, k, sums),
+            1 => gather_w::<T, S, 1>(s, tiles.clone(), h, n_components, k, sums),
+            2 => gather_w::<T, S, 2>(s, tiles.clone(), h, n_components, k, sums),
+            3 => gather_w::<T, S, 3>(s, tiles.clone(), h, n_components, k, sums),
+            4 => gather_w::<T, S, 4>(s, tiles.clone(), h, n_components, k, sums),
+            5 => gather_w::<T, S, 5>(s, tiles.clone(), h, n_components, k, sums),
+            _ => gather_w::<T, S, 6>(s, tiles.clone(), h, n_components, k, sums),
         }
         k += size;
         rest = others;
@@ -245,9 +250,9 @@ fn gather_h<T: Element, S: Simd<T>, const N: usize>(
 
 /// Adds (V / WH) H^T, over some tiles of frames of one panel, to the numerators of N components from `k` on.
 #[inline(always)]
-fn gather_w<T: Element, S: Simd<T>, const N: usize>(
+fn gather_w<'a, T: Element, S: Simd<T>, const N: usize>(
     s: S,
-    quotients: &[Tile<T>],
+    quotients: impl Iterator<Item = &'a Tile<T>>,
     h: &[Activations<T>],
     n_components: usize,
     k: usize,
@@ -257,7 +262,7 @@ fn gather_w<T: Element, S: Simd<T>, const N: usize>(
     for (sum, row) in sums.iter_mut().zip(numerators.iter()) {
         *sum = [s.load(&row[0]), s.load(&row[1])];
     }
-    for (i, quotient) in quotients.iter().enumerate() {
+    for (i, quotient) in quotients.enumerate() {
         let h = &h[i * n_components + k..][..N];
         for f in 0..TILE {
             let q = [s.load(&quotient[f][0]), s.load(&quotient[f][1])];

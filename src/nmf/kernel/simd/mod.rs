@@ -7,6 +7,7 @@ pub(super) mod portable;
 
 use std::fmt::{Debug, Display};
 use std::ops::{AddAssign, Deref, DerefMut, DivAssign, Index, IndexMut, MulAssign, Neg, SubAssign};
+use std::str::FromStr;
 
 use ndarray::{LinalgScalar, ScalarOperand};
 
@@ -17,6 +18,7 @@ pub(in crate::nmf) trait Element:
     + Default
     + Debug
     + Display
+    + FromStr
     + PartialOrd
     + AddAssign
     + SubAssign

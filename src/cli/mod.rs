@@ -26,6 +26,7 @@ mod meter;
 mod outputs;
 mod parse;
 mod separate;
+mod sessions;
 mod sound;
 mod spectrogram;
 mod spelling;

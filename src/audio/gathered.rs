@@ -221,6 +221,14 @@ mod tests {
     }
 
     #[test]
+    fn one_by_itself_is_as_it_is() {
+        let one = ramp(2, 70_000).with_channel_mask(Some(3));
+        let alone = Gathered::new(vec![one.clone()]).expect("one");
+        assert_eq!(read(&alone), read(&one));
+        assert_eq!((alone.channel_mask(), alone.n_samples_hint()), (Some(3), Some(70_000)));
+    }
+
+    #[test]
     fn one_that_is_late_is_preceded_by_silence() {
         let session = Gathered::new(vec![ramp(1, 100), ramp(1, 10)]).expect("one rate").with_delays(vec![0, 95]);
         let channels = read(&session);

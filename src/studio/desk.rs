@@ -94,12 +94,13 @@ pub(super) struct Fit {
 
 impl Fit {
     fn n_bytes(&self) -> usize {
-        match self.separation.factorization() {
+        if let Some(factors) = self.separation.factorization() {
             // They are in the model, and for each component alone, too.
-            Some(factors) => 3 * size_of::<f32>() * (factors.dictionary.len() + factors.activations.len()),
-            // Of microphones, a covariance of each source in each bin.
-            None => 2 * size_of::<f64>() * self.separation.stft().config().n_bins() * self.sources.len().pow(3),
+            return 3 * size_of::<f32>() * (factors.dictionary.len() + factors.activations.len());
         }
+        // Of microphones, a covariance of each source in each bin.
+        let n_microphones = self.sources.iter().flatten().count();
+        2 * size_of::<f64>() * self.separation.stft().config().n_bins() * n_microphones.pow(3)
     }
 
     fn told(&self) -> Value {
@@ -515,7 +516,8 @@ impl State {
         self.fits.push(fit.clone());
         let n_bytes = |fits: &[Arc<Fit>]| fits.iter().map(|fit| fit.n_bytes()).sum::<usize>();
         while self.fits.len() > MAX_FITS || self.fits.len() > 2 && n_bytes(&self.fits) > MAX_FIT_BYTES {
-            self.fits.remove(0);
+            // Microphones as they are stay: they are the first.
+            self.fits.remove(usize::from(self.document.debleed.is_some()));
         }
         fit
     }

@@ -303,6 +303,16 @@ mod tests {
     }
 
     #[test]
+    fn microphones_are_heard_together_in_one_channel() {
+        let four = spool(8000, 4, &|channel, _| 0.25 * (channel + 1) as f32);
+        let listening = Listening::to_microphones(&four, 2.5);
+        assert_eq!(listening.n_channels, 1);
+        let bytes = listening.chunk(&four, Tracks::Mixture, 0..2, None).expect("chunk");
+        assert_eq!(bytes, [1f32.to_le_bytes(), 1f32.to_le_bytes()].concat());
+        assert_eq!(Listening::to_microphones(&four, 0.5).level, Some(1.0), "what does not clip is heard as it is");
+    }
+
+    #[test]
     fn only_what_is_inside_a_region_is_heard() {
         let spool = spool(8000, 1, &|_, t| tone(500.0, t) + tone(2000.0, t));
         let stft = || Stft::new(StftConfig::new(1024)).expect("sizes");

@@ -1,6 +1,7 @@
 //! A session with a file for each microphone: opened whole, cleaned as `debleed` does it, saved and opened again.
 
 use std::fs;
+use std::net::TcpListener;
 
 use serde_json::{Value, json};
 
@@ -65,14 +66,14 @@ fn microphones_are_heard_cleaned_exported_and_opened_again() {
         let gap = got.iter().zip(expected).map(|(x, expected)| (x - expected / loudest).abs()).fold(0.0, f32::max);
         assert!(gap < 1e-6, "track {track} is off by {gap}");
     }
-    // And seen by itself, as loud as it is: the ring of the snare at 900 Hz, 0.6 at its begin.
-    let tile = studio.get("/api/tiles/4/0/0?fit=1").body;
-    let (row, column) = ((512.0 * (900.0f64 / 30.0).ln() / (4000.0f64 / 30.0).ln()) as usize, 8300 / 256);
-    let column = &tile[column * 512..][..512];
-    let loudest_row = (0..512).max_by_key(|row| column[*row]).expect("rows");
-    assert!(loudest_row.abs_diff(row) < 8, "row {loudest_row}, expected {row}");
-    let level_db = f32::from(column[loudest_row]) * 0.4 - 102.0;
-    assert!((-12.0..-3.0).contains(&level_db), "{level_db} dB");
+    // And seen as it is by itself.
+    let tile = |studio: &Studio, path: &str| studio.get(path).body;
+    let alone = tile(&Studio::open(&dir, &["take.3/snare.wav"]), "/api/tiles/0/0/0");
+    let among = tile(&studio, "/api/tiles/4/0/0?fit=1");
+    assert!(alone.len() == among.len() && alone.iter().any(|level| *level > 200), "{} bytes", alone.len());
+    // Far below what sounds, the inverse of the transform and the transform again are no identity.
+    let is_far = |(a, b): (&u8, &u8)| a.abs_diff(*b) > 1 && *a.max(b) > 60;
+    assert_eq!(alone.iter().zip(&among).filter(|pair| is_far(*pair)).count(), 0, "levels differ");
 
     // There is nothing to paint.
     let mut document = told["document"].clone();
@@ -155,18 +156,21 @@ fn what_is_no_session_or_more_than_one_is_told() {
 fn files_that_are_late_are_lined_up_where_that_is_asked_for() {
     let dir = Dir::new();
     let late = 2000;
-    dir.wav("take/kick.wav", RATE, &[&|i| heard(0, i)], N_SAMPLES);
-    dir.wav("take/snare.wav", RATE, &[&|i| heard(1, i + late)], N_SAMPLES - late);
+    // Both hear all that is played; the second begins a quarter of a second later.
+    let all = |i: usize| (0..3).map(|number| source(number, i)).sum::<f32>();
+    dir.wav("take/kick.wav", RATE, &[&all], N_SAMPLES);
+    dir.wav("take/snare.wav", RATE, &[&|i| 0.5 * all(i + late)], N_SAMPLES - late);
     let n_samples = |args: &[&str]| Studio::open(&dir, args).project()["recording"]["n_samples"].as_u64();
     assert_eq!(n_samples(&["take"]), Some(N_SAMPLES as u64));
-    let mut said = command(&dir, &["take"]);
-    said.args(["--port", "1"]);
-    let said = Studio::start(said).err().expect("no port");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("address").port().to_string();
+    let said = Studio::start(command(&dir, &["take", "--port", &port])).err().expect("its port is taken");
     assert!(said.contains("--align"), "{said}");
     let aligned = Studio::open(&dir, &["take", "--align"]);
     let told = aligned.project();
-    assert_eq!(told["recording"]["n_samples"], N_SAMPLES as u64, "the early file waits: {told}");
-    let heard_late = &aligned.audio(1, 0, N_SAMPLES)[2 * N_SAMPLES..3 * N_SAMPLES];
-    let begin = heard_late.iter().position(|x| x.abs() > 1e-3).unwrap_or(N_SAMPLES);
-    assert!(begin > late - 100, "the first sound is at {begin}");
+    let n_samples = told["recording"]["n_samples"].as_u64().expect("a number") as usize;
+    assert!(n_samples.abs_diff(N_SAMPLES) <= RATE as usize / 250, "{n_samples}: within 4 ms");
+    let snare = &aligned.audio(1, 0, n_samples)[2 * n_samples..];
+    let begin = snare.iter().position(|x| x.abs() > 1e-3).unwrap_or(n_samples);
+    assert!(begin > late - 100, "it waits: its first sound is at {begin}");
 }

@@ -23,7 +23,7 @@ pub(super) struct StudioArgs {
     /// The recording, or the folder of a session with a file for each microphone
     #[arg(value_name = "RECORDING", value_hint = ValueHint::AnyPath)]
     recording: PathBuf,
-    /// The project file [default: RECORDING with the ending `.partita.toml`, beside it]
+    /// The project file [default: RECORDING with the ending `.partita.toml`]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     project: Option<PathBuf>,
     /// Folder that stems are exported to
@@ -46,6 +46,11 @@ pub(super) fn run(args: &StudioArgs, context: &Context) -> Result<u8, Failure> {
     let words = terminal.for_all();
     let (recording, microphones, delays) = match args.recording.is_dir() {
         true => session(&args.recording, args.align, terminal)?,
+        false if args.align => {
+            let message =
+                format!("`--align` lines up the files of a session, and `{}` is no folder", shown(&args.recording));
+            return Err(Failure::usage(message, "name the folder that they are in"));
+        }
         false => (args.recording.clone(), Vec::new(), Vec::new()),
     };
     let beside = || match recording.is_dir() {

@@ -146,8 +146,9 @@ fn what_is_no_session_or_more_than_one_is_told() {
         ("two", "2 sessions"),
         ("twice", "two microphones would be called `a`"),
         ("none", "no recording in the folder"),
+        ("one/a.wav", "is no folder"),
     ] {
-        let message = dir.fails(&["studio", folder, "--no-open"], 2);
+        let message = dir.fails(&["studio", folder, "--align", "--no-open"], 2);
         assert!(message.contains(expected), "{folder}: {message}");
     }
 }

@@ -29,8 +29,8 @@ pub(super) struct StudioArgs {
     /// Folder that stems are exported to
     #[arg(short, long, default_value = SEPARATED, value_name = "DIR", value_hint = ValueHint::DirPath)]
     out: PathBuf,
-    /// Line up a session's files that began at different times, by what all of them hear [default: leave them as they are,
-    /// and say so]
+    /// Line up a session's files that began at different times, by what all of them hear [default: leave them as
+    /// they are, and say so]
     #[arg(long)]
     align: bool,
     /// Port on 127.0.0.1 that the page is served on [default: one that is free]

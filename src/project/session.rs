@@ -182,7 +182,8 @@ impl Session {
 
     /// Fits what is known: on from an earlier fit of the session, or anew. The stems are the sources of the document, in its
     /// order, and one more where a score or examples know a part that is none of them. Of a document without sources, those
-    /// that the components suggest. Microphones are cleaned anew each time, so that the same document gives the same bits.
+    /// that the components suggest. Microphones are cleaned anew each time, so that the same document gives the same
+    /// bits.
     ///
     /// # Errors
     /// Those of [`painted::fit`], or of [`bleed::fit`].

@@ -523,8 +523,8 @@ impl State {
     }
 }
 
-/// Decodes a recording into a temporary file, and looks at it on the other core. Also tells the loudest sample of the sum of
-/// its channels.
+/// Decodes a recording into a temporary file, and looks at it on the other core. Also tells the loudest sample of the
+/// sum of its channels.
 fn decode(recorded: &Gathered<AudioFile>, watch: &mut Watch<'_>) -> Result<(Spool, Pyramid, f32)> {
     let mut scan = Scan::new(recorded.sample_rate(), recorded.n_channels())?;
     let (sender, receiver) = sync_channel::<Array2<f32>>(4);

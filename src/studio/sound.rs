@@ -83,8 +83,8 @@ impl Listening {
         }
     }
 
-    /// To microphones that are told apart as stems: all are summed, and each is as much quieter as their sum, of which the
-    /// loudest sample is given, would clip.
+    /// To microphones that are told apart as stems: all are summed, and each is as much quieter as their sum, of which
+    /// the loudest sample is given, would clip.
     pub(super) fn to_microphones(recording: &Spool, loudest: f32) -> Self {
         Self { n_channels: 1, level: Some(1.0 / loudest.max(1.0)), ..Self::to(recording) }
     }

@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayView1, s};
 use partita::audio::{decode, resample};
 use partita::knowledge::score::{Note, Part};
 use partita::separate::bleed::{self, BleedConfig, Microphone, Shared};
-use partita::separate::{Analysis, Stems};
+use partita::separate::{Analysis, AnalysisConfig, Detail, Stems};
 use partita::watch::Watch;
 use partita::{Audio, Error, Result, Score, Separation};
 
@@ -112,6 +112,35 @@ fn what_leaks_is_taken_out_and_both_are_the_microphone() {
         })
         .expect("range");
     assert_eq!(part, stems[1].channel(0).slice(s![9000..9500]).to_vec());
+}
+
+#[test]
+fn microphones_as_they_are_heard_are_stems_too() {
+    let (_, mixture) = session();
+    let outline = AnalysisConfig { detail: Detail::Outline, ..AnalysisConfig::default() };
+    let analysis = Analysis::of(&mixture, &outline, &mut Watch::none()).expect("analysis");
+    let separation = bleed::as_heard(&analysis, &config(3).microphones).expect("as heard");
+    assert_eq!((separation.names(), separation.n_stem_channels()), (&NAMES.map(String::from)[..], 1));
+    for (mic, stem) in stems_of(&separation, &mixture).iter().enumerate() {
+        let gap = stem.channel(0).iter().zip(mixture.channel(mic)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(gap < 1e-6, "microphone {mic} is off by {gap}");
+    }
+    let beyond = [Microphone { name: "a".into(), channel: 0 }, Microphone { name: "b".into(), channel: 3 }];
+    assert!(matches!(bleed::as_heard(&analysis, &beyond), Err(Error::Setting { .. })));
+}
+
+#[test]
+fn files_of_a_session_are_microphones_and_those_of_several_channels_share_a_source() {
+    let told = |files: &[(&str, usize)]| {
+        let files: Vec<_> = files.iter().map(|(name, n_channels)| ((*name).to_owned(), *n_channels)).collect();
+        let config = BleedConfig::of_files(&files);
+        let channels: Vec<_> = config.microphones.iter().map(|microphone| microphone.channel).collect();
+        assert_eq!(channels, (0..channels.len()).collect::<Vec<_>>());
+        (config.names().join(" "), config.shared)
+    };
+    let shared = vec![Shared { name: "oh".into(), microphones: vec![1, 2] }];
+    assert_eq!(told(&[("kick", 1), ("oh", 2), ("snare", 1)]), ("kick oh-1 oh-2 snare".into(), shared));
+    assert_eq!(told(&[("live", 3)]), ("mic-1 mic-2 mic-3".into(), Vec::new()));
 }
 
 #[test]

@@ -5,6 +5,8 @@ mod common;
 mod client;
 #[path = "studio/files.rs"]
 mod files;
+#[path = "studio/session.rs"]
+mod session;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -145,6 +147,8 @@ fn requests_that_do_not_come_to_their_end_are_not_waited_for() {
     dir.tune("in.wav");
     let config = StudioConfig {
         recording: dir.path("in.wav"),
+        microphones: Vec::new(),
+        delays: Vec::new(),
         project: dir.path("in.partita.toml"),
         out: dir.path("made"),
         port: 0,

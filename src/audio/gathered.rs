@@ -86,8 +86,9 @@ impl<R: Recording + Sync> Recording for Gathered<R> {
         self.recordings.iter().map(Recording::n_channels).sum()
     }
 
+    /// That of a recording by itself; which speakers several together are for, nobody knows.
     fn channel_mask(&self) -> Option<u32> {
-        None
+        if let [one] = &self.recordings[..] { one.channel_mask() } else { None }
     }
 
     fn n_samples_hint(&self) -> Option<u64> {
@@ -104,6 +105,9 @@ impl<R: Recording + Sync> Recording for Gathered<R> {
     }
 
     fn read(&self, sink: &mut dyn FnMut(ArrayView2<'_, f32>) -> Result<()>) -> Result<()> {
+        if let ([one], [0]) = (&self.recordings[..], &self.delays[..]) {
+            return one.read(sink);
+        }
         // Each is read by a thread of its own, since a recording gives its samples at its own pace.
         thread::scope(|scope| {
             let mut streams: Vec<Stream> = Vec::with_capacity(self.recordings.len());
@@ -214,6 +218,14 @@ mod tests {
             assert_eq!(channel[..70_000], short.channel(i).to_vec(), "channel {i}");
             assert_eq!(channel[70_000..], [0.0; 130_000], "channel {i}");
         }
+    }
+
+    #[test]
+    fn one_by_itself_is_as_it_is() {
+        let one = ramp(2, 70_000).with_channel_mask(Some(3));
+        let alone = Gathered::new(vec![one.clone()]).expect("one");
+        assert_eq!(read(&alone), read(&one));
+        assert_eq!((alone.channel_mask(), alone.n_samples_hint()), (Some(3), Some(70_000)));
     }
 
     #[test]

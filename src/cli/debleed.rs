@@ -1,12 +1,10 @@
 //! `partita debleed`: a microphone for each source, cleaned of what it hears of the others.
 
-use std::collections::HashMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 use partita::audio::Recording;
-use partita::audio::decode::AudioFile;
 use partita::audio::gathered::Gathered;
 use partita::error::shown;
 use partita::separate::bleed::{self, BleedConfig, Microphone, Shared};
@@ -19,13 +17,11 @@ use super::failure::Failure;
 use super::flags::{ExcerptArgs, InputArgs, KnowledgeArgs, OutputArgs, TransformArgs};
 use super::inputs::{Input, Member};
 use super::parse;
+use super::sessions;
 use super::sound::{self, Excerpt, Sound};
 use super::sources::Sources;
 use super::stems::{self, Method, Outcome};
 use super::terminal::Terminal;
-
-/// Offsets below this, in seconds, are those of sound in a room.
-const MAX_ROOM_S: f64 = 0.03;
 
 /// What an input is.
 pub(super) const SESSIONS: &str = "Files of one folder, one for each microphone, are a session together, and the folder's \
@@ -130,20 +126,10 @@ impl Bleed<'_> {
     /// Which microphones there are in a session.
     fn config(&self, session: &[Member]) -> Result<BleedConfig, Failure> {
         let args = self.args;
-        let mut shared = Vec::new();
-        let mut microphones: Vec<Microphone> = Vec::new();
+        let BleedConfig { mut microphones, mut shared, .. } = sessions::config(session);
         if session.is_empty() {
             let of_mic = |(name, channel): &(String, usize)| Microphone { name: name.clone(), channel: channel - 1 };
             microphones.extend(args.mic.iter().map(of_mic));
-        }
-        for member in session {
-            let first = microphones.len();
-            let of_name = |(i, name): (usize, &String)| Microphone { name: name.clone(), channel: first + i };
-            microphones.extend(member.names.iter().enumerate().map(of_name));
-            if session.len() > 1 && member.names.len() > 1 {
-                let name = member.source.clone();
-                shared.push(Shared { name, microphones: (first..microphones.len()).collect() });
-            }
         }
         for (name, members) in &args.group {
             let mut group = Vec::new();
@@ -182,39 +168,6 @@ impl Bleed<'_> {
             ..BleedConfig::new(microphones)
         })
     }
-
-    /// Says which files are out of time, and how long each has to wait where they are to be lined up.
-    fn delays(&self, session: &[Member], files: &[AudioFile], terminal: &Terminal) -> Result<Vec<u64>, Error> {
-        let recordings: Vec<_> = files.iter().map(|file| file as &dyn Recording).collect();
-        let offsets = bleed::offsets(&recordings)?;
-        let named = || session.iter().map(|member| shown(&member.path)).zip(&offsets);
-        let first = session.first().map(|member| shown(&member.path)).unwrap_or_default();
-        for (name, offset_s) in named() {
-            match offset_s {
-                Some(offset_s) if offset_s.abs() > MAX_ROOM_S => {
-                    let when = if *offset_s > 0.0 { "late" } else { "early" };
-                    let told = format!("{name} is {:.3} s {when} beside {first}", offset_s.abs());
-                    match self.args.align {
-                        true => terminal.say(&format!("{told}, and is lined up")),
-                        false => terminal.warning(&format!("{told}; `--align` lines them up")),
-                    }
-                }
-                Some(_) => {}
-                None if self.args.align => {
-                    terminal.warning(&format!("{name}: nothing in it tells when it began beside {first}"));
-                }
-                None => {}
-            }
-        }
-        if !self.args.align {
-            return Ok(vec![0; files.len()]);
-        }
-        let offsets: Vec<f64> =
-            offsets.iter().map(|offset_s| offset_s.filter(|x| x.abs() > MAX_ROOM_S).unwrap_or(0.0)).collect();
-        let latest = offsets.iter().fold(0.0f64, |latest, x| latest.max(*x));
-        let rate = files.first().map_or(0, Recording::sample_rate);
-        Ok(offsets.iter().map(|offset_s| ((latest - offset_s) * f64::from(rate)).round() as u64).collect())
-    }
 }
 
 impl Method for Bleed<'_> {
@@ -231,21 +184,10 @@ impl Method for Bleed<'_> {
     }
 
     fn sessions(&self, inputs: Vec<Input>) -> Result<Vec<Input>, Failure> {
-        let sessions = sessions(inputs, self.args.excerpt.track.audio_track);
+        let sessions = sessions::of(inputs, self.args.excerpt.track.audio_track);
+        let hint = "put the files of a session into one folder, or give a file of several channels with `--mic`";
         for session in &sessions {
-            let config = self.config(&session.session)?;
-            let names = config.names();
-            if let Some(name) = names.iter().enumerate().find_map(|(i, name)| names[..i].contains(name).then_some(name))
-            {
-                let message = format!("`{}`: two microphones would be called `{name}`", session.label());
-                return Err(Failure::usage(message, "name the files one by one, or give each a name of its own"));
-            }
-            if config.microphones.len() < 2 {
-                let message = format!("`{}` has one microphone, expected at least 2", session.label());
-                let hint =
-                    "put the files of a session into one folder, or give a file of several channels with `--mic`";
-                return Err(Failure::usage(message, hint));
-            }
+            sessions::check(session, &self.config(&session.session)?, hint)?;
         }
         Ok(sessions)
     }
@@ -257,7 +199,8 @@ impl Method for Bleed<'_> {
         let of_member = |member: &Member| Input { path: member.path.clone(), ..Input::default() };
         let open = |member: &Member| sound::open(&of_member(member), excerpt, terminal);
         let files = input.session.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-        let delays = self.delays(&input.session, &files, terminal).map_err(Failure::at(input.label()))?;
+        let delays = sessions::delays(&input.session, &files, self.args.align, terminal);
+        let delays = delays.map_err(Failure::at(input.label()))?;
         let gathered = Gathered::new(files).map_err(Failure::at(input.label()))?;
         Ok(Box::new(gathered.with_delays(delays)))
     }
@@ -306,78 +249,5 @@ impl Method for Bleed<'_> {
         }
         let separation = bleed::fit(analysis, &config, None, watch)?;
         Ok(Outcome { remarks, ..separation.into() })
-    }
-}
-
-/// Files in sessions: those of one folder together. What cannot be opened fails in its turn.
-fn sessions(inputs: Vec<Input>, audio_track: Option<usize>) -> Vec<Input> {
-    let folder = |input: &Input| input.path.parent().unwrap_or(Path::new("")).to_path_buf();
-    let mut folders: Vec<PathBuf> = Vec::new();
-    let mut members: HashMap<PathBuf, Vec<Input>> = HashMap::new();
-    for input in inputs {
-        let folder = folder(&input);
-        if !members.contains_key(&folder) {
-            folders.push(folder.clone());
-        }
-        members.entry(folder).or_default().push(input);
-    }
-    let mut sessions = Vec::new();
-    for folder in folders {
-        let files = members.remove(&folder).unwrap_or_default();
-        let member = |input: &Input| {
-            let source = input.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let n_channels = AudioFile::open_track(&input.path, audio_track).map_or(1, |file| file.n_channels());
-            let names = match n_channels {
-                1 => vec![source.clone()],
-                n => (1..=n).map(|i| format!("{source}-{i}")).collect(),
-            };
-            Member { path: input.path.clone(), source, names }
-        };
-        match &files[..] {
-            [input] => {
-                let mut member = member(input);
-                member.names = (1..=member.names.len()).map(|i| format!("mic-{i}")).collect();
-                sessions.push(Input { session: vec![member], ..input.clone() });
-            }
-            files => {
-                // Below a folder that was walked, the track has the folders in between.
-                let between = files[0].track.parent().filter(|track| *track != Path::new(""));
-                let real = || folder.canonicalize().unwrap_or_else(|_| folder.clone());
-                let name = || real().file_name().map_or_else(|| "session".into(), PathBuf::from);
-                let track = between.map_or_else(name, Path::to_path_buf);
-                sessions.push(Input { path: folder, track, session: files.iter().map(member).collect() });
-            }
-        }
-    }
-    sessions
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn input(path: &str, track: &str) -> Input {
-        Input { path: path.into(), track: track.into(), ..Input::default() }
-    }
-
-    #[test]
-    fn files_of_one_folder_are_a_session_with_its_name() {
-        let inputs = vec![
-            input("takes/one/kick.wav", "one/kick"),
-            input("takes/two/kick.wav", "two/kick"),
-            input("takes/one/snare.wav", "one/snare"),
-            input("takes/two/snare.wav", "two/snare"),
-            input("alone/band.wav", "band"),
-        ];
-        let found = sessions(inputs, None);
-        let told: Vec<_> = found
-            .iter()
-            .map(|input| {
-                let names = input.session.iter().flat_map(|member| member.names.iter().map(String::as_str));
-                (input.track.to_string_lossy().into_owned(), names.collect::<Vec<_>>().join(" "))
-            })
-            .collect();
-        let told: Vec<_> = told.iter().map(|(track, names)| (track.as_str(), names.as_str())).collect();
-        assert_eq!(told, [("one", "kick snare"), ("two", "kick snare"), ("band", "mic-1")]);
     }
 }

@@ -33,10 +33,9 @@ pub(super) struct Input {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Member {
     pub(super) path: PathBuf,
-    /// What its channels hear, where there are several.
-    pub(super) source: String,
-    /// The microphones, one for each channel.
-    pub(super) names: Vec<String>,
+    /// What its microphones are named after.
+    pub(super) name: String,
+    pub(super) n_channels: usize,
 }
 
 impl Input {

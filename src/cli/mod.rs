@@ -28,6 +28,7 @@ mod parse;
 mod penalties;
 mod precision;
 mod separate;
+mod sessions;
 mod sound;
 mod spectrogram;
 mod spelling;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::knowledge::marks::Marks;
+use crate::knowledge::marks::{Marks, Source};
+use crate::separate::bleed::{BleedConfig, Microphone, Shared};
 use crate::separate::{AnalysisConfig, check_mask_exponent};
 use crate::stft::StftOptions;
 use crate::{Error, Result};
@@ -27,6 +28,9 @@ pub struct Document {
     /// What sources sound like alone.
     #[serde(default, rename = "example", skip_serializing_if = "Vec::is_empty")]
     pub examples: Vec<ExampleFile>,
+    /// That channels are microphones, which are cleaned of each other; `None`: marks, score and examples count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub debleed: Option<Debleed>,
     /// Sources, and what was painted.
     #[serde(flatten)]
     pub marks: Marks,
@@ -80,7 +84,62 @@ pub struct ExampleFile {
     pub file: String,
 }
 
+/// A session of microphones. Each source is one, and its number that of its channel, counted from 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Debleed {
+    /// Channels of the session.
+    pub n_channels: usize,
+    /// How much of the bleed is taken out, 0 to 1.
+    #[serde(default = "default_strength")]
+    pub strength: f32,
+    /// Whether it was taken out: it is again where the project is opened.
+    #[serde(default)]
+    pub is_done: bool,
+    /// Microphones that stand before one source.
+    #[serde(default, rename = "group", skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Group>,
+}
+
+/// Microphones that stand before one source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Group {
+    /// What the source is called.
+    pub name: String,
+    /// The numbers of the microphones.
+    pub sources: Vec<u32>,
+}
+
+fn default_strength() -> f32 {
+    1.0
+}
+
 impl Document {
+    /// Of a session of these microphones, of so many channels; nothing was done as yet.
+    pub fn of_microphones(config: &BleedConfig, n_channels: usize) -> Self {
+        let id = |microphone: &Microphone| microphone.channel as u32 + 1;
+        let source = |microphone: &Microphone| Source {
+            id: id(microphone),
+            name: microphone.name.clone(),
+            n_components: config.n_components,
+            color: id(microphone) - 1,
+            gain_db: 0.0,
+            mute: false,
+            solo: false,
+        };
+        let group = |shared: &Shared| Group {
+            name: shared.name.clone(),
+            sources: shared.microphones.iter().map(|mic| id(&config.microphones[*mic])).collect(),
+        };
+        let groups = config.shared.iter().map(group).collect();
+        Self {
+            debleed: Some(Debleed { n_channels, strength: config.strength, is_done: false, groups }),
+            marks: Marks { sources: config.microphones.iter().map(source).collect(), ..Marks::default() },
+            ..Self::default()
+        }
+    }
+
     /// Refuses what cannot be worked with.
     ///
     /// # Errors
@@ -98,12 +157,49 @@ impl Document {
         let files = self.score.iter().map(|score| &score.file).chain(self.examples.iter().map(|example| &example.file));
         files.into_iter().try_for_each(|file| check_file(file))?;
         self.seed()?;
+        if let Some(debleed) = &self.debleed {
+            let Marks { sources, strokes, ranges, names } = &self.marks;
+            let is_marked = !strokes.is_empty() || !ranges.is_empty() || !names.is_empty();
+            if is_marked || self.score.is_some() || !self.examples.is_empty() {
+                return wrong("microphones are cleaned of each other without marks, a score or examples".into());
+            }
+            let is_channel = |source: &&Source| (1..=debleed.n_channels).contains(&(source.id as usize));
+            if let Some(source) = sources.iter().find(|source| !is_channel(source)) {
+                let (id, n_channels) = (source.id, debleed.n_channels);
+                return wrong(format!("`{}` has the number {id}, which is no channel of {n_channels}", source.name));
+            }
+        }
         check_mask_exponent(self.mask_exponent())
+    }
+
+    /// The microphones and how they are cleaned, where there are any.
+    ///
+    /// # Errors
+    /// [`Error::Project`] for a seed that is no number.
+    pub fn bleed(&self) -> Result<Option<BleedConfig>> {
+        let Some(debleed) = &self.debleed else { return Ok(None) };
+        let sources = &self.marks.sources;
+        let microphone =
+            |source: &Source| Microphone { name: source.name.clone(), channel: (source.id as usize).saturating_sub(1) };
+        let place = |id: &u32| sources.iter().position(|source| source.id == *id);
+        let shared = |group: &Group| Shared {
+            name: group.name.clone(),
+            microphones: group.sources.iter().filter_map(place).collect(),
+        };
+        Ok(Some(BleedConfig {
+            // Of a group of which one microphone is left, nothing is to be said.
+            shared: debleed.groups.iter().map(shared).filter(|shared| shared.microphones.len() > 1).collect(),
+            has_rest: true,
+            strength: debleed.strength,
+            seed: self.seed()?,
+            ..BleedConfig::new(sources.iter().map(microphone).collect())
+        }))
     }
 
     /// How a recording is looked at for it.
     pub fn analysis(&self) -> AnalysisConfig {
-        AnalysisConfig { stft: self.stft(), keep_s: self.marks.times_s(), ..AnalysisConfig::default() }
+        let config = self.debleed.as_ref().map(|debleed| BleedConfig::analysis(debleed.n_channels)).unwrap_or_default();
+        AnalysisConfig { stft: self.stft(), keep_s: self.marks.times_s(), ..config }
     }
 
     pub(super) fn stft(&self) -> StftOptions {

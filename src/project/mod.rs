@@ -5,7 +5,7 @@ mod document;
 mod file;
 mod session;
 
-pub use self::document::{Document, ExampleFile, ScoreFile, Settings};
+pub use self::document::{Debleed, Document, ExampleFile, Group, ScoreFile, Settings};
 pub use self::file::{MAX_BYTES, Project};
 pub use self::session::Session;
 use crate::Separation;

@@ -14,7 +14,7 @@ use crate::knowledge::score::{Class, Part, Score, instrument};
 use crate::separate::examples::{self, ExamplesConfig};
 use crate::separate::painted::{self, Known, PaintedConfig};
 use crate::separate::score::{self, ScoreConfig};
-use crate::separate::{Analysis, AnalysisConfig, Example, Separation, together, transcribe};
+use crate::separate::{Analysis, AnalysisConfig, Example, Separation, bleed, together, transcribe};
 use crate::stft::StftOptions;
 use crate::watch::Watch;
 use crate::{Error, Result};
@@ -182,12 +182,17 @@ impl Session {
 
     /// Fits what is known: on from an earlier fit of the session, or anew. The stems are the sources of the document, in its
     /// order, and one more where a score or examples know a part that is none of them. Of a document without sources, those
-    /// that the components suggest.
+    /// that the components suggest. Microphones are cleaned anew each time, so that the same document gives the same
+    /// bits.
     ///
     /// # Errors
-    /// Those of [`painted::fit`].
+    /// Those of [`painted::fit`], or of [`bleed::fit`].
     pub fn fit(&self, document: &Document, previous: Option<&Separation>, watch: &mut Watch<'_>) -> Result<Separation> {
-        painted::fit(&self.analysis, &self.config(document)?, previous, watch)
+        let config = self.config(document)?;
+        match document.bleed()? {
+            Some(microphones) => bleed::fit(&self.analysis, &microphones, None, watch),
+            None => painted::fit(&self.analysis, &config, previous, watch),
+        }
     }
 
     /// Makes the separation whose components were found before, without a fit: the same bits as the fit that found them.

@@ -1,7 +1,9 @@
 //! What a studio is opened with.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +12,12 @@ use crate::Error;
 /// What a studio is opened with.
 #[derive(Debug, Clone)]
 pub struct StudioConfig {
-    /// The recording.
+    /// The recording: a file, or the folder of a session.
     pub recording: PathBuf,
+    /// The files of the session's microphones; none where the recording is no session.
+    pub microphones: Vec<PathBuf>,
+    /// Samples of silence before each of them; those that are not named begin at once.
+    pub delays: Vec<u64>,
     /// The project file; it need not exist.
     pub project: PathBuf,
     /// The folder that stems are exported to.
@@ -29,6 +35,18 @@ pub struct StudioConfig {
 impl StudioConfig {
     /// How long requests may take to come where nobody says another time.
     pub const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+    /// The files that are read.
+    pub(super) fn files(&self) -> &[PathBuf] {
+        if self.microphones.is_empty() { slice::from_ref(&self.recording) } else { &self.microphones }
+    }
+
+    /// What the folder of its stems is called.
+    pub(super) fn track(&self) -> &OsStr {
+        let is_file = self.files().contains(&self.recording);
+        let name = if is_file { self.recording.file_stem() } else { self.recording.file_name() };
+        name.unwrap_or_default()
+    }
 }
 
 /// How errors are worded: the message, and what to do. Whoever opens the studio knows what its flags are called.

@@ -2,14 +2,14 @@
 
 use std::io::ErrorKind;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Instant, SystemTime};
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use serde_json::{Value, json};
 
 use super::components;
@@ -23,11 +23,13 @@ use super::tiles;
 use crate::atomic::{self, Existing};
 use crate::audio::Recording;
 use crate::audio::decode::AudioFile;
+use crate::audio::gathered::Gathered;
 use crate::audio::spool::Spool;
 use crate::error::shown;
 use crate::knowledge::labels::Identity;
 use crate::knowledge::marks::Source;
 use crate::project::{self, Document, Project, Session, Settings};
+use crate::separate::bleed::{self, BleedConfig};
 use crate::separate::blind::BlindConfig;
 use crate::separate::{Analysis, AnalysisConfig, Detail, Separation};
 use crate::watch::{Progress, Step, Watch};
@@ -52,8 +54,8 @@ pub(super) struct Desk {
     pyramid: Pyramid,
     listening: Listening,
     files: Files,
-    /// What tells that the file of the recording is still the one that was decoded.
-    stamp: Mutex<Option<Stamp>>,
+    /// What tells that the files of the recording are still those that were decoded.
+    stamps: Mutex<Vec<Option<Stamp>>>,
     /// What was made of the recording and of the files of the document; held for moments only.
     session: Mutex<Option<Arc<Session>>>,
     identity: Mutex<Option<Identity>>,
@@ -92,9 +94,13 @@ pub(super) struct Fit {
 
 impl Fit {
     fn n_bytes(&self) -> usize {
-        let factors = self.separation.factorization();
-        // They are in the model, and for each component alone, too.
-        3 * size_of::<f32>() * factors.map_or(0, |of| of.dictionary.len() + of.activations.len())
+        if let Some(factors) = self.separation.factorization() {
+            // They are in the model, and for each component alone, too.
+            return 3 * size_of::<f32>() * (factors.dictionary.len() + factors.activations.len());
+        }
+        // Of microphones, a covariance of each source in each bin.
+        let n_microphones = self.sources.iter().flatten().count();
+        2 * size_of::<f64>() * self.separation.stft().config().n_bins() * n_microphones.pow(3)
     }
 
     fn told(&self) -> Value {
@@ -113,8 +119,26 @@ impl Fit {
 /// A file's length, and when it was last written to.
 type Stamp = (u64, Option<SystemTime>);
 
-fn stamp(path: &Path) -> Option<Stamp> {
-    path.metadata().ok().map(|metadata| (metadata.len(), metadata.modified().ok()))
+fn stamps(config: &StudioConfig) -> Vec<Option<Stamp>> {
+    let stamp = |path: &PathBuf| path.metadata().ok().map(|metadata| (metadata.len(), metadata.modified().ok()));
+    config.files().iter().map(stamp).collect()
+}
+
+/// The recording as it is in its files.
+fn recorded(config: &StudioConfig) -> Result<Gathered<AudioFile>> {
+    let files = config.files().iter().map(|path| AudioFile::open(path));
+    Ok(Gathered::new(files.collect::<Result<_>>()?)?.with_delays(config.delays.clone()))
+}
+
+/// What is known of a recording at the beginning: which microphones there are.
+fn begun(config: &StudioConfig, recorded: &Gathered<AudioFile>) -> Document {
+    if config.microphones.is_empty() {
+        return Document::default();
+    }
+    let name = |path: &PathBuf| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let files: Vec<_> =
+        config.microphones.iter().map(name).zip(recorded.recordings().iter().map(Recording::n_channels)).collect();
+    Document::of_microphones(&BleedConfig::of_files(&files), recorded.n_channels())
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -124,20 +148,25 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Desk {
     pub(super) fn open(config: StudioConfig, watch: &mut Watch<'_>) -> Result<Self> {
         let lock = Lock::of(&config.project)?;
-        let stamp = stamp(&config.recording);
-        let file = AudioFile::open(&config.recording)?;
-        let (recording, pyramid) = decode(&file, watch)?;
+        let stamps = stamps(&config);
+        let recorded = recorded(&config)?;
+        let project = config.project.exists().then(|| Project::load(&config.project)).transpose()?;
+        let document = project.as_ref().map_or_else(|| begun(&config, &recorded), |project| project.document.clone());
+        let (recording, pyramid, loudest) = decode(&recorded, watch)?;
         let desk = Self {
-            listening: Listening::to(&recording),
-            notes: file.notes().to_vec(),
+            listening: match document.debleed {
+                Some(_) => Listening::to_microphones(&recording, loudest),
+                None => Listening::to(&recording),
+            },
+            notes: recorded.recordings().iter().flat_map(|file| file.notes().to_vec()).collect(),
             recording,
             pyramid,
             files: Files::beside(&config.project)?,
-            stamp: Mutex::new(stamp),
+            stamps: Mutex::new(stamps),
             session: Mutex::default(),
             identity: Mutex::default(),
             state: Mutex::new(State {
-                document: Document::default(),
+                document,
                 revision: 1,
                 saved: None,
                 fits: Vec::new(),
@@ -149,34 +178,51 @@ impl Desk {
             config,
             _lock: lock,
         };
-        if desk.config.project.exists() {
-            desk.restore(watch)?;
-        } else if desk.config.seed != 0 {
-            let transform = AnalysisConfig::default().transform(desk.recording.sample_rate());
-            locked(&desk.state).document.settings = Some(Settings {
-                n_fft: transform.n_fft,
-                hop_length: transform.hop_length,
-                mask_exponent: BlindConfig::default().mask_exponent,
-                seed: desk.config.seed.to_string(),
-            });
+        if let Some(project) = project {
+            desk.restore(project, watch)?;
+        } else {
+            desk.hear_microphones(watch)?;
+            if desk.config.seed != 0 {
+                let transform = AnalysisConfig::default().transform(desk.recording.sample_rate());
+                locked(&desk.state).document.settings = Some(Settings {
+                    n_fft: transform.n_fft,
+                    hop_length: transform.hop_length,
+                    mask_exponent: BlindConfig::default().mask_exponent,
+                    seed: desk.config.seed.to_string(),
+                });
+            }
         }
         Ok(desk)
     }
 
     /// Opens the project that is there.
-    fn restore(&self, watch: &mut Watch<'_>) -> Result<()> {
-        let project = Project::load(&self.config.project)?;
+    fn restore(&self, project: Project, watch: &mut Watch<'_>) -> Result<()> {
         self.files.bring(named(&project.document))?;
         let session = self.session(&project.document, watch)?;
         same(session.analysis().identity(), &project.recording)?;
         *locked(&self.identity) = Some(project.recording);
+        self.hear_microphones(watch)?;
+        let document = &project.document;
+        let separation = match (&project.factors, &document.debleed) {
+            (_, Some(debleed)) if debleed.is_done => Some(session.fit(document, None, watch)?),
+            (Some(factors), None) => Some(session.restore(document, factors)?),
+            _ => None,
+        };
         let mut state = locked(&self.state);
-        state.document = project.document;
-        if let Some(factors) = &project.factors {
-            let separation = session.restore(&state.document, factors)?;
+        if let Some(separation) = separation {
             state.add(separation, 0.0, Vec::new());
         }
         state.saved = Some((state.revision, state.current));
+        Ok(())
+    }
+
+    /// Takes microphones, where there are any, as the stems of a first fit: heard and seen as those of all others.
+    fn hear_microphones(&self, watch: &mut Watch<'_>) -> Result<()> {
+        let Some(config) = locked(&self.state).document.bleed()? else { return Ok(()) };
+        let outline = self.outline(&self.recording, watch)?;
+        *locked(&self.identity) = Some(outline.identity().clone());
+        let separation = bleed::as_heard(&outline, &config.microphones)?;
+        locked(&self.state).add(separation, 0.0, Vec::new());
         Ok(())
     }
 
@@ -310,8 +356,9 @@ impl Desk {
         let from = previous.as_ref().filter(|_| is_warm);
         let separation = session.fit(&document, from.map(|fit| &fit.separation), watch)?;
         let changed = match &previous {
-            Some(previous) => self.changed(&previous.separation, &separation)?,
-            None => Vec::new(),
+            // What is taken out of microphones is a stem, too: it is seen there.
+            Some(previous) if document.debleed.is_none() => self.changed(&previous.separation, &separation)?,
+            _ => Vec::new(),
         };
         let mut state = locked(&self.state);
         let is_new = state.document.marks.sources.is_empty() && document.marks.sources.is_empty();
@@ -380,28 +427,31 @@ impl Desk {
         if let Some(identity) = &*known {
             return Ok(identity.clone());
         }
-        let outline = AnalysisConfig { detail: Detail::Outline, ..AnalysisConfig::default() };
-        let identity = Analysis::of(&self.recording, &outline, watch)?.identity().clone();
+        let identity = self.outline(&self.recording, watch)?.identity().clone();
         *known = Some(identity.clone());
         Ok(identity)
     }
 
-    /// Refuses to go on where the file of the recording has other samples than those that were decoded.
+    /// What a recording is, without what is in it.
+    fn outline(&self, recording: &dyn Recording, watch: &mut Watch<'_>) -> Result<Analysis> {
+        let outline = AnalysisConfig { detail: Detail::Outline, ..AnalysisConfig::default() };
+        Analysis::of(recording, &outline, watch)
+    }
+
+    /// Refuses to go on where the files of the recording have other samples than those that were decoded.
     fn check_file(&self, watch: &mut Watch<'_>) -> Answer<()> {
-        let now = stamp(&self.config.recording);
-        if now == *locked(&self.stamp) {
+        let now = stamps(&self.config);
+        if now == *locked(&self.stamps) {
             return Ok(());
         }
-        let outline = AnalysisConfig { detail: Detail::Outline, ..AnalysisConfig::default() };
-        let file = match AudioFile::open(&self.config.recording) {
-            Err(Error::OpenAudio { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                return Err(Refusal::Gone(shown(&self.config.recording)));
+        let recorded = match recorded(&self.config) {
+            Err(Error::OpenAudio { path, source }) if source.kind() == ErrorKind::NotFound => {
+                return Err(Refusal::Gone(shown(&path)));
             }
             opened => opened?,
         };
-        let found = Analysis::of(&file, &outline, watch)?;
-        same(found.identity(), &self.identity(watch)?)?;
-        *locked(&self.stamp) = now;
+        same(self.outline(&recorded, watch)?.identity(), &self.identity(watch)?)?;
+        *locked(&self.stamps) = now;
         Ok(())
     }
 
@@ -433,12 +483,16 @@ impl Desk {
     /// Writes the project, with the factors of the current fit.
     pub(super) fn save(&self) -> Answer<Value> {
         self.check_file(&mut Watch::none())?;
-        let (document, revision, fit) = {
+        let (mut document, revision, fit) = {
             let state = locked(&self.state);
             let fit = state.fits.iter().find(|fit| Some(fit.id) == state.current).cloned();
             (state.document.clone(), state.revision, fit)
         };
         let factors = fit.as_ref().and_then(|fit| project::factors(&fit.separation));
+        if let Some(debleed) = &mut document.debleed {
+            // The first fit is the microphones as they are.
+            debleed.is_done = fit.as_ref().is_some_and(|fit| fit.id > 1);
+        }
         let project = Project { recording: self.identity(&mut Watch::none())?, document, factors };
         atomic::commit_all(self.files.save(named(&project.document))?)?;
         project.save(&self.config.project, Existing::Replace)?;
@@ -462,15 +516,17 @@ impl State {
         self.fits.push(fit.clone());
         let n_bytes = |fits: &[Arc<Fit>]| fits.iter().map(|fit| fit.n_bytes()).sum::<usize>();
         while self.fits.len() > MAX_FITS || self.fits.len() > 2 && n_bytes(&self.fits) > MAX_FIT_BYTES {
-            self.fits.remove(0);
+            // Microphones as they are stay: they are the first.
+            self.fits.remove(usize::from(self.document.debleed.is_some()));
         }
         fit
     }
 }
 
-/// Decodes a recording into a temporary file, and looks at it on the other core.
-fn decode(file: &AudioFile, watch: &mut Watch<'_>) -> Result<(Spool, Pyramid)> {
-    let mut scan = Scan::new(file.sample_rate(), file.n_channels())?;
+/// Decodes a recording into a temporary file, and looks at it on the other core. Also tells the loudest sample of the
+/// sum of its channels.
+fn decode(recorded: &Gathered<AudioFile>, watch: &mut Watch<'_>) -> Result<(Spool, Pyramid, f32)> {
+    let mut scan = Scan::new(recorded.sample_rate(), recorded.n_channels())?;
     let (sender, receiver) = sync_channel::<Array2<f32>>(4);
     thread::scope(|scope| {
         let looking = scope.spawn(move || {
@@ -479,16 +535,17 @@ fn decode(file: &AudioFile, watch: &mut Watch<'_>) -> Result<(Spool, Pyramid)> {
             }
             scan.finish()
         });
-        let (mut n_samples, total) = (0, file.n_samples_hint());
-        let spool = Spool::of(file, &mut |block| {
+        let (mut n_samples, total, mut loudest) = (0, recorded.n_samples_hint(), 0f32);
+        let spool = Spool::of(recorded, &mut |block| {
             n_samples += block.ncols() as u64;
+            loudest = block.sum_axis(Axis(0)).iter().fold(loudest, |loudest, x| loudest.max(x.abs()));
             // It is there until the last block has come.
             let _ = sender.send(block.to_owned());
             watch.at(Step::Reading, n_samples, total)
         });
         drop(sender);
         let pyramid = looking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        Ok((spool?, pyramid))
+        Ok((spool?, pyramid, loudest))
     })
 }
 

@@ -92,24 +92,25 @@ impl Plan {
             Format::Flac16 => (FileFormat::Flac, SampleFormat::Int16),
         };
         let config = desk.config();
-        let track = config.recording.file_stem().unwrap_or_default();
         let folder = match stems {
-            Stems::Components => config.out.join(track).join("components"),
-            _ => config.out.join(track),
+            Stems::Components => config.out.join(config.track()).join("components"),
+            _ => config.out.join(config.track()),
         };
         let path = |name: &String| folder.join(format!("{name}.{}", file_format.extension()));
         let paths: Vec<PathBuf> = names.iter().map(path).collect();
         let is_there: Vec<_> = paths.iter().filter(|path| path.symlink_metadata().is_ok()).collect();
-        if let Ok(recording) = fs::canonicalize(&config.recording)
-            && is_there.iter().any(|path| fs::canonicalize(path).is_ok_and(|path| path == recording))
-        {
+        let real = |paths: &mut dyn Iterator<Item = &PathBuf>| {
+            paths.filter_map(|path| fs::canonicalize(path).ok()).collect::<Vec<_>>()
+        };
+        let recorded = real(&mut config.files().iter());
+        if real(&mut is_there.iter().copied()).iter().any(|path| recorded.contains(path)) {
             return Err(Refusal::Wrong("a stem would take the place of the recording".into()));
         }
         if !request.force && !is_there.is_empty() {
             return Err(Refusal::Existing(is_there.into_iter().map(|path| shown(path)).collect()));
         }
         let recording = desk.recording();
-        let n_samples = recording.n_samples() * recording.n_channels() as u64 * paths.len() as u64;
+        let n_samples = recording.n_samples() * fit.separation.n_stem_channels() as u64 * paths.len() as u64;
         let n_bytes = n_samples.saturating_mul(sample_format.n_bytes() as u64);
         // What FLAC saves is not known beforehand.
         match atomic::free_bytes(&folder) {
@@ -140,8 +141,8 @@ impl Plan {
         let tags = AudioFile::open(&desk.config().recording).and_then(|file| file.tags()).unwrap_or_default();
         let spec = || Spec {
             sample_rate: recording.sample_rate(),
-            n_channels: recording.n_channels(),
-            channel_mask: recording.channel_mask(),
+            n_channels: separation.n_stem_channels(),
+            channel_mask: recording.channel_mask().filter(|_| separation.n_stem_channels() == recording.n_channels()),
             n_samples: Some(recording.n_samples()),
         };
         let mut writers = Vec::with_capacity(self.paths.len());

@@ -381,7 +381,8 @@ impl Pyramid {
         Ok(self.grid.powers(signal.view(), first, frames.len(), per_column))
     }
 
-    /// The recording under the mask of each stem, or the stems themselves where they were made in another transform.
+    /// The recording under the mask of each stem, or the stems themselves where they were made in another transform or
+    /// are heard in one channel.
     fn stem_powers(
         &self,
         recording: &Spool,
@@ -389,7 +390,8 @@ impl Pyramid {
         frames: Range<usize>,
         per_column: usize,
     ) -> Result<Vec<Array2<f32>>> {
-        if separation.stft().config() == self.grid.stft().config() {
+        let n_channels = separation.n_stem_channels();
+        if separation.stft().config() == self.grid.stft().config() && n_channels == recording.n_channels() {
             let mixture = self.powers(recording, frames.clone(), 1)?;
             let shape = (frames.len().div_ceil(per_column), mixture.ncols());
             let under = |mask: &Array2<f32>| {
@@ -400,7 +402,7 @@ impl Pyramid {
             return Ok(separation.masks(recording, frames)?.iter().map(under).collect());
         }
         let (samples, first) = self.around(&frames);
-        let mut stems = vec![Array2::zeros((recording.n_channels(), samples.len())); separation.names().len()];
+        let mut stems = vec![Array2::zeros((n_channels, samples.len())); separation.names().len()];
         let mut start = 0;
         separation.render_range(recording, &Stems::All, samples, &mut |blocks| {
             let range = start..start + blocks[0].ncols();
@@ -408,7 +410,10 @@ impl Pyramid {
             start = range.end;
             Ok(())
         })?;
-        Ok(stems.iter().map(|stem| self.grid.powers(stem.view(), first, frames.len(), per_column)).collect())
+        // Tiles are of the mean over the recording's channels.
+        let share = recording.n_channels() as f32 / n_channels as f32;
+        let powers = |stem: &Array2<f32>| self.grid.powers(stem.view(), first, frames.len(), per_column) * share;
+        Ok(stems.iter().map(powers).collect())
     }
 
     /// Least and largest sample in each column, two bytes for each; `None` where there is no such tile.

@@ -4,7 +4,7 @@
 use std::f64::consts::PI;
 use std::ops::Range;
 
-use ndarray::{Array2, ArrayView2, s};
+use ndarray::{Array2, ArrayView2, Axis, s};
 use realfft::num_complex::Complex32;
 
 use crate::audio::Recording;
@@ -32,6 +32,8 @@ pub(super) struct Listening {
     ratio: (u64, u64),
     /// Of each channel of the recording, how loud it is in each that is heard.
     gains: Vec<[f32; 2]>,
+    /// How loud all channels are in the one that is heard, where they are microphones.
+    level: Option<f32>,
 }
 
 /// A part of the recording in time and frequency.
@@ -77,7 +79,14 @@ impl Listening {
             n_samples: (recording.n_samples() * u64::from(up)).div_ceil(u64::from(down)),
             ratio: (down.into(), up.into()),
             gains: gains(recording.n_channels(), recording.channel_mask()),
+            level: None,
         }
+    }
+
+    /// To microphones that are told apart as stems: all are summed, and each is as much quieter as their sum, of which
+    /// the loudest sample is given, would clip.
+    pub(super) fn to_microphones(recording: &Spool, loudest: f32) -> Self {
+        Self { n_channels: 1, level: Some(1.0 / loudest.max(1.0)), ..Self::to(recording) }
     }
 
     /// The samples of the tracks, one after the other, each channel after channel, as 32-bit
@@ -123,8 +132,12 @@ impl Listening {
 
     /// The tracks at their own rate, with all their channels.
     fn native(&self, recording: &Spool, tracks: Tracks<'_>, range: Range<u64>) -> Result<Vec<Array2<f32>>> {
-        let new = || Array2::zeros((recording.n_channels(), (range.end - range.start) as usize));
-        let mut all: Vec<Array2<f32>> = (0..tracks.n_tracks()).map(|_| new()).collect();
+        let n_channels = |track| match tracks {
+            Tracks::Stems(separation) if track > 0 => separation.n_stem_channels(),
+            _ => recording.n_channels(),
+        };
+        let new = |track| Array2::zeros((n_channels(track), (range.end - range.start) as usize));
+        let mut all: Vec<Array2<f32>> = (0..tracks.n_tracks()).map(new).collect();
         let put = |to: &mut Array2<f32>, start: usize, block: ArrayView2<'_, f32>| {
             to.slice_mut(s![.., start..start + block.ncols()]).assign(&block);
         };
@@ -155,6 +168,9 @@ impl Listening {
     }
 
     fn downmix(&self, channels: Array2<f32>) -> Array2<f32> {
+        if let Some(level) = self.level {
+            return (channels.sum_axis(Axis(0)) * level).insert_axis(Axis(0));
+        }
         if channels.nrows() <= 2 {
             return channels;
         }
@@ -284,6 +300,16 @@ mod tests {
         let samples = heard(&two, 100..102, None);
         let at = |channel: usize, i: usize| tone(300.0 * (channel + 1) as f64, i as f64 / 8000.0);
         assert_eq!(samples, [at(0, 100), at(0, 101), at(1, 100), at(1, 101)]);
+    }
+
+    #[test]
+    fn microphones_are_heard_together_in_one_channel() {
+        let four = spool(8000, 4, &|channel, _| 0.25 * (channel + 1) as f32);
+        let listening = Listening::to_microphones(&four, 2.5);
+        assert_eq!(listening.n_channels, 1);
+        let bytes = listening.chunk(&four, Tracks::Mixture, 0..2, None).expect("chunk");
+        assert_eq!(bytes, [1f32.to_le_bytes(), 1f32.to_le_bytes()].concat());
+        assert_eq!(Listening::to_microphones(&four, 0.5).level, Some(1.0), "what does not clip is heard as it is");
     }
 
     #[test]

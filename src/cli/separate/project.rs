@@ -25,6 +25,13 @@ impl Painted {
     /// Reads a project, and the components beside it.
     pub(super) fn new(path: &Path, places: Places) -> Result<Self, Failure> {
         let project = Project::load(path).map_err(Failure::at(shown(path)))?;
+        if project.document.debleed.is_some() {
+            let message = format!("`{}` is of a session of microphones", shown(path));
+            return Err(Failure::usage(
+                message,
+                "open it with `partita studio FOLDER`, or use `partita debleed FOLDER --rest`",
+            ));
+        }
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
         Ok(Self { project, folder, places })
     }

@@ -45,7 +45,7 @@ export async function editSource(store, source) {
   const body = [
     field("Name", name, "The name of its file when it is exported."),
     h("div", { class: "field-row" }, h("span", {}, "Color"), h("div", { class: "colors", role: "group", "aria-label": "Color" }, swatches)),
-    field("Components", components, "How many spectra make it up: more for what plays many notes."),
+    !store.isSession && field("Components", components, "How many spectra make it up: more for what plays many notes."),
   ];
   const answer = await ask("Source", body, [["remove", "Remove", "danger"], ["", "Cancel"], ["ok", "Done", "primary"]]);
   if (answer === "remove") {
@@ -82,11 +82,11 @@ export async function exportDialog(store, run) {
     return;
   }
   const option = (value, text) => h("option", { value }, text);
-  const which = h("select", { autofocus: true }, option("all", `all ${stems.length} stems`), stems.map(({ name }) => option(`one ${name}`, `only ${name}`)), stems.map(({ name }) => option(`two ${name}`, `two: ${name}, and all but ${name}`)), option("components", "each component"));
+  const which = h("select", { autofocus: true }, option("all", `all ${stems.length} stems`), stems.map(({ name }) => option(`one ${name}`, `only ${name}`)), ...(store.isSession ? [] : [...stems.map(({ name }) => option(`two ${name}`, `two: ${name}, and all but ${name}`)), option("components", "each component")]));
   const format = h("select", {}, FORMATS.map(([value, text]) => option(value, text)));
   const out = state.server?.out;
   const body = [
-    store.stale && h("p", { class: "note" }, "There are marks that are not heard yet. What is exported is what you hear now."),
+    store.stale && !store.isSession && h("p", { class: "note" }, "There are marks that are not heard yet. What is exported is what you hear now."),
     field("Stems", which), field("Format", format), out && h("p", { class: "faint" }, "Into the folder ", h("code", {}, out)),
   ];
   if ((await ask("Export", body, [["", "Cancel"], ["ok", "Export", "primary"]])) !== "ok") return;

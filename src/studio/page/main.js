@@ -11,6 +11,7 @@ import * as marks from "./marks.js";
 import { levelsOf, Mixer, rowsOf } from "./mixer.js";
 import { addStroke, nudgeChosen, Painter, removeChosen, TOOLS } from "./paint.js";
 import { Player } from "./player.js";
+import { LISTENS, openSession, refuseFile } from "./session.js";
 import { COLORS, freeName, Store, withSource } from "./state.js";
 import { Lane, overviewPointer, rulerPointer } from "./strips.js";
 import { COLUMNS, ROWS, Tiles } from "./tiles.js";
@@ -32,7 +33,7 @@ const prefersDark = matchMedia("(prefers-color-scheme: dark)");
 const isDark = () => (prefs.theme === "auto" ? prefersDark.matches : prefs.theme === "dark");
 
 function setPrefs(change) {
-  prefs = { ...prefs, ...change };
+  prefs = { ...prefs, ...change, ...(store.isSession && LISTENS) };
   localStorage.setItem("partita", JSON.stringify(prefs));
   showPrefs();
   drawer.update(store.state, prefs);
@@ -294,6 +295,7 @@ async function exportStems() {
 }
 
 async function takeFile(file) {
+  if (store.isSession) return refuseFile(store);
   const came = await dialogs.addFile(store, file);
   if (!came) return;
   let next = store.document;
@@ -380,7 +382,7 @@ function show(state, before) {
   $("save").querySelector(".dot").hidden = !store.unsaved;
   const stale = store.stale;
   $("fit").classList.toggle("stale", stale);
-  $("fit").firstElementChild.textContent = state.fit === null ? "Separate" : "Separate again";
+  $("fit").firstElementChild.textContent = store.isSession ? "Take the bleed out" : state.fit === null ? "Separate" : "Separate again";
   $("from-start").hidden = state.fit === null;
   $("export").disabled = state.fit === null;
   for (const button of $("ab").children) {
@@ -564,6 +566,7 @@ async function open() {
   store.subscribe(show);
   store.set(remembered(sessionStorage, "partita-mixer"));
   await store.load();
+  if (store.isSession) openSession(store, setPrefs);
   const { recording, audio, tiles: from } = store.state;
   document.title = `${recording.name} · partita studio`;
   $("name").textContent = recording.name;

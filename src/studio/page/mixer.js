@@ -11,6 +11,8 @@ const placeOf = (db) => ((clamp(db, LEAST_DB, MOST_DB) - LEAST_DB) / (MOST_DB - 
 const gainAt = (place) => LEAST_DB + clamp(place, 0, 1) ** (1 / 1.7) * (MOST_DB - LEAST_DB);
 
 const QUIET = { gain_db: 0, mute: false, solo: false };
+/** What was taken out of microphones is heard where somebody asks for it. */
+const TAKEN_OUT = { ...QUIET, mute: true };
 
 /**
  * What can be heard: each source of the document, and what is left over. `track` counts from 1, the recording is 0; a
@@ -22,7 +24,7 @@ export function rowsOf(state) {
   const rows = state.document.source.map((source) => ({ key: `s${source.id}`, source, name: source.name, track: trackOf(source) || null, mix: source }));
   stems.forEach(({ name }, i) => {
     if (rows.some(({ track }) => track === i + 1)) return;
-    rows.push({ key: `x${name}`, source: null, name, track: i + 1, mix: state.extra?.[name] ?? QUIET });
+    rows.push({ key: `x${name}`, source: null, name, track: i + 1, mix: state.extra?.[name] ?? (state.document.debleed ? TAKEN_OUT : QUIET) });
   });
   return rows;
 }
@@ -108,7 +110,7 @@ export class Mixer {
   /** Sets mute, solo or gain of a row, also of what is left over. */
   change(row, change) {
     if (row.source) this.store.mix(row.source.id, change);
-    else this.store.set({ extra: { ...this.store.state.extra, [row.name]: { ...QUIET, ...this.store.state.extra?.[row.name], ...change } } });
+    else this.store.set({ extra: { ...this.store.state.extra, [row.name]: { ...row.mix, ...change } } });
   }
 
   rowOf(id) {
@@ -138,8 +140,9 @@ export class Mixer {
     const current = { row };
     const change = (to) => this.change(current.row, to);
     const { name, source } = row;
+    const [choose, left] = this.store.isSession ? ["Choose", "what was taken out"] : ["Paint for", "what is left over"];
     const focus = () => source && this.store.set({ focus: source.id, chosen: null });
-    const badge = h("button", { type: "button", class: "badge", onclick: focus, "data-what": "badge", "aria-pressed": "false", "aria-label": source ? `Paint for ${name}` : `${name}, what is left over`, title: source ? `Paint for ${name} (${i + 1})` : "What is left over", disabled: !source }, source ? String(i + 1) : "·");
+    const badge = h("button", { type: "button", class: "badge", onclick: focus, "data-what": "badge", "aria-pressed": "false", "aria-label": source ? `${choose} ${name}` : `${name}, ${left}`, title: source ? `${choose} ${name} (${i + 1})` : left[0].toUpperCase() + left.slice(1), disabled: !source }, source ? String(i + 1) : "·");
     const title = h("button", { type: "button", class: "name", "data-what": "name", onclick: focus, ondblclick: () => source && this.page.edit(source), title: source ? `${name}: double click to change it` : name }, name);
     const toggle = (what, letter, words) => h("button", { type: "button", class: `ms ${what}`, "data-what": what, "aria-pressed": "false", "aria-label": `${words} ${name}`, title: `${words} (${letter})`, onclick: () => change({ [what]: !current.row.mix[what] }) }, letter);
     const mute = toggle("mute", "M", "Mute");

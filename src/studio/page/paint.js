@@ -22,12 +22,12 @@ export function sourceToPaint(store) {
   return withSource(store.document, freeName(store.document, "source-1"));
 }
 
-/** The document with a stroke more, and its number. */
+/** Adds a stroke; microphones have none. */
 export function addStroke(store, shape, effect, label = "Stroke") {
+  if (store.isSession) return;
   const [document, source] = sourceToPaint(store);
   const stroke = { id: freeId(document), source, effect, ...shape };
   store.edit(label, { ...document, stroke: [...document.stroke, stroke] }, { focus: source, chosen: stroke.id });
-  return stroke.id;
 }
 
 export function addRange(store, t) {

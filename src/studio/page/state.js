@@ -12,6 +12,9 @@ const LISTS = ["source", "stroke", "range", "name", "example"];
 /** The document with all of its lists. @returns {Document} */
 export const whole = (document) => ({ ...document, ...Object.fromEntries(LISTS.map((list) => [list, document[list] ?? []])) });
 
+/** The fit of a session that is its microphones as they are. */
+const AS_HEARD = 1;
+
 /** What a fit depends on: all but what is only played or shown. */
 export function knowledge(document) {
   const { source, ...rest } = document;
@@ -124,6 +127,11 @@ export class Store {
     return this.document.source.find(({ id }) => id === this.state.focus) ?? null;
   }
 
+  /** Whether sources are microphones, which are cleaned of each other. */
+  get isSession() {
+    return Boolean(this.document.debleed);
+  }
+
   /** Says something that also a screen reader says. */
   say(said) {
     this.set({ said });
@@ -226,7 +234,7 @@ export class Store {
   get stale() {
     const { fit, document } = this.state;
     const fitted = this.#fitted.get(fit);
-    return fit === null || !fitted || knowledge(fitted) !== knowledge(document);
+    return fit === null || (this.isSession && fit === AS_HEARD) || !fitted || knowledge(fitted) !== knowledge(document);
   }
 
   /** Sends the document, one request at a time, the last state last. */
@@ -291,7 +299,7 @@ export class Store {
     this.state.work?.stop();
     await this.flush();
     const stop = new AbortController();
-    const label = this.state.fit === null ? "First separation" : from === "cold" ? "Separating from the start" : "Separating again";
+    const label = this.isSession ? "Taking out the bleed" : this.state.fit === null ? "First separation" : from === "cold" ? "Separating from the start" : "Separating again";
     const work = { label, done: 0, total: 0, stop: () => stop.abort(), since: performance.now() };
     this.set({ work });
     const empty = this.document.source.length === 0;

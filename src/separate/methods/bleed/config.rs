@@ -82,6 +82,27 @@ impl BleedConfig {
         }
     }
 
+    /// The defaults, for the microphones of a session's files, by the name of each file and its number of channels:
+    /// one channel is a microphone of that name, several are `NAME-1` and so on, and share a source. Those of a file
+    /// alone are `mic-1` and so on, each with a source of its own.
+    pub fn of_files(files: &[(String, usize)]) -> Self {
+        let mut config = Self::new(Vec::new());
+        for (name, n_channels) in files {
+            let first = config.microphones.len();
+            let name_of = |i: usize| match (files.len(), n_channels) {
+                (1, _) => format!("mic-{}", i + 1),
+                (_, 1) => name.clone(),
+                _ => format!("{name}-{}", i + 1),
+            };
+            config.microphones.extend((0..*n_channels).map(|i| Microphone { name: name_of(i), channel: first + i }));
+            if files.len() > 1 && *n_channels > 1 {
+                let microphones = (first..config.microphones.len()).collect();
+                config.shared.push(Shared { name: name.clone(), microphones });
+            }
+        }
+        config
+    }
+
     /// How to look at a recording of so many channels: with the spectra of each, in bounded memory.
     pub fn analysis(n_channels: usize) -> AnalysisConfig {
         let defaults = AnalysisConfig::default();

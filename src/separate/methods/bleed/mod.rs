@@ -14,7 +14,7 @@ use realfft::num_complex::{Complex32, Complex64};
 
 pub use self::config::{BleedConfig, Microphone, Shared};
 use self::leaks::Leaks;
-use self::model::{Cleaner, Part};
+use self::model::{AsHeard, Cleaner, Part};
 pub use self::offsets::offsets;
 use self::places::{Bin, Image, Work};
 use self::times::Times;
@@ -113,6 +113,17 @@ pub fn fit(
     let (state, strength) = (leaks.clone(), config.strength);
     let cleaner = Cleaner { leaks, covariances, channels, gains, parts, strength, n_looks: N_LOOKS, times };
     Ok(Separation::new(analysis, cleaner, config.names())?.in_mono().with_state(state))
+}
+
+/// Each microphone as it is, with nothing taken out, to be heard and seen beside what [`fit`] makes of it.
+///
+/// # Errors
+/// [`Error::Setting`] for a channel that the recording does not have, [`Error::SourceName`].
+pub fn as_heard(analysis: &Analysis, microphones: &[Microphone]) -> Result<Separation> {
+    let config = BleedConfig::new(microphones.to_vec());
+    config.check(analysis)?;
+    let channels = microphones.iter().map(|microphone| microphone.channel).collect();
+    Ok(Separation::new(analysis, AsHeard { channels }, config.names())?.in_mono())
 }
 
 /// Magnitudes relative to their mean, and the gain that makes them so; 1 for silence.

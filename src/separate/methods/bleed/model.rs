@@ -23,6 +23,25 @@ pub(super) struct Part {
     pub(super) is_rest: bool,
 }
 
+/// What leaves each microphone as it is.
+#[derive(Debug)]
+pub(super) struct AsHeard {
+    pub(super) channels: Vec<usize>,
+}
+
+impl Model for AsHeard {
+    fn n_parts(&self) -> usize {
+        self.channels.len()
+    }
+
+    fn split(&self, block: &Block<'_>) -> Result<Split> {
+        let (spectra, shape) = (block.core_spectra(), block.core().dim());
+        let track =
+            |channel: &usize| Array2::from_shape_fn(shape, |(frame, bin)| spectra[*channel][frame * shape.1 + bin]);
+        Ok(Split::Tracks(self.channels.iter().map(track).collect()))
+    }
+}
+
 /// What splits a block.
 #[derive(Debug)]
 pub(super) struct Cleaner {

@@ -322,17 +322,19 @@ mod tests {
 
     #[test]
     fn what_is_zero_is_passed_over_and_changes_no_bit() {
-        for (zeros, expected) in [
-            (0..0, vec![0..100]),
-            (0..100, vec![]),
-            (20..60, vec![0..32, 48..100]),
-            (0..40, vec![32..100]),
-            (50..100, vec![0..64]),
-        ] {
+        let cases: [(_, &[(usize, usize)]); 5] = [
+            (0..0, &[(0, 100)]),
+            (0..100, &[]),
+            (20..60, &[(0, 32), (48, 100)]),
+            (0..40, &[(32, 100)]),
+            (50..100, &[(0, 64)]),
+        ];
+        for (zeros, expected) in cases {
             let mut template = noise((1, 100), 4).row(0).to_vec();
             template[zeros.clone()].fill(0.0);
             let found = support(&template);
-            assert_eq!(found, expected, "zeros in {zeros:?}");
+            let ends: Vec<_> = found.iter().map(|bins| (bins.start, bins.end)).collect();
+            assert_eq!(ends, expected, "zeros in {zeros:?}");
             let other = noise((1, 100), 5).row(0).to_vec();
             let only_there = widest(Dot { support: &found, a: &other, b: &template });
             assert_eq!(only_there, dot(&other, &template), "zeros in {zeros:?}");

@@ -1,17 +1,20 @@
 //! Bleed: a microphone for each source, and what every other source leaks into it.
 //! Each source comes out in its own microphone only.
 
+mod coherence;
 mod config;
 mod leaks;
 mod model;
 mod offsets;
 mod places;
+mod post_filter;
 mod times;
 
 use ndarray::{Array2, Zip};
 use rayon::prelude::*;
 use realfft::num_complex::{Complex32, Complex64};
 
+use self::coherence::Bound;
 pub use self::config::{BleedConfig, Microphone, Shared};
 use self::leaks::Leaks;
 use self::model::{AsHeard, Cleaner, Part};
@@ -36,7 +39,8 @@ const WARM_ITERATIONS: usize = 8;
 ///
 /// The magnitudes of all microphones are factorized together, with the dictionary of each source in common and a leak
 /// for each microphone, source and bin; dictionaries start from each microphone alone. From there a spatial covariance
-/// of each source in each bin is learned, and a multichannel Wiener filter goes over the recording.
+/// of each source in each bin is learned, with leaks of at most what is coherent, and a multichannel Wiener filter goes over the
+/// recording; half of each stem is what a mask makes of the filtered powers. A microphone that hardly hears the others loses by it.
 ///
 /// The analysis must have the spectra of all channels ([`crate::separate::Detail::Spectra`],
 /// [`BleedConfig::analysis`]).
@@ -108,7 +112,8 @@ pub fn fit(
     let models = leaks.models(&leaks.activations(&views, model::N_ITER, &may_sound));
     drop(views);
     drop(magnitudes);
-    let covariances = learn_places(&heard, &gains, &models, config.n_steps, watch)?;
+    let own: Vec<_> = config.sources().into_iter().map(|(_, own)| own).collect();
+    let covariances = learn_places(&heard, &gains, &models, &own, config.n_steps, watch)?;
     let parts = parts(config, &leaks);
     let (state, strength) = (leaks.clone(), config.strength);
     let cleaner = Cleaner { leaks, covariances, channels, gains, parts, strength, n_looks: N_LOOKS, times };
@@ -142,13 +147,14 @@ fn learn_places(
     heard: &[&Array2<Complex32>],
     gains: &[f32],
     models: &[Array2<f32>],
+    own: &[Vec<usize>],
     n_steps: usize,
     watch: &mut Watch<'_>,
 ) -> Result<Vec<Vec<Complex64>>> {
     /// Bins that are learned between two looks at the watch.
     const SPAN: usize = 128;
     let (n_frames, n_bins) = models[0].dim();
-    let mut covariances = Vec::with_capacity(n_bins);
+    let (mut covariances, mut bounds) = (Vec::with_capacity(n_bins), Vec::with_capacity(n_bins));
     for first in (0..n_bins).step_by(SPAN) {
         watch.at(Step::Fitting, first as u64, Some(n_bins as u64))?;
         let bins: Vec<usize> = (first..(first + SPAN).min(n_bins)).collect();
@@ -160,10 +166,16 @@ fn learn_places(
             for (source, model) in models.iter().enumerate() {
                 here.expect(source, model.column(*bin).iter().copied());
             }
-            places::learn(&mut here, n_steps, &mut Work::new(heard.len(), models.len()))
+            let covariances = places::learn(&mut here, n_steps, &mut Work::new(heard.len(), models.len()));
+            let bound = Bound::of(&here, &covariances, own);
+            (covariances, bound)
         });
-        covariances.extend(learned.collect::<Vec<_>>());
+        for (learned, bound) in learned.collect::<Vec<_>>() {
+            covariances.push(learned);
+            bounds.push(bound);
+        }
     }
+    coherence::hold(&mut covariances, &bounds, own);
     Ok(covariances)
 }
 

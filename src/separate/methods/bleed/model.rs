@@ -6,12 +6,16 @@ use realfft::num_complex::{Complex32, Complex64};
 
 use super::leaks::Leaks;
 use super::places::{self, Bin, Image, Work};
+use super::post_filter::PostFilter;
 use super::times::Times;
 use crate::Result;
 use crate::separate::pipeline::{Block, Model, Split};
 
 /// Bins whose samples lie near each other.
 const BINS: usize = 16;
+
+/// So much of an image is what the post-filter makes of it, and the rest what the filter does.
+const POST_FILTERED: f32 = 0.5;
 
 /// Iterations that find what sounds in a block.
 pub(super) const N_ITER: usize = 16;
@@ -87,6 +91,7 @@ impl Model for Cleaner {
                 let bins = *first..(first + BINS).min(n_bins);
                 let mut found = vec![Complex32::ZERO; bins.len() * images.len() * n_frames];
                 let mut work = Work::new(n_mics, n_sources);
+                let mut shares = vec![0.0; images.len()];
                 for (at, bin) in bins.enumerate() {
                     let found = &mut found[at * images.len() * n_frames..][..images.len() * n_frames];
                     let mut here = Bin::new(n_mics, n_sources, n_frames);
@@ -100,6 +105,16 @@ impl Model for Cleaner {
                     places::filter(&mut here, covariances, &images, self.n_looks, &mut work, &mut |image, frame, y| {
                         found[image * n_frames + frame] = y;
                     });
+                    let mut post_filter = PostFilter::new(&images, covariances, n_mics, n_sources);
+                    for frame in 0..n_frames {
+                        let x = |mic: usize| heard[mic][frame * n_bins + bin] * self.gains[mic];
+                        let y = |image: usize| found[image * n_frames + frame];
+                        post_filter.shares(|mic| x(mic).norm_sqr(), |image| y(image).norm_sqr(), &mut shares);
+                        for (number, (image, share)) in images.iter().zip(&shares).enumerate() {
+                            let y = &mut found[number * n_frames + frame];
+                            *y += (x(image.mic) * share - *y) * POST_FILTERED;
+                        }
+                    }
                 }
                 found
             })

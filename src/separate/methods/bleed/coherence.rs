@@ -1,5 +1,5 @@
-//! How much of what a microphone hears can be of others at the most: what leaks is heard by two, and so the two are coherent.
-//! Where they are not, no source is taken to leak from one into the other.
+//! How much of what a microphone hears can be of others at the most: what leaks is heard by two, and so the two are
+//! coherent. Where they are not, no source is taken to leak from one into the other.
 
 use std::ops::Range;
 
@@ -13,7 +13,8 @@ const REACH: f64 = 0.12;
 /// Of frames that overlap, so many tell as much as one that stands alone.
 const FRAMES_PER_LOOK: f64 = 2.0;
 
-/// Of one bin and each microphone, power summed over frames: what is coherent with the others, and what they are taken to leak.
+/// Of one bin and each microphone, power summed over frames: what is coherent with the others, and what they are taken
+/// to leak.
 #[derive(Debug, Clone)]
 pub(super) struct Bound {
     coherent: Vec<f64>,

@@ -1,5 +1,5 @@
-//! What the filter leaves of other sources in one bin: a mask for each image, by the powers of all sources after the filter.
-//! Knows one frame at a time, and no phases.
+//! What the filter leaves of other sources in one bin: a mask for each image, by the powers of all sources after the
+//! filter. Knows one frame at a time, and no phases.
 
 use realfft::num_complex::Complex64;
 
@@ -49,8 +49,8 @@ impl<'a> PostFilter<'a> {
     }
 
     /// The share that each image has in its microphone in a frame, by what the microphones hear and what the filter made
-    /// of the images, both as powers: after some steps of `P_j <- P_j sum over i of L_ij V_i / S_i, over sum over i of L_ij`
-    /// with `S_i = sum over j of L_ij P_j`, it is `L_ij P_j / S_i`.
+    /// of the images, both as powers: after some steps of `P_j <- P_j sum over i of L_ij V_i / S_i, over sum over i of
+    /// L_ij` with `S_i = sum over j of L_ij P_j`, it is `L_ij P_j / S_i`.
     pub(super) fn shares(&mut self, heard: impl Fn(usize) -> f32, image: impl Fn(usize) -> f32, shares: &mut [f32]) {
         let n_sources = self.powers.len();
         (0..self.n_mics).for_each(|mic| self.heard[mic] = heard(mic));

@@ -40,8 +40,8 @@ const WARM_ITERATIONS: usize = 8;
 /// The magnitudes of all microphones are factorized together, with the dictionary of each source in common and a leak
 /// for each microphone, source and bin; dictionaries start from each microphone alone. From there a spatial covariance
 /// of each source in each bin is learned, with leaks of at most what is coherent, and a multichannel Wiener filter goes
-/// over the recording; half of each stem is what a mask makes of the filtered powers. A microphone that hardly hears the
-/// others loses by it.
+/// over the recording; half of each stem is what a mask makes of the filtered powers. A microphone that hardly hears
+/// the others loses by it.
 ///
 /// The analysis must have the spectra of all channels ([`crate::separate::Detail::Spectra`],
 /// [`BleedConfig::analysis`]).

@@ -48,8 +48,8 @@ impl<'a> PostFilter<'a> {
         Self { images, homes, leaks, n_mics, heard, powers, sums }
     }
 
-    /// The share that each image has in its microphone in a frame, by what the microphones hear and what the filter made
-    /// of the images, both as powers: after some steps of `P_j <- P_j sum over i of L_ij V_i / S_i, over sum over i of
+    /// The share that each image has in its microphone in a frame, by what the microphones hear and what the filter
+    /// made of the images, both as powers: after some steps of `P_j <- P_j sum over i of L_ij V_i / S_i, over sum over i of
     /// L_ij` with `S_i = sum over j of L_ij P_j`, it is `L_ij P_j / S_i`.
     pub(super) fn shares(&mut self, heard: impl Fn(usize) -> f32, image: impl Fn(usize) -> f32, shares: &mut [f32]) {
         let n_sources = self.powers.len();

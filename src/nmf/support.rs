@@ -170,7 +170,7 @@ pub fn dictionary_terms(
     (numerators, places.iter().map(mass).collect())
 }
 
-/// sum += factor * x where x, or what becomes of the sum, is not zero.
+/// sum += factor * x, in the bins of a [`support`].
 struct AddScaled<'a> {
     support: &'a [Range<usize>],
     sum: &'a mut [f32],

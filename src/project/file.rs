@@ -28,7 +28,7 @@ const EXPLANATION: &str = "\
 # What is known of a recording: sources, and the places in time (seconds) and frequency (Hz) that are theirs or not.
 #
 #     partita studio RECORDING
-#     partita separate RECORDING --project THIS_FILE
+#     partita separate RECORDING --project THIS_FILE    (not for a session of microphones)
 
 ";
 

@@ -81,7 +81,13 @@ impl Model for Cleaner {
         let first = block.frames.start;
         let may_sound = |source: usize, row: usize| self.times.may_sound(source, first + row);
         let models = self.leaks.models(&self.leaks.activations(&views, N_ITER, &may_sound));
-        let images: Vec<Image> = self.parts.iter().map(|part| part.image).collect();
+        // What is left of a microphone is made of the image that is taken out of it.
+        let mut images: Vec<Image> = Vec::new();
+        for part in &self.parts {
+            if !images.contains(&part.image) {
+                images.push(part.image);
+            }
+        }
         let (n_mics, n_sources) = (heard.len(), models.len());
         // Bins are independent of one another: of each, images x frames.
         let bins: Vec<usize> = (0..n_bins).step_by(BINS).collect();
@@ -119,7 +125,8 @@ impl Model for Cleaner {
                 found
             })
             .collect();
-        let image = |(number, part): (usize, &Part)| {
+        let image = |part: &Part| {
+            let number = images.iter().position(|image| *image == part.image).unwrap_or_default();
             let (gain, x) = (self.gains[part.image.mic], heard[part.image.mic]);
             Array2::from_shape_fn((n_frames, n_bins), |(frame, bin)| {
                 let x = x[frame * n_bins + bin];
@@ -128,6 +135,6 @@ impl Model for Cleaner {
                 if part.is_rest { bleed } else { x - bleed }
             })
         };
-        Ok(Split::Tracks(self.parts.par_iter().enumerate().map(image).collect()))
+        Ok(Split::Tracks(self.parts.par_iter().map(image).collect()))
     }
 }

@@ -6,7 +6,7 @@
     rooms.py peers OUT/rt03 --method ilrma                  scores as `score.py` prints them
     rooms.py array DEV2 --components 8 --seeds 4            ILRMA of pyroomacoustics as `score.py --task array` scores it
 
-`make`: a room of 7 x 6 x 3 m, sources on a circle of 1.4 m, each with an omnidirectional microphone 0.3 m nearer to the
+`make` (with `--rt60 S`, `--seed N`, and `--weaker DB` for less bleed): a room of 7 x 6 x 3 m, sources on a circle of 1.4 m, each with an omnidirectional microphone 0.3 m nearer to the
 center, all as loud as each other. Stems are the images at all microphones, and the mixture is their sum.
 `peers`: the untouched microphone, AuxIVA, ILRMA (8 components) and FastMNMF2 (8 components) of pyroomacoustics, 60
 iterations each from the identity, in a transform of 93 ms; the image of each source in its own microphone is scored.
@@ -57,12 +57,14 @@ def images_of(sources, rt60_s, seed):
 
 
 def make(args):
-    for rt60_s in [0.3, 0.6]:
-        folder = args.out / f"rt{round(10 * rt60_s):02d}"
+    for rt60_s, weaker_db in [(rt60_s, weaker_db) for rt60_s in args.rt60 or [0.3, 0.6] for weaker_db in args.weaker or [0]]:
+        folder = args.out / (f"rt{round(10 * rt60_s):02d}" + (f"_{weaker_db}" if weaker_db else ""))
         items = []
         for number, item in enumerate(args.item):
             names, sources = sources_of(item)
-            images = images_of(sources, rt60_s, number)
+            images = images_of(sources, rt60_s, args.seed + number)
+            is_own = np.eye(len(sources))[:, :, None]
+            images *= is_own + (1 - is_own) * 10 ** (-weaker_db / 20)
             images *= 0.5 / np.abs(images.sum(0)).max()
             images = images.astype(np.float32)
             place = folder / "items" / item.name
@@ -195,6 +197,9 @@ def main():
     command = commands.add_parser("make")
     command.add_argument("out", type=pathlib.Path)
     command.add_argument("--item", action="append", type=pathlib.Path, required=True)
+    command.add_argument("--rt60", action="append", type=float, help="in seconds; 0.3 and 0.6 where none is said")
+    command.add_argument("--weaker", action="append", type=int, help="dB by which all bleed is weaker; 0 where nothing is said")
+    command.add_argument("--seed", type=int, default=0, help="of the places in the first room; each further one has the next")
     command.set_defaults(run=make)
     command = commands.add_parser("peers")
     command.add_argument("set", type=pathlib.Path)

@@ -14,7 +14,6 @@ use ndarray::{Array2, Zip};
 use rayon::prelude::*;
 use realfft::num_complex::{Complex32, Complex64};
 
-use self::coherence::Bound;
 pub use self::config::{BleedConfig, Microphone, Shared};
 use self::leaks::Leaks;
 use self::model::{AsHeard, Cleaner, Part};
@@ -40,8 +39,7 @@ const WARM_ITERATIONS: usize = 8;
 /// The magnitudes of all microphones are factorized together, with the dictionary of each source in common and a leak
 /// for each microphone, source and bin; dictionaries start from each microphone alone. From there a spatial covariance
 /// of each source in each bin is learned, with leaks of at most what is coherent, and a multichannel Wiener filter goes
-/// over the recording; half of each stem is what a mask makes of the filtered powers. A microphone that hardly hears
-/// the others loses by it.
+/// over the recording; half of each stem is what a mask makes of the filtered powers.
 ///
 /// The analysis must have the spectra of all channels ([`crate::separate::Detail::Spectra`],
 /// [`BleedConfig::analysis`]).
@@ -155,7 +153,7 @@ fn learn_places(
     /// Bins that are learned between two looks at the watch.
     const SPAN: usize = 128;
     let (n_frames, n_bins) = models[0].dim();
-    let (mut covariances, mut bounds) = (Vec::with_capacity(n_bins), Vec::with_capacity(n_bins));
+    let (mut covariances, mut powers) = (Vec::with_capacity(n_bins), Vec::with_capacity(n_bins));
     for first in (0..n_bins).step_by(SPAN) {
         watch.at(Step::Fitting, first as u64, Some(n_bins as u64))?;
         let bins: Vec<usize> = (first..(first + SPAN).min(n_bins)).collect();
@@ -168,15 +166,14 @@ fn learn_places(
                 here.expect(source, model.column(*bin).iter().copied());
             }
             let covariances = places::learn(&mut here, n_steps, &mut Work::new(heard.len(), models.len()));
-            let bound = Bound::of(&here, &covariances, own);
-            (covariances, bound)
+            (covariances, here.powers())
         });
-        for (learned, bound) in learned.collect::<Vec<_>>() {
+        for (learned, power) in learned.collect::<Vec<_>>() {
             covariances.push(learned);
-            bounds.push(bound);
+            powers.push(power);
         }
     }
-    coherence::hold(&mut covariances, &bounds, own);
+    coherence::hold(&mut covariances, &powers, &coherence::most_heard(heard, gains, own), own);
     Ok(covariances)
 }
 

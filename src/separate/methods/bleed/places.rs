@@ -69,32 +69,6 @@ impl Bin {
         }
     }
 
-    pub(super) fn n_mics(&self) -> usize {
-        self.n_mics
-    }
-
-    pub(super) fn n_frames(&self) -> usize {
-        self.n_frames
-    }
-
-    /// `sum over frames of x x^H`, microphones x microphones.
-    pub(super) fn cross_powers(&self) -> Vec<Complex64> {
-        let n = self.n_mics;
-        let mut sums = vec![Complex64::ZERO; n * n];
-        for (re, im) in self.heard.re.chunks_exact(n).zip(self.heard.im.chunks_exact(n)) {
-            for i in 0..n {
-                for k in 0..n {
-                    for lane in 0..LANES {
-                        let (a, b) =
-                            (Complex64::new(re[i][lane], im[i][lane]), Complex64::new(re[k][lane], im[k][lane]));
-                        sums[i * n + k] += a * b.conj();
-                    }
-                }
-            }
-        }
-        sums
-    }
-
     /// Of each source, its power summed over frames.
     pub(super) fn powers(&self) -> Vec<f64> {
         let of_source = |source: usize| self.power.iter().skip(source).step_by(self.n_sources).flatten().sum();

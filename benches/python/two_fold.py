@@ -4,12 +4,14 @@
     two_fold.py SCORE.PY --binary partita --set DATA/dev --set DATA/dev2 --task hpss \\
         --setting= --setting="--harmonic-s 0.3" ... [--kind music-stems ...] [--figure sdri]
 
-The items of all sets are put into halves in turn, sorted by kind and name. `--setting=` is the program as it is. Told are the mean of
-each setting on each half, which setting each half would choose, and what that gives on the other half beside the defaults.
+The items of all sets are put into halves in turn, sorted by kind and name; an item that is scored without each of its parts in turn
+(`--task partial`) counts with their mean. `--setting=` is the program as it is. Told are the mean of each setting on each half, which
+setting each half would choose, and what that gives on the other half beside the defaults.
 """
 import argparse
 import json
 import pathlib
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,8 +26,8 @@ def scored(args, setting):
                 command += ["--kind", kind]
             subprocess.run([*command, "--", *setting.split()], stdout=subprocess.DEVNULL, check=True)
             for row in json.load(open(out.name)):
-                rows[folder.name, row["id"]] = row[args.figure]
-    return rows
+                rows.setdefault((folder.name, row["id"].split(" without ")[0]), []).append(row[args.figure])
+    return {item: statistics.mean(figures) for item, figures in rows.items()}
 
 
 def main():

@@ -156,6 +156,15 @@ fn the_same_bits_come_of_any_number_of_threads_and_another_fit_goes_on() {
     let analysis = Analysis::of(&mixture, &BleedConfig::analysis(3), &mut Watch::none()).expect("analysis");
     let first = bleed::fit(&analysis, &config, None, &mut Watch::none()).expect("fit");
     let again = bleed::fit(&analysis, &config, Some(&first), &mut Watch::none()).expect("fit");
+    let weak = BleedConfig { strength: 0.5, has_rest: true, ..config.clone() };
+    let reused = bleed::reuse(&analysis, &weak, &first).expect("settings").expect("the same recording");
+    let anew = bleed::fit(&analysis, &weak, None, &mut Watch::none()).expect("fit");
+    assert_eq!(stems_of(&reused, &mixture), stems_of(&anew, &mixture));
+    let other = BleedConfig { n_steps: 1, ..config.clone() };
+    assert!(bleed::reuse(&analysis, &other, &first).expect("settings").is_none());
+    let later =
+        Analysis::of(&mixture.excerpt(100, 7900), &BleedConfig::analysis(3), &mut Watch::none()).expect("analysis");
+    assert!(bleed::reuse(&later, &config, &first).expect("settings").is_none());
     let (first, again) = (stems_of(&first, &mixture), stems_of(&again, &mixture));
     assert_whole(&mixture, &again, "the second fit");
     assert_ne!(first, again, "it went on");

@@ -182,15 +182,18 @@ impl Session {
 
     /// Fits what is known: on from an earlier fit of the session, or anew. The stems are the sources of the document, in its
     /// order, and one more where a score or examples know a part that is none of them. Of a document without sources, those
-    /// that the components suggest. Microphones are cleaned anew each time, so that the same document gives the same
-    /// bits.
+    /// that the components suggest. Microphones are cleaned anew, so that the same document gives the same bits; where
+    /// the strength alone is another than before, without a fit.
     ///
     /// # Errors
     /// Those of [`painted::fit`], or of [`bleed::fit`].
     pub fn fit(&self, document: &Document, previous: Option<&Separation>, watch: &mut Watch<'_>) -> Result<Separation> {
         let config = self.config(document)?;
         match document.bleed()? {
-            Some(microphones) => bleed::fit(&self.analysis, &microphones, None, watch),
+            Some(config) => {
+                let reused = previous.map(|previous| bleed::reuse(&self.analysis, &config, previous)).transpose()?;
+                reused.flatten().map_or_else(|| bleed::fit(&self.analysis, &config, None, watch), Ok)
+            }
             None => painted::fit(&self.analysis, &config, previous, watch),
         }
     }

@@ -37,6 +37,7 @@ pub(super) const ASSETS: &[Asset] = assets! {
     "mixer.js": JS,
     "paint.js": JS,
     "player.js": JS,
+    "reach.js": JS,
     "session.js": JS,
     "state.js": JS,
     "strips.js": JS,

@@ -43,6 +43,9 @@ test("a folder of microphones is heard and seen, cleaned, exported, and opened a
   await drag(page, [1, 300], [2, 900]);
   expect(await page.evaluate(() => window.studio.store.document.stroke)).toEqual([]);
   await expect(page.locator("#drawer")).toBeHidden();
+  await page.keyboard.press("?");
+  await expect(page.locator("dialog h3")).toHaveText(["Listen", "Separate", "Look"]);
+  await page.keyboard.press("Escape");
   await page.evaluate(() => {
     const dataTransfer = new DataTransfer();
     dataTransfer.items.add(new File(["x"], "kick.wav"));
@@ -71,6 +74,14 @@ test("a folder of microphones is heard and seen, cleaned, exported, and opened a
   await page.waitForFunction(() => window.studio.store.state.fit === 2);
   await page.getByLabel("Bleed taken out").fill("50");
   expect(await page.evaluate(() => [window.studio.store.document.debleed.strength, window.studio.store.stale])).toEqual([0.5, true]);
+  await separate(page, () => page.getByRole("button", { name: "Take the bleed out" }).click());
+  for (const name of MICS) {
+    const before = loud(name);
+    const half = clean[name].map((x, i) => 0.5 * (x + before[i]));
+    expect(gap(await heard(page, 0, 6, only(name)), half), name).toBeLessThan(1e-5);
+  }
+  await page.keyboard.press("Control+z");
+  await page.waitForFunction(() => window.studio.store.state.fit === 2);
   await page.keyboard.press("Control+z");
 
   await page.getByRole("button", { name: "Export…" }).click();

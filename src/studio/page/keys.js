@@ -6,13 +6,24 @@ const isWriting = (target) => target.closest?.("input:not([type=range], [type=ch
 /** Things that Space and Enter press. */
 const isPressed = (target) => target.closest?.("button, summary, a, label, [role=tab]");
 
-/** @type {[string, [string, string][]][]} */
-export const HELP = [
-  ["Listen", [["Space", "play, pause"], ["Shift+Space", "hear only the chosen mark"], ["← →", "a little back, on; with Shift a bar of the ruler"], ["Home End", "to the start, the end"], ["L", "loop"], ["O", "parts or recording"], ["X", "the separation before, now"], ["M S", "mute, solo the source that is painted for"], ["Shift+M Shift+S", "no mutes, no solos"], ["↑ ↓", "the source above, below"]]],
+/** @typedef {[string, [string, string][]][]} Groups */
+
+/** @type {Groups} */
+const HELP = [
+  ["Listen", [["Space", "play, pause"], ["Shift+Space", "hear only the chosen mark"], ["← →", "a little back, on; with Shift a bar of the ruler"], ["Home End", "to the start, the end"], ["L", "loop"], ["O", "parts or recording"], ["X", "the separation before, now"], ["M S", "mute, solo the chosen source"], ["Shift+M Shift+S", "no mutes, no solos"], ["↑ ↓", "the source above, below"]]],
   ["Paint", [["1 … 9", "source to paint for"], ["V", "choose and move"], ["B", "brush"], ["R", "box"], ["H", "harmonic brush"], ["T", "alone"], ["E", "eraser"], ["N", "is, is not"], ["Alt", "the other of the two, while painting"], ["Shift", "is, while painting"], ["Ctrl", "erase, while painting"], ["[ ]", "size of the brush"], ["K", "a box at the playhead"], ["Alt+←→↑↓", "move the chosen mark"], ["P", "hear it alone"], ["Delete", "remove it"]]],
   ["Separate", [["Enter", "separate with what is known"], ["Shift+Enter", "from the start"], ["Esc", "cancel"], ["Ctrl+Z", "undo"], ["Ctrl+Shift+Z", "redo"], ["Ctrl+S", "save"], ["Ctrl+E", "export"]]],
   ["Look", [["+ −", "zoom in time"], ["Shift+↑ ↓", "zoom in frequency"], ["0", "show all"], ["C", "color by source"], ["G", "octaves or Hz"], ["D", "what is known"], ["?", "this list"], ["wheel", "zoom; Alt: frequency; sideways: pan"]]],
 ];
+
+/** What stands in the list only where there are marks. */
+const MARKS = ["Paint", "Shift+Space", "D"];
+
+/** The list. @param {boolean} hasMarks @returns {Groups} */
+export function helpFor(hasMarks) {
+  const isThere = ([name]) => hasMarks || !MARKS.includes(name);
+  return HELP.filter(isThere).map(([title, keys]) => [title, keys.filter(isThere)]);
+}
 
 /**
  * Calls what belongs to a key. @param {Object<string, (event: KeyboardEvent) => void>} actions By name: `ctrl+z`, `shift+m`, `enter`.

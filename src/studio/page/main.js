@@ -5,12 +5,13 @@ import { clamp, clock, decibel, h, hertz, icon, note } from "./dom.js";
 import { Drawer, known } from "./drawer.js";
 import { onDrop } from "./drop.js";
 import * as dialogs from "./dialogs.js";
-import { HELP, listen } from "./keys.js";
+import { helpFor, listen } from "./keys.js";
 import { levelsOfTile, lookPanel, looksOf } from "./look.js";
 import * as marks from "./marks.js";
 import { levelsOf, Mixer, rowsOf } from "./mixer.js";
 import { addStroke, nudgeChosen, Painter, removeChosen, TOOLS } from "./paint.js";
 import { Player } from "./player.js";
+import { onReach } from "./reach.js";
 import { LISTENS, openSession, refuseFile } from "./session.js";
 import { COLORS, freeName, Store, withSource } from "./state.js";
 import { Lane, overviewPointer, rulerPointer } from "./strips.js";
@@ -446,7 +447,7 @@ function wire() {
   button("save", () => store.save());
   button("export", exportStems);
   button("theme", () => setPrefs({ theme: { auto: "dark", dark: "light", light: "auto" }[prefs.theme] }));
-  button("help", () => dialogs.help(HELP, prefs, setPrefs));
+  button("help", help);
   button("parts", () => store.set({ original: false }));
   button("original", () => store.set({ original: true }));
   button("add-source", addSource);
@@ -479,7 +480,7 @@ function wire() {
   document.addEventListener("mousedown", (event) => event.target.closest("button") && !event.target.closest("dialog") && event.preventDefault());
   onDrop($("drop"), (file) => takeFile(file).catch(failed));
   wireKeys();
-  api.onReach(reached);
+  onReach(store, failed);
 }
 
 function openLooks(isOpen) {
@@ -493,6 +494,8 @@ async function autoLevels() {
   setPrefs(levelsOfTile(levels));
   if (!$("look-panel").hidden) openLooks(true);
 }
+
+const help = () => dialogs.help(helpFor(!store.isSession), prefs, setPrefs);
 
 function wireKeys() {
   const row = () => mixer.rowOf(store.state.focus);
@@ -530,33 +533,8 @@ function wireKeys() {
     escape: () => (painter.busy ? painter.cancel() : !$("look-panel").hidden ? openLooks(false) : store.state.work ? store.state.work.stop() : store.set({ chosen: null })),
     "ctrl+z": undo, "ctrl+shift+z": redo, "ctrl+y": redo,
     "ctrl+s": () => store.save().catch(failed), "ctrl+e": () => exportStems().catch(failed),
-    "?": () => dialogs.help(HELP, prefs, setPrefs),
+    "?": help,
   }, () => prefs.letters);
-}
-
-// --- the server, gone and back
-
-let isGone = false;
-
-function reached(gone) {
-  if (gone === isGone) return;
-  isGone = gone;
-  document.body.classList.toggle("gone", gone);
-  if (gone) lookAgain();
-  else {
-    store.set({ notices: store.state.notices.filter((notice) => !notice.gone), said: "The server is back" });
-    store.again().catch(failed);
-  }
-}
-
-/** Asks every two seconds whether the server is back. */
-function lookAgain() {
-  setTimeout(() => api.project().catch(() => {}).finally(() => isGone && lookAgain()), 2000);
-}
-
-/** Notices a server that stopped also where nothing else is asked of it. */
-function lookNow() {
-  if (!isGone && document.visibilityState === "visible") api.project().catch((error) => error.gone && store.tell(error));
 }
 
 async function open() {
@@ -583,7 +561,6 @@ async function open() {
     await autoLevels();
   }
   await overview.open(grid);
-  setInterval(lookNow, 3000);
 }
 
 /** Seconds `from..to` as the mixer plays them, for tests: `state` may have other sources, `original`, or a fit. */

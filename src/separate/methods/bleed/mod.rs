@@ -10,13 +10,15 @@ mod places;
 mod post_filter;
 mod times;
 
+use std::sync::Arc;
+
 use ndarray::{Array2, Zip};
 use rayon::prelude::*;
 use realfft::num_complex::{Complex32, Complex64};
 
 pub use self::config::{BleedConfig, Microphone, Shared};
 use self::leaks::Leaks;
-use self::model::{AsHeard, Cleaner, Part};
+use self::model::{AsHeard, Cleaner, Learned, Part};
 pub use self::offsets::offsets;
 use self::places::{Bin, Image, Work};
 use self::times::Times;
@@ -98,7 +100,7 @@ pub fn fit(
     let starts = config.starts();
     let shapes = |leaks: &Leaks| leaks.dictionaries.iter().map(Array2::dim).collect::<Vec<_>>();
     let wanted: Vec<_> = starts.iter().map(|start| (start.n_components(config.n_components), n_bins)).collect();
-    let known = previous.and_then(|previous| previous.state_for::<Leaks>(analysis));
+    let known = previous.and_then(|previous| previous.state_for::<Arc<Learned>>(analysis)).map(|known| &known.leaks);
     let known = known.filter(|leaks| shapes(leaks) == wanted && leaks.leaks.dim().0 == views.len());
     let leaks = match known {
         Some(leaks) => leaks.clone().refit(&views, config.max_iter.min(WARM_ITERATIONS), &may_sound, watch)?,
@@ -113,9 +115,34 @@ pub fn fit(
     drop(magnitudes);
     let own: Vec<_> = config.sources().into_iter().map(|(_, own)| own).collect();
     let covariances = learn_places(&heard, &gains, &models, &own, config.n_steps, watch)?;
-    let parts = parts(config, &leaks);
-    let (state, strength) = (leaks.clone(), config.strength);
-    let cleaner = Cleaner { leaks, covariances, channels, gains, parts, strength, n_looks: N_LOOKS, times };
+    let (identity, with) = (analysis.identity().clone(), config.clone());
+    let learned = Learned { identity, config: with, leaks, covariances, gains };
+    cleaned(analysis, config, Arc::new(learned))
+}
+
+/// What [`fit`] makes of the same recording with another strength, or with or without rests: from what an earlier fit
+/// learned, without another. Nothing where that was of another recording, or with settings that differ otherwise.
+///
+/// # Errors
+/// [`Error::Setting`] for a setting out of range.
+pub fn reuse(analysis: &Analysis, config: &BleedConfig, previous: &Separation) -> Result<Option<Separation>> {
+    config.check(analysis)?;
+    let as_learned = |learned: &Learned| BleedConfig {
+        strength: learned.config.strength,
+        has_rest: learned.config.has_rest,
+        ..config.clone()
+    };
+    let learned = previous.state_for::<Arc<Learned>>(analysis);
+    let learned =
+        learned.filter(|learned| learned.identity == *analysis.identity() && learned.config == as_learned(learned));
+    learned.map(|learned| cleaned(analysis, config, learned.clone())).transpose()
+}
+
+fn cleaned(analysis: &Analysis, config: &BleedConfig, learned: Arc<Learned>) -> Result<Separation> {
+    let channels = config.microphones.iter().map(|microphone| microphone.channel).collect();
+    let (parts, times) = (parts(config, &learned.leaks), Times::new(analysis, config));
+    let (state, strength) = (learned.clone(), config.strength);
+    let cleaner = Cleaner { learned, channels, parts, strength, n_looks: N_LOOKS, times };
     Ok(Separation::new(analysis, cleaner, config.names())?.in_mono().with_state(state))
 }
 

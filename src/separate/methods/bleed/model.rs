@@ -1,14 +1,18 @@
 //! The sources of any block of frames, each in its own microphone.
 
+use std::sync::Arc;
+
 use ndarray::Array2;
 use rayon::prelude::*;
 use realfft::num_complex::{Complex32, Complex64};
 
+use super::config::BleedConfig;
 use super::leaks::Leaks;
 use super::places::{self, Bin, Image, Work};
 use super::post_filter::PostFilter;
 use super::times::Times;
 use crate::Result;
+use crate::knowledge::labels::Identity;
 use crate::separate::pipeline::{Block, Model, Split};
 
 /// Bins whose samples lie near each other.
@@ -46,15 +50,24 @@ impl Model for AsHeard {
     }
 }
 
-/// What splits a block.
+/// What a fit found in a recording.
 #[derive(Debug)]
-pub(super) struct Cleaner {
+pub(super) struct Learned {
+    pub(super) identity: Identity,
+    pub(super) config: BleedConfig,
     pub(super) leaks: Leaks,
     /// Of each bin.
     pub(super) covariances: Vec<Vec<Complex64>>,
-    /// The channel of each microphone, and what makes all alike in level.
-    pub(super) channels: Vec<usize>,
+    /// Of each microphone, what makes all alike in level.
     pub(super) gains: Vec<f32>,
+}
+
+/// What splits a block.
+#[derive(Debug)]
+pub(super) struct Cleaner {
+    pub(super) learned: Arc<Learned>,
+    /// The channel of each microphone.
+    pub(super) channels: Vec<usize>,
     pub(super) parts: Vec<Part>,
     /// How much of the bleed is taken out.
     pub(super) strength: f32,
@@ -69,18 +82,19 @@ impl Model for Cleaner {
     }
 
     fn split(&self, block: &Block<'_>) -> Result<Split> {
+        let Learned { leaks, covariances, gains, .. } = &*self.learned;
         let spectra = block.core_spectra();
         let heard: Vec<_> = self.channels.iter().map(|channel| spectra[*channel]).collect();
         let (n_frames, n_bins) = block.core().dim();
         let magnitudes: Vec<_> = heard
             .iter()
-            .zip(&self.gains)
+            .zip(gains)
             .map(|(x, gain)| Array2::from_shape_fn((n_frames, n_bins), |(t, f)| x[t * n_bins + f].norm() * gain))
             .collect();
         let views: Vec<_> = magnitudes.iter().map(|magnitudes| magnitudes.view()).collect();
         let first = block.frames.start;
         let may_sound = |source: usize, row: usize| self.times.may_sound(source, first + row);
-        let models = self.leaks.models(&self.leaks.activations(&views, N_ITER, &may_sound));
+        let models = leaks.models(&leaks.activations(&views, N_ITER, &may_sound));
         // What is left of a microphone is made of the image that is taken out of it.
         let mut images: Vec<Image> = Vec::new();
         for part in &self.parts {
@@ -101,19 +115,19 @@ impl Model for Cleaner {
                 for (at, bin) in bins.enumerate() {
                     let found = &mut found[at * images.len() * n_frames..][..images.len() * n_frames];
                     let mut here = Bin::new(n_mics, n_sources, n_frames);
-                    for (mic, (x, gain)) in heard.iter().zip(&self.gains).enumerate() {
+                    for (mic, (x, gain)) in heard.iter().zip(gains).enumerate() {
                         here.hear(mic, x[bin..].iter().step_by(n_bins).copied(), *gain);
                     }
                     for (source, model) in models.iter().enumerate() {
                         here.expect(source, model.column(bin).iter().copied());
                     }
-                    let covariances = &self.covariances[bin];
+                    let covariances = &covariances[bin];
                     places::filter(&mut here, covariances, &images, self.n_looks, &mut work, &mut |image, frame, y| {
                         found[image * n_frames + frame] = y;
                     });
                     let mut post_filter = PostFilter::new(&images, covariances, n_mics, n_sources);
                     for frame in 0..n_frames {
-                        let x = |mic: usize| heard[mic][frame * n_bins + bin] * self.gains[mic];
+                        let x = |mic: usize| heard[mic][frame * n_bins + bin] * gains[mic];
                         let y = |image: usize| found[image * n_frames + frame];
                         post_filter.shares(|mic| x(mic).norm_sqr(), |image| y(image).norm_sqr(), &mut shares);
                         for (number, (image, share)) in images.iter().zip(&shares).enumerate() {
@@ -127,7 +141,7 @@ impl Model for Cleaner {
             .collect();
         let image = |part: &Part| {
             let number = images.iter().position(|image| *image == part.image).unwrap_or_default();
-            let (gain, x) = (self.gains[part.image.mic], heard[part.image.mic]);
+            let (gain, x) = (gains[part.image.mic], heard[part.image.mic]);
             Array2::from_shape_fn((n_frames, n_bins), |(frame, bin)| {
                 let x = x[frame * n_bins + bin];
                 let y = found[bin / BINS][(bin % BINS * images.len() + number) * n_frames + frame] / gain;

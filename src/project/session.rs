@@ -190,9 +190,10 @@ impl Session {
     pub fn fit(&self, document: &Document, previous: Option<&Separation>, watch: &mut Watch<'_>) -> Result<Separation> {
         let config = self.config(document)?;
         match document.bleed()? {
-            Some(config) => {
-                let reused = previous.map(|previous| bleed::reuse(&self.analysis, &config, previous)).transpose()?;
-                reused.flatten().map_or_else(|| bleed::fit(&self.analysis, &config, None, watch), Ok)
+            Some(microphones) => {
+                let reuse = |previous| bleed::reuse(&self.analysis, &microphones, previous);
+                let reused = previous.map(reuse).transpose()?.flatten();
+                reused.map_or_else(|| bleed::fit(&self.analysis, &microphones, None, watch), Ok)
             }
             None => painted::fit(&self.analysis, &config, previous, watch),
         }

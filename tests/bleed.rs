@@ -261,6 +261,24 @@ fn microphones_of_a_group_keep_their_source() {
 }
 
 #[test]
+fn a_group_of_several_players_loses_nothing_where_little_bleeds() {
+    let (mut images, _) = session();
+    for (source, image) in images.iter_mut().enumerate() {
+        let of_others = image.outer_iter_mut().enumerate().filter(|(mic, _)| *mic != source);
+        of_others.for_each(|(_, mut heard)| heard *= 0.1);
+    }
+    let mixture = audio(images.iter().fold(Array2::zeros((3, N_SAMPLES)), |sum, image| sum + image));
+    let shared = vec![Shared { name: "rhythm".into(), microphones: vec![0, 1] }];
+    let stems = clean(&mixture, &BleedConfig { shared, ..config(3) });
+    assert_whole(&mixture, &stems, "a group of two players");
+    for mic in 0..2 {
+        let own = &images[0].row(mic) + &images[1].row(mic);
+        let (before, after) = (si_sdr(own.view(), mixture.channel(mic)), si_sdr(own.view(), stems[mic].channel(0)));
+        assert!(after > before, "microphone {mic}: {before:.1} dB before, {after:.1} dB after");
+    }
+}
+
+#[test]
 fn a_source_without_a_microphone_is_a_stem_and_no_part_of_the_others() {
     let (_, mixture) = session();
     let recording = audio(mixture.samples().slice(s![..2, ..8000]).to_owned());

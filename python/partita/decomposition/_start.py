@@ -127,18 +127,18 @@ def _non_negative_parts(
     u: NDArray[Any], s: NDArray[Any], v: NDArray[Any], eps: float
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """The non-negative double SVD: of each pair the positive or the negative parts, whichever are larger."""
-    W, H = np.zeros_like(u, order="C"), np.zeros_like(v, order="C")
-    W[:, 0], H[0] = np.sqrt(s[0]) * np.abs(u[:, 0]), np.sqrt(s[0]) * np.abs(v[0])
-    for k in range(1, len(s)):
-        sides = []
-        for sign in (1, -1):
-            x, y = np.maximum(sign * u[:, k], 0), np.maximum(sign * v[k], 0)
-            x_norm, y_norm = np.linalg.norm(x), np.linalg.norm(y)
-            sides.append((x_norm * y_norm, x, y, x_norm, y_norm))
-        size, x, y, x_norm, y_norm = sides[0] if sides[0][0] > sides[1][0] else sides[1]
-        if size > 0:
-            share = np.sqrt(s[k] * size)
-            W[:, k], H[k] = share * (x / x_norm), share * (y / y_norm)
-    W[W < eps] = 0
-    H[H < eps] = 0
-    return W, H
+    vectors = (u.T, v)
+    sides = [[np.maximum(sign * rows, 0) for rows in vectors] for sign in (1, -1)]
+    norms = [[np.linalg.norm(rows, axis=1, keepdims=True) for rows in side] for side in sides]
+    sizes = [of_u * of_v for of_u, of_v in norms]
+    is_positive = sizes[0] > sizes[1]
+    level = np.sqrt(s[:, None] * np.where(is_positive, *sizes))
+    factors = []
+    for rows, both, lengths in zip(vectors, zip(*sides), zip(*norms)):
+        length = np.where(is_positive, *lengths)
+        factor = level * np.where(is_positive, *both) / np.where(length > 0, length, 1)
+        # The first are of one sign.
+        factor[0] = np.sqrt(s[0]) * np.abs(rows[0])
+        factor[factor < eps] = 0
+        factors.append(factor)
+    return np.ascontiguousarray(factors[0].T), np.ascontiguousarray(factors[1])

@@ -33,6 +33,10 @@ const RINGING_S: f64 = 1.0;
 const N_AIMED: usize = 6;
 const N_FIRST: usize = 5;
 
+/// The share of its mean variance over all bins that a source is taken to have in each besides, at first; less and less,
+/// to none at the end. A bin whose own variances say little goes with the others.
+const TOGETHER: f32 = 0.2;
+
 /// How to look for sources with distant microphones.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ArrayConfig {
@@ -252,8 +256,9 @@ pub fn fit(
         for (number, source) in sources.iter_mut().enumerate() {
             source.improve(&bins, number, !is_known[number] || i >= config.max_iter / 2);
             let this = &*source;
+            let more = this.in_all_bins(TOGETHER * (1.0 - i as f32 / config.max_iter as f32));
             bins.par_iter_mut().enumerate().for_each_init(Vec::new, |weights, (f, bin)| {
-                this.weights(f, weights);
+                this.weights(f, &more, weights);
                 bin.project(number, weights);
             });
             // What is heard of a source has a mean power of 1, and its variances follow.

@@ -1,7 +1,7 @@
 //! What the sources do over time, and which bins belong together: a factorization of the power of each source.
 //! Knows no phases.
 
-use ndarray::{Array2, s};
+use ndarray::{Array2, Axis, s};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -33,7 +33,7 @@ impl Source {
         may_sound: impl Fn(usize) -> bool,
     ) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let templates = Array2::from_shape_simple_fn((n_bins, n_components), || random.random_range(0.55..1.0));
+        let templates = Array2::from_shape_simple_fn((n_bins, n_components), || random.random_range(0.8..1.0));
         let activations = Array2::from_shape_fn((n_components, n_frames), |(_, frame)| {
             let level = random.random_range(0.1..1.0);
             if may_sound(frame) { level } else { 0.0 }
@@ -44,13 +44,19 @@ impl Source {
         Self { templates, activations }
     }
 
-    /// `1 / r` in one bin.
-    pub(super) fn weights(&self, bin: usize, weights: &mut Vec<f32>) {
+    /// This share of the mean variance of all bins, in each frame.
+    pub(super) fn in_all_bins(&self, share: f32) -> Vec<f32> {
+        let levels = self.templates.sum_axis(Axis(0)) * (share / self.templates.nrows().max(1) as f32);
+        levels.dot(&self.activations).to_vec()
+    }
+
+    /// `1 / (r + more)` in one bin, with more in each frame.
+    pub(super) fn weights(&self, bin: usize, more: &[f32], weights: &mut Vec<f32>) {
         let b = self.templates.row(bin);
         let b = b.to_slice().expect("a row of a matrix of its own");
         weights.resize(self.activations.ncols(), 0.0);
         let h = self.activations.as_slice().expect("a matrix of its own stands row by row");
-        widest(Weigh { b, h, weights });
+        widest(Weigh { b, h, more, weights });
     }
 
     /// `b <- b sqrt(sum of P r^-2 h / sum of r^-1 h)` in every bin, where it is wanted, and with these
@@ -93,6 +99,7 @@ impl Source {
 struct Weigh<'a> {
     b: &'a [f32],
     h: &'a [f32],
+    more: &'a [f32],
     weights: &'a mut [f32],
 }
 
@@ -101,12 +108,13 @@ impl Loops for Weigh<'_> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { b, h, weights } = self;
+        let Self { b, h, more, weights } = self;
         let n_frames = weights.len();
-        for (i, weights) in weights.chunks_exact_mut(LANES).enumerate() {
+        let chunks = weights.chunks_exact_mut(LANES).zip(more.chunks_exact(LANES));
+        for (i, (weights, more)) in chunks.enumerate() {
             let variance = variance(b, h, n_frames, i * LANES);
             for lane in 0..LANES {
-                weights[lane] = 1.0 / variance[lane];
+                weights[lane] = 1.0 / (variance[lane] + more[lane]);
             }
         }
     }

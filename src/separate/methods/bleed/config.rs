@@ -25,12 +25,12 @@ pub struct Microphone {
     pub channel: usize,
 }
 
-/// Microphones that stand before the same source.
+/// Microphones that keep what any of them is there for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shared {
     /// What the source is called.
     pub name: String,
-    /// Indices into [`BleedConfig::microphones`]; the first one has the source's level.
+    /// Indices into [`BleedConfig::microphones`].
     pub microphones: Vec<usize>,
 }
 
@@ -111,14 +111,18 @@ impl BleedConfig {
         AnalysisConfig { max_frames: max_frames.min(defaults.max_frames), detail: Detail::Spectra, ..defaults }
     }
 
-    /// Sources: those that microphones share, those of one microphone in their order, and the others.
+    /// One source for each microphone, in their order, and the others; and the microphones that keep it: the one whose
+    /// it is, and those that share its name.
     pub(super) fn sources(&self) -> Vec<(String, Vec<usize>)> {
-        let shared = self.shared.iter().map(|shared| (shared.name.clone(), shared.microphones.clone()));
-        let is_shared = |mic: &usize| self.shared.iter().any(|shared| shared.microphones.contains(mic));
-        let alone = (0..self.microphones.len()).filter(|mic| !is_shared(mic));
-        let alone = alone.map(|mic| (self.microphones[mic].name.clone(), vec![mic]));
+        let of_mic = |mic: usize| match self.shared.iter().find(|shared| shared.microphones.contains(&mic)) {
+            Some(Shared { name, microphones }) => {
+                let others = microphones.iter().filter(|other| **other != mic);
+                (name.clone(), [mic].iter().chain(others).copied().collect())
+            }
+            None => (self.microphones[mic].name.clone(), vec![mic]),
+        };
         let others = self.others.iter().map(|name| (name.clone(), Vec::new()));
-        shared.chain(alone).chain(others).collect()
+        (0..self.microphones.len()).map(of_mic).chain(others).collect()
     }
 
     /// Where the fit of each source begins.
@@ -127,7 +131,8 @@ impl BleedConfig {
             let known = self.examples.iter().flat_map(Dictionary::sources).find(|source| source.name == name)?;
             Some(known.templates.t().as_standard_layout().into_owned())
         };
-        let start = |(name, microphones): (String, Vec<usize>)| Start { templates: templates(&name), microphones };
+        let start =
+            |(name, own): (String, Vec<usize>)| Start { templates: templates(&name), mic: own.first().copied() };
         self.sources().into_iter().map(start).collect()
     }
 

@@ -80,8 +80,8 @@ struct Sums {
 
 /// How a source begins.
 pub(super) struct Start {
-    /// Microphones that are its own; the first one has its level.
-    pub(super) microphones: Vec<usize>,
+    /// The microphone that has its level; none for one without a microphone of its own.
+    pub(super) mic: Option<usize>,
     /// Templates to begin with, `n_components` x `n_bins`.
     pub(super) templates: Option<Array2<f32>>,
 }
@@ -137,19 +137,18 @@ impl Leaks {
         let mut dictionaries = Vec::new();
         let mut leaks = Array3::from_elem((magnitudes.len(), starts.len(), n_bins), FIRST_LEAK);
         for (source, start) in starts.iter().enumerate() {
-            start.microphones.iter().for_each(|mic| leaks.slice_mut(s![*mic, source, ..]).fill(1.0));
+            // One without a microphone begins as what all have in common.
+            let heard = match start.mic {
+                None => magnitudes.to_vec(),
+                Some(mic) => {
+                    leaks.slice_mut(s![mic, source, ..]).fill(1.0);
+                    vec![magnitudes[mic]]
+                }
+            };
             let mut alone = Self {
                 dictionaries: vec![first_dictionary(start, n_components, n_bins, seed.wrapping_add(source as u64))],
-                leaks: Array3::ones((start.microphones.len(), 1, n_bins)),
+                leaks: Array3::ones((heard.len(), 1, n_bins)),
                 own: vec![Some(0)],
-            };
-            // One without a microphone begins as what all have in common.
-            let heard: Vec<_> = match &start.microphones[..] {
-                [] => {
-                    alone.leaks = Array3::ones((magnitudes.len(), 1, n_bins));
-                    magnitudes.to_vec()
-                }
-                own => own.iter().map(|mic| magnitudes[*mic]).collect(),
             };
             let mut parts: Vec<_> = pieces
                 .iter()
@@ -169,7 +168,7 @@ impl Leaks {
                 piece.activations.append(&mut part.activations);
             }
         }
-        let own = starts.iter().map(|start| start.microphones.first().copied()).collect();
+        let own = starts.iter().map(|start| start.mic).collect();
         let mut found = Self { dictionaries, leaks, own };
         for _ in 0..n_iter {
             watch.at(Step::Fitting, n_done, total)?;

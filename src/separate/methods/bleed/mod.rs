@@ -10,6 +10,7 @@ mod places;
 mod post_filter;
 mod times;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use ndarray::{Array2, Zip};
@@ -18,7 +19,7 @@ use realfft::num_complex::{Complex32, Complex64};
 
 pub use self::config::{BleedConfig, Microphone, Shared};
 use self::leaks::Leaks;
-use self::model::{AsHeard, Cleaner, Learned, Part};
+use self::model::{AsHeard, Cleaner, Learned, Part, Track};
 pub use self::offsets::offsets;
 use self::places::{Bin, Image, Work};
 use self::times::Times;
@@ -51,8 +52,9 @@ const WARM_ITERATIONS: usize = 8;
 /// [`Error::DictionaryMismatch`]; [`Error::Cancelled`].
 ///
 /// # Cost
-/// For M microphones and J sources of K components, time O(`n_frames` `n_bins` (`max_iter` (M J + J K) + `n_steps` J
-/// M^2)) for the frames of the analysis; as much for a rendering, over all frames, with 30 iterations and 2 steps.
+/// For M microphones and J sources of K components (one for each microphone, and those without), time O(`n_frames`
+/// `n_bins` (`max_iter` (M J + J K) + `n_steps` J M^2)) for the frames of the analysis; as much for a rendering, over
+/// all frames, with 30 iterations and 2 steps.
 /// Memory beside the analysis: half as much again.
 ///
 /// # References
@@ -140,9 +142,10 @@ pub fn reuse(analysis: &Analysis, config: &BleedConfig, previous: &Separation) -
 
 fn cleaned(analysis: &Analysis, config: &BleedConfig, learned: Arc<Learned>) -> Result<Separation> {
     let channels = config.microphones.iter().map(|microphone| microphone.channel).collect();
-    let (parts, times) = (parts(config, &learned.leaks), Times::new(analysis, config));
-    let (state, strength) = (learned.clone(), config.strength);
-    let cleaner = Cleaner { learned, channels, parts, strength, n_looks: N_LOOKS, times };
+    let (images, times) = (images(config, &learned.leaks), Times::new(analysis, config));
+    let tracks = tracks(config, &images);
+    let (state, strength, parts) = (learned.clone(), config.strength, parts(config, tracks.len()));
+    let cleaner = Cleaner { learned, channels, images, tracks, parts, strength, n_looks: N_LOOKS, times };
     Ok(Separation::new(analysis, cleaner, config.names())?.in_mono().with_state(state))
 }
 
@@ -204,22 +207,37 @@ fn learn_places(
     Ok(covariances)
 }
 
-/// A part for each stem: of each microphone its source, the rest of each, and each source without a microphone.
-fn parts(config: &BleedConfig, leaks: &Leaks) -> Vec<Part> {
-    let sources = config.sources();
-    let source_of = |mic: usize| sources.iter().position(|(_, own)| own.contains(&mic)).unwrap_or_default();
-    let of_mic = |is_rest: bool| {
-        let image = move |mic| Image { source: source_of(mic), mic };
-        (0..config.microphones.len()).map(move |mic| Part { image: image(mic), is_rest })
-    };
-    let mut parts: Vec<_> = of_mic(false).collect();
-    if config.has_rest {
-        parts.extend(of_mic(true));
-    }
-    for source in (0..sources.len()).filter(|source| sources[*source].1.is_empty()) {
+/// Of each source, what the microphones that keep it hear of it, first the one whose it is; of a source without a
+/// microphone, what the one hears of it that hears it best.
+fn images(config: &BleedConfig, leaks: &Leaks) -> Vec<Image> {
+    let n_mics = config.microphones.len();
+    let best = |source: usize| {
         let level = |mic: &usize| leaks.leaks.slice(ndarray::s![*mic, source, ..]).sum();
-        let mic = (0..config.microphones.len()).max_by(|a, b| level(a).total_cmp(&level(b))).unwrap_or_default();
-        parts.push(Part { image: Image { source, mic }, is_rest: false });
-    }
-    parts
+        (0..n_mics).max_by(|a, b| level(a).total_cmp(&level(b))).unwrap_or_default()
+    };
+    let of_source = |(source, (_, own)): (usize, (String, Vec<usize>))| {
+        let mics = if own.is_empty() { vec![best(source)] } else { own };
+        mics.into_iter().map(move |mic| Image { source, mic })
+    };
+    config.sources().into_iter().enumerate().flat_map(of_source).collect()
+}
+
+/// Of each microphone the sources that it keeps, and each source without a microphone.
+fn tracks(config: &BleedConfig, images: &[Image]) -> Vec<Track> {
+    let n_mics = config.microphones.len();
+    let of_mic = |mic: usize| {
+        let is_kept = |number: &usize| images[*number].mic == mic && images[*number].source < n_mics;
+        Track { mic, images: (0..images.len()).filter(is_kept).collect() }
+    };
+    let others = images.iter().enumerate().filter(|(_, image)| image.source >= n_mics);
+    let others = others.map(|(number, image)| Track { mic: image.mic, images: vec![number] });
+    (0..n_mics).map(of_mic).chain(others).collect()
+}
+
+/// A part for each stem, in the order of [`BleedConfig::names`].
+fn parts(config: &BleedConfig, n_tracks: usize) -> Vec<Part> {
+    let n_mics = config.microphones.len();
+    let rests = (0..n_mics).filter(|_| config.has_rest).map(|track| Part { track, is_rest: true });
+    let found = |tracks: Range<usize>| tracks.map(|track| Part { track, is_rest: false });
+    found(0..n_mics).chain(rests).chain(found(n_mics..n_tracks)).collect()
 }

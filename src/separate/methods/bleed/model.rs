@@ -24,10 +24,19 @@ const POST_FILTERED: f32 = 0.5;
 /// Iterations that find what sounds in a block.
 pub(super) const N_ITER: usize = 16;
 
-/// One part: an image, or all else that its microphone hears.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Some images in one microphone, together.
+#[derive(Debug)]
+pub(super) struct Track {
+    pub(super) mic: usize,
+    /// Which of the [`Cleaner::images`].
+    pub(super) images: Vec<usize>,
+}
+
+/// One part: a track, or all else that its microphone hears.
+#[derive(Debug)]
 pub(super) struct Part {
-    pub(super) image: Image,
+    /// Which of the [`Cleaner::tracks`].
+    pub(super) track: usize,
     pub(super) is_rest: bool,
 }
 
@@ -68,6 +77,9 @@ pub(super) struct Cleaner {
     pub(super) learned: Arc<Learned>,
     /// The channel of each microphone.
     pub(super) channels: Vec<usize>,
+    /// Of every source, first the one in its own microphone.
+    pub(super) images: Vec<Image>,
+    pub(super) tracks: Vec<Track>,
     pub(super) parts: Vec<Part>,
     /// How much of the bleed is taken out.
     pub(super) strength: f32,
@@ -95,25 +107,20 @@ impl Model for Cleaner {
         let first = block.frames.start;
         let may_sound = |source: usize, row: usize| self.times.may_sound(source, first + row);
         let models = leaks.models(&leaks.activations(&views, N_ITER, &may_sound));
-        // What is left of a microphone is made of the image that is taken out of it.
-        let mut images: Vec<Image> = Vec::new();
-        for part in &self.parts {
-            if !images.contains(&part.image) {
-                images.push(part.image);
-            }
-        }
+        let (images, tracks) = (&self.images, &self.tracks);
         let (n_mics, n_sources) = (heard.len(), models.len());
-        // Bins are independent of one another: of each, images x frames.
+        // Bins are independent of one another: of each, tracks x frames.
         let bins: Vec<usize> = (0..n_bins).step_by(BINS).collect();
         let found: Vec<Vec<Complex32>> = bins
             .par_iter()
             .map(|first| {
                 let bins = *first..(first + BINS).min(n_bins);
-                let mut found = vec![Complex32::ZERO; bins.len() * images.len() * n_frames];
+                let mut found = vec![Complex32::ZERO; bins.len() * tracks.len() * n_frames];
+                let mut filtered = vec![Complex32::ZERO; images.len() * n_frames];
                 let mut work = Work::new(n_mics, n_sources);
                 let mut shares = vec![0.0; images.len()];
                 for (at, bin) in bins.enumerate() {
-                    let found = &mut found[at * images.len() * n_frames..][..images.len() * n_frames];
+                    let found = &mut found[at * tracks.len() * n_frames..][..tracks.len() * n_frames];
                     let mut here = Bin::new(n_mics, n_sources, n_frames);
                     for (mic, (x, gain)) in heard.iter().zip(gains).enumerate() {
                         here.hear(mic, x[bin..].iter().step_by(n_bins).copied(), *gain);
@@ -122,33 +129,37 @@ impl Model for Cleaner {
                         here.expect(source, model.column(bin).iter().copied());
                     }
                     let covariances = &covariances[bin];
-                    places::filter(&mut here, covariances, &images, self.n_looks, &mut work, &mut |image, frame, y| {
-                        found[image * n_frames + frame] = y;
+                    places::filter(&mut here, covariances, images, self.n_looks, &mut work, &mut |image, frame, y| {
+                        filtered[image * n_frames + frame] = y;
                     });
-                    let mut post_filter = PostFilter::new(&images, covariances, n_mics, n_sources);
+                    let mut post_filter = PostFilter::new(images, covariances, n_mics, n_sources);
                     for frame in 0..n_frames {
                         let x = |mic: usize| heard[mic][frame * n_bins + bin] * gains[mic];
-                        let y = |image: usize| found[image * n_frames + frame];
+                        let y = |image: usize| filtered[image * n_frames + frame];
                         post_filter.shares(|mic| x(mic).norm_sqr(), |image| y(image).norm_sqr(), &mut shares);
                         for (number, (image, share)) in images.iter().zip(&shares).enumerate() {
-                            let y = &mut found[number * n_frames + frame];
+                            let y = &mut filtered[number * n_frames + frame];
                             *y += (x(image.mic) * share - *y) * POST_FILTERED;
+                        }
+                        for (number, track) in tracks.iter().enumerate() {
+                            let images = track.images.iter().map(|image| filtered[image * n_frames + frame]);
+                            found[number * n_frames + frame] = images.sum();
                         }
                     }
                 }
                 found
             })
             .collect();
-        let image = |part: &Part| {
-            let number = images.iter().position(|image| *image == part.image).unwrap_or_default();
-            let (gain, x) = (gains[part.image.mic], heard[part.image.mic]);
+        let stem = |part: &Part| {
+            let mic = tracks[part.track].mic;
+            let (gain, x) = (gains[mic], heard[mic]);
             Array2::from_shape_fn((n_frames, n_bins), |(frame, bin)| {
                 let x = x[frame * n_bins + bin];
-                let y = found[bin / BINS][(bin % BINS * images.len() + number) * n_frames + frame] / gain;
+                let y = found[bin / BINS][(bin % BINS * tracks.len() + part.track) * n_frames + frame] / gain;
                 let bleed = (x - y) * self.strength;
                 if part.is_rest { bleed } else { x - bleed }
             })
         };
-        Ok(Split::Tracks(self.parts.par_iter().map(image).collect()))
+        Ok(Split::Tracks(self.parts.par_iter().map(stem).collect()))
     }
 }

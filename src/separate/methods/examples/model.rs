@@ -148,11 +148,10 @@ impl Templates {
         Self { found: (0..n_frames.div_ceil(BLOCK_FRAMES)).map(|_| OnceLock::new()).collect(), ..self }
     }
 
-    /// The activations of every stack of some frames (`n_frames` x `n_bins`), components x `n_frames + n_context - 1`.
-    /// Those of a stack depend on that stack alone, so that a block gives what the whole would.
-    fn find(&self, frames: ArrayView2<'_, f32>) -> Result<Array2<f32>> {
-        let stacks = stack(self.bands.pool(frames, 1).view(), self.n_context);
-        let mut activations = self.first.encode(over_slots(stacks.view(), self.n_context).t())?;
+    /// The activations of some stacks of frames in bands, components x stacks. Those of a stack depend on that stack alone,
+    /// so that a block gives what the whole would.
+    fn find(&self, stacks: ArrayView2<'_, f32>) -> Result<Array2<f32>> {
+        let mut activations = self.first.encode(over_slots(stacks, self.n_context).t())?;
         silence_below(&mut activations, FIRST_LEAST);
         let n_many = self.n_iter / 2;
         activations = self.encoder.encode_from(stacks.t(), activations, n_many)?;
@@ -187,9 +186,9 @@ impl Templates {
         let (from, n) = (block.before.saturating_sub(margin), block.magnitude.nrows());
         let n = (n - from).min(frames.nrows() - missing);
         frames.slice_mut(s![missing..missing + n, ..]).assign(&block.magnitude.slice(s![from..from + n, ..]));
-        let activations = self.find(frames.view())?;
+        let stacks = stack(self.bands.pool(frames.view(), 1).view(), self.n_context);
         // Without the stacks that reach beyond the margin.
-        Ok(activations.slice(s![.., margin..margin + n_stacks]).to_owned())
+        self.find(stacks.slice(s![margin..margin + n_stacks, ..]))
     }
 }
 

@@ -173,6 +173,8 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--divergences", nargs="+", default=["kl", "euclidean"])
     a = parser.parse_args()
+    if min(a.theirs or a.runs, a.runs) < 2:
+        parser.error("a consensus needs at least 2 runs on either side")
     if a.noisy:
         X, programs = noisy(a.cells, a.genes, a.programs - 1, a.seed)
         # As cNMF does: the genes that vary most for their level, each brought to a variance of 1.

@@ -37,8 +37,8 @@ pub(super) struct DebleedArgs {
     /// its name; in a file alone, `mic-1` and so on]
     #[arg(long, value_name = "NAME=CHANNEL", value_parser = parse::named_channel)]
     pub(super) mic: Vec<(String, usize)>,
-    /// Microphones that stand before one source, by their names or channels (repeatable): nothing of it is taken out
-    /// of any of them. Files of several channels in a session are such groups
+    /// Microphones that stand before the same players, by their names or channels (repeatable): none is cleaned of
+    /// the others' sound. Files of several channels in a session are such groups
     #[arg(long, value_name = "NAME=MIC,MIC,...", value_parser = parse::named_list)]
     pub(super) group: Vec<(String, Vec<String>)>,
     /// A source without a microphone of its own (repeatable): it is taken out of all, and its stem is what the

@@ -28,7 +28,7 @@ pub struct Microphone {
 /// Microphones that keep what any of them is there for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shared {
-    /// What the source is called.
+    /// What their sources are called, in examples and scores.
     pub name: String,
     /// Indices into [`BleedConfig::microphones`].
     pub microphones: Vec<usize>,
@@ -37,9 +37,9 @@ pub struct Shared {
 /// Which microphones there are, and how to look for what leaks into them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BleedConfig {
-    /// At least two. Each has a source of its own, unless several share one.
+    /// At least two, each with a source of its own.
     pub microphones: Vec<Microphone>,
-    /// Microphones that stand before the same source. Default: none.
+    /// Microphones whose stems keep each other's sources. Default: none.
     pub shared: Vec<Shared>,
     /// Names of sources without a microphone of their own; the stem of each is what the microphone hears of it that
     /// hears it best. Default: none.

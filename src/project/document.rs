@@ -96,12 +96,12 @@ pub struct Debleed {
     /// Whether it was taken out: it is again where the project is opened.
     #[serde(default)]
     pub is_done: bool,
-    /// Microphones that stand before one source.
+    /// Microphones that stand before the same players.
     #[serde(default, rename = "group", skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Group>,
 }
 
-/// Microphones that stand before one source.
+/// Microphones that stand before the same players.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Group {

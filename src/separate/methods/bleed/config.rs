@@ -83,7 +83,7 @@ impl BleedConfig {
     }
 
     /// The defaults, for the microphones of a session's files, by the name of each file and its number of channels:
-    /// one channel is a microphone of that name, several are `NAME-1` and so on, and share a source. Those of a file
+    /// one channel is a microphone of that name, several are `NAME-1` and so on, and a group. Those of a file
     /// alone are `mic-1` and so on, each with a source of its own.
     pub fn of_files(files: &[(String, usize)]) -> Self {
         let mut config = Self::new(Vec::new());

@@ -99,8 +99,9 @@ def compare(case, only, repeats):
 
 
 def loosest(ours, X, settings, target):
-    """Our extrapolated updates with the loosest tolerance (powers of a fourth root) that brings the error to the target.
+    """Our extrapolated updates with the loosest tolerance that brings the error to the target.
 
+    Tolerances are powers of the fourth root of 2.
     With a tolerance of 0 a fit does not begin on some of the columns, as it does otherwise where there are many.
     """
     for quarters in range(120):

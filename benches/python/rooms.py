@@ -7,7 +7,8 @@
     rooms.py array DEV2 --components 8 --seeds 4            ILRMA of pyroomacoustics as `score.py --task array` scores it
 
 `make` (with `--rt60 S`, `--seed N`, and `--weaker DB` for less bleed): a room of 7 x 6 x 3 m, sources on a circle of
-1.4 m, each with an omnidirectional microphone 0.3 m nearer to the center, all as loud as each other. Stems are the images at all microphones, and the mixture is their sum.
+1.4 m, each with an omnidirectional microphone 0.3 m nearer to the center, all as loud as each other. Stems are the
+images at all microphones, and the mixture is their sum.
 `peers`: the untouched microphone, AuxIVA, ILRMA (8 components) and FastMNMF2 (8 components) of pyroomacoustics, 60
 iterations each from the identity, in a transform of 93 ms; the image of each source in its own microphone is scored.
 """

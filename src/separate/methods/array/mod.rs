@@ -152,7 +152,8 @@ impl ArrayConfig {
 
 /// Tells as many sources apart as there are channels, by a matrix in each bin that stays the same throughout:
 /// independent low-rank matrix analysis. It begins with matrices for the delays between microphones or, where these do
-/// not tell sources apart and where examples or times are known, with iterations of independent vector analysis. No
+/// not tell sources apart and where examples or times are known, with iterations of independent vector analysis. Beside
+/// its own variance, each bin has a share of the mean of all, which falls to none. No
 /// masks, so no musical noise; sources must stay where they are. Stems are what all microphones hear of each source.
 ///
 /// The analysis must have the spectra of all channels ([`crate::separate::Detail::Spectra`],

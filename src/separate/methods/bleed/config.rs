@@ -25,7 +25,7 @@ pub struct Microphone {
     pub channel: usize,
 }
 
-/// Microphones that keep what any of them is there for.
+/// Microphones that are not cleaned of each other's sources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shared {
     /// What their sources are called, in examples and scores.

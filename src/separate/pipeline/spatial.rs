@@ -9,7 +9,7 @@ use ndarray::{Array2, ArrayViewMut1, CowArray, Ix2};
 use rayon::prelude::*;
 use realfft::num_complex::Complex32;
 
-use self::lanes::{LANES, Lanes, load};
+use self::lanes::{LANES, Lanes, Which, load, which};
 
 use super::filtered::{Filter, Filtered, frame_by_frame, read_masks};
 use super::mask;
@@ -66,7 +66,7 @@ struct Spatial {
     n_channels: usize,
     n_parts: usize,
     n_bins: usize,
-    /// Bands of [`LANES`] bins x parts x channels x channels; above the diagonal nothing.
+    /// Bands of [`LANES`] bins x parts x channels x channels; above the diagonal nothing, and on it no imaginary part counts.
     covariances: Vec<Lanes>,
     /// Masks to this power are models again, up to a factor that the parts share.
     to_model: f32,
@@ -250,49 +250,50 @@ impl WienerFilter {
         }
     }
 
-    /// `y_j = v_j R_j (sum over i of v_i R_i + e I)^-1 x`, and what is left of x shared out by the masks.
+    /// `y_j = v_j R_j (sum over i of v_i R_i + e I)^-1 x`, and what is left of x shared out by the masks, for `n` channels.
     #[inline(always)]
-    fn apply(&mut self, covariances: &[Lanes], mask: impl Fn(usize) -> [f64; LANES]) {
-        let n = self.x.len();
-        self.mixture.fill(Lanes::ZERO);
+    fn apply(&mut self, n: usize, covariances: &[Lanes], mask: impl Fn(usize) -> [f64; LANES]) {
+        let (mixture, z, rest) = (&mut self.mixture[..n * n], &mut self.z[..n], &mut self.x[..n]);
+        mixture.fill(Lanes::ZERO);
         for (covariance, model) in covariances.chunks_exact(n * n).zip(&self.models) {
             for i in 0..n {
-                for j in 0..=i {
-                    self.mixture[i * n + j].add(&covariance[i * n + j].times(model));
+                for j in 0..i {
+                    mixture[i * n + j].add(&covariance[i * n + j].times(model));
                 }
+                mixture[i * n + i].add_real_product(&covariance[i * n + i].re, model);
             }
         }
-        let mut regularization = Lanes::ZERO;
+        let mut trace = Lanes::ZERO;
         for i in 0..n {
-            regularization.add(&self.mixture[i * n + i].times(&[REGULARIZATION / n as f64; LANES]));
+            trace.add(&mixture[i * n + i]);
         }
         for i in 0..n {
-            self.mixture[i * n + i].add(&regularization);
+            mixture[i * n + i].add_real_product(&trace.re, &[REGULARIZATION / n as f64; LANES]);
         }
-        self.z.copy_from_slice(&self.x);
-        let is_solved = solve(&mut self.mixture, &mut self.z);
-        let mut rest = std::mem::take(&mut self.x);
+        z.copy_from_slice(rest);
+        let solved = solve(n, mixture, z);
         let parts = self.images.chunks_exact_mut(n).zip(covariances.chunks_exact(n * n)).zip(&self.models);
         for ((image, covariance), model) in parts {
             for (i, y) in image.iter_mut().enumerate() {
                 let mut sum = Lanes::ZERO;
-                for j in 0..=i {
-                    sum.add_product(&covariance[i * n + j], &self.z[j]);
+                for j in 0..i {
+                    sum.add_product(&covariance[i * n + j], &z[j]);
                 }
+                sum.add(&z[i].times(&covariance[i * n + i].re));
                 for j in i + 1..n {
-                    sum.add_conj_product(&covariance[j * n + i], &self.z[j]);
+                    sum.add_conj_product(&covariance[j * n + i], &z[j]);
                 }
-                *y = sum.times(model).only(&is_solved);
-                rest[i].sub(y);
+                let explained = sum.times(model).only(&solved);
+                rest[i].sub(&explained);
+                *y = explained;
             }
         }
         for (part, image) in self.images.chunks_exact_mut(n).enumerate() {
             let mask = mask(part);
-            for (y, rest) in image.iter_mut().zip(&rest) {
+            for (y, rest) in image.iter_mut().zip(&*rest) {
                 y.add(&rest.times(&mask));
             }
         }
-        self.x = rest;
     }
 }
 
@@ -313,6 +314,17 @@ impl Loops for FilterFrame<'_, '_> {
 
     #[inline(always)]
     fn run(self) {
+        // Loops over two channels are unrolled, and take 0.6 of the time.
+        match self.spatial.n_channels {
+            2 => self.filtered(2),
+            n => self.filtered(n),
+        }
+    }
+}
+
+impl FilterFrame<'_, '_> {
+    #[inline(always)]
+    fn filtered(self, n: usize) {
         let Self { spatial, frame, spectra, masks, models, filter, rows } = self;
         let n_bins = spatial.n_bins;
         let first = frame * n_bins;
@@ -324,7 +336,7 @@ impl Loops for FilterFrame<'_, '_> {
             for (to, model) in filter.models.iter_mut().zip(models.chunks_exact(n_bins)) {
                 *to = load(model, band);
             }
-            filter.apply(covariances, |part| load(&masks[part][first..first + n_bins], band));
+            filter.apply(n, covariances, |part| load(&masks[part][first..first + n_bins], band));
             for (row, y) in rows.iter_mut().zip(&filter.images) {
                 y.store(row.as_slice_mut().expect("a row of a new matrix is contiguous"), band);
             }
@@ -335,19 +347,19 @@ impl Loops for FilterFrame<'_, '_> {
 /// Solves A z = x for a Hermitian, positive definite A (n x n, row by row, up to the diagonal), by its Cholesky factor, which
 /// takes the place of A; z takes that of x. Told is in which lanes A is positive definite; in others nothing is of use.
 #[inline(always)]
-fn solve(a: &mut [Lanes], x: &mut [Lanes]) -> [bool; LANES] {
-    let n = x.len();
-    let mut is_definite = [true; LANES];
+fn solve(n: usize, a: &mut [Lanes], x: &mut [Lanes]) -> Which {
+    let (a, x) = (&mut a[..n * n], &mut x[..n]);
+    let mut definite = [u64::MAX; LANES];
     for j in 0..n {
         let mut pivot = a[j * n + j].re;
         for k in 0..j {
             a[j * n + k].sub_power_from(&mut pivot);
         }
+        let good = which(|l| (pivot[l] >= f64::MIN_POSITIVE) & (pivot[l] <= f64::MAX));
         let mut inverse = [0.0; LANES];
         for l in 0..LANES {
-            let is_good = pivot[l] >= f64::MIN_POSITIVE && pivot[l] <= f64::MAX;
-            is_definite[l] &= is_good;
-            inverse[l] = 1.0 / if is_good { pivot[l] } else { 1.0 }.sqrt();
+            definite[l] &= good[l];
+            inverse[l] = 1.0 / if good[l] != 0 { pivot[l] } else { 1.0 }.sqrt();
         }
         // What is divided by is kept as its inverse.
         a[j * n + j] = Lanes { re: inverse, im: [0.0; LANES] };
@@ -375,11 +387,10 @@ fn solve(a: &mut [Lanes], x: &mut [Lanes]) -> [bool; LANES] {
         x[i] = left.times(&a[i * n + i].re);
     }
     for x in x.iter() {
-        for (l, is) in is_definite.iter_mut().enumerate() {
-            *is &= x.re[l].is_finite() & x.im[l].is_finite();
-        }
+        let finite = which(|l| x.re[l].is_finite() & x.im[l].is_finite());
+        definite.iter_mut().zip(finite).for_each(|(definite, finite)| *definite &= finite);
     }
-    is_definite
+    definite
 }
 
 #[cfg(test)]
@@ -445,7 +456,7 @@ mod tests {
             filter.x = x.iter().map(everywhere).collect();
             filter.models = shares.map(|share| [share; LANES]).to_vec();
             let covariances: Vec<_> = covariances.iter().flatten().map(everywhere).collect();
-            filter.apply(&covariances, |part| [shares[part]; LANES]);
+            filter.apply(2, &covariances, |part| [shares[part]; LANES]);
             for (k, got) in filter.images.iter().enumerate() {
                 let expected = expected(k / 2, k % 2);
                 for l in 0..LANES {
@@ -473,13 +484,13 @@ mod tests {
         ];
         let x = [c(1.0, 2.0), c(-1.0, 0.5), c(0.0, 1.0)];
         let (mut factor, mut z) = (a.each_ref().map(everywhere), x.each_ref().map(everywhere));
-        assert_eq!(solve(&mut factor, &mut z), [true; LANES]);
+        assert_eq!(solve(3, &mut factor, &mut z), [u64::MAX; LANES]);
         let z = z.map(|z| c(z.re[1], z.im[1]));
         for (row, x) in a.chunks(3).zip(x) {
             let product: Complex64 = row.iter().zip(&z).map(|(a, z)| a * z).sum();
             assert!((product - x).norm() < 1e-12, "{product}, expected {x}");
         }
-        assert_eq!(solve(&mut [Lanes::ZERO], &mut [everywhere(&c(1.0, 0.0))]), [false; LANES], "a singular one is not");
+        assert_eq!(solve(1, &mut [Lanes::ZERO], &mut [everywhere(&c(1.0, 0.0))]), [0; LANES], "a singular one is not");
     }
 
     #[test]

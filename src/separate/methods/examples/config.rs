@@ -25,7 +25,7 @@ pub struct ExamplesConfig {
     /// 5, most of it on one whose players go far beyond their examples.
     pub n_semitones: usize,
     /// Iterations that find the activations, at least 1: a fifth of as many over all templates, on the sums of the frames of a
-    /// stack, and three fifths over the templates that were found there. Default 30.
+    /// stack, and two fifths, with longer steps, over the templates that were found there. Default 30.
     pub max_iter: usize,
     /// Exponent of the masks, above 0; 2 is the Wiener filter's, higher is harder. Default 1.5.
     pub mask_exponent: f32,

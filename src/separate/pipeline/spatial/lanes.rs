@@ -12,6 +12,19 @@ pub(super) struct Lanes {
     pub(super) im: [f64; LANES],
 }
 
+/// Some bins of a band: all bits of a bin's entry are set, or none, which is how the processor compares.
+pub(super) type Which = [u64; LANES];
+
+/// The bins in which something holds.
+#[inline(always)]
+pub(super) fn which(holds: impl Fn(usize) -> bool) -> Which {
+    let mut which = [0; LANES];
+    for (l, which) in which.iter_mut().enumerate() {
+        *which = if holds(l) { u64::MAX } else { 0 };
+    }
+    which
+}
+
 /// The numbers of a band; behind the last bin there are zeros.
 #[inline(always)]
 pub(super) fn load(row: &[f32], band: usize) -> [f64; LANES] {
@@ -73,13 +86,13 @@ impl Lanes {
         product
     }
 
-    /// Zero where `is` is not.
+    /// Zero in all other bins.
     #[inline(always)]
-    pub(super) fn only(&self, is: &[bool; LANES]) -> Self {
+    pub(super) fn only(&self, which: &Which) -> Self {
         let mut only = *self;
-        for (l, is) in is.iter().enumerate() {
-            only.re[l] = if *is { only.re[l] } else { 0.0 };
-            only.im[l] = if *is { only.im[l] } else { 0.0 };
+        for (l, which) in which.iter().enumerate() {
+            only.re[l] = f64::from_bits(only.re[l].to_bits() & which);
+            only.im[l] = f64::from_bits(only.im[l].to_bits() & which);
         }
         only
     }
@@ -97,6 +110,14 @@ impl Lanes {
         for l in 0..LANES {
             self.re[l] -= x.re[l];
             self.im[l] -= x.im[l];
+        }
+    }
+
+    /// Adds `a b` of real numbers.
+    #[inline(always)]
+    pub(super) fn add_real_product(&mut self, a: &[f64; LANES], b: &[f64; LANES]) {
+        for l in 0..LANES {
+            self.re[l] += a[l] * b[l];
         }
     }
 

@@ -44,10 +44,10 @@ impl Default for EncoderConfig {
 /// A dictionary that stays as it is, checked and packed once, for the activations of one block of columns after the
 /// other.
 ///
-/// Activations improve by plain multiplicative updates. For the Kullback-Leibler divergence, each column is a problem of
+/// Activations improve by multiplicative updates. For the Kullback-Leibler divergence, each column is a problem of
 /// its own, with a scale of its own: it comes out with the same bits whatever stands beside it, however many columns
-/// there are and for any number of threads, and they are those of [`fit`](super::fit) on this column alone. Other
-/// divergences share one scale in a block, so that the last digits depend on the block.
+/// there are and for any number of threads, and with plain steps they are those of [`fit`](super::fit) on this column
+/// alone. Other divergences share one scale in a block, so that the last digits depend on the block.
 ///
 /// # Shapes and units
 /// | name | shape | unit |

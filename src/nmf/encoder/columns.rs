@@ -67,9 +67,7 @@ impl KullbackLeibler {
             *x = given_back(packed[k][i], of_columns[i] / scales[k]);
         }
     }
-}
 
-impl KullbackLeibler {
     /// Iterations over the first so many columns of a tile.
     #[expect(clippy::too_many_arguments, reason = "the parts of a problem, whole or cut down to some components")]
     fn steps(

@@ -80,15 +80,19 @@ impl KullbackLeibler {
         n_iter: usize,
         scratch: &mut Scratch,
     ) {
-        let mut before = vec![[0.0; TILE]; h.len()];
+        let is_relaxed = self.relaxation != 1.0;
+        let mut before = Vec::new();
         for _ in 0..n_iter {
-            before.copy_from_slice(h);
+            if is_relaxed {
+                before.clear();
+                before.extend_from_slice(h);
+            }
             if n_columns <= MAX_SINGLE {
                 (0..n_columns).for_each(|i| self.kernel.improve_column(tiles, panels, inverse_sums, h, i, scratch));
             } else {
                 self.kernel.improve_h(tiles, panels, inverse_sums, h, scratch);
             }
-            if self.relaxation != 1.0 {
+            if is_relaxed {
                 kernel::widest(Relax { relaxation: self.relaxation, before: &before, h });
             }
         }
